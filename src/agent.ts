@@ -1,0 +1,228 @@
+import { hostname } from 'node:os';
+import { systemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
+import { backup } from './engine/backup.ts';
+import type { BackupOptions, BackupResult } from './engine/backup.ts';
+import type { Context, EngineSettings } from './engine/context.ts';
+import { doctor } from './engine/doctor.ts';
+import type { DoctorReport } from './engine/doctor.ts';
+import { diffSnapshots, listSnapshots, showSnapshot } from './engine/history.ts';
+import type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+import { clearHistory, prune } from './engine/prune.ts';
+import type { PruneOptions, PruneResult } from './engine/prune.ts';
+import { restoreTo } from './engine/restore-to.ts';
+import type { RestoreToResult } from './engine/restore-to.ts';
+import { restore } from './engine/restore.ts';
+import type { RestoreOptions, RestoreResult } from './engine/restore.ts';
+import { rollBack } from './engine/rollback.ts';
+import type { RollbackResult } from './engine/rollback.ts';
+import { status } from './engine/status.ts';
+import type { StatusReport } from './engine/status.ts';
+import { sync } from './engine/sync.ts';
+import type { SyncOptions, SyncResult } from './engine/sync.ts';
+import { verify } from './engine/verify.ts';
+import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
+import { SyncAgentError } from './errors.ts';
+import type { Emit } from './events.ts';
+import type { ObjectStore } from './remote/object-store.ts';
+import { openRemote } from './remote/open-remote.ts';
+import type { S3Options } from './remote/open-remote.ts';
+import type { Manifest } from './snapshot/manifest.ts';
+import { adapterNamed, detectAdapter } from './store/adapters.ts';
+import { diskSpace as realDiskSpace } from './store/disk-space.ts';
+import { nodeFileSystem } from './store/file-system.ts';
+import type { FileSystem } from './store/file-system.ts';
+import { locateHome as locateRealHome } from './store/home.ts';
+import type { Home } from './store/home.ts';
+import { lockStore } from './store/lock.ts';
+import { listRollbackCopies } from './store/rollback-copies.ts';
+import type { RollbackCopy } from './store/rollback-copies.ts';
+import { recover } from './store/swap.ts';
+import { version } from './version.ts';
+
+/** Plain data: what `sync-agent.config.json` and flags come to. */
+export interface AgentSettings {
+  /** Directory to keep. */
+  readonly store: string;
+  /** `s3://bucket/prefix` or `file:///dir`. */
+  readonly remote: string;
+  readonly s3?: S3Options | undefined;
+  /** `auto` recognises the kind of store by its files. */
+  readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
+  readonly keepLast?: number | undefined;
+  readonly graceMs?: number | undefined;
+  readonly captureTimeoutMs?: number | undefined;
+  readonly history?: EngineSettings['history'] | undefined;
+  readonly validation?: EngineSettings['validation'] | undefined;
+  readonly maxShrink?: number | undefined;
+  readonly rollbackCopies?: number | undefined;
+  readonly concurrency?: number | undefined;
+  /** Names this host in manifests; the host name by default. */
+  readonly host?: string | undefined;
+}
+
+/** What an agent works with, replaceable in tests. */
+export interface AgentPorts {
+  readonly clock?: Clock;
+  readonly fs?: FileSystem;
+  readonly emit?: Emit;
+  /** Instead of the one that `settings.remote` names. */
+  readonly remote?: ObjectStore;
+  readonly diskSpace?: Context['diskSpace'];
+  readonly locateHome?: (store: string) => Promise<Home>;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Each call that writes locally holds the store's lock and first finishes what an interrupted run left. */
+export interface Agent {
+  backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
+  restore(options?: Omit<RestoreOptions, 'interrupted'> & CallOptions): Promise<RestoreResult>;
+  restoreTo(dir: string, options?: { readonly snapshot?: string } & CallOptions): Promise<RestoreToResult>;
+  sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
+  list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
+  show(snapshot: string, options?: CallOptions): Promise<Manifest>;
+  diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
+  verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
+  prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
+  clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
+  rollbackCopies(): Promise<readonly RollbackCopy[]>;
+  rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
+  status(options?: CallOptions): Promise<StatusReport>;
+  doctor(options?: CallOptions): Promise<DoctorReport>;
+  close(): Promise<void>;
+}
+
+export const defaultSettings = {
+  keepLast: 24,
+  graceMs: 2 * 60 * 60 * 1000,
+  captureTimeoutMs: 60_000,
+  history: 'copy',
+  validation: 'quick',
+  maxShrink: 0.5,
+  rollbackCopies: 3,
+  concurrency: 8,
+} as const;
+
+/** The composition root: puts real parts together. Touches neither disk nor network before the first call. */
+export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {
+  const {
+    clock = systemClock,
+    fs = nodeFileSystem,
+    emit = () => undefined,
+    diskSpace = realDiskSpace,
+    locateHome = locateRealHome,
+  } = ports;
+  const engine = engineSettings(settings);
+  let opened: Promise<{ readonly remote: ObjectStore; readonly prefixBytes: number }> | undefined;
+
+  const openContext = async (home: Home, signal: AbortSignal | undefined): Promise<Context> => {
+    opened ??=
+      ports.remote === undefined
+        ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs })
+        : Promise.resolve({ remote: ports.remote, prefixBytes: 0 });
+    const { remote, prefixBytes } = await opened;
+    const { adapter = 'auto' } = settings;
+    return {
+      remote,
+      home,
+      fs,
+      clock,
+      emit,
+      settings: { ...engine, prefixBytes },
+      detectAdapter: adapter === 'auto' ? detectAdapter : async () => adapterNamed(adapter),
+      adapterNamed,
+      diskSpace,
+      signal,
+    };
+  };
+  const read = async <T>(
+    work: (context: Context) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> => work(await openContext(await locateHome(settings.store), signal));
+
+  const write = async <T>(
+    command: string,
+    work: (context: Context, interrupted: Awaited<ReturnType<typeof recover>>) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> => {
+    const home = await locateHome(settings.store);
+    const lock = await lockStore(fs, home, { command });
+    try {
+      const interrupted = await recover(fs, home, { rollbackCopies: engine.rollbackCopies });
+      return await work(await openContext(home, signal), interrupted);
+    } finally {
+      lock.release();
+    }
+  };
+  /** For operations that need the store to be whole. */
+  const writeWhole = <T>(
+    command: string,
+    work: (context: Context) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ) =>
+    write(
+      command,
+      (context, interrupted) => {
+        if (interrupted === undefined) return work(context);
+        throw new SyncAgentError(
+          'STORE_CORRUPT',
+          `Cannot ${command} "${context.home.store}": a restore was interrupted in it`,
+          {
+            remedy: 'Run "sync-agent restore" to finish it',
+          },
+        );
+      },
+      signal,
+    );
+
+  return {
+    backup: (options = {}) => writeWhole('backup', (context) => backup(context, options), options.signal),
+    restore: (options = {}) =>
+      write(
+        'restore',
+        (context, interrupted) => restore(context, { ...options, interrupted }),
+        options.signal,
+      ),
+    restoreTo: async (dir, options = {}) =>
+      restoreTo(await openContext(await locateHome(dir), options.signal), options),
+    sync: (options = {}) =>
+      write(
+        'sync',
+        (context, interrupted) =>
+          interrupted === undefined ? sync(context, options) : restore(context, { ...options, interrupted }),
+        options.signal,
+      ),
+    list: (options = {}) => read(listSnapshots, options.signal),
+    show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
+    diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
+    verify: (options = {}) => read((context) => verify(context, options), options.signal),
+    prune: (options = {}) => read((context) => prune(context, options), options.signal),
+    clearHistory: (options = {}) => read((context) => clearHistory(context, options), options.signal),
+    rollbackCopies: async () => listRollbackCopies(await locateHome(settings.store)),
+    rollBack: (copy, options = {}) =>
+      writeWhole('roll back', (context) => rollBack(context, copy, options), options.signal),
+    status: (options = {}) => read(status, options.signal),
+    doctor: (options = {}) => read(doctor, options.signal),
+    close: async () => {
+      await (await opened)?.remote.close();
+    },
+  };
+}
+
+function engineSettings(settings: AgentSettings): Omit<EngineSettings, 'prefixBytes'> {
+  return {
+    keepLast: settings.keepLast ?? defaultSettings.keepLast,
+    graceMs: settings.graceMs ?? defaultSettings.graceMs,
+    captureTimeoutMs: settings.captureTimeoutMs ?? defaultSettings.captureTimeoutMs,
+    history: settings.history ?? defaultSettings.history,
+    validation: settings.validation ?? defaultSettings.validation,
+    maxShrink: settings.maxShrink ?? defaultSettings.maxShrink,
+    rollbackCopies: settings.rollbackCopies ?? defaultSettings.rollbackCopies,
+    concurrency: settings.concurrency ?? defaultSettings.concurrency,
+    host: settings.host ?? hostname(),
+    agent: `sync-agent/${version}`,
+  };
+}

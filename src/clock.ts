@@ -1,0 +1,26 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Time and chance, passed in so that tests run in milliseconds and repeat. */
+export interface Clock {
+  /** This host's wall clock, milliseconds since the epoch. Never used to judge the age of remote objects. */
+  now(): number;
+  /** A clock that never jumps, milliseconds from an arbitrary start. */
+  monotonic(): number;
+  /** Resolves after `ms`; rejects when the signal aborts. */
+  sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** `bytes` random bytes as lower-case hexadecimal. */
+  randomHex(bytes: number): string;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: async (ms, options) => {
+    await delay(ms, undefined, { signal: options?.signal });
+  },
+  random: () => Math.random(),
+  randomHex: (bytes) => randomBytes(bytes).toString('hex'),
+};

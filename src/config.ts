@@ -1,0 +1,75 @@
+import { resolve } from 'node:path';
+import type { AgentSettings } from './agent.ts';
+import { configVariable, environmentLayer } from './config/environment.ts';
+import { fileLayer } from './config/config-file.ts';
+import { parseLayer } from './config/schema.ts';
+import type { Config } from './config/schema.ts';
+import { flagOf } from './config/settings.ts';
+import { SyncAgentError } from './errors.ts';
+
+export type { Config } from './config/schema.ts';
+
+export interface ConfigSources {
+  /** By setting key, as typed. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  /** `--config`. */
+  readonly configFile?: string | undefined;
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+  readonly cwd: string;
+}
+
+/** The store that `chroma run` uses when it is not told another. */
+const defaultStore = './chroma';
+
+/** Flags over environment over config file over defaults. Throws USAGE for whatever cannot be understood. */
+export async function resolveConfig(sources: ConfigSources): Promise<Config> {
+  const { flags, env, cwd } = sources;
+  const ofFlags = parseLayer({ values: flags, nameOf: (key) => `--${flagOf(key)}` });
+  const ofEnvironment = parseLayer(environmentLayer(env));
+  const file = await fileLayer(cwd, sources.configFile ?? (env[configVariable] || undefined));
+  const ofFile = file === undefined ? {} : parseLayer(file);
+  const config: Config = { ...ofFile, ...ofEnvironment, ...ofFlags };
+  if (config.quiet === true && config.verbose === true) {
+    throw new SyncAgentError('USAGE', 'Cannot be quiet and verbose at once', { remedy: 'Leave one of them out' });
+  }
+  return { ...config, store: resolve(cwd, config.store ?? defaultStore) };
+}
+
+/** What an agent is made from. USAGE without a remote: a default place for backups would be a trap. */
+export function agentSettings(config: Config): AgentSettings {
+  if (config.remote === undefined) {
+    throw new SyncAgentError('USAGE', 'Cannot work without a remote: none is configured', {
+      remedy: 'Add --remote s3://bucket/prefix or --remote file:///backup/dir, or set SYNC_AGENT_REMOTE',
+    });
+  }
+  return localSettings(config, config.remote);
+}
+
+/** As `agentSettings`, for calls that never touch the remote. */
+export function localSettings(config: Config, remote = ''): AgentSettings {
+  return {
+    store: config.store ?? defaultStore,
+    remote,
+    adapter: config.adapter,
+    host: config.host,
+    keepLast: config.keep,
+    graceMs: config.grace,
+    captureTimeoutMs: config.captureTimeout,
+    history: config.history,
+    validation: config.fullCheck === true ? 'full' : 'quick',
+    maxShrink: config.maxShrink,
+    rollbackCopies: config.rollbackCopies,
+    concurrency: config.concurrency,
+    s3: {
+      endpoint: config['s3.endpoint'],
+      region: config['s3.region'],
+      forcePathStyle: config['s3.forcePathStyle'],
+      serverSideEncryption: config['s3.sse'],
+      kmsKeyId: config['s3.kmsKeyId'],
+      storageClass: config['s3.storageClass'],
+      partSizeBytes: config['s3.partSize'],
+      uploadConcurrency: config['s3.uploadConcurrency'],
+      checksums: config['s3.checksums'],
+    },
+  };
+}

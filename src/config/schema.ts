@@ -1,0 +1,112 @@
+import * as z from 'zod';
+import { SyncAgentError } from '../errors.ts';
+import type { SettingKey } from './settings.ts';
+import { settingKeys } from './settings.ts';
+import { suggestion } from './suggest.ts';
+import { parseDuration, parseShare, parseSize } from './units.ts';
+
+type Scalar = string | number | boolean;
+
+/** A value as a flag or variable (text) or a config file (JSON) gives it. `expected` completes "expected …". */
+function value<T>(expected: string, read: (input: Scalar) => T | undefined) {
+  const message = `expected ${expected}`;
+  return z
+    .union([z.string(), z.number(), z.boolean()], { error: message })
+    .transform((input, context): T => {
+      const result = read(input);
+      if (result !== undefined) return result;
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    })
+    .optional();
+}
+
+const text = (expected: string) =>
+  value(expected, (input) => (typeof input === 'string' && input.trim() !== '' ? input : undefined));
+
+const choice = <const T extends string>(...choices: readonly T[]) =>
+  value(`one of ${choices.join(', ')}`, (input) => choices.find((each) => each === input));
+
+const flag = value('true or false', (input) => {
+  if (typeof input === 'boolean') return input;
+  const word = String(input).toLowerCase();
+  return ['true', '1', 'yes'].includes(word) ? true : ['false', '0', 'no'].includes(word) ? false : undefined;
+});
+
+const wholeNumber = (least: number, most: number) =>
+  value(`a whole number from ${least} to ${most}`, (input) => {
+    const number = typeof input === 'string' && !/^\d+$/.test(input.trim()) ? Number.NaN : Number(input);
+    const isFine = typeof input !== 'boolean' && Number.isInteger(number) && number >= least && number <= most;
+    return isFine ? number : undefined;
+  });
+
+export const durationForm = 'a duration with its unit, such as 90s, 1h or 2h30m';
+const duration = value(durationForm, (input) => (typeof input === 'string' ? parseDuration(input) : undefined));
+
+const size = (least: number, form: string) =>
+  value(form, (input) => {
+    const bytes = typeof input === 'boolean' ? undefined : parseSize(String(input));
+    return bytes !== undefined && bytes >= least ? bytes : undefined;
+  });
+
+const share = value('a share such as 0.5 or 50%', (input) =>
+  typeof input === 'boolean' ? undefined : parseShare(String(input)),
+);
+
+/** The one schema for flags, environment and config files. Durations come out in milliseconds, sizes in bytes. */
+export const configSchema = z.strictObject({
+  store: text('a directory'),
+  remote: text('s3://bucket/prefix or file:///dir'),
+  adapter: choice('auto', 'chroma', 'sqlite', 'files'),
+  host: text('a name'),
+
+  json: flag,
+  quiet: flag,
+  verbose: flag,
+  noProgress: flag,
+  debug: flag,
+
+  keep: wholeNumber(1, 100_000),
+  grace: duration,
+  captureTimeout: duration,
+  history: choice('copy', 'linked'),
+  fullCheck: flag,
+  maxShrink: share,
+  rollbackCopies: wholeNumber(0, 1000),
+  concurrency: wholeNumber(1, 256),
+
+  's3.endpoint': text('http(s)://host[:port]'),
+  's3.region': text('a region'),
+  's3.forcePathStyle': flag,
+  's3.sse': choice('AES256', 'aws:kms'),
+  's3.kmsKeyId': text('a KMS key'),
+  's3.storageClass': text('a storage class'),
+  's3.partSize': size(5 * 1024 * 1024, 'a size of at least 5MiB, such as 8MiB'),
+  's3.uploadConcurrency': wholeNumber(1, 64),
+  's3.checksums': choice('when_required', 'when_supported'),
+} satisfies Record<SettingKey, z.ZodType>);
+
+export type Config = z.output<typeof configSchema>;
+
+export interface Layer {
+  /** By setting key; undefined counts as not given. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** How the user wrote the setting: `--keep`, `SYNC_AGENT_KEEP`, `"keep" in /app/sync-agent.config.json`. */
+  readonly nameOf: (key: string) => string;
+}
+
+/** Judges one layer. Throws USAGE naming the setting as its user wrote it, and for unknown ones the nearest that exists. */
+export function parseLayer({ values, nameOf }: Layer): Config {
+  const given = Object.fromEntries(Object.entries(values).filter(([, each]) => each !== undefined));
+  for (const key of Object.keys(given)) {
+    if ((settingKeys as readonly string[]).includes(key)) continue;
+    throw new SyncAgentError('USAGE', `Cannot use ${nameOf(key)}: there is no such setting`, {
+      remedy: suggestion(key, settingKeys, `Settings: ${settingKeys.join(', ')}`),
+    });
+  }
+  const parsed = configSchema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const key = String(issue?.path[0] ?? '');
+  throw new SyncAgentError('USAGE', `Cannot use ${nameOf(key)} = ${JSON.stringify(given[key])}: ${issue?.message ?? ''}`);
+}

@@ -1,0 +1,124 @@
+import { SyncAgentError } from '../errors.ts';
+import { createCommit, readLog } from '../snapshot/commit-log.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { commitKey } from '../snapshot/layout.ts';
+import { logEntryOf } from '../snapshot/manifest.ts';
+import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import { planRetention } from '../snapshot/retention.ts';
+import type { RetentionPlan } from '../snapshot/retention.ts';
+import type { Context } from './context.ts';
+
+export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved'>;
+
+export interface CommitWork {
+  /** What to commit on top of a log; asked again whenever another host was faster. */
+  readonly draft: (view: LogView) => ManifestDraft;
+  /** The log as read when the operation began. */
+  readonly view: LogView;
+  /** Whether the remote enforces create-only writes. */
+  readonly createOnly: boolean;
+  /** The server's clock when the operation began, and when it last answered. */
+  readonly startedAt: Date;
+  readonly lastServerTime: Date | undefined;
+  /** What stays, by default the retention rule; and tips declared settled. */
+  readonly retain?: (view: LogView) => RetentionPlan;
+  readonly resolve?: readonly string[];
+}
+
+export interface Committed {
+  readonly manifest: Manifest;
+  /** By the server's clock. */
+  readonly serverTime: Date;
+  readonly lastModifiedMs: number;
+  /** The log that the commit extends, and the log as read after it. */
+  readonly before: LogView;
+  readonly after: LogView;
+  readonly dropped: readonly LogEntry[];
+}
+
+/**
+ * **The commit point of every operation.** Creates the next number of the log; its manifest carries the log of what is
+ * live, so whoever creates a number has seen all lower ones, and what it leaves out is void from here on.
+ *
+ * A host that worked, or slept, for more than half the grace period gives up: others may sweep its files after the
+ * whole of it. Rejects with BUSY then; nothing was committed.
+ */
+export async function commitSnapshot(context: Context, work: CommitWork): Promise<Committed> {
+  const { remote, settings, signal } = context;
+  let { view } = work;
+  let now = latest(view.serverTime, work.lastServerTime);
+  for (;;) {
+    const elapsedMs = now.getTime() - work.startedAt.getTime();
+    if (elapsedMs > settings.graceMs / 2) throw tooSlow(elapsedMs, settings.graceMs);
+    const draft = work.draft(view);
+    const plan = work.retain?.(view) ?? retainByRule(context, view, draft);
+    const manifest: Manifest = {
+      ...draft,
+      generation: nextGeneration(view),
+      log: plan.retained.filter((entry) => entry.id !== draft.id),
+      resolved: settledTips(view, plan, work.resolve),
+    };
+    const created = await createCommit(remote, manifest, { createOnly: work.createOnly, signal });
+    if (created !== undefined) {
+      const after = await readLog(remote, { known: { manifest, lastModifiedMs: undefined }, signal });
+      await assertLive(context, manifest, after);
+      const object = after.commits.find((commit) => commit.generation === manifest.generation);
+      return {
+        manifest,
+        serverTime: created.serverTime,
+        lastModifiedMs: object?.lastModified.getTime() ?? 0,
+        before: view,
+        after,
+        dropped: plan.dropped,
+      };
+    }
+    view = await readLog(remote, { signal });
+    now = view.serverTime;
+  }
+}
+
+/**
+ * A host that slept between reading the log and creating its number may have created one that was used and freed
+ * meanwhile. No later commit names it then: it is void, and nobody will read it.
+ */
+async function assertLive(context: Context, manifest: Manifest, after: LogView): Promise<void> {
+  const isLive = after.snapshots.some(({ entry }) => entry.id === manifest.id);
+  if (isLive || after.newest === undefined) return;
+  await context.remote.remove([commitKey(manifest.generation)], { signal: context.signal });
+  throw new SyncAgentError(
+    'BUSY',
+    `Cannot commit snapshot ${manifest.id}: this host was stopped while others went on`,
+    {
+      remedy: 'Run the backup again',
+    },
+  );
+}
+
+function retainByRule(context: Context, view: LogView, draft: ManifestDraft): RetentionPlan {
+  const own = {
+    entry: logEntryOf({ ...draft, generation: nextGeneration(view), log: [], resolved: [] }),
+    ageMs: 0,
+  };
+  const others = view.snapshots.filter(({ entry }) => entry.id !== draft.id);
+  return planRetention([...others, own], view.newest?.resolved ?? [], context.settings);
+}
+
+const nextGeneration = (view: LogView): number => (view.commits.at(-1)?.generation ?? 0) + 1;
+
+function settledTips(view: LogView, plan: RetentionPlan, resolve: readonly string[] = []): string[] {
+  const live = new Set(plan.retained.map((entry) => entry.id));
+  return [...new Set([...(view.newest?.resolved ?? []), ...resolve])].filter((id) => live.has(id));
+}
+
+function latest(a: Date, b: Date | undefined): Date {
+  return b !== undefined && b > a ? b : a;
+}
+
+function tooSlow(elapsedMs: number, graceMs: number): SyncAgentError {
+  const seconds = (ms: number): number => Math.round(ms / 1000);
+  return new SyncAgentError(
+    'BUSY',
+    `Cannot commit the snapshot: it took ${seconds(elapsedMs)} s, more than half the grace period of ${seconds(graceMs)} s`,
+    { remedy: 'Run the backup again, or raise --grace on every host that uses this remote' },
+  );
+}

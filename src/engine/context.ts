@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { Emit, Phase } from '../events.ts';
+import type { ObjectStore } from '../remote/object-store.ts';
+import type { DiskSpace } from '../store/disk-space.ts';
+import type { FileSystem } from '../store/file-system.ts';
+import type { Home } from '../store/home.ts';
+import type { StoreAdapter } from '../store/store-adapter.ts';
+
+/** Everything an operation works on. Live objects; the plain data is in `settings`. */
+export interface Context {
+  readonly remote: ObjectStore;
+  readonly home: Home;
+  readonly fs: FileSystem;
+  readonly clock: Clock;
+  readonly emit: Emit;
+  readonly settings: EngineSettings;
+  /** How to tell what kind of store a directory is. */
+  readonly detectAdapter: (dir: string) => Promise<StoreAdapter>;
+  readonly adapterNamed: (name: StoreAdapter['name']) => StoreAdapter;
+  /** Of the file system that holds a path, or would hold it. */
+  readonly diskSpace: (path: string) => Promise<DiskSpace>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface EngineSettings {
+  /** Snapshots that rotation keeps. */
+  readonly keepLast: number;
+  /** Milliseconds that others may still rely on what they saw; a backup gives up after half of it. */
+  readonly graceMs: number;
+  readonly captureTimeoutMs: number;
+  /** `copy`: every history directory is complete. `linked`: unchanged files stay where an older snapshot has them. */
+  readonly history: 'copy' | 'linked';
+  readonly validation: 'quick' | 'full';
+  /** A store that lost more than this share of its bytes or records is not committed. */
+  readonly maxShrink: number;
+  /** Rollback copies kept beside the store. */
+  readonly rollbackCopies: number;
+  /** Files in transfer at once. */
+  readonly concurrency: number;
+  /** Names this host in manifests. */
+  readonly host: string;
+  readonly agent: string;
+  /** Bytes of the remote's own prefix: it counts towards the limit of a key. */
+  readonly prefixBytes: number;
+}
+
+export function enterPhase(context: Context, phase: Phase): void {
+  context.emit({ type: 'phase', phase });
+}
+
+/** Counts bytes of one phase and tells of them. */
+export function progressOf(context: Context, phase: Phase, total: number): (bytes: number) => void {
+  let done = 0;
+  return (bytes) => {
+    done += bytes;
+    context.emit({ type: 'progress', phase, done: Math.min(done, total), total });
+  };
+}
+
+/** A name for one attempt's staging directory. */
+export function newAttempt(): string {
+  return randomUUID();
+}

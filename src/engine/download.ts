@@ -1,0 +1,213 @@
+import { createHash } from 'node:crypto';
+import { lstat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import pMap from 'p-map';
+import { isSyncAgentError, SyncAgentError, throwIfAborted } from '../errors.ts';
+import type { ByteRange } from '../remote/object-store.ts';
+import { historyKey } from '../snapshot/layout.ts';
+import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
+import type { WritableFile } from '../store/file-system.ts';
+import type { Context } from './context.ts';
+import { hashFile } from './hash-file.ts';
+
+/** Larger files come in ranges of this size, several at a time. */
+const rangeBytes = 16 * 1024 * 1024;
+/** A first mismatch may be the network's; a second one is the object's. */
+const downloadTries = 2;
+
+export interface DownloadTarget {
+  readonly manifest: Manifest;
+  /** An existing, private directory. */
+  readonly dir: string;
+  /** A store whose files are taken instead, where they are right. */
+  readonly reuseFrom: string | undefined;
+  readonly onBytes: (count: number) => void;
+}
+
+export interface Downloaded {
+  readonly downloadedBytes: number;
+  readonly reusedBytes: number;
+}
+
+/**
+ * Builds a snapshot's files below `dir`, each verified by its SHA-256 and on disk when this resolves. Rejects with
+ * SNAPSHOT_CORRUPT naming the object that is missing or damaged, with DISK_FULL when the disk or a quota is.
+ */
+export async function downloadSnapshot(context: Context, target: DownloadTarget): Promise<Downloaded> {
+  const { fs, settings } = context;
+  const { manifest, dir } = target;
+  let reusedBytes = 0;
+  let downloadedBytes = 0;
+  const directories = directoriesOf(manifest);
+  for (const directory of directories) await fs.makeDirectory(join(dir, directory), { mode: 0o755 });
+  await pMap(
+    manifest.files,
+    async (file) => {
+      const path = join(dir, file.path);
+      if (
+        target.reuseFrom !== undefined &&
+        (await reuse(context, join(target.reuseFrom, file.path), path, file))
+      ) {
+        reusedBytes += file.size;
+        target.onBytes(file.size);
+      } else {
+        await downloadFile(context, { manifest, file, path, onBytes: target.onBytes });
+        downloadedBytes += file.size;
+      }
+    },
+    { concurrency: settings.concurrency, stopOnError: true },
+  );
+  for (const directory of directories.toReversed()) await fs.sync(join(dir, directory));
+  return { downloadedBytes, reusedBytes };
+}
+
+/** All directories of a snapshot, parents first, with '' for its root. */
+export function directoriesOf(manifest: Manifest): readonly string[] {
+  const found = new Set<string>();
+  const add = (path: string): void => {
+    if (found.has(path)) return;
+    if (path !== '') add(parentOf(path));
+    found.add(path);
+  };
+  for (const file of manifest.files) add(parentOf(file.path));
+  for (const path of manifest.emptyDirectories) add(path);
+  add('');
+  return [...found];
+}
+
+export interface FileDownload {
+  readonly manifest: Manifest;
+  readonly file: ManifestFile;
+  readonly path: string;
+  readonly onBytes: (count: number) => void;
+}
+
+/** One file to a new path, verified, with its permissions and time, on disk. */
+export async function downloadFile(context: Context, download: FileDownload): Promise<void> {
+  const { fs } = context;
+  const { file, path } = download;
+  for (let tries = 1; ; tries += 1) {
+    await fs.remove(path);
+    const found = await fetchFile(context, download);
+    if (found === file.sha256) break;
+    if (tries === downloadTries) throw damaged(download, found);
+  }
+  await fs.setAttributes(path, { mode: file.mode, mtimeMs: file.mtimeMs });
+}
+
+/** Reads an object without keeping it, to know that it can be had before something depends on it. */
+export async function verifyObject(context: Context, download: Omit<FileDownload, 'path'>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const hash = createHash('sha256');
+    await fetchRange(context, download, undefined, async (chunk) => {
+      hash.update(chunk);
+    });
+    const found = hash.digest('hex');
+    if (found === download.file.sha256) return;
+    if (tries === downloadTries) throw damaged(download, found);
+  }
+}
+
+async function fetchFile(context: Context, download: FileDownload): Promise<string> {
+  const { file, path } = download;
+  const target = await context.fs.openForWrite(path, { exclusive: true });
+  try {
+    const digest =
+      file.size <= rangeBytes
+        ? await fetchSmall(context, download, target)
+        : await fetchLarge(context, download, target);
+    await target.sync();
+    return digest;
+  } finally {
+    await target.close();
+  }
+}
+
+async function fetchSmall(context: Context, download: FileDownload, target: WritableFile): Promise<string> {
+  const hash = createHash('sha256');
+  await fetchRange(context, download, undefined, async (chunk, position) => {
+    hash.update(chunk);
+    await target.write(chunk, position);
+  });
+  return hash.digest('hex');
+}
+
+async function fetchLarge(context: Context, download: FileDownload, target: WritableFile): Promise<string> {
+  const { size } = download.file;
+  const ranges = Array.from({ length: Math.ceil(size / rangeBytes) }, (_, index) => ({
+    start: index * rangeBytes,
+    end: Math.min((index + 1) * rangeBytes, size),
+  }));
+  await pMap(
+    ranges,
+    (range) => fetchRange(context, download, range, (chunk, position) => target.write(chunk, position)),
+    { concurrency: context.settings.concurrency, stopOnError: true },
+  );
+  return hashFile(download.path, size, context.signal);
+}
+
+async function fetchRange(
+  context: Context,
+  { manifest, file, onBytes }: Omit<FileDownload, 'path'>,
+  range: ByteRange | undefined,
+  write: (chunk: Uint8Array, position: number) => Promise<void>,
+): Promise<void> {
+  const { remote, signal } = context;
+  const key = historyKey(file.in ?? manifest.id, file.path);
+  const expected = range === undefined ? file.size : range.end - range.start;
+  let position = range?.start ?? 0;
+  try {
+    const { body, size } = await remote.get(key, { signal, ...(range === undefined ? {} : { range }) });
+    if (size !== expected) throw wrongSize(key, expected, size);
+    for await (const chunk of body) {
+      throwIfAborted(signal, 'Restore');
+      await write(chunk, position);
+      position += chunk.byteLength;
+      onBytes(chunk.byteLength);
+    }
+  } catch (error) {
+    if (!isSyncAgentError(error, 'NOT_FOUND')) throw error;
+    throw new SyncAgentError(
+      'SNAPSHOT_CORRUPT',
+      `Cannot restore snapshot ${manifest.id}: object "${key}" is missing`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (position - (range?.start ?? 0) !== expected)
+    throw wrongSize(key, expected, position - (range?.start ?? 0));
+}
+
+async function reuse(context: Context, from: string, to: string, file: ManifestFile): Promise<boolean> {
+  const stats = await lstat(from).catch(() => undefined);
+  if (stats === undefined || !stats.isFile() || stats.size !== file.size) return false;
+  await context.fs.copy(from, to, { mode: file.mode });
+  if ((await hashFile(to, file.size, context.signal)) !== file.sha256) {
+    await context.fs.remove(to);
+    return false;
+  }
+  await context.fs.setAttributes(to, { mtimeMs: file.mtimeMs });
+  await context.fs.sync(to);
+  return true;
+}
+
+function damaged({ manifest, file }: Omit<FileDownload, 'path'>, found: string): SyncAgentError {
+  const key = historyKey(file.in ?? manifest.id, file.path);
+  return new SyncAgentError(
+    'SNAPSHOT_CORRUPT',
+    `Cannot restore snapshot ${manifest.id}: object "${key}" is damaged, expected sha256 ${file.sha256}, found ${found}`,
+  );
+}
+
+function wrongSize(key: string, expected: number, found: number): SyncAgentError {
+  return new SyncAgentError(
+    'SNAPSHOT_CORRUPT',
+    `Cannot restore "${key}": expected ${expected} bytes, found ${found}`,
+  );
+}
+
+const parentOf = (path: string): string => {
+  const parent = dirname(path);
+  return parent === '.' ? '' : parent;
+};

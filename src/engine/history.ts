@@ -1,0 +1,82 @@
+import type { LogView } from '../snapshot/commit-log.ts';
+import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import { unresolvedTips } from '../snapshot/retention.ts';
+import type { Context } from './context.ts';
+import { manifestOf, readRemote } from './lineage.ts';
+import { chooseSnapshot } from './restore.ts';
+
+export interface SnapshotSummary extends LogEntry {
+  /** Age of its commit by the server's clock, milliseconds. */
+  readonly ageMs: number;
+  /** Nobody's parent, and not settled. More than one such: hosts wrote beside each other. */
+  readonly isTip: boolean;
+}
+
+/** Live snapshots, oldest first. Two requests, or one where this host knows the newest commit. */
+export async function listSnapshots(context: Context): Promise<readonly SnapshotSummary[]> {
+  return summarise(await readRemote(context));
+}
+
+export function summarise(view: LogView): readonly SnapshotSummary[] {
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const tips = new Set(unresolvedTips(entries, view.newest?.resolved ?? []).map((tip) => tip.id));
+  return view.snapshots.map(({ entry, ageMs }) => ({ ...entry, ageMs, isTip: tips.has(entry.id) }));
+}
+
+/** A snapshot's whole manifest. `name` as for a restore. */
+export async function showSnapshot(context: Context, name: string): Promise<Manifest> {
+  const view = await readRemote(context);
+  const entries = view.snapshots.map(({ entry }) => entry);
+  return manifestOf(context, view, chooseSnapshot(entries, name));
+}
+
+export interface SnapshotDiff {
+  readonly from: string;
+  readonly to: string;
+  readonly files: readonly {
+    readonly path: string;
+    readonly change: 'added' | 'removed' | 'changed';
+    readonly bytes: number;
+  }[];
+  readonly bytes: { readonly from: number; readonly to: number };
+  readonly records: { readonly from: number; readonly to: number };
+  readonly collections: readonly { readonly name: string; readonly from: number; readonly to: number }[];
+}
+
+/** What changed from one snapshot to another: files by content, and records by collection. */
+export async function diffSnapshots(context: Context, from: string, to: string): Promise<SnapshotDiff> {
+  const view = await readRemote(context);
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const [a, b] = [chooseSnapshot(entries, from), chooseSnapshot(entries, to)];
+  return diffManifests(await manifestOf(context, view, a), await manifestOf(context, view, b));
+}
+
+export function diffManifests(a: Manifest, b: Manifest): SnapshotDiff {
+  const before = new Map(a.files.map((file) => [file.path, file]));
+  const after = new Map(b.files.map((file) => [file.path, file]));
+  const files: SnapshotDiff['files'][number][] = [];
+  for (const path of [...new Set([...before.keys(), ...after.keys()])].toSorted()) {
+    const [old, fresh] = [before.get(path), after.get(path)];
+    if (old === undefined && fresh !== undefined) files.push({ path, change: 'added', bytes: fresh.size });
+    else if (fresh === undefined && old !== undefined)
+      files.push({ path, change: 'removed', bytes: old.size });
+    else if (old?.sha256 !== fresh?.sha256 || old?.mode !== fresh?.mode) {
+      files.push({ path, change: 'changed', bytes: fresh?.size ?? 0 });
+    }
+  }
+  const counts = (manifest: Manifest): ReadonlyMap<string, number> =>
+    new Map((manifest.statistics.collections ?? []).map((each) => [each.name, each.records]));
+  const [theirs, ours] = [counts(a), counts(b)];
+  const sum = (manifest: Manifest): number => manifest.files.reduce((total, file) => total + file.size, 0);
+  return {
+    from: a.id,
+    to: b.id,
+    files,
+    bytes: { from: sum(a), to: sum(b) },
+    records: { from: a.statistics.records, to: b.statistics.records },
+    collections: [...new Set([...theirs.keys(), ...ours.keys()])]
+      .toSorted()
+      .map((name) => ({ name, from: theirs.get(name) ?? 0, to: ours.get(name) ?? 0 }))
+      .filter((each) => each.from !== each.to),
+  };
+}

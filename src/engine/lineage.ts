@@ -1,0 +1,116 @@
+import { readFile } from 'node:fs/promises';
+import type { KnownCommit, LogView } from '../snapshot/commit-log.ts';
+import { readCommit, readLog } from '../snapshot/commit-log.ts';
+import { decodeManifest, encodeManifest } from '../snapshot/manifest.ts';
+import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import { writeFileAtomic } from '../store/file-system.ts';
+import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
+import { storeExists } from '../store/home.ts';
+import { scanStore } from '../store/scan.ts';
+import type { ScanResult } from '../store/scan.ts';
+import { cachedManifestPath, noRemoteState, readState, writeState } from '../store/state.ts';
+import type { RemoteState } from '../store/state.ts';
+import { hasContentOfSnapshot } from './compare-content.ts';
+import type { Context } from './context.ts';
+
+/** Where the local store stands in the remote's history. */
+export interface Lineage {
+  /** Whether there is a store at all. */
+  readonly exists: boolean;
+  /** The snapshot the store was last equal to; undefined when nothing is known of it. */
+  readonly parent: string | undefined;
+  /** Nothing was written since the store was equal to `parent`. Proof, not a guess. */
+  readonly isUnchanged: boolean;
+  readonly state: RemoteState;
+}
+
+/** The remote's log; the newest commit is not fetched when this host knows it. */
+export async function readRemote(context: Context): Promise<LogView> {
+  return readLog(context.remote, { known: await readKnownCommit(context), signal: context.signal });
+}
+
+export async function readLineage(context: Context, view: LogView): Promise<Lineage> {
+  const { home } = context;
+  if (!(await storeExists(home)))
+    return { exists: false, parent: undefined, isUnchanged: false, state: noRemoteState };
+  const local = await readState(home);
+  const recorded = local?.remotes[context.remote.location];
+  if (local === undefined || recorded === undefined || local.identity !== (await storeIdentity(home.store))) {
+    return { exists: true, parent: undefined, isUnchanged: false, state: noRemoteState };
+  }
+  const state = adoptPending(recorded, view);
+  const parent = state.parent?.id;
+  const scan = await scanStore(home.store);
+  const isUnchanged =
+    (state.fingerprint !== null && state.fingerprint === fingerprint(scan)) ||
+    (parent !== undefined && parent !== view.newest?.id && (await stillEquals(context, view, parent, scan)));
+  return { exists: true, parent, isUnchanged, state };
+}
+
+/**
+ * Where the remote moved on, it matters whether the store did: what its times leave open, its content tells. Touched
+ * files, or a backup right after a write, are no divergence.
+ */
+async function stillEquals(
+  context: Context,
+  view: LogView,
+  parent: string,
+  scan: ScanResult,
+): Promise<boolean> {
+  const entry = view.snapshots.find((each) => each.entry.id === parent)?.entry;
+  if (entry === undefined) return false;
+  return hasContentOfSnapshot(context, await manifestOf(context, view, entry), scan);
+}
+
+/** A commit whose answer was lost, or whose host died before it wrote down that it worked. */
+function adoptPending(state: RemoteState, view: LogView): RemoteState {
+  const found = view.snapshots.find(({ entry }) => entry.id === state.pending?.id);
+  if (found === undefined || state.pending === null) return state;
+  const { generation, id } = found.entry;
+  const lastModifiedMs =
+    view.commits.find((commit) => commit.generation === generation)?.lastModified.getTime() ?? 0;
+  return {
+    ...state,
+    parent: { id, generation, lastModifiedMs },
+    fingerprint: state.pending.fingerprint,
+    pending: null,
+  };
+}
+
+/** Replaces what the state says of this remote. What it says of others stays true only while `identity` does. */
+export async function recordRemoteState(context: Context, remoteState: RemoteState): Promise<void> {
+  const identity = await storeIdentity(context.home.store);
+  const local = await readState(context.home);
+  const others = local?.identity === identity ? local.remotes : {};
+  const remotes = { ...others, [context.remote.location]: remoteState };
+  await writeState(context.fs, context.home, { format: 1, identity, remotes });
+}
+
+export async function cacheManifest(context: Context, manifest: Manifest): Promise<void> {
+  await context.fs.makeDirectory(context.home.dir);
+  await writeFileAtomic(
+    context.fs,
+    cachedManifestPath(context.home, context.remote.location),
+    encodeManifest(manifest),
+  );
+}
+
+/** The manifest of a live snapshot, from this host's cache where it has it. */
+export async function manifestOf(context: Context, view: LogView, entry: LogEntry): Promise<Manifest> {
+  if (view.newest?.id === entry.id) return view.newest;
+  return readCommit(context.remote, entry.generation, { signal: context.signal });
+}
+
+async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {
+  const parent = (await readState(context.home))?.remotes[context.remote.location]?.parent;
+  if (parent == null) return undefined;
+  const path = cachedManifestPath(context.home, context.remote.location);
+  try {
+    const manifest = decodeManifest(await readFile(path, 'utf8'), path);
+    return manifest.id === parent.id && manifest.generation === parent.generation
+      ? { manifest, lastModifiedMs: parent.lastModifiedMs }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,100 @@
+import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import type { StoreStatistics } from '../store/store-adapter.ts';
+
+/** A captured file, hashed. */
+export type CapturedFile = Omit<ManifestFile, 'in'>;
+
+export interface CapturedStore {
+  readonly files: readonly CapturedFile[];
+  readonly emptyDirectories: readonly string[];
+  readonly statistics: StoreStatistics;
+}
+
+export type BackupPlan =
+  | { readonly type: 'unchanged' }
+  /** The guard: `reason` completes "Cannot back up …: ". */
+  | { readonly type: 'refuse'; readonly reason: string }
+  | {
+      readonly type: 'commit';
+      readonly upload: readonly CapturedFile[];
+      /** Files whose bytes the remote has: `source` is the key in the remote, `in` the snapshot that owns it. */
+      readonly reuse: readonly ReusedFile[];
+      readonly uploadBytes: number;
+      readonly reuseBytes: number;
+    };
+
+export interface ReusedFile {
+  readonly file: CapturedFile;
+  readonly source: { readonly id: string; readonly path: string };
+}
+
+export interface BackupFacts {
+  readonly captured: CapturedStore;
+  /** The snapshot the store grew from, if it is still live. */
+  readonly parent: Manifest | undefined;
+  /** The newest snapshot, whoever made it. */
+  readonly newest: Manifest | undefined;
+  readonly force: boolean;
+  readonly allowShrink: boolean;
+  readonly maxShrink: number;
+}
+
+/** What a backup of `captured` has to do. A pure decision. */
+export function planBackup(facts: BackupFacts): BackupPlan {
+  const { captured, parent, newest } = facts;
+  const base = parent ?? newest;
+  if (!facts.force && base !== undefined && hasContentOf(captured, base)) return { type: 'unchanged' };
+  const reason = facts.allowShrink ? undefined : shrinkage(captured, base, facts.maxShrink);
+  if (reason !== undefined) return { type: 'refuse', reason };
+
+  const known = new Map<string, { readonly id: string; readonly path: string }>();
+  for (const manifest of [newest, parent]) {
+    for (const file of manifest?.files ?? []) {
+      known.set(`${file.sha256} ${file.size}`, { id: file.in ?? manifest?.id ?? '', path: file.path });
+    }
+  }
+  const upload: CapturedFile[] = [];
+  const reuse: ReusedFile[] = [];
+  for (const file of captured.files) {
+    const source = known.get(`${file.sha256} ${file.size}`);
+    if (source === undefined) upload.push(file);
+    else reuse.push({ file, source });
+  }
+  return {
+    type: 'commit',
+    upload,
+    reuse,
+    uploadBytes: totalBytes(upload),
+    reuseBytes: totalBytes(reuse.map(({ file }) => file)),
+  };
+}
+
+/** Whether the store holds exactly what the snapshot holds: names, bytes and permissions. Times do not count. */
+export function hasContentOf(
+  store: Pick<CapturedStore, 'files' | 'emptyDirectories'>,
+  manifest: Pick<Manifest, 'files' | 'emptyDirectories'>,
+): boolean {
+  const key = (file: CapturedFile): string => `${file.path}\0${file.size} ${file.sha256} ${file.mode}`;
+  const theirs = new Set(manifest.files.map(key));
+  return (
+    store.files.length === theirs.size &&
+    store.files.every((file) => theirs.has(key(file))) &&
+    store.emptyDirectories.toSorted().join('\0') === manifest.emptyDirectories.toSorted().join('\0')
+  );
+}
+
+function shrinkage(
+  captured: CapturedStore,
+  base: Manifest | undefined,
+  maxShrink: number,
+): string | undefined {
+  if (base === undefined) return undefined;
+  const records = { now: captured.statistics.records, was: base.statistics.records, unit: 'records' };
+  const bytes = { now: totalBytes(captured.files), was: totalBytes(base.files), unit: 'bytes' };
+  for (const { now, was, unit } of [records, bytes]) {
+    if (was > 0 && now === 0) return `it is empty, snapshot ${base.id} has ${was} ${unit}`;
+    if (now < was * (1 - maxShrink)) return `it has ${now} ${unit}, snapshot ${base.id} has ${was}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,90 @@
+import type { LogEntry } from '../snapshot/manifest.ts';
+import { isAncestor } from '../snapshot/retention.ts';
+
+export interface RestoreFacts {
+  /** Live snapshots, ascending. */
+  readonly snapshots: readonly LogEntry[];
+  /** The snapshot in question. */
+  readonly target: LogEntry;
+  readonly local:
+    | { readonly type: 'missing' }
+    /** Grown from `parent`; `isUnchanged`: nothing was written since. */
+    | {
+        readonly type: 'known';
+        readonly parent: string;
+        readonly isUnchanged: boolean;
+        /** Snapshots that the store was chosen over. */
+        readonly settled: readonly string[];
+      }
+    /** Of unknown origin: only its content can tell. */
+    | {
+        readonly type: 'unknown';
+        /** A live snapshot with the same content. */
+        readonly equals: string | undefined;
+        readonly isEmpty: boolean;
+        readonly isSound: boolean;
+        /** Milliseconds since the epoch. */
+        readonly newestWriteMs: number;
+      };
+  /** The user asked for this snapshot by name. */
+  readonly isNamed: boolean;
+  readonly force: boolean;
+}
+
+export type RestorePlan =
+  | { readonly type: 'restore'; readonly why: string }
+  | { readonly type: 'equal' }
+  /** The local store has what no snapshot has, and the target is behind it. */
+  | { readonly type: 'ahead'; readonly why: string }
+  /** Both moved since they were equal: a person decides. */
+  | { readonly type: 'diverged'; readonly why: string };
+
+/** Whether the target takes the place of the local store. A pure decision; clocks count only where lineage is unknown. */
+export function planRestore(facts: RestoreFacts): RestorePlan {
+  const { local, target } = facts;
+  if (local.type === 'missing') return { type: 'restore', why: 'there is no local store' };
+  const equalTo = local.type === 'unknown' ? local.equals : local.isUnchanged ? local.parent : undefined;
+  if (equalTo === target.id) return { type: 'equal' };
+  if (facts.isNamed) return { type: 'restore', why: 'it was asked for by name' };
+  if (facts.force) return { type: 'restore', why: '--force was given' };
+  if (local.type === 'known' && local.settled.includes(target.id)) {
+    return { type: 'ahead', why: `snapshot ${local.parent} was chosen over it` };
+  }
+  if (equalTo !== undefined) return planFromCleanStore(facts, equalTo);
+  if (local.type === 'unknown') return planByContent(facts, local);
+  if (isAncestor(facts.snapshots, target.id, local.parent)) {
+    return { type: 'ahead', why: `it was written since snapshot ${local.parent}` };
+  }
+  return {
+    type: 'diverged',
+    why: `it was written since snapshot ${local.parent}, and ${target.id} was made elsewhere`,
+  };
+}
+
+/** Nothing local is lost: the store is what snapshot `equalTo` was. */
+function planFromCleanStore(facts: RestoreFacts, equalTo: string): RestorePlan {
+  const { snapshots, target } = facts;
+  if (isAncestor(snapshots, target.id, equalTo))
+    return { type: 'ahead', why: `it equals the newer snapshot ${equalTo}` };
+  const isLive = snapshots.some((entry) => entry.id === equalTo);
+  if (isAncestor(snapshots, equalTo, target.id))
+    return { type: 'restore', why: `the store still equals its ancestor ${equalTo}` };
+  if (!isLive) return { type: 'restore', why: `the store equals snapshot ${equalTo}, long superseded` };
+  return {
+    type: 'diverged',
+    why: `the store equals snapshot ${equalTo}, which ${target.id} does not build on`,
+  };
+}
+
+function planByContent(
+  facts: RestoreFacts,
+  local: Extract<RestoreFacts['local'], { type: 'unknown' }>,
+): RestorePlan {
+  const { target } = facts;
+  if (local.isEmpty && target.records > 0) return { type: 'restore', why: 'the local store is empty' };
+  if (!local.isSound) return { type: 'restore', why: 'the local store is damaged' };
+  const written = new Date(local.newestWriteMs).toISOString();
+  return local.newestWriteMs > Date.parse(target.createdAt)
+    ? { type: 'ahead', why: `it was last written at ${written}, after snapshot ${target.id}` }
+    : { type: 'restore', why: `it was last written at ${written}, before snapshot ${target.id}` };
+}

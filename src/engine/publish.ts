@@ -1,0 +1,51 @@
+import pMap from 'p-map';
+import { isSyncAgentError } from '../errors.ts';
+import { textBody } from '../remote/body.ts';
+import { readManifest } from '../snapshot/commit-log.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { currentKey, historyKey, manifestKey } from '../snapshot/layout.ts';
+import { encodeManifest } from '../snapshot/manifest.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import { enterPhase } from './context.ts';
+import type { Context } from './context.ts';
+
+/**
+ * Brings the current files and `manifest.json` up to a commit: for people and plain S3 tools. Nobody relies on them,
+ * so a crash in the middle, or two hosts at once, leave a mixture that the next backup mends: `manifest.json` is
+ * written last, and files are left alone only where it names the snapshot that the commit followed.
+ */
+export async function publishCurrent(
+  context: Context,
+  work: { readonly manifest: Manifest; readonly before: LogView; readonly after: LogView },
+): Promise<void> {
+  const { manifest } = work;
+  if (work.after.newest !== undefined && work.after.newest.generation > manifest.generation) return;
+  enterPhase(context, 'publish');
+  const { remote, settings, signal } = context;
+  const published = await readPublished(context);
+  const isTrusted = published !== undefined && published.id === work.before.newest?.id;
+  const present = new Map(isTrusted ? published.files.map((file) => [file.path, file.sha256]) : []);
+
+  const stale = manifest.files.filter((file) => present.get(file.path) !== file.sha256);
+  await pMap(
+    stale,
+    (file) => remote.copy(historyKey(file.in ?? manifest.id, file.path), currentKey(file.path), { signal }),
+    { concurrency: settings.concurrency, stopOnError: true },
+  );
+  const kept = new Set(manifest.files.map((file) => file.path));
+  const gone = (published?.files ?? []).map((file) => file.path).filter((path) => !kept.has(path));
+  await remote.remove(gone.map(currentKey), { signal });
+  await remote.put(manifestKey, textBody(encodeManifest(manifest)), {
+    contentType: 'application/json',
+    signal,
+  });
+}
+
+async function readPublished(context: Context): Promise<Manifest | undefined> {
+  try {
+    return await readManifest(context.remote, manifestKey, { signal: context.signal });
+  } catch (error) {
+    if (isSyncAgentError(error, 'NOT_FOUND') || isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,148 @@
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SyncAgentError, errnoOf } from '../errors.ts';
+import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
+import { stagingRoot } from '../store/home.ts';
+import { removeJournal, writeJournal } from '../store/journal.ts';
+import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import { homeInsideStore, scanStore } from '../store/scan.ts';
+import { writeState } from '../store/state.ts';
+import type { RemoteState } from '../store/state.ts';
+import { newAttempt, progressOf } from './context.ts';
+import type { Context } from './context.ts';
+import { directoriesOf, downloadFile, verifyObject } from './download.ts';
+import { hashFile } from './hash-file.ts';
+
+export interface Replaced {
+  readonly downloadedBytes: number;
+  readonly reusedBytes: number;
+}
+
+/**
+ * Restores in place, file by file, for a disk that cannot hold old and new together. There is no rollback copy.
+ *
+ *     1 every object that is needed is read and verified   crash: nothing happened
+ *     2 journal written                                    crash: the next restore goes on from here; until it has
+ *     3 files replaced one by one, strangers removed       finished, the store is incomplete and backups refuse
+ *     4 state written, journal removed                     crash before: every file is found right, and this done again
+ */
+export async function replaceStore(
+  context: Context,
+  manifest: Manifest,
+  state: RemoteState,
+): Promise<Replaced> {
+  const { home, fs } = context;
+  const wanted = await differingFiles(context, manifest);
+  const downloadBytes = totalBytes(wanted);
+  const report = progressOf(context, 'download', downloadBytes * 2);
+  for (const file of wanted) await verifyObject(context, { manifest, file, onBytes: report });
+
+  await writeJournal(fs, home, {
+    type: 'replace',
+    attempt: newAttempt(),
+    location: context.remote.location,
+    snapshot: manifest.id,
+  });
+  await removeStrangers(context, manifest);
+  for (const directory of directoriesOf(manifest))
+    await fs.makeDirectory(join(home.store, directory), { mode: 0o755 });
+  await fs.makeDirectory(stagingRoot(home));
+  for (const file of wanted) await replaceFile(context, { manifest, file, report });
+  for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(home.store, directory));
+
+  await context.fs.remove(stagingRoot(home));
+  await writeState(fs, home, {
+    format: 1,
+    identity: await storeIdentity(home.store),
+    remotes: {
+      [context.remote.location]: { ...state, fingerprint: fingerprint(await scanStore(home.store)) },
+    },
+  });
+  await removeJournal(fs, home);
+  return { downloadedBytes: downloadBytes, reusedBytes: totalBytes(manifest.files) - downloadBytes };
+}
+
+async function replaceFile(
+  context: Context,
+  work: {
+    readonly manifest: Manifest;
+    readonly file: ManifestFile;
+    readonly report: (bytes: number) => void;
+  },
+): Promise<void> {
+  const { home, fs } = context;
+  const place = join(home.store, work.file.path);
+  const staged = join(stagingRoot(home), 'file');
+  const { freeBytes } = await context.diskSpace(home.store);
+  // Keep the old file while there is room for both: it is still right for whoever looks at the store now.
+  if (freeBytes < work.file.size + spareBytes) await fs.remove(place);
+  const download = { manifest: work.manifest, file: work.file, path: staged, onBytes: work.report };
+  try {
+    await downloadFile(context, download);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
+    await fs.remove(staged);
+    await fs.remove(place);
+    await downloadFile(context, download);
+  }
+  await fs.rename(staged, place);
+  await fs.sync(dirname(place));
+}
+
+/** Room that is left to the rest of the system. */
+export const spareBytes = 16 * 1024 * 1024;
+
+/** Rejects with DISK_FULL, giving the numbers, when the snapshot does not fit even without the present store. */
+export async function assertReplacementFits(context: Context, manifest: Manifest): Promise<void> {
+  const { freeBytes } = await context.diskSpace(context.home.store);
+  const present = totalBytes((await scanStore(context.home.store)).files);
+  const needed = totalBytes(manifest.files);
+  if (freeBytes + present < needed)
+    throw diskFull(manifest, needed, freeBytes + present, 'even without the present store');
+}
+
+export function diskFull(manifest: Manifest, needed: number, free: number, when: string): SyncAgentError {
+  return new SyncAgentError(
+    'DISK_FULL',
+    `Cannot restore snapshot ${manifest.id}: it needs ${needed} bytes, ${free} are free ${when}, ${needed - free} are missing`,
+    { remedy: 'Free some space, or use --skip-backup to replace the store in place without a rollback copy' },
+  );
+}
+
+async function differingFiles(context: Context, manifest: Manifest): Promise<readonly ManifestFile[]> {
+  const local = new Map(
+    await scanStore(context.home.store).then(
+      ({ files }) => files.map((file) => [file.path, file] as const),
+      () => [],
+    ),
+  );
+  const differing: ManifestFile[] = [];
+  for (const file of manifest.files) {
+    const present = local.get(file.path);
+    const isRight =
+      present?.size === file.size &&
+      present.mode === file.mode &&
+      (await hashFile(join(context.home.store, file.path), file.size, context.signal)) === file.sha256;
+    if (!isRight) differing.push(file);
+  }
+  return differing;
+}
+
+/** Removes what the snapshot does not hold, and what is in the way: a file where it has a directory, or the reverse. */
+async function removeStrangers(context: Context, manifest: Manifest): Promise<void> {
+  const files = new Set(manifest.files.map((file) => file.path));
+  const directories = new Set(directoriesOf(manifest));
+  const visit = async (relative: string): Promise<void> => {
+    const path = join(context.home.store, relative);
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      if (relative === '' && entry.name === homeInsideStore) continue;
+      const child = relative === '' ? entry.name : `${relative}/${entry.name}`;
+      const isWanted = entry.isDirectory() ? directories.has(child) : entry.isFile() && files.has(child);
+      if (!isWanted) await context.fs.remove(join(path, entry.name));
+      else if (entry.isDirectory()) await visit(child);
+    }
+  };
+  await context.fs.makeDirectory(context.home.store, { mode: 0o755 });
+  await visit('');
+}

@@ -1,0 +1,79 @@
+import { readdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { SyncAgentError, errnoOf } from '../errors.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import { stagingRoot } from '../store/home.ts';
+import { stagedData } from '../store/swap.ts';
+import { newAttempt } from './context.ts';
+import type { Context } from './context.ts';
+import { manifestOf, readRemote } from './lineage.ts';
+import { diskFull, spareBytes } from './replace.ts';
+import { chooseSnapshot, stageSnapshot } from './restore.ts';
+
+export interface RestoreToResult {
+  readonly type: 'restored-to';
+  readonly id: string;
+  readonly dir: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly records: number;
+}
+
+/**
+ * Puts a snapshot into a directory of its own, for a look or a test: `context.home` is that directory's. It must be
+ * missing or empty, appears complete or not at all, and has no lineage.
+ */
+export async function restoreTo(
+  context: Context,
+  options: { readonly snapshot?: string } = {},
+): Promise<RestoreToResult> {
+  const { home, fs } = context;
+  await assertEmpty(home.store);
+  const view = await readRemote(context);
+  const manifest = await manifestOf(
+    context,
+    view,
+    chooseSnapshot(
+      view.snapshots.map(({ entry }) => entry),
+      options.snapshot,
+    ),
+  );
+  const needed = totalBytes(manifest.files);
+  const { freeBytes } = await context.diskSpace(home.store);
+  if (freeBytes < needed + spareBytes) throw diskFull(manifest, needed, freeBytes, `at "${home.store}"`);
+  const attempt = newAttempt();
+  const data = stagedData(home, attempt);
+  try {
+    await stageSnapshot(context, { manifest, data, attempt, reuseFrom: undefined });
+    if (home.swap === 'rename') {
+      await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
+      await fs.rename(data, home.store);
+      await fs.sync(dirname(home.store));
+    } else {
+      for (const name of await readdir(data)) await fs.rename(`${data}/${name}`, `${home.store}/${name}`);
+      await fs.sync(home.store);
+    }
+  } finally {
+    await fs.remove(stagingRoot(home));
+  }
+  return {
+    type: 'restored-to',
+    id: manifest.id,
+    dir: home.store,
+    files: manifest.files.length,
+    bytes: needed,
+    records: manifest.statistics.records,
+  };
+}
+
+async function assertEmpty(dir: string): Promise<void> {
+  const names = await readdir(dir).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  });
+  if (names.some((name) => name !== '.sync-agent')) {
+    throw new SyncAgentError('REFUSED', `Cannot restore to "${dir}": it is not empty`, {
+      remedy: 'Name a new directory',
+    });
+  }
+}

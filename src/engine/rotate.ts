@@ -1,0 +1,86 @@
+import { readCommit, readLog } from '../snapshot/commit-log.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { historyDirectory, historyKey, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import type { ObjectInfo } from '../remote/object-store.ts';
+import { enterPhase } from './context.ts';
+import type { Context } from './context.ts';
+
+export interface RotateWork {
+  /** A commit that this process has just created, and when, by the server's clock. */
+  readonly commit: Manifest;
+  readonly committedAt: Date;
+  /** Snapshots whose files go whatever their age: a person said so. */
+  readonly atOnce?: readonly string[];
+}
+
+/**
+ * Deletes what no commit names any more and is older than the grace period: void commit objects, then files. What is
+ * live was decided by the commit itself; rotation only carries it out, and a crash leaves work for the next one.
+ *
+ * It is safe against hosts in the middle of a backup only right after a commit of our own. Their files are unnamed
+ * too; but one that read the log before our commit will find its number taken, and one that read it later and whose
+ * files are older than the grace period has been at it for more than half of that, and gives up. So rotation
+ * does nothing when the commit is older than half the grace period. Ages are by the server's clock throughout.
+ */
+export async function rotate(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
+  enterPhase(context, 'rotate');
+  const { remote, settings, signal } = context;
+  const view = await readLog(remote, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal });
+  const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
+  const isFenced = serverTime.getTime() - work.committedAt.getTime() < settings.graceMs / 2;
+  if (view.newest === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
+
+  const cutoff = new Date(serverTime.getTime() - settings.graceMs);
+  const live = new Set([view.newest.id, ...view.newest.log.map((entry) => entry.id)]);
+  const atOnce = new Set(work.atOnce);
+  const isOld = (object: { readonly lastModified: Date }): boolean => object.lastModified < cutoff;
+
+  const voidCommits = voidCommitsOf(view).filter((commit) => isOld(commit) || atOnce.size > 0);
+  await remote.remove(
+    voidCommits.map((commit) => commit.key),
+    { signal },
+  );
+
+  const named = await linkedKeys(context, view);
+  const doomed: string[] = [];
+  for (const id of names.filter((name) => isSnapshotId(name) && !live.has(name))) {
+    const objects: ObjectInfo[] = [];
+    for await (const page of remote.list(historyDirectory(id), { signal })) objects.push(...page.objects);
+    if (!atOnce.has(id) && !objects.every(isOld)) continue;
+    doomed.push(...objects.map((object) => object.key).filter((key) => !named.has(key)));
+  }
+  await remote.remove(doomed, { signal });
+  await remote.sweepUploads(historyPrefix, cutoff, { signal });
+  const objects = doomed.length + voidCommits.length;
+  if (objects > 0)
+    context.emit({ type: 'rotated', snapshots: [...new Set(doomed.map(snapshotOf))], objects });
+  return { objects };
+}
+
+/** Commit objects that the newest commit does not name, other than itself. */
+export function voidCommitsOf(view: LogView): LogView['commits'] {
+  const live = new Set([
+    view.newest?.generation,
+    ...(view.newest?.log ?? []).map((entry) => entry.generation),
+  ]);
+  return view.commits.filter(
+    ({ generation }) => !live.has(generation) && generation < (view.newest?.generation ?? 0),
+  );
+}
+
+/** Objects of other snapshots' directories that live snapshots name. Costs a read for each that does so at all. */
+async function linkedKeys(context: Context, view: LogView): Promise<ReadonlySet<string>> {
+  const keys = new Set<string>();
+  const note = (manifest: Manifest): void => {
+    for (const file of manifest.files) if (file.in !== undefined) keys.add(historyKey(file.in, file.path));
+  };
+  if (view.newest !== undefined) note(view.newest);
+  for (const entry of view.newest?.log ?? []) {
+    if (entry.linked === true)
+      note(await readCommit(context.remote, entry.generation, { signal: context.signal }));
+  }
+  return keys;
+}
+
+const snapshotOf = (key: string): string => key.split('/')[1] ?? '';

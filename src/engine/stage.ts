@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import pMap from 'p-map';
+import { SyncAgentError } from '../errors.ts';
+import { assertStorable } from '../snapshot/layout.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
+import { scanStore } from '../store/scan.ts';
+import type { Capture, StoreAdapter } from '../store/store-adapter.ts';
+import { stagedData } from '../store/swap.ts';
+import { enterPhase } from './context.ts';
+import type { Context } from './context.ts';
+import { hashFile } from './hash-file.ts';
+import type { CapturedFile, CapturedStore } from './plan-backup.ts';
+
+export interface StagedStore extends CapturedStore {
+  /** Where the image is. */
+  readonly dir: string;
+  readonly adapter: StoreAdapter['name'];
+  /** Milliseconds since the epoch, this host's clock, shortly before the captured instant. */
+  readonly capturedAtMs: number;
+  /** Of the store at the captured instant; null when a later write could hide in the same timestamp. */
+  readonly fingerprint: string | null;
+  readonly identity: string;
+  readonly heldMs: number;
+  readonly longestHoldMs: number;
+}
+
+/** A torn image of a store that our locks do not cover wholly is possible; a second and third one decide. */
+const captureTries = 3;
+
+/**
+ * Captures the store into staging, validates the image and hashes its files. Nothing is believed before that:
+ * rejects with STORE_CORRUPT when image after image is unsound, which means that the store is.
+ */
+export async function stageStore(context: Context, attempt: string): Promise<StagedStore> {
+  const { home, fs, clock, emit, signal } = context;
+  const dir = stagedData(home, attempt);
+  const adapter = await context.detectAdapter(home.store);
+  let heldMs = 0;
+  let longestHoldMs = 0;
+  for (let tries = 1; ; tries += 1) {
+    enterPhase(context, 'capture');
+    await fs.remove(dir);
+    await fs.makeDirectory(dir);
+    const identity = await storeIdentity(home.store);
+    const capturedAtMs = clock.now();
+    const captured = await adapter.capture(home.store, dir, {
+      timeoutMs: context.settings.captureTimeoutMs,
+      clock,
+      fs,
+      signal,
+    });
+    heldMs += captured.heldMs;
+    longestHoldMs = Math.max(longestHoldMs, captured.longestHoldMs);
+    assertStorable(
+      [...captured.source.files.map((file) => file.path), ...captured.source.emptyDirectories],
+      context.settings.prefixBytes,
+    );
+    emit({
+      type: 'captured',
+      bytes: totalBytes(captured.source.files),
+      attempts: captured.attempts,
+      heldMs: captured.heldMs,
+      longestHoldMs: captured.longestHoldMs,
+    });
+    enterPhase(context, 'validate');
+    const [report, files] = await Promise.all([
+      adapter.inspect(dir, { level: context.settings.validation, signal }),
+      hashImage(dir, captured, signal),
+    ]);
+    if (report.problems.length === 0) {
+      const { fingerprinted, lookedAtMs } = captured;
+      return {
+        dir,
+        adapter: adapter.name,
+        files,
+        emptyDirectories: captured.source.emptyDirectories,
+        statistics: report.statistics,
+        capturedAtMs,
+        fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
+        identity,
+        heldMs,
+        longestHoldMs,
+      };
+    }
+    if (tries === captureTries) {
+      throw new SyncAgentError(
+        'STORE_CORRUPT',
+        `Cannot back up "${home.store}": ${report.problems.join('; ')}`,
+        {
+          remedy: 'The last good snapshot is untouched: restore it with "sync-agent restore --force"',
+        },
+      );
+    }
+  }
+}
+
+async function hashImage(
+  dir: string,
+  captured: Capture,
+  signal: AbortSignal | undefined,
+): Promise<CapturedFile[]> {
+  const sizes = new Map((await scanStore(dir)).files.map((file) => [file.path, file.size]));
+  return pMap(
+    captured.source.files,
+    async (file) => {
+      const size = sizes.get(file.path);
+      if (size === undefined)
+        throw new SyncAgentError('INTERNAL', `Cannot hash "${file.path}": it is not in the image`);
+      const sha256 = await hashFile(join(dir, file.path), size, signal);
+      return { path: file.path, size, sha256, mode: file.mode, mtimeMs: Number(file.mtimeNs / 1_000_000n) };
+    },
+    { concurrency: 4, stopOnError: true },
+  );
+}

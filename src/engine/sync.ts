@@ -1,0 +1,59 @@
+import { unresolvedTips } from '../snapshot/retention.ts';
+import { isAncestor } from '../snapshot/retention.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { backup } from './backup.ts';
+import type { BackupOptions, BackupResult } from './backup.ts';
+import type { Context } from './context.ts';
+import { readLineage, readRemote } from './lineage.ts';
+import type { Lineage } from './lineage.ts';
+import { restore } from './restore.ts';
+import type { RestoreOptions, RestoreResult } from './restore.ts';
+import { describeUnknownStore } from './unknown-store.ts';
+
+export type SyncOptions = BackupOptions & RestoreOptions;
+export type SyncResult = BackupResult | RestoreResult;
+
+/** One decision from lineage: only local moved, back up; only the remote moved, restore; neither, nothing; both, diverged. */
+export async function sync(context: Context, options: SyncOptions = {}): Promise<SyncResult> {
+  const view = await readRemote(context);
+  const lineage = await readLineage(context, view);
+  const direction = await chooseDirection(context, view, lineage);
+  switch (direction) {
+    case 'backup':
+      return backup(context, options);
+    case 'restore':
+      return restore(context, options);
+    case 'diverged': {
+      const tips = unresolvedTips(
+        view.snapshots.map(({ entry }) => entry),
+        view.newest?.resolved ?? [],
+      ).map((tip) => tip.id);
+      context.emit({ type: 'diverged', tips });
+      return {
+        type: 'diverged',
+        id: view.newest?.id ?? '',
+        why: 'the local store and the remote both moved',
+        tips,
+      };
+    }
+  }
+}
+
+async function chooseDirection(
+  context: Context,
+  view: LogView,
+  lineage: Lineage,
+): Promise<'backup' | 'restore' | 'diverged'> {
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const newest = entries.at(-1);
+  if (!lineage.exists) return 'restore';
+  if (newest === undefined) return 'backup';
+  if (lineage.parent !== undefined) {
+    if (lineage.parent === newest.id || lineage.state.settled.includes(newest.id)) return 'backup';
+    if (lineage.isUnchanged) return 'restore';
+    return isAncestor(entries, newest.id, lineage.parent) ? 'backup' : 'diverged';
+  }
+  const local = await describeUnknownStore(context, view);
+  if (local.equals !== undefined || local.isEmpty || !local.isSound) return 'restore';
+  return local.newestWriteMs > Date.parse(newest.createdAt) ? 'backup' : 'restore';
+}

@@ -1,0 +1,47 @@
+import type { LogView } from '../snapshot/commit-log.ts';
+import { isSyncAgentError } from '../errors.ts';
+import { scanStore } from '../store/scan.ts';
+import type { ScanResult } from '../store/scan.ts';
+import { hasContentOfSnapshot } from './compare-content.ts';
+import type { Context } from './context.ts';
+import { manifestOf } from './lineage.ts';
+import type { RestoreFacts } from './plan-restore.ts';
+
+/** Looks at a stopped store that no local state speaks of. */
+export async function describeUnknownStore(
+  context: Context,
+  view: LogView,
+): Promise<Extract<RestoreFacts['local'], { type: 'unknown' }>> {
+  const { home, signal } = context;
+  const { files, emptyDirectories } = await scanStore(home.store);
+  const adapter = await context.detectAdapter(home.store);
+  const [equals, report] = await Promise.all([
+    findEqualSnapshot(context, view, { files, emptyDirectories }),
+    adapter.inspect(home.store, { level: 'quick', signal }),
+  ]);
+  return {
+    type: 'unknown',
+    equals,
+    isEmpty: files.length === 0 || (report.problems.length === 0 && report.statistics.records === 0),
+    isSound: report.problems.length === 0,
+    newestWriteMs: Math.max(0, ...files.map((file) => Number(file.mtimeNs / 1_000_000n))),
+  };
+}
+
+/** The newest live snapshot with the store's content. */
+async function findEqualSnapshot(
+  context: Context,
+  view: LogView,
+  store: ScanResult,
+): Promise<string | undefined> {
+  const hashes = new Map<string, string>();
+  for (const { entry } of view.snapshots.toReversed()) {
+    try {
+      const manifest = await manifestOf(context, view, entry);
+      if (await hasContentOfSnapshot(context, manifest, store, hashes)) return entry.id;
+    } catch (error) {
+      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,109 @@
+import pMap from 'p-map';
+import { isSyncAgentError } from '../errors.ts';
+import { historyDirectory, historyKey } from '../snapshot/layout.ts';
+import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import { enterPhase, progressOf } from './context.ts';
+import type { Context } from './context.ts';
+import { verifyObject } from './download.ts';
+import { manifestOf, readRemote } from './lineage.ts';
+import { chooseSnapshot } from './restore.ts';
+
+export interface VerifyOptions {
+  /** Default: the newest. */
+  readonly snapshot?: string;
+  readonly all?: boolean;
+  /** Read every byte and compare its SHA-256; else presence and sizes only. */
+  readonly readData?: boolean;
+}
+
+export interface VerifyReport {
+  readonly snapshots: readonly {
+    readonly id: string;
+    readonly files: number;
+    readonly bytes: number;
+    readonly problems: readonly string[];
+  }[];
+  /** Commits that could not be read at all. */
+  readonly damagedCommits: readonly string[];
+  readonly isSound: boolean;
+  readonly readData: boolean;
+}
+
+/** Checks that what the commit log promises is there. Finds everything that is wrong, rather than the first. */
+export async function verify(context: Context, options: VerifyOptions = {}): Promise<VerifyReport> {
+  enterPhase(context, 'verify');
+  const view = await readRemote(context);
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const chosen = options.all === true ? entries : [chooseSnapshot(entries, options.snapshot)];
+  const total = chosen.reduce((sum, entry) => sum + entry.bytes, 0);
+  const report = progressOf(context, 'verify', options.readData === true ? total : 0);
+  const snapshots: VerifyReport['snapshots'][number][] = [];
+  for (const entry of chosen)
+    snapshots.push(await verifyEntry(context, { view, entry, report, readData: options.readData ?? false }));
+  const damagedCommits = view.damaged.map(({ error }) => error.message);
+  return {
+    snapshots,
+    damagedCommits,
+    isSound: damagedCommits.length === 0 && snapshots.every((each) => each.problems.length === 0),
+    readData: options.readData ?? false,
+  };
+}
+
+interface EntryWork {
+  readonly view: Parameters<typeof manifestOf>[1];
+  readonly entry: LogEntry;
+  readonly report: (bytes: number) => void;
+  readonly readData: boolean;
+}
+
+async function verifyEntry(context: Context, work: EntryWork): Promise<VerifyReport['snapshots'][number]> {
+  const { entry } = work;
+  let manifest: Manifest;
+  try {
+    manifest = await manifestOf(context, work.view, entry);
+  } catch (error) {
+    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
+    return { id: entry.id, files: 0, bytes: entry.bytes, problems: [error.message] };
+  }
+  const problems = work.readData
+    ? await readObjects(context, manifest, work.report)
+    : await compareSizes(context, manifest);
+  return { id: entry.id, files: manifest.files.length, bytes: totalBytes(manifest.files), problems };
+}
+
+async function readObjects(
+  context: Context,
+  manifest: Manifest,
+  onBytes: (bytes: number) => void,
+): Promise<string[]> {
+  const found = await pMap(
+    manifest.files,
+    async (file) => {
+      try {
+        await verifyObject(context, { manifest, file, onBytes });
+        return [];
+      } catch (error) {
+        if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+        return [error.message];
+      }
+    },
+    { concurrency: context.settings.concurrency, stopOnError: true },
+  );
+  return found.flat();
+}
+
+async function compareSizes(context: Context, manifest: Manifest): Promise<string[]> {
+  const sizes = new Map<string, number>();
+  for (const id of new Set([manifest.id, ...manifest.files.flatMap((file) => file.in ?? [])])) {
+    for await (const page of context.remote.list(historyDirectory(id), { signal: context.signal })) {
+      for (const object of page.objects) sizes.set(object.key, object.size);
+    }
+  }
+  return manifest.files.flatMap((file) => {
+    const key = historyKey(file.in ?? manifest.id, file.path);
+    const size = sizes.get(key);
+    if (size === undefined) return [`object "${key}" is missing`];
+    return size === file.size ? [] : [`object "${key}" has ${size} bytes, expected ${file.size}`];
+  });
+}

@@ -1,0 +1,50 @@
+import { open } from 'node:fs/promises';
+import type { Body, ByteRange } from './object-store.ts';
+
+const chunkBytes = 256 * 1024;
+
+export function bytesBody(bytes: Uint8Array): Body {
+  return {
+    size: bytes.byteLength,
+    open: async function* (range) {
+      yield range === undefined ? bytes : bytes.subarray(range.start, range.end);
+    },
+  };
+}
+
+export function textBody(text: string): Body {
+  return bytesBody(Buffer.from(text, 'utf8'));
+}
+
+/** The first `size` bytes of a file that nobody changes meanwhile. Fails rather than end short. */
+export function fileBody(path: string, size: number): Body {
+  return { size, open: (range) => readFileRange(path, range ?? { start: 0, end: size }) };
+}
+
+export async function* readFileRange(path: string, range: ByteRange): AsyncGenerator<Uint8Array> {
+  const handle = await open(path, 'r');
+  try {
+    let position = range.start;
+    while (position < range.end) {
+      const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, range.end - position));
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead === 0) throw new Error(`"${path}" ended at byte ${position}, expected ${range.end}`);
+      position += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads a whole body into memory; fails with a RangeError beyond `limit` bytes. */
+export async function collect(source: AsyncIterable<Uint8Array>, limit: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of source) {
+    size += chunk.byteLength;
+    if (size > limit) throw new RangeError(`body exceeds ${limit} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}

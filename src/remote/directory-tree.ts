@@ -1,0 +1,139 @@
+import type { BigIntStats, Dirent } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SyncAgentError, errnoOf } from '../errors.ts';
+import type { FileSystem } from '../store/file-system.ts';
+import { compareKeys } from './key.ts';
+import type { ObjectInfo } from './object-store.ts';
+
+/** Below the root of a directory remote: files being written. Never listed, refused as the start of a key. */
+export const temporaryDirectory = '.sync-agent.tmp';
+
+/** The entry itself, never what a symbolic link points to; undefined if there is none. */
+export async function statEntry(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(path, { bigint: true });
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/** An object's stat; undefined if the key has none. Throws REFUSED for a symbolic link on the way below the root. */
+export async function statObject(root: string, key: string): Promise<BigIntStats | undefined> {
+  for (const parent of parentsOf(key)) {
+    const stats = await statEntry(join(root, parent));
+    if (stats === undefined) return undefined;
+    refuseLink(stats, root, parent);
+  }
+  const stats = await statEntry(join(root, key));
+  return stats?.isFile() === true ? stats : undefined;
+}
+
+/** Creates the directories that lead to `key`, each durable. Throws REFUSED where a link or an object is in the way. */
+export async function makeParents(fs: FileSystem, root: string, key: string): Promise<void> {
+  if ((await statEntry(root)) === undefined) {
+    await fs.makeDirectory(root);
+    await fs.sync(dirname(root));
+  }
+  for (const parent of parentsOf(key)) {
+    const path = join(root, parent);
+    const stats = await statEntry(path);
+    if (stats === undefined) {
+      await fs.makeDirectory(path);
+      await fs.sync(dirname(path));
+    } else {
+      refuseLink(stats, root, parent);
+      if (!stats.isDirectory()) {
+        throw new SyncAgentError(
+          'REFUSED',
+          `Cannot create "${key}" in ${root}: "${parent}" is not a directory`,
+        );
+      }
+    }
+  }
+}
+
+/**
+ * The later of the last write and the last change of the inode. A hard link shares the time of the last write with
+ * its source but has just changed the inode, so that a fresh copy is young; this errs only towards younger.
+ */
+export function lastModifiedOf(stats: BigIntStats): Date {
+  const newest = stats.mtimeMs > stats.ctimeMs ? stats.mtimeMs : stats.ctimeMs;
+  return new Date(Number(newest));
+}
+
+/** The objects whose key starts with `prefix` and sorts after `startAfter`, in the order of keys. */
+export async function* walkObjects(
+  root: string,
+  prefix: string,
+  startAfter: string,
+): AsyncGenerator<ObjectInfo> {
+  const start = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+  for (const parent of parentsOf(start)) {
+    const stats = await statEntry(join(root, parent));
+    if (stats?.isDirectory() !== true) return;
+  }
+  yield* walkBelow(root, start, { prefix, startAfter });
+}
+
+/** Names of the directories directly in `below` (empty or ending in `/`) that hold an object at any depth. */
+export async function directoriesWithObjects(root: string, below: string): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (const entry of await entriesOf(root, below)) {
+    if (!entry.isDirectory()) continue;
+    const first = await walkObjects(root, `${below}${entry.name}/`, '').next();
+    if (first.done !== true) names.push(entry.name);
+  }
+  return names.toSorted(compareKeys);
+}
+
+interface WalkBounds {
+  readonly prefix: string;
+  readonly startAfter: string;
+}
+
+async function* walkBelow(root: string, below: string, bounds: WalkBounds): AsyncGenerator<ObjectInfo> {
+  const { prefix, startAfter } = bounds;
+  // A directory sorts like its name and a slash: all keys below it start so, and no other entry's do.
+  const entries = (await entriesOf(root, below))
+    .map((entry) => ({ entry, key: `${below}${entry.name}${entry.isDirectory() ? '/' : ''}` }))
+    .toSorted((a, b) => compareKeys(a.key, b.key));
+  for (const { entry, key } of entries) {
+    if (entry.isDirectory()) {
+      const mayMatch = key.startsWith(prefix) || prefix.startsWith(key);
+      if (mayMatch && (compareKeys(key, startAfter) > 0 || startAfter.startsWith(key)))
+        yield* walkBelow(root, key, bounds);
+    } else if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) {
+      const stats = await statEntry(join(root, key));
+      if (stats?.isFile() === true)
+        yield { key, size: Number(stats.size), lastModified: lastModifiedOf(stats) };
+    }
+  }
+}
+
+async function entriesOf(root: string, below: string): Promise<readonly Dirent[]> {
+  try {
+    const entries = await readdir(join(root, below), { withFileTypes: true });
+    return entries.filter(
+      (entry) =>
+        (entry.isFile() || entry.isDirectory()) && !(below === '' && entry.name === temporaryDirectory),
+    );
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return [];
+    throw error;
+  }
+}
+
+/** `a/b/c` has the parents `a` and `a/b`. */
+export function parentsOf(key: string): readonly string[] {
+  const segments = key.split('/').slice(0, -1);
+  return segments.map((_, index) => segments.slice(0, index + 1).join('/'));
+}
+
+function refuseLink(stats: BigIntStats, root: string, path: string): void {
+  if (!stats.isSymbolicLink()) return;
+  throw new SyncAgentError('REFUSED', `Cannot follow "${join(root, path)}": it is a symbolic link`, {
+    remedy: 'Replace it by a directory; a directory remote never leaves its own directory',
+  });
+}

@@ -1,0 +1,115 @@
+/**
+ * What the engine needs of an object store, and what every implementation promises. The promises are tested by
+ * `test/conformance/object-store.ts` on each implementation and on real servers.
+ *
+ * - **Keys** are relative paths of one or more non-empty segments joined by `/`, any Unicode without NUL, no
+ *   `.` or `..` segments. At most 1024 bytes of UTF-8.
+ * - **Read after write**: once `put`, `copy` or `remove` resolved, every later `get`, `head` and `list` of any
+ *   client sees its effect.
+ * - **Whole objects**: a reader sees an object complete or not at all, whatever the writer's fate.
+ * - **Create-only**: of any number of racing `put(..., { ifAbsent: true })` of one key exactly one resolves; the
+ *   others reject with ALREADY_EXISTS. Holds only where `probeCreateOnly` of the remote says so. After a lost answer
+ *   and a retry, ALREADY_EXISTS may mean the caller's own write: tell by reading it back.
+ * - **Absence**: `get` of a missing key rejects with NOT_FOUND, `head` resolves to undefined, `remove` of one resolves.
+ * - **Listing** is complete, in ascending order of the keys' UTF-8 bytes, and tolerates concurrent changes.
+ * - **Failure** is a SyncAgentError: REMOTE_UNREACHABLE (retryable where the same call may succeed later), DENIED,
+ *   NOT_FOUND, ALREADY_EXISTS, DISK_FULL, INTERRUPTED. A failed `put` with a 5xx or time-out *may have happened*.
+ * - **Memory** used is bounded, whatever the object's size.
+ */
+export interface ObjectStore {
+  /** For people: `s3://bucket/prefix`, `file:///dir`. Never holds a credential. */
+  readonly location: string;
+
+  put(key: string, body: Body, options?: PutOptions): Promise<PutResult>;
+  /**
+   * `range` is inclusive of `start`, exclusive of `end`, bytes; not empty; an `end` beyond the object is cut to it, a
+   * `start` beyond it rejects. The stream fails rather than end short or long. It holds a connection or a file until
+   * it was read to its end or left by `break`; its bytes are of one version of the object.
+   */
+  get(key: string, options?: GetOptions): Promise<GetResult>;
+  head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined>;
+  /** Pages of the objects whose key starts with `prefix` (a plain string prefix). At least one page, maybe empty. */
+  list(prefix: string, options?: ListOptions): AsyncIterable<ListPage>;
+  /**
+   * The names of the directories directly below `prefix` (empty or ending in `/`) that hold objects, ascending,
+   * without slashes: `history/a/x` has the directory `a` below `history/`. Costs one request per 1000 names.
+   */
+  listDirectories(prefix: string, options?: CallOptions): Promise<DirectoryListing>;
+  /** Server-side copy, of any size, replacing the target. NOT_FOUND if the source is missing. */
+  copy(from: string, to: string, options?: CallOptions): Promise<void>;
+  /** Removes objects; missing ones are no error. Any number of keys. */
+  remove(keys: readonly string[], options?: CallOptions): Promise<void>;
+  /** Aborts unfinished uploads below `prefix` that were begun before `before` (server time); resolves to their number. */
+  sweepUploads(prefix: string, before: Date, options?: CallOptions): Promise<number>;
+  /** Releases connections. The store cannot be used afterwards. */
+  close(): Promise<void>;
+}
+
+/** Bytes that can be read again from the start, so that a failed upload can be repeated. */
+export interface Body {
+  readonly size: number;
+  /** A fresh stream of the bytes [start, end), the whole body without a range. */
+  open(range?: ByteRange): AsyncIterable<Uint8Array>;
+}
+
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PutOptions extends CallOptions {
+  /** Create-only. Bodies up to 8 MiB. */
+  readonly ifAbsent?: boolean;
+  /** SHA-256 of the body, lower-case hexadecimal, sent along as a checksum where the store takes one. */
+  readonly sha256?: string;
+  readonly contentType?: string;
+  /** Called as bytes of the body leave; the sum may exceed `size` where a part is sent again. */
+  readonly onBytes?: (count: number) => void;
+}
+
+export interface PutResult {
+  /** The server's clock when it answered. */
+  readonly serverTime: Date;
+}
+
+export interface GetOptions extends CallOptions {
+  readonly range?: ByteRange;
+  /** Rejects with REMOTE_UNREACHABLE unless the object is still this `GetResult.version`. */
+  readonly ifVersion?: string;
+}
+
+export interface GetResult {
+  /** Bytes in `body`. */
+  readonly size: number;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Differs once the object was replaced by other bytes; lets a broken read go on where it stopped. */
+  readonly version: string;
+  readonly serverTime: Date;
+}
+
+export interface ObjectInfo {
+  readonly key: string;
+  readonly size: number;
+  /** By the server's clock. */
+  readonly lastModified: Date;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only keys that sort after this one. */
+  readonly startAfter?: string;
+}
+
+export interface DirectoryListing {
+  readonly names: readonly string[];
+  readonly serverTime: Date;
+}
+
+export interface ListPage {
+  readonly objects: readonly ObjectInfo[];
+  /** The server's clock when it made this page. */
+  readonly serverTime: Date;
+}

@@ -1,0 +1,157 @@
+import { isSyncAgentError } from '../errors.ts';
+import { describeCall, describeKeys, type StoreOperation } from './describe-call.ts';
+import type {
+  Body,
+  CallOptions,
+  DirectoryListing,
+  GetOptions,
+  GetResult,
+  ListOptions,
+  ListPage,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  PutResult,
+} from './object-store.ts';
+import { defaultRetryPolicy, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
+
+export interface RetryEvent extends FailedAttempt {
+  readonly operation: StoreOperation;
+  readonly key: string;
+}
+
+export interface RetryingOptions extends Partial<RetryPolicy> {
+  readonly onRetry?: ((event: RetryEvent) => void) | undefined;
+}
+
+/**
+ * Repeats calls whose error is `retryable`. A body that breaks is resumed at the byte it reached, from the same
+ * version of the object; a listing after the last key it delivered. Progress starts the policy anew.
+ */
+export function retrying(store: ObjectStore, options: RetryingOptions = {}): ObjectStore {
+  return new RetryingStore(store, options);
+}
+
+class RetryingStore implements ObjectStore {
+  readonly #store: ObjectStore;
+  readonly #policy: RetryPolicy;
+  readonly #onRetry: ((event: RetryEvent) => void) | undefined;
+
+  constructor(store: ObjectStore, { onRetry, ...policy }: RetryingOptions) {
+    this.#store = store;
+    this.#policy = { ...defaultRetryPolicy, ...policy };
+    this.#onRetry = onRetry;
+  }
+
+  get location(): string {
+    return this.#store.location;
+  }
+
+  put(key: string, body: Body, options?: PutOptions): Promise<PutResult> {
+    return this.#retry('put', key, options, () => this.#store.put(key, body, options));
+  }
+
+  async get(key: string, options?: GetOptions): Promise<GetResult> {
+    const result = await this.#retry('get', key, options, () => this.#store.get(key, options));
+    return { ...result, body: this.#resuming(key, result, options) };
+  }
+
+  head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined> {
+    return this.#retry('head', key, options, () => this.#store.head(key, options));
+  }
+
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListPage> {
+    let remaining = options;
+    let pages: AsyncIterator<ListPage> | undefined;
+    try {
+      for (;;) {
+        const next = await this.#retry('list', prefix, options, () => {
+          pages ??= this.#store.list(prefix, remaining)[Symbol.asyncIterator]();
+          return pages.next().catch((error: unknown) => {
+            pages = undefined;
+            throw error;
+          });
+        });
+        if (next.done === true) return;
+        const last = next.value.objects.at(-1);
+        if (last !== undefined) remaining = { ...options, startAfter: last.key };
+        yield next.value;
+      }
+    } finally {
+      await pages?.return?.();
+    }
+  }
+
+  listDirectories(prefix: string, options?: CallOptions): Promise<DirectoryListing> {
+    return this.#retry('listDirectories', prefix, options, () =>
+      this.#store.listDirectories(prefix, options),
+    );
+  }
+
+  copy(from: string, to: string, options?: CallOptions): Promise<void> {
+    return this.#retry('copy', from, options, () => this.#store.copy(from, to, options));
+  }
+
+  remove(keys: readonly string[], options?: CallOptions): Promise<void> {
+    return this.#retry('remove', describeKeys(keys), options, () => this.#store.remove(keys, options));
+  }
+
+  sweepUploads(prefix: string, before: Date, options?: CallOptions): Promise<number> {
+    return this.#retry('sweepUploads', prefix, options, () =>
+      this.#store.sweepUploads(prefix, before, options),
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  async *#resuming(key: string, first: GetResult, options: GetOptions = {}): AsyncGenerator<Uint8Array> {
+    let position = options.range?.start ?? 0;
+    const end = position + first.size;
+    let chunks: AsyncIterator<Uint8Array> | undefined = first.body[Symbol.asyncIterator]();
+
+    const next = async (): Promise<IteratorResult<Uint8Array>> => {
+      if (chunks === undefined) {
+        const range = { start: position, end };
+        const rest = await this.#store.get(key, { ...options, range, ifVersion: first.version });
+        chunks = rest.body[Symbol.asyncIterator]();
+      }
+      try {
+        return await chunks.next();
+      } catch (error) {
+        chunks = undefined;
+        throw error;
+      }
+    };
+
+    try {
+      for (;;) {
+        const result = await next().catch((error: unknown) => {
+          if (!isSyncAgentError(error) || !error.retryable || position === end) throw error;
+          return this.#retry('get', key, options, (attempt) =>
+            attempt === 1 ? Promise.reject(error) : next(),
+          );
+        });
+        if (result.done === true) return;
+        position += result.value.byteLength;
+        yield result.value;
+      }
+    } finally {
+      await chunks?.return?.();
+    }
+  }
+
+  #retry<T>(
+    operation: StoreOperation,
+    key: string,
+    options: CallOptions | undefined,
+    fn: (attempt: number) => Promise<T>,
+  ): Promise<T> {
+    return withRetry(fn, this.#policy, {
+      action: describeCall(operation, key, this.location),
+      signal: options?.signal,
+      onRetry: (failure) => this.#onRetry?.({ ...failure, operation, key }),
+    });
+  }
+}

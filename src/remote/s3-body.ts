@@ -1,0 +1,51 @@
+import type { Readable } from 'node:stream';
+import { SyncAgentError } from '../errors.ts';
+import { fromS3, type S3CallContext } from './s3-errors.ts';
+
+export interface S3BodyOptions extends S3CallContext {
+  /** Content-Length. */
+  readonly size: number;
+  readonly stallTimeoutMs: number;
+}
+
+/**
+ * The bytes of a response. Fails, retryable, when none came for `stallTimeoutMs` while the reader waited, and when they
+ * end before `size` or go on after it. Leaving early closes the connection.
+ */
+export async function* s3Body(stream: Readable, options: S3BodyOptions): AsyncGenerator<Uint8Array> {
+  const { action, signal, size, stallTimeoutMs } = options;
+  const broken = (why: string): SyncAgentError =>
+    new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: ${why}`, { retryable: true });
+  let position = 0;
+  let stalled = false;
+  const onAbort = (): void => {
+    stream.destroy(new Error('aborted'));
+  };
+  const onStall = (): void => {
+    stalled = true;
+    stream.destroy(new Error('stalled'));
+  };
+  if (signal?.aborted === true) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const chunks = (stream as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const timer = setTimeout(onStall, stallTimeoutMs);
+      const next = await chunks.next().finally(() => {
+        clearTimeout(timer);
+      });
+      if (next.done === true) break;
+      if (position + next.value.byteLength > size)
+        throw broken(`the answer is longer than its ${size} bytes`);
+      position += next.value.byteLength;
+      yield next.value;
+    }
+    if (position < size) throw broken(`the answer ended at byte ${position} of ${size}`);
+  } catch (error) {
+    if (stalled) throw broken(`no byte came for ${stallTimeoutMs} ms, at byte ${position} of ${size}`);
+    throw fromS3(error, options);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    stream.destroy();
+  }
+}

@@ -1,0 +1,222 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  HeadObjectCommand,
+  UploadPartCommand,
+  UploadPartCopyCommand,
+  type CompletedPart,
+  type PutObjectCommandInput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import { forEachConcurrently } from './for-each-concurrently.ts';
+import { withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
+import { fromS3, type S3CallContext } from './s3-errors.ts';
+
+const maximumParts = 10_000;
+const minimumPartBytes = 5 * 1024 * 1024;
+
+/** The object and what every request about it carries: storage class, encryption, content type. */
+export type MultipartTarget = Omit<PutObjectCommandInput, 'Body' | 'Bucket' | 'Key'> & {
+  readonly Bucket: string;
+  readonly Key: string;
+};
+
+export interface MultipartOptions extends S3CallContext {
+  readonly client: S3Client;
+  readonly concurrency: number;
+  readonly policy: RetryPolicy;
+  readonly onRetry: (failure: FailedAttempt) => void;
+  /** Sends Content-MD5 with each part; off where the SDK sends a checksum of its own. */
+  readonly contentMd5: boolean;
+  readonly onBytes?: ((count: number) => void) | undefined;
+}
+
+export interface UploadSource {
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly size: number;
+  readonly partSizeBytes: number;
+}
+
+/**
+ * Uploads a body of more than one part; resolves to the output of the last request. Each request is retried by
+ * itself, so that one lost part does not repeat the others, and the error that comes out is not `retryable` again.
+ * On failure the upload is aborted before this rejects; a crash leaves an unfinished upload for `sweepUploads`.
+ */
+export async function uploadInParts(
+  target: MultipartTarget,
+  source: UploadSource,
+  options: MultipartOptions,
+): Promise<object> {
+  const { Upload } = await import('@aws-sdk/lib-storage');
+  const { body, size } = source;
+  const partSize = Math.max(minimumPartBytes, source.partSizeBytes, Math.ceil(size / maximumParts));
+  const sender = new MultipartSender(target, options);
+  const stream = Readable.from(body);
+  try {
+    const upload = new Upload({
+      client: sender.asClient(),
+      params: { ...target, Body: stream, ContentLength: size },
+      partSize,
+      queueSize: options.concurrency,
+    });
+    await upload.done();
+    return sender.completed;
+  } catch (error) {
+    throw final(error, options);
+  } finally {
+    stream.destroy();
+  }
+}
+
+export interface CopySource {
+  /** URL-encoded `bucket/key`. */
+  readonly source: string;
+  readonly etag: string;
+  readonly size: number;
+  readonly partBytes: number;
+}
+
+/** Copies an object that is too big for CopyObject, as one version; promises what `uploadInParts` does. */
+export async function copyInParts(
+  target: MultipartTarget,
+  copy: CopySource,
+  options: MultipartOptions,
+): Promise<void> {
+  const { Bucket, Key } = target;
+  const sender = new MultipartSender(target, options);
+  try {
+    const { UploadId } = await sender.send(new CreateMultipartUploadCommand(target));
+    try {
+      const partBytes = Math.max(copy.partBytes, Math.ceil(copy.size / maximumParts));
+      const parts: CompletedPart[] = [];
+      const numbers = Array.from({ length: Math.ceil(copy.size / partBytes) }, (_, index) => index + 1);
+      await forEachConcurrently(numbers, options.concurrency, async (PartNumber) => {
+        const start = (PartNumber - 1) * partBytes;
+        const end = Math.min(copy.size, start + partBytes) - 1;
+        const command = new UploadPartCopyCommand({
+          ...{ Bucket, Key, UploadId, PartNumber },
+          CopySource: copy.source,
+          CopySourceIfMatch: copy.etag,
+          CopySourceRange: `bytes=${start}-${end}`,
+        });
+        const { CopyPartResult } = await sender.send(command);
+        parts.push({ PartNumber, ETag: CopyPartResult?.ETag });
+      });
+      const Parts = parts.toSorted((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
+      await sender.send(
+        new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } }),
+      );
+    } catch (error) {
+      await sender.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+      throw error;
+    }
+  } catch (error) {
+    throw final(error, options);
+  }
+}
+
+/** Sends the requests of one multipart upload, each with its own retry; looks like an S3Client to `Upload`. */
+class MultipartSender {
+  readonly #target: MultipartTarget;
+  readonly #options: MultipartOptions;
+  completed: object = {};
+
+  constructor(target: MultipartTarget, options: MultipartOptions) {
+    this.#target = target;
+    this.#options = options;
+  }
+
+  readonly send = (async (command: object): Promise<object> => {
+    if (command instanceof AbortMultipartUploadCommand) return this.#abort(command);
+    if (command instanceof CompleteMultipartUploadCommand) return this.#complete(command);
+    const output = await this.#retry(command);
+    if (command instanceof UploadPartCommand) this.#options.onBytes?.(byteLength(command.input.Body));
+    return output;
+  }) as S3Client['send'];
+
+  asClient(): S3Client {
+    return Object.create(this.#options.client, { send: { value: this.send } }) as S3Client;
+  }
+
+  #retry(command: object, seen?: (error: SyncAgentError) => void): Promise<object> {
+    const { client, policy, signal, action, onRetry, contentMd5 } = this.#options;
+    if (command instanceof UploadPartCommand && contentMd5) {
+      command.input.ContentMD5 = createHash('md5')
+        .update(command.input.Body as Uint8Array)
+        .digest('base64');
+    }
+    const send = client.send.bind(client) as (command: object, options: object) => Promise<object>;
+    const attempt = async (): Promise<object> => {
+      try {
+        return await send(command, { abortSignal: signal });
+      } catch (error) {
+        const mapped = fromS3(error, this.#options);
+        seen?.(mapped);
+        throw mapped;
+      }
+    };
+    return withRetry(attempt, policy, { action, signal, onRetry });
+  }
+
+  /** An answer may be lost after the upload was completed; asked again, servers then know no such upload. */
+  async #complete(command: CompleteMultipartUploadCommand): Promise<object> {
+    let ambiguous = false;
+    try {
+      this.completed = await this.#retry(command, ({ retryable }) => {
+        ambiguous ||= retryable;
+      });
+    } catch (error) {
+      const expected = compositeEtag(command.input.MultipartUpload?.Parts ?? []);
+      if (!ambiguous || isSyncAgentError(error, 'INTERRUPTED')) throw error;
+      const { Bucket, Key } = this.#target;
+      const found = await this.#retry(new HeadObjectCommand({ Bucket, Key })).catch(() => ({}));
+      if ((found as { ETag?: string }).ETag?.replaceAll('"', '') !== expected) throw error;
+      this.completed = found;
+    }
+    return this.completed;
+  }
+
+  /** Best effort and in spite of an aborted signal: the failure that led here is the one to report. */
+  async #abort(command: AbortMultipartUploadCommand): Promise<object> {
+    for (let attempt = 1; attempt <= 2; attempt += 1) {
+      try {
+        return await this.#options.client.send(command);
+      } catch (error) {
+        if (!fromS3(error, { ...this.#options, signal: undefined }).retryable) break;
+      }
+    }
+    return {};
+  }
+}
+
+/** How S3 servers name an object that came in parts, unless it is encrypted with a key of the customer's. */
+function compositeEtag(parts: readonly CompletedPart[]): string {
+  const hash = createHash('md5');
+  for (const { ETag = '' } of parts) hash.update(Buffer.from(ETag.replaceAll('"', ''), 'hex'));
+  return `${hash.digest('hex')}-${parts.length}`;
+}
+
+function byteLength(body: unknown): number {
+  return body instanceof Uint8Array ? body.byteLength : 0;
+}
+
+/** The parts were retried already: only an upload that vanished is worth starting all over. */
+function final(error: unknown, context: S3CallContext): SyncAgentError {
+  const mapped = fromS3(error, context);
+  if (mapped.code === 'ALREADY_EXISTS') {
+    const message = `Cannot ${context.action}: the source was replaced meanwhile`;
+    return new SyncAgentError('REMOTE_UNREACHABLE', message, { cause: mapped.cause, retryable: true });
+  }
+  const vanished = mapped.cause instanceof Error && mapped.cause.name === 'NoSuchUpload';
+  if (mapped.retryable === vanished) return mapped;
+  const { cause, remedy } = mapped;
+  return new SyncAgentError(mapped.code, mapped.message, {
+    cause,
+    retryable: vanished,
+    ...(remedy === undefined ? {} : { remedy }),
+  });
+}

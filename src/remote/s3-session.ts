@@ -1,0 +1,115 @@
+import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
+import { systemClock } from '../clock.ts';
+import { SyncAgentError, throwIfAborted } from '../errors.ts';
+import { describeCall, type StoreOperation } from './describe-call.ts';
+import type { CallOptions } from './object-store.ts';
+import { defaultRetryPolicy } from './retry.ts';
+import { createS3Clients, type S3Clients } from './s3-client.ts';
+import { fromS3, type S3CallContext } from './s3-errors.ts';
+import type { MultipartOptions, MultipartTarget } from './s3-multipart.ts';
+import type { S3Settings } from './s3-settings.ts';
+
+/** One call: its words for messages, and what `fromS3` needs. */
+export interface S3Call extends S3CallContext {
+  readonly operation: StoreOperation;
+  readonly subject: string;
+}
+
+/** What all requests to one bucket share. Keys include the prefix; only messages leave it out, as people think of it. */
+export class S3Session {
+  readonly location: string;
+  readonly settings: S3Settings;
+  readonly #clients: S3Clients;
+
+  constructor(settings: S3Settings) {
+    this.location = `s3://${settings.bucket}`;
+    this.settings = settings;
+    this.#clients = createS3Clients(settings);
+  }
+
+  get client(): S3Client {
+    return this.#clients.usual;
+  }
+
+  /** For requests that a server may answer only after minutes of silence. */
+  patientClient(): S3Client {
+    return this.#clients.patient();
+  }
+
+  destroy(): void {
+    this.#clients.destroy();
+  }
+
+  /** Runs one request, and turns whatever goes wrong into the error of the call. */
+  async send<T>(call: S3Call, request: () => Promise<T>): Promise<T> {
+    throwIfAborted(call.signal, call.action);
+    try {
+      return await request();
+    } catch (error) {
+      throw fromS3(error, call);
+    }
+  }
+
+  call(operation: StoreOperation, subject: string, { signal }: CallOptions): S3Call {
+    const prefix = this.settings.prefix ?? '';
+    const place = prefix === '' ? this.location : `${this.location}/${prefix}`;
+    const action = describeCall(operation, this.shown(subject), place);
+    return { operation, subject, action, signal, now: (this.settings.retry?.clock ?? systemClock).now };
+  }
+
+  shown(key: string): string {
+    const base = `${this.settings.prefix ?? ''}/`;
+    return base !== '/' && key.startsWith(base) ? key.slice(base.length) : key;
+  }
+
+  object(key: string): { readonly Bucket: string; readonly Key: string } {
+    return { Bucket: this.settings.bucket, Key: key };
+  }
+
+  target(key: string, contentType?: string): MultipartTarget {
+    const { serverSideEncryption, kmsKeyId, storageClass } = this.settings;
+    return {
+      ...this.object(key),
+      ...(contentType === undefined ? {} : { ContentType: contentType }),
+      ...(serverSideEncryption === undefined ? {} : { ServerSideEncryption: serverSideEncryption }),
+      ...(kmsKeyId === undefined ? {} : { SSEKMSKeyId: kmsKeyId }),
+      ...(storageClass === undefined
+        ? {}
+        : { StorageClass: storageClass as NonNullable<PutObjectCommandInput['StorageClass']> }),
+    };
+  }
+
+  sha256(hex: string | undefined): { readonly ChecksumSHA256?: string } {
+    if (hex === undefined || this.#clients.checksums === 'when_required') return {};
+    return { ChecksumSHA256: Buffer.from(hex, 'hex').toString('base64') };
+  }
+
+  multipart(call: S3Call): MultipartOptions {
+    const { onRetry, ...policy } = this.settings.retry ?? {};
+    return {
+      ...call,
+      client: this.client,
+      concurrency: this.settings.uploadConcurrency ?? 4,
+      policy: { ...defaultRetryPolicy, ...policy },
+      onRetry: (failure) =>
+        onRetry?.({ ...failure, operation: call.operation, key: this.shown(call.subject) }),
+      contentMd5: this.#clients.checksums === 'when_required',
+    };
+  }
+
+  serverTime(output: object, call: S3Call): Date {
+    return this.known(this.#clients.serverTimeOf(output), call);
+  }
+
+  /** The age of objects must never be judged by this host's clock, so that there is nothing to fall back on. */
+  known(time: Date | undefined, { action }: S3Call): Date {
+    if (time !== undefined) return time;
+    throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: the answer does not tell the time`, {
+      remedy: 'Let proxies before the server pass on the headers Date and Last-Modified',
+    });
+  }
+}
+
+export function abortable({ signal }: S3Call): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal };
+}

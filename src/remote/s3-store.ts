@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import {
+  CopyObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import { collect } from './body.ts';
+import { assertKey, assertRange } from './key.ts';
+import type {
+  Body,
+  CallOptions,
+  DirectoryListing,
+  GetOptions,
+  GetResult,
+  ListOptions,
+  ListPage,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  PutResult,
+} from './object-store.ts';
+import { prefixed } from './prefixed-store.ts';
+import { readBody } from './read-body.ts';
+import { s3Body } from './s3-body.ts';
+import { listDirectories, listObjects, sweepUploads } from './s3-list.ts';
+import { copyInParts, uploadInParts } from './s3-multipart.ts';
+import { S3Remover } from './s3-remove.ts';
+import { S3Session, abortable } from './s3-session.ts';
+import type { S3Settings } from './s3-settings.ts';
+
+const MiB = 1024 * 1024;
+const largestCreateOnlyBytes = 8 * MiB;
+
+/**
+ * A remote in a bucket of an S3-compatible server. Nothing is retried here but the parts of big objects; wrap it in
+ * `retrying`. Importing this module loads the AWS SDK, some 110 ms.
+ */
+export function createS3Store(settings: S3Settings): ObjectStore {
+  return prefixed(new S3Store(settings), settings.prefix ?? '');
+}
+
+class S3Store implements ObjectStore {
+  readonly location: string;
+  readonly #session: S3Session;
+  readonly #remover: S3Remover;
+  readonly #partSizeBytes: number;
+
+  constructor(settings: S3Settings) {
+    this.#session = new S3Session(settings);
+    this.#remover = new S3Remover(this.#session);
+    this.location = this.#session.location;
+    this.#partSizeBytes = Math.max(5 * MiB, settings.partSizeBytes ?? 8 * MiB);
+  }
+
+  async put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
+    assertKey(key);
+    const call = this.#session.call('put', key, options);
+    const createOnly = options.ifAbsent === true;
+    if (createOnly && body.size > largestCreateOnlyBytes) {
+      throw new SyncAgentError(
+        'INTERNAL',
+        `Cannot ${call.action}: ${body.size} bytes are too many for a create-only object`,
+      );
+    }
+    const target = this.#session.target(key, options.contentType);
+    if (body.size > this.#partSizeBytes && !createOnly) {
+      const source = { body: readBody(body, call), size: body.size, partSizeBytes: this.#partSizeBytes };
+      const output = await uploadInParts(target, source, {
+        ...this.#session.multipart(call),
+        onBytes: options.onBytes,
+      });
+      return { serverTime: this.#session.serverTime(output, call) };
+    }
+    const bytes = await collect(readBody(body, call), body.size);
+    const command = new PutObjectCommand({
+      ...target,
+      Body: bytes,
+      ContentMD5: createHash('md5').update(bytes).digest('base64'),
+      ...(createOnly ? { IfNoneMatch: '*' } : {}),
+      ...this.#session.sha256(options.sha256),
+    });
+    const output = await this.#session.send(call, () => this.#session.client.send(command, abortable(call)));
+    options.onBytes?.(bytes.byteLength);
+    return { serverTime: this.#session.serverTime(output, call) };
+  }
+
+  async get(key: string, options: GetOptions = {}): Promise<GetResult> {
+    assertKey(key);
+    assertRange(options.range);
+    const call = this.#session.call('get', key, options);
+    const { range, ifVersion } = options;
+    const command = new GetObjectCommand({
+      ...this.#session.object(key),
+      ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }),
+      ...(ifVersion === undefined ? {} : { IfMatch: ifVersion }),
+    });
+    const output = await this.#session.send(call, () => this.#session.client.send(command, abortable(call))).catch(
+      (error: unknown) => {
+        if (!isSyncAgentError(error, 'ALREADY_EXISTS')) throw error;
+        const message = `Cannot ${call.action}: it was replaced meanwhile`;
+        throw new SyncAgentError('REMOTE_UNREACHABLE', message, { cause: error.cause });
+      },
+    );
+    const { Body: stream, ContentLength: size, ContentRange, ETag: version } = output;
+    const complaint =
+      stream === undefined || size === undefined || version === undefined
+        ? 'the answer has no body, Content-Length or ETag'
+        : range !== undefined && ContentRange?.startsWith(`bytes ${range.start}-`) !== true
+          ? 'the server ignored the range'
+          : undefined;
+    if (complaint !== undefined || stream === undefined || size === undefined || version === undefined) {
+      (stream as Readable | undefined)?.destroy();
+      throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${call.action}: ${complaint}`);
+    }
+    const stallTimeoutMs = this.#session.settings.stallTimeoutMs ?? 30_000;
+    const body = s3Body(stream as Readable, { ...call, size, stallTimeoutMs });
+    return { size, body, version, serverTime: this.#session.serverTime(output, call) };
+  }
+
+  async head(key: string, options: CallOptions = {}): Promise<ObjectInfo | undefined> {
+    assertKey(key);
+    const call = this.#session.call('head', key, options);
+    const command = new HeadObjectCommand(this.#session.object(key));
+    try {
+      const { ContentLength, LastModified } = await this.#session.send(call, () =>
+        this.#session.client.send(command, abortable(call)),
+      );
+      return { key, size: ContentLength ?? 0, lastModified: this.#session.known(LastModified, call) };
+    } catch (error) {
+      if (isSyncAgentError(error, 'NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  list(prefix: string, options: ListOptions = {}): AsyncIterable<ListPage> {
+    return listObjects(this.#session, prefix, options);
+  }
+
+  listDirectories(prefix: string, options: CallOptions = {}): Promise<DirectoryListing> {
+    return listDirectories(this.#session, prefix, options);
+  }
+
+  async copy(from: string, to: string, options: CallOptions = {}): Promise<void> {
+    assertKey(from);
+    assertKey(to);
+    const call = this.#session.call('copy', from, options);
+    const source = [this.#session.settings.bucket, ...from.split('/')].map(encodeURIComponent).join('/');
+    const client = this.#session.patientClient();
+    const target = this.#session.target(to);
+    const command = new CopyObjectCommand({ ...target, CopySource: source });
+    try {
+      await this.#session.send(call, () => client.send(command, abortable(call)));
+    } catch (error) {
+      // Servers refuse what is too big for one request (5 GiB at AWS) as an invalid request; asking the size of
+      // each source beforehand would cost one more request per copy.
+      if (!isSyncAgentError(error, 'REMOTE_UNREACHABLE') || error.retryable) throw error;
+      const info = await this.#session.send(call, () =>
+        client.send(new HeadObjectCommand(this.#session.object(from)), abortable(call)),
+      );
+      const { ContentLength: size = 0, ETag: etag } = info;
+      const partBytes = this.#session.settings.copyPartBytes ?? 512 * MiB;
+      if (etag === undefined || size <= partBytes) throw error;
+      const contentType = info.ContentType === undefined ? {} : { ContentType: info.ContentType };
+      await copyInParts(
+        { ...target, ...contentType },
+        { source, etag, size, partBytes },
+        { ...this.#session.multipart(call), client },
+      );
+    }
+  }
+
+  remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    return this.#remover.remove(keys, options);
+  }
+
+  sweepUploads(prefix: string, before: Date, options: CallOptions = {}): Promise<number> {
+    return sweepUploads(this.#session, prefix, before, options);
+  }
+
+  async close(): Promise<void> {
+    this.#session.destroy();
+}

@@ -1,0 +1,48 @@
+import type { AgentEvent, Phase } from '../events.ts';
+import { counted, formatBytes, formatDuration } from './format.ts';
+import type { Style } from './style.ts';
+
+/** What each phase is called while it goes on. */
+export const phaseNames: Readonly<Record<Phase, string>> = {
+  capture: 'Capturing the store',
+  validate: 'Checking the store',
+  upload: 'Uploading',
+  commit: 'Committing',
+  publish: 'Publishing current files',
+  rotate: 'Rotating',
+  download: 'Downloading',
+  swap: 'Swapping the store',
+  verify: 'Verifying',
+};
+
+export type Verbosity = 'quiet' | 'normal' | 'verbose';
+
+/** The lines an event is worth on stderr, progress aside. */
+export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): readonly string[] {
+  const isVerbose = verbosity === 'verbose';
+  switch (event.type) {
+    case 'warning':
+      return [`${style.yellow('warning:')} ${event.message}`, ...(event.remedy === undefined ? [] : [`  ${event.remedy}`])];
+    case 'diverged':
+      return [`${style.yellow('warning:')} Hosts wrote beside each other; tips: ${event.tips.join(', ')}`];
+    case 'retry':
+      return verbosity === 'quiet'
+        ? []
+        : [`${event.message}; trying again in ${formatDuration(event.delayMs)} (attempt ${event.attempt + 1})`];
+    case 'captured': {
+      const held = `writers held back ${formatDuration(event.heldMs)}`;
+      return isVerbose ? [`Captured ${formatBytes(event.bytes)} in ${counted(event.attempts, 'attempt')}, ${held}`] : [];
+    }
+    case 'committed':
+      return isVerbose ? [`Committed snapshot ${event.id} as generation ${event.generation}`] : [];
+    case 'rotated':
+      return isVerbose ? [`Deleted ${counted(event.objects, 'object')} of ${counted(event.snapshots.length, 'old snapshot')}`] : [];
+    case 'restored':
+      return isVerbose ? [`Snapshot ${event.id} is in place at "${event.store}"`] : [];
+    case 'phase':
+    case 'progress':
+      return [];
+    default:
+      return event satisfies never;
+  }
+}

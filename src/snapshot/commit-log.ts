@@ -1,0 +1,205 @@
+import { isSyncAgentError, SyncAgentError } from '../errors.ts';
+import { collect, textBody } from '../remote/body.ts';
+import type { ObjectStore } from '../remote/object-store.ts';
+import { commitKey, commitsPrefix, parseCommitKey, probeKey } from './layout.ts';
+import { decodeManifest, encodeManifest, logEntryOf, maxManifestBytes } from './manifest.ts';
+import type { LogEntry, Manifest } from './manifest.ts';
+import type { AgedEntry } from './retention.ts';
+
+/**
+ * The commit log: `commits/<generation>.json`, one create-only object per commit. A snapshot exists when, and only
+ * when, the newest commit names it: in itself, or in its `log` of the others that are live. So one listing and one
+ * read give the whole picture, and commits form a single chain: whoever creates number n has read number n-1.
+ *
+ * A commit object that the newest commit does not name is void: rotated away, or created late by a host that slept
+ * until its number had been used and freed again. Nobody reads it, and rotation sweeps it.
+ */
+export interface LogView {
+  /** The server's clock when the log was listed. */
+  readonly serverTime: Date;
+  /** The newest readable commit; undefined while the remote holds none. */
+  readonly newest: Manifest | undefined;
+  /** Live snapshots in ascending generations, the newest last. */
+  readonly snapshots: readonly AgedEntry[];
+  /** Every commit object there is, ascending, void ones too. */
+  readonly commits: readonly CommitObject[];
+  /** Newer commits than `newest` that could not be read, with the reason. Restore and verify report them. */
+  readonly damaged: readonly DamagedCommit[];
+}
+
+export interface CommitObject {
+  readonly generation: number;
+  readonly key: string;
+  readonly lastModified: Date;
+}
+
+export interface DamagedCommit {
+  readonly key: string;
+  readonly error: SyncAgentError;
+}
+
+/** A commit read or written earlier. */
+export interface KnownCommit {
+  readonly manifest: Manifest;
+  /** By which its object is recognised; undefined for one that this process has just created. */
+  readonly lastModifiedMs: number | undefined;
+}
+
+interface Options {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Lists the log and reads its newest commit. `known` spares the read when it still is the newest. Damaged commits are
+ * passed over, but one that a newer version wrote is not: TOO_NEW.
+ */
+export async function readLog(
+  remote: ObjectStore,
+  options: Options & { readonly known?: KnownCommit | undefined } = {},
+): Promise<LogView> {
+  const { commits, serverTime } = await listCommits(remote, options);
+  const damaged: DamagedCommit[] = [];
+  for (const commit of commits.toReversed()) {
+    try {
+      const { known } = options;
+      const newest = isKnown(commit, known)
+        ? known.manifest
+        : await readCommit(remote, commit.generation, options);
+      return { serverTime, newest, snapshots: liveSnapshots(newest, commits, serverTime), commits, damaged };
+    } catch (error) {
+      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
+      damaged.push({ key: commit.key, error });
+    }
+  }
+  return { serverTime, newest: undefined, snapshots: [], commits, damaged };
+}
+
+/** Reads and checks one commit. NOT_FOUND, SNAPSHOT_CORRUPT or TOO_NEW name its key. */
+export async function readCommit(
+  remote: ObjectStore,
+  generation: number,
+  options: Options = {},
+): Promise<Manifest> {
+  const key = commitKey(generation);
+  const manifest = await readManifest(remote, key, options);
+  if (manifest.generation !== generation) {
+    throw new SyncAgentError(
+      'SNAPSHOT_CORRUPT',
+      `Cannot read manifest "${key}": it says generation ${manifest.generation}`,
+    );
+  }
+  return manifest;
+}
+
+export async function readManifest(
+  remote: ObjectStore,
+  key: string,
+  options: Options = {},
+): Promise<Manifest> {
+  const { body, size } = await remote.get(key, options);
+  if (size > maxManifestBytes) {
+    throw new SyncAgentError(
+      'SNAPSHOT_CORRUPT',
+      `Cannot read manifest "${key}": ${size} bytes is too large for one`,
+    );
+  }
+  return decodeManifest((await collect(body, maxManifestBytes)).toString('utf8'), key);
+}
+
+/**
+ * **The commit.** One create-only put of the number after the newest; it exists afterwards or it does not, and there
+ * is no third state. Resolves to undefined when another host took the number: read the log again and decide anew.
+ * A lost answer is no failure: whatever the put says, the object itself tells by its upload id whose it is.
+ */
+export async function createCommit(
+  remote: ObjectStore,
+  manifest: Manifest,
+  options: Options & { readonly createOnly: boolean },
+): Promise<{ readonly serverTime: Date } | undefined> {
+  const key = commitKey(manifest.generation);
+  const isOurs = async (): Promise<boolean> => {
+    const found = await readManifest(remote, key, options);
+    return found.uploadId === manifest.uploadId;
+  };
+  try {
+    const { serverTime } = await remote.put(key, textBody(encodeManifest(manifest)), {
+      ifAbsent: options.createOnly,
+      contentType: 'application/json',
+      signal: options.signal,
+    });
+    return { serverTime };
+  } catch (error) {
+    if (isSyncAgentError(error, 'ALREADY_EXISTS')) {
+      if (!(await isOurs())) return undefined;
+    } else if (!isSyncAgentError(error, 'REMOTE_UNREACHABLE') || !(await isOurs().catch(() => false))) {
+      throw error;
+    }
+    const { serverTime } = await listCommits(remote, options);
+    return { serverTime };
+  }
+}
+
+export type CreateOnlySupport = 'enforced' | 'ignored' | 'rejected';
+
+/** Finds out by trying whether this remote enforces create-only writes. Three requests; leaves nothing behind. */
+export async function probeCreateOnly(
+  remote: ObjectStore,
+  nonce: string,
+  options: Options = {},
+): Promise<CreateOnlySupport> {
+  const key = probeKey(nonce);
+  try {
+    await remote.put(key, textBody('first'), { ifAbsent: true, signal: options.signal });
+  } catch (error) {
+    if (isSyncAgentError(error, 'ALREADY_EXISTS')) return 'enforced';
+    if (isSyncAgentError(error, 'UNSUPPORTED')) return 'rejected';
+    throw error;
+  }
+  try {
+    await remote.put(key, textBody('second'), { ifAbsent: true, signal: options.signal });
+    return 'ignored';
+  } catch (error) {
+    if (isSyncAgentError(error, 'ALREADY_EXISTS')) return 'enforced';
+    throw error;
+  } finally {
+    await remote.remove([key], { signal: options.signal });
+  }
+}
+
+async function listCommits(
+  remote: ObjectStore,
+  { signal }: Options,
+): Promise<{ readonly commits: readonly CommitObject[]; readonly serverTime: Date }> {
+  const commits: CommitObject[] = [];
+  let serverTime = new Date(0);
+  for await (const page of remote.list(commitsPrefix, { signal })) {
+    serverTime = page.serverTime;
+    for (const { key, lastModified } of page.objects) {
+      const generation = parseCommitKey(key);
+      if (generation !== undefined) commits.push({ generation, key, lastModified });
+    }
+  }
+  return { commits, serverTime };
+}
+
+function isKnown(commit: CommitObject, known: KnownCommit | undefined): known is KnownCommit {
+  return (
+    known?.manifest.generation === commit.generation &&
+    (known.lastModifiedMs ?? commit.lastModified.getTime()) === commit.lastModified.getTime()
+  );
+}
+
+function liveSnapshots(
+  newest: Manifest,
+  commits: readonly CommitObject[],
+  serverTime: Date,
+): readonly AgedEntry[] {
+  const modified = new Map(commits.map((commit) => [commit.generation, commit.lastModified]));
+  const entries: readonly LogEntry[] = [...newest.log, logEntryOf(newest)];
+  return entries.flatMap((entry) => {
+    const lastModified = modified.get(entry.generation);
+    return lastModified === undefined
+      ? []
+      : [{ entry, ageMs: serverTime.getTime() - lastModified.getTime() }];
+  });
+}

@@ -1,0 +1,90 @@
+import { SyncAgentError } from '../errors.ts';
+
+/**
+ * The only maker and reader of object keys. All are relative to the remote's prefix:
+ *
+ *     manifest.json                       the newest snapshot's manifest, for people; readers use the commit log
+ *     <path>                              the newest snapshot's files, for people
+ *     history/<snapshot id>/<path>        every snapshot's files, written once
+ *     commits/<generation>.json           the commit log
+ */
+export const manifestKey = 'manifest.json';
+export const commitsPrefix = 'commits/';
+export const historyPrefix = 'history/';
+
+/** Top-level names that a store file must not have: the first three are ours in the remote, the last on disk. */
+const reservedNames: readonly string[] = [manifestKey, 'history', 'commits', '.sync-agent'];
+
+/** S3's limit for a whole key, bytes of UTF-8; the remote's own prefix counts too. */
+const maxKeyBytes = 1024;
+
+export function commitKey(generation: number): string {
+  return `${commitsPrefix}${String(generation).padStart(10, '0')}.json`;
+}
+
+/** The generation a key of the commit log stands for; undefined for any other key, such as a probe's. */
+export function parseCommitKey(key: string): number | undefined {
+  const digits = /^commits\/([0-9]{10})\.json$/.exec(key)?.[1];
+  const generation = digits === undefined ? 0 : Number(digits);
+  return generation > 0 ? generation : undefined;
+}
+
+/** A name below `commits/` that no commit ever has, to try out create-only writes. */
+export function probeKey(nonce: string): string {
+  return `${commitsPrefix}probe-${nonce}`;
+}
+
+export function historyDirectory(snapshotId: string): string {
+  return `${historyPrefix}${snapshotId}/`;
+}
+
+export function historyKey(snapshotId: string, path: string): string {
+  return historyDirectory(snapshotId) + path;
+}
+
+export function currentKey(path: string): string {
+  return path;
+}
+
+const snapshotIdPattern = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{3}Z-[0-9a-f]{8}$/;
+
+/** `2026-11-21T11-30-05.123Z-7f3a9c2e`: sorts by time, and the random tail keeps two hosts' apart. */
+export function makeSnapshotId(epochMs: number, nonce: string): string {
+  return `${new Date(epochMs).toISOString().replaceAll(':', '-')}-${nonce}`;
+}
+
+export function isSnapshotId(text: string): boolean {
+  return snapshotIdPattern.test(text);
+}
+
+/** Why `path` cannot be a store file's path, as the end of a sentence; undefined when it can. */
+export function pathProblem(path: string): string | undefined {
+  if (path === '') return 'is empty';
+  if (path.includes('\0')) return 'holds a NUL character';
+  if (/\p{Surrogate}|\uFFFD/u.test(path)) return 'is not valid Unicode';
+  if (/^[A-Za-z]:[\\/]/.test(path) || /^[\\/]/.test(path)) return 'is absolute';
+  if (path.split(/[\\/]/).some((segment) => segment === '..')) return 'holds ".."';
+  const segments = path.split('/');
+  if (segments.some((segment) => segment === '' || segment === '.')) return 'holds an empty or "." segment';
+  if (process.platform === 'win32' && /[\\:*?"<>|]/.test(path))
+    return 'holds a character this system cannot store';
+  if (reservedNames.includes(segments[0] ?? '')) return `begins with the reserved name "${segments[0]}"`;
+  return undefined;
+}
+
+/** Refuses files that could not be stored below the remote's prefix, before anything is uploaded. */
+export function assertStorable(paths: readonly string[], prefixBytes: number): void {
+  const overhead = prefixBytes + Buffer.byteLength(historyKey(makeSnapshotId(0, '00000000'), ''));
+  for (const path of paths) {
+    const problem =
+      pathProblem(path) ??
+      (overhead + Buffer.byteLength(path) > maxKeyBytes
+        ? `is longer than the ${maxKeyBytes - overhead} bytes the remote has room for`
+        : undefined);
+    if (problem !== undefined) {
+      throw new SyncAgentError('REFUSED', `Cannot back up "${path}": its path ${problem}`, {
+        remedy: 'Rename the file or move it out of the store',
+      });
+    }
+  }
+}

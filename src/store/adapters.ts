@@ -1,0 +1,67 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SyncAgentError } from '../errors.ts';
+import { capture } from './capture.ts';
+import type { CaptureKind } from './capture.ts';
+import { chromaRests } from './chroma/index-rest.ts';
+import { inspectStore } from './inspect.ts';
+import { isSqliteFile } from './inspect-sqlite.ts';
+import { scanStore } from './scan.ts';
+import type { ScanResult } from './scan.ts';
+import type { AdapterName, StoreAdapter } from './store-adapter.ts';
+
+const databaseOfChroma = 'chroma.sqlite3';
+
+/** Any SQLite databases in a directory, in rollback or WAL mode, and whatever files lie beside them. */
+const sqliteAdapter = makeAdapter(
+  'sqlite',
+  async (dir) => (await sqliteFiles(dir, await scanStore(dir))).length > 0,
+  { findDatabases: sqliteFiles, isResting: () => true },
+);
+
+/** A ChromaDB data directory, of any version since 0.4. */
+const chromaAdapter = makeAdapter(
+  'chroma',
+  async (dir) => (await stat(join(dir, databaseOfChroma)).catch(() => undefined))?.isFile() ?? false,
+  { findDatabases: sqliteFiles, isResting: chromaRests },
+);
+
+/** A plain directory. Its files are captured as they stood together at one instant. */
+const filesAdapter = makeAdapter('files', async () => true, {
+  findDatabases: async () => [],
+  isResting: () => true,
+});
+
+const adapters: readonly StoreAdapter[] = [chromaAdapter, sqliteAdapter, filesAdapter];
+
+export function adapterNamed(name: AdapterName): StoreAdapter {
+  const adapter = adapters.find((each) => each.name === name);
+  if (adapter === undefined)
+    throw new SyncAgentError('USAGE', `Cannot use adapter "${name as string}": it does not exist`);
+  return adapter;
+}
+
+/** The first kind, from the most particular, that `dir` turns out to be. */
+export async function detectAdapter(dir: string): Promise<StoreAdapter> {
+  for (const adapter of adapters) if (await adapter.detect(dir)) return adapter;
+  return filesAdapter;
+}
+
+function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: CaptureKind): StoreAdapter {
+  return {
+    name,
+    detect,
+    capture: (dir, target, options) => capture(dir, target, kind, options),
+    inspect: (dir, options) => inspectStore(name, dir, options),
+  };
+}
+
+async function sqliteFiles(dir: string, scan: ScanResult): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const { path, size } of scan.files) {
+    // A journal is no database, and it may be gone by the time we look.
+    if (size === 0 || /-(journal|wal|shm)$/.test(path)) continue;
+    if (await isSqliteFile(join(dir, path))) found.push(path);
+  }
+  return found;
+}

@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FileEntry, ScanResult } from './scan.ts';
+
+/**
+ * A digest of every file's path, identity, size and times. Equal digests of one store at two moments mean that
+ * nothing was written in between, as far as the file system tells.
+ */
+export function fingerprint(scan: ScanResult): string {
+  return digest(scan, (file) => [file.dev, file.ino, file.size, file.mode, file.mtimeNs, file.ctimeNs]);
+}
+
+/** As `fingerprint`, but survives a rename, which changes a file's ctime. */
+export function placementFingerprint(scan: ScanResult): string {
+  return digest(scan, (file) => [file.dev, file.ino, file.size, file.mtimeNs]);
+}
+
+/**
+ * Timestamps move in ticks of up to 10 ms. A file written within the tick of our look may be written again without
+ * a trace; its fingerprint proves nothing.
+ */
+const tickMs = 25;
+
+export function isSettled(files: readonly FileEntry[], nowMs: number): boolean {
+  const limit = BigInt(Math.floor(nowMs - tickMs)) * 1_000_000n;
+  return files.every((file) => file.mtimeNs < limit && file.ctimeNs < limit);
+}
+
+function digest(scan: ScanResult, fields: (file: FileEntry) => readonly unknown[]): string {
+  const hash = createHash('sha256');
+  for (const file of scan.files) {
+    // Readers touch SQLite's shared-memory file; it holds nothing that lasts.
+    if (!file.path.endsWith('-shm')) hash.update(`${JSON.stringify(file.path)} ${fields(file).join(' ')}\n`);
+  }
+  for (const path of scan.emptyDirectories) hash.update(`${JSON.stringify(path)}/\n`);
+  return hash.digest('hex');
+}
+
+/**
+ * Names the incarnation of a store: another value means that somebody deleted and made it anew, so that what we
+ * recorded about it says nothing of its present content.
+ */
+export async function storeIdentity(store: string): Promise<string> {
+  const parts = [store, join(store, 'chroma.sqlite3')].map(async (path) => {
+    const stats = await stat(path, { bigint: true }).catch(() => undefined);
+    return stats === undefined ? '-' : `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`;
+  });
+  return (await Promise.all(parts)).join(' ');
+}

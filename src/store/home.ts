@@ -1,0 +1,88 @@
+import { access, constants, lstat, readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { SyncAgentError, errnoOf } from '../errors.ts';
+import { homeInsideStore } from './scan.ts';
+
+/**
+ * Where the agent keeps what belongs to one store: lock, state, journal, staging and rollback copies. Always on the
+ * store's own file system, so that a swap is a rename and never a copy.
+ */
+export interface Home {
+  /** The store's directory, absolute, symbolic links resolved. It may not exist. */
+  readonly store: string;
+  /** `.<name>.sync-agent` beside the store, or `.sync-agent` inside a store that cannot be renamed. */
+  readonly dir: string;
+  /** `rename`: the store is swapped as a whole. `entries`: it is a mount point, its entries are swapped. */
+  readonly swap: 'rename' | 'entries';
+}
+
+export async function locateHome(storePath: string): Promise<Home> {
+  const store = await resolveStore(resolve(storePath));
+  const parent = dirname(store);
+  const beside = join(parent, `.${basename(store)}.sync-agent`);
+  const inside = join(store, homeInsideStore);
+  if (store === parent || (await cannotBeRenamed(store, parent)))
+    return { store, dir: inside, swap: 'entries' };
+  return { store, dir: beside, swap: 'rename' };
+}
+
+export const lockPath = (home: Home): string => join(home.dir, 'lock');
+export const statePath = (home: Home): string => join(home.dir, 'state.json');
+export const journalPath = (home: Home): string => join(home.dir, 'journal.json');
+export const stagingRoot = (home: Home): string => join(home.dir, 'staging');
+export const rollbackRoot = (home: Home): string => join(home.dir, 'rollback');
+
+/** Whether the store directory exists and holds anything besides the agent's own directory. */
+export async function storeExists(home: Home): Promise<boolean> {
+  try {
+    return (await readdir(home.store)).some((name) => name !== homeInsideStore);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function resolveStore(path: string): Promise<string> {
+  try {
+    const real = await realpath(path);
+    if (!(await stat(real)).isDirectory()) {
+      throw new SyncAgentError('USAGE', `Cannot use "${path}" as a store: it is not a directory`, {
+        remedy: 'Name the directory that holds the database',
+      });
+    }
+    return real;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  const dangling = await lstat(path).catch(() => undefined);
+  if (dangling?.isSymbolicLink() === true) {
+    throw new SyncAgentError('USAGE', `Cannot use "${path}" as a store: it is a symbolic link to nothing`);
+  }
+  const parent = await realpath(dirname(path)).catch(() => dirname(path));
+  return join(parent, basename(path));
+}
+
+async function cannotBeRenamed(store: string, parent: string): Promise<boolean> {
+  const [self, above] = await Promise.all([statOrNone(store), statOrNone(parent)]);
+  if (self === undefined || above === undefined) return false;
+  if (self.dev !== above.dev || (await mountPoints()).has(store)) return true;
+  return access(parent, constants.W_OK).then(
+    () => false,
+    () => true,
+  );
+}
+
+async function statOrNone(path: string): Promise<{ readonly dev: number } | undefined> {
+  return stat(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+/** A bind mount has its parent's device number, so only the kernel's table knows it. Linux; empty elsewhere. */
+async function mountPoints(): Promise<ReadonlySet<string>> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  const unescape = (field: string): string =>
+    field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+  return new Set(table.split('\n').map((line) => unescape(line.split(' ')[4] ?? '')));
+}

@@ -1,0 +1,86 @@
+import { dirname, join } from 'node:path';
+import { errnoOf } from '../errors.ts';
+import { openDeltaCopy } from './delta-copy.ts';
+import type { DeltaCopy } from './delta-copy.ts';
+import type { FileSystem } from './file-system.ts';
+import { isSettled } from './fingerprint.ts';
+import { sameVersion } from './scan.ts';
+import type { FileEntry, ScanResult } from './scan.ts';
+
+/** A copy of a changing store that knows which version of each file it holds. */
+export interface Image {
+  /** Copies what is not held in its present version; opens the databases. Files that change meanwhile do no harm. */
+  prepare(content: ScanResult, databases: readonly string[], nowMs: number): Promise<void>;
+  /** Bytes that `settle` would have to copy, databases aside. */
+  missingBytes(content: ScanResult): number;
+  /** Makes the copy equal to `content`, given that it does not change meanwhile. */
+  settle(content: ScanResult, nowMs: number): Promise<void>;
+  closeDatabases(): void;
+}
+
+export function openImage(fs: FileSystem, dir: string, target: string): Image {
+  /** The versions held, of files other than databases. */
+  const held = new Map<string, FileEntry>();
+  const deltas = new Map<string, DeltaCopy>();
+  const directories = new Set<string>();
+  const copies = new Set<string>();
+
+  const targetOf = async (path: string): Promise<string> => {
+    const to = join(target, path);
+    const parent = dirname(to);
+    if (!directories.has(parent)) {
+      await fs.makeDirectory(parent);
+      directories.add(parent);
+    }
+    copies.add(path);
+    return to;
+  };
+  const isHeld = (file: FileEntry): boolean => {
+    const version = held.get(file.path);
+    return deltas.has(file.path) || (version !== undefined && sameVersion(version, file));
+  };
+  const copyChanged = async (content: ScanResult, nowMs: number): Promise<void> => {
+    for (const file of content.files.filter((each) => !isHeld(each))) {
+      held.delete(file.path);
+      const to = await targetOf(file.path);
+      try {
+        await fs.copy(join(dir, file.path), to);
+      } catch (error) {
+        if (errnoOf(error) === 'ENOENT') continue;
+        throw error;
+      }
+      if (isSettled([file], nowMs)) held.set(file.path, file);
+    }
+  };
+  const dropVanished = async (content: ScanResult): Promise<void> => {
+    const present = new Set(content.files.map((file) => file.path));
+    for (const path of [...copies].filter((each) => !present.has(each))) {
+      await fs.remove(join(target, path));
+      copies.delete(path);
+      held.delete(path);
+    }
+  };
+  const closeDatabases = (): void => {
+    for (const delta of deltas.values()) delta.close();
+    deltas.clear();
+  };
+  return {
+    prepare: async (content, databases, nowMs) => {
+      closeDatabases();
+      const present = new Set(content.files.map((file) => file.path));
+      for (const path of databases.filter((each) => present.has(each))) {
+        held.delete(path);
+        deltas.set(path, await openDeltaCopy(fs, join(dir, path), await targetOf(path)));
+      }
+      await copyChanged(content, nowMs);
+    },
+    missingBytes: (content) =>
+      content.files.filter((file) => !isHeld(file)).reduce((sum, file) => sum + file.size, 0),
+    settle: async (content, nowMs) => {
+      await copyChanged(content, nowMs);
+      for (const delta of deltas.values()) await delta.settle();
+      await dropVanished(content);
+    },
+    closeDatabases,
+  };
+}

@@ -1,0 +1,61 @@
+import { execFile } from 'node:child_process';
+import { readFile, readdir, readlink } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { promisify } from 'node:util';
+
+export interface StoreUser {
+  readonly pid: number;
+  /** Command line, or the program's name where that cannot be read. */
+  readonly command: string;
+  /** The program's file; undefined where the system does not tell. */
+  readonly executable: string | undefined;
+}
+
+/**
+ * The other processes that have a file below `store` open, as far as this user may see. On Linux by `/proc`, else by
+ * `lsof`; processes of other containers and other hosts stay invisible.
+ */
+export async function findStoreUsers(store: string): Promise<readonly StoreUser[]> {
+  const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^[0-9]+$/.test(name));
+  if (processes.length === 0) return usersByLsof(store);
+  const users = await Promise.all(
+    processes
+      .map(Number)
+      .filter((pid) => pid !== process.pid)
+      .map(async (pid) => ((await hasOpen(pid, store)) ? describe(pid) : undefined)),
+  );
+  return users.filter((user) => user !== undefined);
+}
+
+async function hasOpen(pid: number, store: string): Promise<boolean> {
+  const directory = `/proc/${pid}/fd`;
+  const descriptors = await readdir(directory).catch(() => []);
+  for (const descriptor of descriptors) {
+    const path = await readlink(`${directory}/${descriptor}`).catch(() => '');
+    if (path.startsWith(store + sep)) return true;
+  }
+  return false;
+}
+
+async function describe(pid: number): Promise<StoreUser> {
+  const [line, executable] = await Promise.all([
+    readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
+    readlink(`/proc/${pid}/exe`).catch(() => undefined),
+  ]);
+  return { pid, command: line.replaceAll('\0', ' ').trim() || (executable ?? 'unknown program'), executable };
+}
+
+async function usersByLsof(store: string): Promise<readonly StoreUser[]> {
+  const found = await promisify(execFile)('lsof', ['-Fpc', '+D', store]).catch((error: unknown) =>
+    // lsof exits with 1 when nothing is open, and may still have printed what it found.
+    error instanceof Error && 'stdout' in error ? { stdout: String(error.stdout) } : { stdout: '' },
+  );
+  const users: StoreUser[] = [];
+  let pid = 0;
+  for (const line of found.stdout.split('\n')) {
+    if (line.startsWith('p')) pid = Number(line.slice(1));
+    if (line.startsWith('c') && pid !== process.pid)
+      users.push({ pid, command: line.slice(1), executable: undefined });
+  }
+  return users;
+}

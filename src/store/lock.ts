@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import Database from 'better-sqlite3';
+import { SyncAgentError, fromFileSystem } from '../errors.ts';
+import type { FileSystem } from './file-system.ts';
+import { writeFileAtomic } from './file-system.ts';
+import type { Home } from './home.ts';
+import { lockPath } from './home.ts';
+
+export interface Lock {
+  release(): void;
+}
+
+/**
+ * Takes the store's lock: one agent per store. It is SQLite's exclusive lock on an empty file, held by the kernel:
+ * it ends with its process, however that ends, and is seen across containers that share the disk. So there is no
+ * stale lock to steal. `<lock>.json` names the holder for messages only.
+ *
+ * Rejects with BUSY, naming the holder, at once.
+ */
+export async function lockStore(
+  fs: FileSystem,
+  home: Home,
+  holder: { readonly command: string },
+): Promise<Lock> {
+  const path = lockPath(home);
+  const action = `Cannot lock the store "${home.store}"`;
+  let database: Database.Database;
+  try {
+    await fs.makeDirectory(home.dir);
+    database = new Database(path, { timeout: 0 });
+  } catch (error) {
+    throw fromFileSystem(error, action);
+  }
+  try {
+    database.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+      throw new SyncAgentError('BUSY', `${action}: ${await describeHolder(path)} is working on it`, {
+        remedy: 'Wait for it to finish, or stop it',
+        cause: error,
+      });
+    }
+    throw fromFileSystem(error, action);
+  }
+  const text = JSON.stringify({
+    ...holder,
+    pid: process.pid,
+    host: hostname(),
+    since: new Date().toISOString(),
+  });
+  await writeFileAtomic(fs, `${path}.json`, text).catch((error: unknown) => {
+    database.close();
+    throw fromFileSystem(error, action);
+  });
+  return { release: () => database.close() };
+}
+
+async function describeHolder(path: string): Promise<string> {
+  try {
+    const holder = JSON.parse(await readFile(`${path}.json`, 'utf8')) as Record<string, unknown>;
+    return `sync-agent ${String(holder['command'])} (pid ${String(holder['pid'])} on ${String(holder['host'])}, since ${String(holder['since'])})`;
+  } catch {
+    return 'another sync-agent';
+  }
+}

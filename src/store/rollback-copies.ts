@@ -1,0 +1,54 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SyncAgentError, errnoOf } from '../errors.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import type { FileSystem } from './file-system.ts';
+import type { Home } from './home.ts';
+import { rollbackRoot } from './home.ts';
+import { scanStore } from './scan.ts';
+
+/** A store that a restore replaced. Its name begins with the time of that restore and sorts by it. */
+export interface RollbackCopy {
+  readonly name: string;
+  readonly bytes: number;
+  readonly files: number;
+}
+
+const namePattern = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9A-Za-z.-]+$/;
+
+/** Oldest first. */
+export async function listRollbackCopies(home: Home): Promise<readonly RollbackCopy[]> {
+  const names = await copyNames(home);
+  return Promise.all(
+    names.map(async (name) => {
+      const { files } = await scanStore(join(rollbackRoot(home), name));
+      return { name, bytes: totalBytes(files), files: files.length };
+    }),
+  );
+}
+
+/** Deletes all but the newest `keep`. */
+export async function pruneRollbackCopies(fs: FileSystem, home: Home, keep: number): Promise<void> {
+  const names = await copyNames(home);
+  for (const name of names.slice(0, Math.max(0, names.length - keep)))
+    await fs.remove(join(rollbackRoot(home), name));
+}
+
+/** Rejects with NOT_FOUND when there is no such copy, naming those there are. */
+export async function assertRollbackCopy(home: Home, name: string): Promise<void> {
+  const names = await copyNames(home);
+  if (names.includes(name)) return;
+  throw new SyncAgentError('NOT_FOUND', `Cannot roll back to "${name}": there is no such copy`, {
+    remedy: names.length === 0 ? 'No restore has replaced this store yet' : `Copies: ${names.join(', ')}`,
+  });
+}
+
+async function copyNames(home: Home): Promise<readonly string[]> {
+  try {
+    const names = await readdir(rollbackRoot(home));
+    return names.filter((name) => namePattern.test(name)).toSorted();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}

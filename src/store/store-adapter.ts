@@ -1,0 +1,72 @@
+import type { Clock } from '../clock.ts';
+import type { FileSystem } from './file-system.ts';
+import type { ScanResult } from './scan.ts';
+
+/**
+ * What the engine needs to know of a kind of store: how to recognise one, how to take a consistent image of it
+ * while its application writes, and how to tell whether an image is sound.
+ */
+export interface StoreAdapter {
+  readonly name: AdapterName;
+  /** Whether `dir`, an existing directory, is a store of this kind. */
+  detect(dir: string): Promise<boolean>;
+  /**
+   * Copies a consistent image of `dir` into the existing, empty directory `target`. Rejects with BUSY when the
+   * store never got quiet enough within `timeoutMs`; then `target` holds garbage and the store was not changed.
+   */
+  capture(dir: string, target: string, options: CaptureOptions): Promise<Capture>;
+  /** Reads a quiescent image (staged, or a stopped store) and judges it. Never changes a byte below `dir`. */
+  inspect(dir: string, options: InspectOptions): Promise<StoreReport>;
+}
+
+export type AdapterName = 'chroma' | 'sqlite' | 'files';
+
+export interface CaptureOptions {
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly fs: FileSystem;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Capture {
+  /** The store at the captured instant, without what is no content: journals, shared memory. */
+  readonly source: ScanResult;
+  /** As `source`, with the write-ahead logs that were folded into their databases: what `dir` itself looked like. */
+  readonly fingerprinted: ScanResult;
+  /** By `clock.now()`, just before the look that `source` is of. */
+  readonly lookedAtMs: number;
+  /** How long writers were held back, milliseconds, the sum and the longest single hold. */
+  readonly heldMs: number;
+  readonly longestHoldMs: number;
+  /** How many times the capture was started over. */
+  readonly attempts: number;
+}
+
+export interface InspectOptions {
+  /** `quick`: SQLite quick_check and index structure. `full`: integrity_check, which also compares indexes with tables. */
+  readonly level: 'quick' | 'full';
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface StoreReport {
+  /** Empty when the store is sound. Each is one sentence naming the file or collection, without a final period. */
+  readonly problems: readonly string[];
+  readonly statistics: StoreStatistics;
+}
+
+export interface StoreStatistics {
+  /** Records of the store as its users count them: Chroma embeddings, SQLite table rows, files. */
+  readonly records: number;
+  /** Chroma only, in the order of their names. */
+  readonly collections?: readonly CollectionStatistics[];
+}
+
+export interface CollectionStatistics {
+  readonly id: string;
+  readonly name: string;
+  readonly tenant: string;
+  readonly database: string;
+  readonly records: number;
+  /** Null while the collection never had a vector. */
+  readonly dimension: number | null;
+}

@@ -1,0 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createDirectoryStore } from '../../src/remote/directory-store.ts';
+import { describeObjectStore } from './object-store.ts';
+
+describeObjectStore('directory store', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'sync-agent-directory-'));
+  return {
+    store: createDirectoryStore({ path: join(home, 'remote') }),
+    close: () => rm(home, { recursive: true, force: true }),
+  };
+});

@@ -1,0 +1,7 @@
+import { createMemoryStore } from '../../src/remote/memory-store.ts';
+import { describeObjectStore } from './object-store.ts';
+
+describeObjectStore('memory store', async () => ({
+  store: createMemoryStore({ now: () => Date.now() }),
+  close: async () => {},
+}));

@@ -1,0 +1,384 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isSyncAgentError } from '../../src/errors.ts';
+import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
+import { forEachConcurrently } from '../../src/remote/for-each-concurrently.ts';
+import type { Body, GetOptions, ListOptions, ListPage, ObjectStore } from '../../src/remote/object-store.ts';
+
+export interface MadeStore {
+  readonly store: ObjectStore;
+  close(): Promise<void>;
+}
+
+const MiB = 1024 * 1024;
+/** More than one part of any store. */
+const bigBytes = 12 * MiB + 345;
+const oddNames = [
+  'a b', 'a+b', 'a&b=c', 'a%20b', 'a%b', '100%', 'ä ö ü/ß', '日本語/ファイル', '😀.bin', 'q?x#y', "quote'and\"double", '<tag>',
+  'semi;colon:comma,', 'back\\slash', 'star*(paren)!', '$dollar@at~tilde', '.hidden', '...', 'trailing.', ' leading', 'tab\there', 'new\nline',
+]; // prettier-ignore
+
+/**
+ * One test per promise of `ObjectStore`. Each works below a prefix of its own, so that one store, and one bucket on a
+ * real server, serves them all.
+ */
+export function describeObjectStore(name: string, makeStore: () => Promise<MadeStore>): void {
+  describe(name, { timeout: 120_000 }, () => {
+    let made: MadeStore;
+    let store: ObjectStore;
+    let prefixes = 0;
+    const unique = (): string => `t${String((prefixes += 1)).padStart(3, '0')}/`;
+
+    beforeAll(async () => {
+      made = await makeStore();
+      store = made.store;
+    }, 60_000);
+    afterAll(async () => {
+      await made?.close();
+    }, 60_000);
+
+    const read = async (key: string, options?: GetOptions): Promise<Buffer> => {
+      const { body, size } = await store.get(key, options);
+      const bytes = await collect(body, 64 * MiB);
+      expect(bytes.byteLength).toBe(size);
+      return bytes;
+    };
+    const keysOf = async (prefix: string, options?: ListOptions): Promise<string[]> =>
+      (await pagesOf(store, prefix, options)).flatMap(({ objects }) => objects.map(({ key }) => key));
+
+    it('reads back what was written, whatever the size', async () => {
+      const prefix = unique();
+      for (const size of [0, 1, 17, 65_536, 1_000_001]) {
+        const bytes = randomBytes(size);
+        await store.put(`${prefix}${size}`, bytesBody(bytes));
+        expect((await read(`${prefix}${size}`)).equals(bytes)).toBe(true);
+        expect((await store.head(`${prefix}${size}`))?.size).toBe(size);
+      }
+    });
+
+    it('accepts a body with its checksum', async () => {
+      const prefix = unique();
+      const bytes = randomBytes(1000);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      await store.put(`${prefix}a`, bytesBody(bytes), { sha256, contentType: 'application/json' });
+      expect((await read(`${prefix}a`)).equals(bytes)).toBe(true);
+    });
+
+    it('shows a replaced object to every later read', async () => {
+      const key = `${unique()}key`;
+      for (let round = 0; round < 20; round += 1) {
+        const text = `round ${round} ${'x'.repeat(round)}`;
+        await store.put(key, textBody(text));
+        expect((await read(key)).toString()).toBe(text);
+        expect((await store.head(key))?.size).toBe(text.length);
+        expect(await keysOf(key)).toEqual([key]);
+      }
+    });
+
+    it('lets exactly one of racing create-only writers win', async () => {
+      const prefix = unique();
+      for (let round = 0; round < 6; round += 1) {
+        const key = `${prefix}commits/${round}.json`;
+        const racers = Array.from({ length: 8 }, (_, racer) => store.put(key, textBody(`racer ${racer}`), { ifAbsent: true }));
+        const outcomes = await Promise.allSettled(racers);
+        const winners = outcomes.flatMap(({ status }, racer) => (status === 'fulfilled' ? [racer] : []));
+        expect(winners).toHaveLength(1);
+        for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'ALREADY_EXISTS' });
+        expect((await read(key)).toString()).toBe(`racer ${winners[0]}`);
+      }
+    });
+
+    it('lets a create-only write succeed again after a removal', async () => {
+      const key = `${unique()}key`;
+      await store.put(key, textBody('one'), { ifAbsent: true });
+      await expect(store.put(key, textBody('two'), { ifAbsent: true })).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+      await store.remove([key]);
+      await store.put(key, textBody('three'), { ifAbsent: true });
+      expect((await read(key)).toString()).toBe('three');
+    });
+
+    it('shows whole objects only while they are replaced', async () => {
+      const key = `${unique()}key`;
+      const version = (fill: number): Body => bytesBody(Buffer.alloc(300_000 + fill * 1000, fill));
+      await store.put(key, version(1));
+      let writing = true;
+      const writer = (async () => {
+        for (let fill = 2; fill < 25; fill += 1) await store.put(key, version(fill));
+        writing = false;
+      })();
+      let reads = 0;
+      while (writing) {
+        const bytes = await read(key);
+        const fill = bytes[0] ?? 0;
+        expect(bytes.equals(Buffer.alloc(300_000 + fill * 1000, fill))).toBe(true);
+        reads += 1;
+      }
+      await writer;
+      expect(reads).toBeGreaterThan(0);
+    });
+
+    it('rejects reading a missing object, and does not find it', async () => {
+      const prefix = unique();
+      await expect(store.get(`${prefix}missing`)).rejects.toMatchObject({ code: 'NOT_FOUND', retryable: false });
+      expect(await store.head(`${prefix}missing`)).toBeUndefined();
+      await expect(store.copy(`${prefix}missing`, `${prefix}target`)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      expect(await store.head(`${prefix}target`)).toBeUndefined();
+      await store.remove([`${prefix}missing`, `${prefix}missing/too`]);
+    });
+
+    it('lists an absent prefix as one empty page', async () => {
+      const pages = await pagesOf(store, `${unique()}nothing/`);
+      expect(pages.map(({ objects }) => objects)).toEqual([[]]);
+      expect(Math.abs((pages[0]?.serverTime.getTime() ?? 0) - Date.now())).toBeLessThan(24 * 3_600_000);
+    });
+
+    it('lists in the order of UTF-8 bytes, and by plain string prefix', async () => {
+      const prefix = unique();
+      const names = ['a', 'a-b', 'a.b', 'b/b', 'b/c/d', 'b-', 'b0', 'B', 'é', '\uffe5', '😀', 'z'];
+      await forEachConcurrently(names, 4, async (each) => void (await store.put(prefix + each, textBody(each))));
+      const sorted = names.map((each) => prefix + each).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      expect(await keysOf(prefix)).toEqual(sorted);
+      expect(await keysOf(`${prefix}b`)).toEqual(sorted.filter((key) => key.startsWith(`${prefix}b`)));
+      expect(await keysOf(`${prefix}b/`)).toEqual([`${prefix}b/b`, `${prefix}b/c/d`]);
+      for (const [index, key] of sorted.entries()) expect(await keysOf(prefix, { startAfter: key })).toEqual(sorted.slice(index + 1));
+      expect(await keysOf(prefix, { startAfter: `${prefix}b/c` })).toEqual(sorted.slice(sorted.indexOf(`${prefix}b/c/d`)));
+      expect(await store.listDirectories(prefix)).toMatchObject({ names: ['b'] });
+      expect(await store.listDirectories(`${prefix}b/`)).toMatchObject({ names: ['c'] });
+      expect(await store.listDirectories(`${prefix}none/`)).toMatchObject({ names: [] });
+    });
+
+    it('lists and removes more objects than fit one page', async () => {
+      const prefix = unique();
+      const keys = Array.from({ length: 1050 }, (_, index) => `${prefix}${String(index % 7)}/${String(index).padStart(5, '0')}`).toSorted();
+      await forEachConcurrently(keys, 16, async (key) => void (await store.put(key, textBody(key))));
+      const pages = await pagesOf(store, prefix);
+      expect(pages.length).toBeGreaterThan(1);
+      expect(pages.flatMap(({ objects }) => objects.map(({ key }) => key))).toEqual(keys);
+      expect((await store.listDirectories(prefix)).names).toEqual(['0', '1', '2', '3', '4', '5', '6']);
+      await store.remove(keys.slice(1));
+      expect(await keysOf(prefix)).toEqual(keys.slice(0, 1));
+    });
+
+    it('names every directory when there are more than fit one page', async () => {
+      const prefix = unique();
+      const names = Array.from({ length: 1003 }, (_, index) => `d${String(index).padStart(4, '0')}`);
+      const keys = names.map((each) => `${prefix}${each}/x/y`);
+      await forEachConcurrently(keys, 16, async (key) => void (await store.put(key, textBody(''))));
+      expect((await store.listDirectories(prefix)).names).toEqual(names);
+      await store.remove(keys);
+      expect((await store.listDirectories(prefix)).names).toEqual([]);
+    });
+
+    it('keeps odd keys as they are, through every operation', async () => {
+      const prefix = unique();
+      for (const odd of oddNames) {
+        await store.put(`${prefix}from/${odd}`, textBody(odd));
+        await store.copy(`${prefix}from/${odd}`, `${prefix}to/${odd}`);
+        expect((await read(`${prefix}to/${odd}`)).toString()).toBe(odd);
+        expect((await store.head(`${prefix}to/${odd}`))?.size).toBe(Buffer.byteLength(odd));
+      }
+      const listed = await keysOf(`${prefix}to/`);
+      expect(new Set(listed)).toEqual(new Set(oddNames.map((odd) => `${prefix}to/${odd}`)));
+      for (const key of listed) expect((await keysOf(`${prefix}to/`, { startAfter: key }))[0]).toBe(listed[listed.indexOf(key) + 1]);
+      await store.remove(listed);
+      expect(await keysOf(`${prefix}to/`)).toEqual([]);
+      const [first = '', ...rest] = await keysOf(`${prefix}from/`);
+      await store.remove([first]);
+      for (const key of rest) await store.remove([key]);
+      expect(await keysOf(`${prefix}from/`)).toEqual([]);
+    });
+
+    it('refuses what is not a key, before anything is written', async () => {
+      const prefix = unique();
+      for (const bad of ['', '/', `${prefix}/x`, `/${prefix}x`, `${prefix}..`, `${prefix}../x`, `${prefix}./x`, `${prefix}nul\0`, `${prefix}${'x'.repeat(1025)}`, prefix]) {
+        await expect(store.put(bad, textBody('x')), JSON.stringify(bad)).rejects.toMatchObject({ code: 'REFUSED' });
+      }
+      expect(await keysOf(prefix)).toEqual([]);
+    });
+
+    it('reads ranges', async () => {
+      const key = `${unique()}key`;
+      const bytes = randomBytes(300_000);
+      await store.put(key, bytesBody(bytes));
+      for (const [start, end] of [[0, 1], [0, 300_000], [299_999, 300_000], [123, 200_456], [250_000, 400_000]] as const) {
+        expect((await read(key, { range: { start, end } })).equals(bytes.subarray(start, end))).toBe(true);
+      }
+      await expect(store.get(key, { range: { start: 300_000, end: 300_001 } })).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+      await expect(store.get(key, { range: { start: 5, end: 5 } })).rejects.toThrow(RangeError);
+    });
+
+    it('reads on only from the same version', async () => {
+      const key = `${unique()}key`;
+      await store.put(key, textBody('first content'));
+      const { version, body } = await store.get(key);
+      await collect(body, 100);
+      expect((await read(key, { ifVersion: version, range: { start: 6, end: 13 } })).toString()).toBe('content');
+      await store.put(key, textBody('other content'));
+      await expect(store.get(key, { ifVersion: version })).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+    });
+
+    it('lets a reader leave early', async () => {
+      const key = `${unique()}key`;
+      await store.put(key, bytesBody(randomBytes(2 * MiB)));
+      for (let round = 0; round < 5; round += 1) {
+        const { body } = await store.get(key);
+        for await (const chunk of body) {
+          expect(chunk.byteLength).toBeGreaterThan(0);
+          break;
+        }
+      }
+      expect((await read(key)).byteLength).toBe(2 * MiB);
+    });
+
+    it('removes what it is told and nothing else', async () => {
+      const prefix = unique();
+      const keys = ['a', 'a/b', 'ab', 'b/c', 'b/d'].map((each) => prefix + each).filter((key) => key !== `${prefix}a`);
+      for (const key of keys) await store.put(key, textBody(key));
+      await store.remove([`${prefix}a`, `${prefix}b`, `${prefix}b/c`, `${prefix}missing`]);
+      expect(await keysOf(prefix)).toEqual([`${prefix}a/b`, `${prefix}ab`, `${prefix}b/d`]);
+      await store.remove([]);
+    });
+
+    it('keeps an object written while its neighbours are removed', async () => {
+      const prefix = unique();
+      for (let round = 0; round < 20; round += 1) {
+        const [old, fresh] = [`${prefix}deep/er/old${round}`, `${prefix}deep/er/new${round}`];
+        await store.put(old, textBody('old'));
+        await Promise.all([store.remove([old]), store.put(fresh, textBody('fresh'))]);
+        expect((await read(fresh)).toString()).toBe('fresh');
+        expect(await keysOf(prefix)).toEqual([fresh]);
+        await store.remove([fresh]);
+      }
+    });
+
+    it('copies, replacing the target, and both live on their own', async () => {
+      const prefix = unique();
+      await store.put(`${prefix}history/ä b/x`, textBody('new'));
+      await store.put(`${prefix}current/x`, textBody('old and longer'));
+      await store.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
+      await store.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
+      expect((await read(`${prefix}current/x`)).toString()).toBe('new');
+      await store.put(`${prefix}current/x`, textBody('changed'));
+      expect((await read(`${prefix}history/ä b/x`)).toString()).toBe('new');
+      await store.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
+      await store.remove([`${prefix}history/ä b/x`]);
+      expect((await read(`${prefix}current/x`)).toString()).toBe('new');
+    });
+
+    it('stores a body of several parts whole, and copies it', async () => {
+      const prefix = unique();
+      const bytes = randomBytes(bigBytes);
+      let sent = 0;
+      await store.put(`${prefix}big`, piecesBody(bytes), { onBytes: (count) => (sent += count) });
+      expect(sent).toBe(bigBytes);
+      expect((await read(`${prefix}big`)).equals(bytes)).toBe(true);
+      await store.copy(`${prefix}big`, `${prefix}copy`);
+      expect((await read(`${prefix}copy`)).equals(bytes)).toBe(true);
+      expect((await read(`${prefix}copy`, { range: { start: 5 * MiB - 3, end: 5 * MiB + 3 } })).equals(bytes.subarray(5 * MiB - 3, 5 * MiB + 3))).toBe(true);
+    });
+
+    it('leaves no object behind when the source fails, and takes the same body again', async () => {
+      const prefix = unique();
+      for (const size of [100_000, bigBytes]) {
+        const bytes = randomBytes(size);
+        let opened = 0;
+        const body: Body = {
+          size,
+          open: async function* () {
+            opened += 1;
+            yield bytes.subarray(0, size / 2);
+            if (opened === 1) throw new Error('the disk is on fire');
+            yield bytes.subarray(size / 2);
+          },
+        };
+        const failure = await store.put(`${prefix}${size}`, body).catch((error: unknown) => error);
+        expect(failure).toMatchObject({ code: 'INTERNAL', retryable: false });
+        expect(String(failure)).toContain('the disk is on fire');
+        expect(await store.head(`${prefix}${size}`)).toBeUndefined();
+        await store.put(`${prefix}${size}`, body);
+        expect((await read(`${prefix}${size}`)).equals(bytes)).toBe(true);
+      }
+      expect(await store.sweepUploads(prefix, new Date(Date.now() + 86_400_000))).toBe(0);
+    });
+
+    it('refuses a body that is shorter or longer than it says', async () => {
+      const prefix = unique();
+      for (const size of [10, bigBytes]) {
+        for (const real of [size - 1, size + 1]) {
+          const body = { ...bytesBody(Buffer.alloc(real)), size };
+          await expect(store.put(`${prefix}x`, body)).rejects.toMatchObject({ code: 'INTERNAL' });
+          expect(await store.head(`${prefix}x`)).toBeUndefined();
+        }
+      }
+    });
+
+    it('ends every call with INTERRUPTED once the signal is aborted', async () => {
+      const prefix = unique();
+      await store.put(`${prefix}x`, textBody('x'));
+      const signal = AbortSignal.abort();
+      const interrupted = { code: 'INTERRUPTED' };
+      await expect(store.put(`${prefix}y`, textBody('y'), { signal })).rejects.toMatchObject(interrupted);
+      await expect(store.get(`${prefix}x`, { signal })).rejects.toMatchObject(interrupted);
+      await expect(store.head(`${prefix}x`, { signal })).rejects.toMatchObject(interrupted);
+      await expect(pagesOf(store, prefix, { signal })).rejects.toMatchObject(interrupted);
+      await expect(store.listDirectories(prefix, { signal })).rejects.toMatchObject(interrupted);
+      await expect(store.copy(`${prefix}x`, `${prefix}y`, { signal })).rejects.toMatchObject(interrupted);
+      await expect(store.remove([`${prefix}x`], { signal })).rejects.toMatchObject(interrupted);
+      expect(await keysOf(prefix)).toEqual([`${prefix}x`]);
+    });
+
+    it('stops an upload and a download in the middle, leaving nothing behind', async () => {
+      const prefix = unique();
+      const bytes = randomBytes(bigBytes);
+      const upload = new AbortController();
+      const body: Body = {
+        size: bigBytes,
+        open: async function* () {
+          yield bytes.subarray(0, 6 * MiB);
+          upload.abort();
+          yield bytes.subarray(6 * MiB);
+        },
+      };
+      await expect(store.put(`${prefix}x`, body, { signal: upload.signal })).rejects.toMatchObject({ code: 'INTERRUPTED' });
+      expect(await store.head(`${prefix}x`)).toBeUndefined();
+      expect(await store.sweepUploads(prefix, new Date(Date.now() + 86_400_000))).toBe(0);
+
+      await store.put(`${prefix}x`, bytesBody(bytes));
+      const download = new AbortController();
+      const { body: stream } = await store.get(`${prefix}x`, { signal: download.signal });
+      const failure = await (async () => {
+        for await (const _ of stream) download.abort();
+      })().catch((error: unknown) => error);
+      expect(isSyncAgentError(failure, 'INTERRUPTED')).toBe(true);
+    });
+
+    it('tells the time by one clock', async () => {
+      const prefix = unique();
+      const { serverTime } = await store.put(`${prefix}x`, textBody('x'));
+      await store.copy(`${prefix}x`, `${prefix}y`);
+      const [page] = await pagesOf(store, prefix);
+      const head = await store.head(`${prefix}x`);
+      const { serverTime: read, body } = await store.get(`${prefix}x`);
+      await collect(body, 1);
+      const times = [page?.serverTime, read, head?.lastModified, ...(page?.objects ?? []).map(({ lastModified }) => lastModified)];
+      expect(times).toHaveLength(5);
+      for (const time of times) expect(Math.abs((time?.getTime() ?? 0) - serverTime.getTime())).toBeLessThan(5000);
+    });
+  });
+}
+
+async function pagesOf(store: ObjectStore, prefix: string, options?: ListOptions): Promise<ListPage[]> {
+  const pages: ListPage[] = [];
+  for await (const page of store.list(prefix, options)) pages.push(page);
+  return pages;
+}
+
+/** Comes in pieces that fit no part size. */
+function piecesBody(bytes: Buffer): Body {
+  return {
+    size: bytes.byteLength,
+    open: async function* ({ start, end } = { start: 0, end: bytes.byteLength }) {
+      for (let position = start; position < end; position += 777_777) yield bytes.subarray(position, Math.min(end, position + 777_777));
+    },
+  };
+}

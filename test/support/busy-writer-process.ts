@@ -1,0 +1,70 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { BusyWriter, BusyWriterOptions, WriterReport } from './busy-writer.ts';
+
+/** One method call, as sent to the child. Expectations travel as Maps, hence the advanced serialization. */
+export interface Call {
+  readonly id: number;
+  readonly method: keyof BusyWriter | 'start';
+  readonly values: readonly unknown[];
+}
+
+interface Answer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: string;
+}
+
+/**
+ * A busy writer in a process of its own: its load and its latencies are those of another program, whatever this
+ * process is busy with.
+ */
+export async function forkBusyWriter(options: BusyWriterOptions): Promise<BusyWriter> {
+  const child = fork(fileURLToPath(new URL('busy-writer-child.ts', import.meta.url)), {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    execArgv: ['--import', 'tsx'],
+    serialization: 'advanced',
+  });
+  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  let calls = 0;
+  // The child keeps this process alive only while it owes an answer.
+  const setKeptAlive = (isKept: boolean): void => {
+    for (const handle of [child, child.channel]) {
+      if (isKept) handle?.ref();
+      else handle?.unref();
+    }
+  };
+  child.on('message', ({ id, value, error }: Answer) => {
+    const call = waiting.get(id);
+    waiting.delete(id);
+    if (waiting.size === 0) setKeptAlive(false);
+    if (error === undefined) call?.resolve(value);
+    else call?.reject(new Error(error));
+  });
+  child.once('exit', (code, signal) => {
+    for (const { reject } of waiting.values()) reject(new Error(`The busy writer died (${signal ?? code})`));
+    waiting.clear();
+  });
+
+  const call = async <T>(method: Call['method'], ...values: unknown[]): Promise<T> => {
+    if (!child.connected) throw new Error(`Cannot ${method}: the busy writer has ended`);
+    const id = ++calls;
+    const answer = new Promise<unknown>((resolve, reject) => {
+      waiting.set(id, { resolve, reject });
+    });
+    setKeptAlive(true);
+    child.send({ id, method, values } satisfies Call);
+    return (await answer) as T;
+  };
+
+  await call('start', options);
+  return {
+    checkpoint: () => call('checkpoint'),
+    expectation: (from, to) => call('expectation', from, to),
+    report: (since) => call('report', since),
+    pause: () => call('pause'),
+    resume: () => call('resume'),
+    // It goes on answering `expectation` and `report` until this process ends.
+    stop: () => call<WriterReport>('stop'),
+  };
+}

@@ -1,0 +1,339 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { makeHost, shiftableClock } from '../../support/host.ts';
+import type { Host, HostOptions } from '../../support/host.ts';
+
+const hour = 3_600_000;
+
+let remote: ObjectStore;
+let clock: ReturnType<typeof shiftableClock>;
+let hosts: Host[];
+
+beforeEach(() => {
+  clock = shiftableClock();
+  remote = createMemoryStore({ now: clock.now });
+  hosts = [];
+});
+
+afterEach(async () => {
+  for (const host of hosts) await host.remove();
+});
+
+async function host(options: Partial<HostOptions> = {}): Promise<Host> {
+  const made = await makeHost({ remote, clock, ...options });
+  hosts.push(made);
+  return made;
+}
+
+async function keys(prefix = ''): Promise<string[]> {
+  const found: string[] = [];
+  for await (const page of remote.list(prefix)) found.push(...page.objects.map((object) => object.key));
+  return found;
+}
+
+async function committed(on: Host, options = {}): Promise<string> {
+  const result = await on.agent.backup(options);
+  if (result.type !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(result)}`);
+  return result.id;
+}
+
+describe('backup', () => {
+  it('writes the documented layout', async () => {
+    const a = await host();
+    await a.write({ 'x.txt': 'one', 'sub/y.txt': 'two' });
+    const id = await committed(a);
+    expect(await keys()).toEqual([
+      'commits/0000000001.json',
+      `history/${id}/sub/y.txt`,
+      `history/${id}/x.txt`,
+      'manifest.json',
+      'sub/y.txt',
+      'x.txt',
+    ]);
+  });
+
+  it('says so when nothing changed, and commits again with --force', async () => {
+    const a = await host();
+    await a.write({ x: 'one' });
+    const id = await committed(a);
+    expect(await a.agent.backup()).toEqual({ type: 'unchanged', id });
+    expect(await committed(a, { force: true })).not.toBe(id);
+  });
+
+  it('notices that a rewritten file has the same content, without a commit', async () => {
+    const a = await host();
+    await a.write({ x: 'one' });
+    const id = await committed(a);
+    await a.write({ x: 'one' });
+    expect(await a.agent.backup()).toEqual({ type: 'unchanged', id });
+  });
+
+  it('waits for the interval, unless forced', async () => {
+    const a = await host();
+    await a.write({ x: 'one' });
+    await committed(a);
+    await a.write({ x: 'two' });
+    expect((await a.agent.backup({ minIntervalMs: hour })).type).toBe('too-soon');
+    clock.forward(hour + 1000);
+    await committed(a, { minIntervalMs: hour });
+  });
+
+  it('removes files from the current ones that the store lost, and keeps them in history', async () => {
+    const a = await host();
+    await a.write({ x: '1', y: '1' });
+    const first = await committed(a);
+    await rm(join(a.store, 'x'));
+    await committed(a);
+    expect(await keys('x')).toEqual([]);
+    expect(await keys(`history/${first}/`)).toHaveLength(2);
+  });
+
+  it('refuses an empty store and one that lost more than half, unless allowed', async () => {
+    const a = await host();
+    await a.write({ x: 'x'.repeat(100), y: 'y' });
+    await committed(a);
+    await a.write({ x: 'short' });
+    await expect(a.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
+    await committed(a, { allowShrink: true });
+  });
+
+  it('refuses an empty store on a new host over good data', async () => {
+    const [a, b] = [await host(), await host()];
+    await a.write({ x: 'x' });
+    await committed(a);
+    await b.write({ x: '' });
+    await expect(b.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
+  });
+
+  it('refuses reserved names before it uploads anything', async () => {
+    const a = await host();
+    await a.write({ 'history/x': '1' });
+    await expect(a.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(await keys()).toEqual([]);
+  });
+
+  it('keeps the newest 24, and what is younger than the grace period', async () => {
+    const a = await host({ settings: { keepLast: 3, graceMs: 2 * hour } });
+    for (let n = 1; n <= 6; n += 1) {
+      await a.write({ x: String(n) });
+      await committed(a);
+    }
+    expect(await a.agent.list()).toHaveLength(6);
+    clock.forward(3 * hour);
+    await a.write({ x: '7' });
+    await committed(a);
+    const left = await a.agent.list();
+    expect(left.map((entry) => entry.generation)).toEqual([5, 6, 7]);
+    expect(await keys('commits/')).toHaveLength(3);
+    expect(await keys('history/')).toHaveLength(3);
+  });
+
+  it('leaves one snapshot where one is to be kept', async () => {
+    const a = await host({ settings: { keepLast: 1, graceMs: 60_000 } });
+    for (const text of ['1', '2', '3']) {
+      await a.write({ x: text });
+      clock.forward(hour);
+      await committed(a);
+    }
+    expect(await a.agent.list()).toHaveLength(1);
+  });
+
+  it('references unchanged files with linked history, and rotation keeps what is named', async () => {
+    const a = await host({ settings: { history: 'linked', keepLast: 1, graceMs: 1000 } });
+    await a.write({ big: 'unchanged', x: '1' });
+    const first = await committed(a);
+    clock.forward(5000);
+    await a.write({ x: '2' });
+    const second = await committed(a);
+    expect(await keys('history/')).toEqual([`history/${first}/big`, `history/${second}/x`]);
+    const b = await host();
+    expect((await b.agent.restore()).type).toBe('restored');
+    expect(await b.read()).toEqual({ big: 'unchanged', x: '2' });
+  });
+});
+
+describe('restore', () => {
+  it('brings everything back on a bare host, and finds nothing to do afterwards', async () => {
+    const [a, b] = [await host(), await host()];
+    await a.write({ x: 'one', 'deep/er/y': 'two' });
+    const id = await committed(a);
+    expect(await b.agent.restore()).toMatchObject({ type: 'restored', id });
+    expect(await b.read()).toEqual({ x: 'one', 'deep/er/y': 'two' });
+    expect(await b.agent.restore()).toEqual({ type: 'equal', id });
+    expect(await b.agent.backup()).toEqual({ type: 'unchanged', id });
+  });
+
+  it('does nothing with an empty remote', async () => {
+    const a = await host();
+    expect(await a.agent.restore()).toEqual({ type: 'empty-remote' });
+    await expect(a.agent.restore({ snapshot: '~1' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('follows a newer snapshot while the local store is unchanged, keeping a rollback copy', async () => {
+    const [a, b] = [await host(), await host()];
+    await a.write({ x: '1' });
+    await committed(a);
+    await b.agent.restore();
+    await b.write({ x: '2' });
+    const second = await committed(b);
+    expect(await a.agent.restore()).toMatchObject({ type: 'restored', id: second });
+    expect(await a.read()).toEqual({ x: '2' });
+    const [copy] = await a.agent.rollbackCopies();
+    await a.agent.rollBack(copy?.name ?? '');
+    expect(await a.read()).toEqual({ x: '1' });
+    expect(await a.agent.rollbackCopies()).toHaveLength(1);
+  });
+
+  it('leaves a store alone that is ahead of the remote', async () => {
+    const a = await host();
+    await a.write({ x: '1' });
+    await committed(a);
+    await a.write({ x: '2' });
+    expect(await a.agent.restore()).toMatchObject({ type: 'ahead' });
+    expect(await a.read()).toEqual({ x: '2' });
+  });
+
+  it('reports divergence, keeps the local store, and both tips', async () => {
+    const [a, b] = [await host({ settings: { keepLast: 1, graceMs: 60_000 } }), await host()];
+    await a.write({ x: '1' });
+    await committed(a);
+    await b.agent.restore();
+    await a.write({ x: 'a' });
+    await b.write({ x: 'b' });
+    const theirs = await committed(b);
+    expect(await a.agent.restore()).toMatchObject({ type: 'diverged', tips: [theirs] });
+    expect(await a.agent.sync()).toMatchObject({ type: 'diverged' });
+    expect(await a.read()).toEqual({ x: 'a' });
+    clock.forward(hour);
+    const result = await a.agent.backup();
+    expect(result).toMatchObject({ type: 'committed', diverged: [theirs, expect.any(String)] });
+    clock.forward(hour);
+    await a.write({ x: 'a2' });
+    await committed(a);
+    expect((await a.agent.list()).map((entry) => entry.id)).toContain(theirs);
+    await a.agent.prune({ resolve: [theirs] });
+    expect((await a.agent.list()).map((entry) => entry.id)).not.toContain(theirs);
+  });
+
+  it('takes a snapshot restored by name as a person decision over newer ones', async () => {
+    const a = await host();
+    await a.write({ x: 'good' });
+    const good = await committed(a);
+    await a.write({ x: 'bad!' });
+    await committed(a);
+    await a.agent.restore({ snapshot: good });
+    expect(await a.read()).toEqual({ x: 'good' });
+    expect(await a.agent.restore()).toMatchObject({ type: 'ahead' });
+    await a.write({ x: 'good, and on' });
+    expect(await a.agent.backup()).toMatchObject({ type: 'committed', parent: good, diverged: [] });
+    const b = await host();
+    await b.agent.restore();
+    expect(await b.read()).toEqual({ x: 'good, and on' });
+  });
+
+  it('falls back to the next older snapshot when an object is damaged, and names it', async () => {
+    const [a, b] = [await host(), await host()];
+    await a.write({ x: 'one' });
+    const first = await committed(a);
+    await a.write({ x: 'two' });
+    const second = await committed(a);
+    const key = `history/${second}/x`;
+    await remote.put(key, { size: 3, open: async function* () { yield Buffer.from('twO'); } });
+    const result = await b.agent.restore();
+    expect(result).toMatchObject({ type: 'restored', id: first });
+    expect(b.events.filter((event) => event.type === 'warning').map((event) => event.message).join()).toContain(key);
+    await expect(b.agent.restore({ snapshot: second })).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
+    expect(await b.read()).toEqual({ x: 'one' });
+    await b.write({ x: 'one, and on' });
+    expect(await b.agent.restore()).toMatchObject({ type: 'ahead' });
+  });
+
+  it('restores with a foreign store of unknown origin in place, newer by time or equal by content', async () => {
+    const [a, b] = [await host(), await host()];
+    await a.write({ x: 'one' });
+    const id = await committed(a);
+    await b.write({ x: 'one' });
+    expect(await b.agent.restore()).toEqual({ type: 'equal', id });
+    await b.wipe();
+    await b.write({ x: 'newer' });
+    expect(await b.agent.restore()).toMatchObject({ type: 'ahead' });
+    expect(await b.agent.restore({ force: true })).toMatchObject({ type: 'restored' });
+    expect(await b.agent.rollbackCopies()).toHaveLength(1);
+  });
+
+  it('restores over a store that an application made anew, although state is left', async () => {
+    const a = await host();
+    await a.write({ x: 'one' });
+    await committed(a);
+    await rm(a.store, { recursive: true });
+    await a.write({ x: '' });
+    await rm(join(a.store, 'x'));
+    expect(await a.agent.restore()).toMatchObject({ type: 'restored' });
+    expect(await a.read()).toEqual({ x: 'one' });
+  });
+
+  it('puts a snapshot into a directory of its own', async () => {
+    const a = await host();
+    await a.write({ x: 'one' });
+    await committed(a);
+    const dir = join(a.root, 'look');
+    expect(await a.agent.restoreTo(dir)).toMatchObject({ type: 'restored-to', dir });
+    await expect(a.agent.restoreTo(dir)).rejects.toMatchObject({ code: 'REFUSED' });
+  });
+
+  it('replaces in place without a rollback copy on --skip-backup', async () => {
+    const [a, b] = [await host(), await host()];
+    await a.write({ x: '1', keep: 'same' });
+    await committed(a);
+    await b.agent.restore();
+    await a.write({ x: '2' });
+    await committed(a);
+    expect(await b.agent.restore({ skipBackup: true })).toMatchObject({ type: 'restored', reusedBytes: 4 });
+    expect(await b.read()).toEqual({ x: '2', keep: 'same' });
+    expect(await b.agent.rollbackCopies()).toEqual([]);
+  });
+});
+
+describe('prune and clear-history', () => {
+  it('never repeats a generation and keeps the newest', async () => {
+    const a = await host();
+    for (const text of ['1', '2', '3']) {
+      await a.write({ x: text });
+      await committed(a);
+    }
+    expect((await a.agent.clearHistory()).dropped).toHaveLength(2);
+    expect(await a.agent.list()).toMatchObject([{ generation: 4 }]);
+    await a.write({ x: '4' });
+    expect(await a.agent.backup()).toMatchObject({ type: 'committed', generation: 5, diverged: [] });
+  });
+
+  it('sweeps what a crashed backup left, after the grace period only', async () => {
+    const a = await host({ settings: { graceMs: hour } });
+    await a.write({ x: '1' });
+    await committed(a);
+    const orphan = 'history/2020-01-01T00-00-00.000Z-00000000/x';
+    await remote.put(orphan, { size: 1, open: async function* () { yield Buffer.from('x'); } });
+    await a.agent.prune();
+    expect(await keys(orphan)).toHaveLength(1);
+    clock.forward(2 * hour);
+    await a.agent.prune();
+    expect(await keys(orphan)).toEqual([]);
+    expect(await a.agent.list()).toHaveLength(1);
+  });
+
+  it('never touches what is not a snapshot', async () => {
+    const a = await host({ settings: { graceMs: 60_000, keepLast: 1 } });
+    const foreign = ['history/photos/cat.jpg', 'commits/readme.txt', 'other/file'];
+    for (const key of foreign) await remote.put(key, { size: 1, open: async function* () { yield Buffer.from('x'); } });
+    for (const text of ['1', '2']) {
+      clock.forward(hour);
+      await a.write({ x: text });
+      await committed(a);
+    }
+    await a.agent.clearHistory();
+    expect(await keys()).toEqual(expect.arrayContaining(foreign));
+  });
+});

@@ -1,0 +1,127 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterAll, describe, expect, test } from 'vitest';
+import { inspectFiles } from '../../../src/store/inspect-files.ts';
+import { inspectSqlite, isSqliteFile } from '../../../src/store/inspect-sqlite.ts';
+import { inspectStore } from '../../../src/store/inspect.ts';
+import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'inspect-store-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+function makeDirectory(name: string): string {
+  const dir = join(root, name);
+  mkdirSync(dir, { recursive: true });
+  return dir;
+}
+
+function makeDatabase(path: string, sql: string): void {
+  const db = new Database(path);
+  db.exec(sql);
+  db.close();
+}
+
+describe('inspectStore', () => {
+  test('judges in a thread of its own while this one goes on', async () => {
+    const dir = unpackFixture('chroma-0.6.3', join(root, 'threads'));
+    let ticks = 0;
+    const ticking = setInterval(() => (ticks += 1), 5);
+    const report = await inspectStore('chroma', dir, { level: 'full' });
+    clearInterval(ticking);
+    expect(report.problems).toEqual([]);
+    expect(report.statistics.records).toBe(2033);
+    expect(ticks).toBeGreaterThan(3);
+  });
+
+  test('an aborted inspection rejects with INTERRUPTED and leaves no file behind', async () => {
+    const dir = makeDirectory('abort');
+    makeDatabase(join(dir, 'large.db'), "PRAGMA journal_mode = WAL; CREATE TABLE t (x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) INSERT INTO t SELECT randomblob(100) FROM n; CREATE INDEX i ON t (x)"); // prettier-ignore
+    const before = fingerprintOf(dir);
+    const controller = new AbortController();
+    const inspection = inspectStore('sqlite', dir, { level: 'full', signal: controller.signal });
+    await waitUntil(() => readdirSync(dir).includes('large.db-shm'));
+    controller.abort();
+    await expect(inspection).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    await waitUntil(() => !readdirSync(dir).includes('large.db-shm'));
+    expect(fingerprintOf(dir)).toEqual(before);
+  });
+
+  test('a signal that was aborted before starts nothing', async () => {
+    await expect(
+      inspectStore('files', root, { level: 'quick', signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  });
+
+  test('errors keep their code on the way between threads', async () => {
+    await expect(inspectStore('files', join(root, 'nowhere'), { level: 'quick' })).rejects.toMatchObject({
+      name: 'SyncAgentError',
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('nowhere'),
+    });
+  });
+
+  test('a thread that dies says so', async () => {
+    await expect(inspectStore('nonsense' as 'files', root, { level: 'quick' })).rejects.toMatchObject({
+      code: 'INTERNAL',
+    });
+  });
+});
+
+describe('inspectSqlite', () => {
+  test('counts the rows of ordinary tables of every database, however it is named', async () => {
+    const dir = makeDirectory('rows/deep');
+    makeDatabase(join(root, 'rows', 'app.data'), "CREATE TABLE \"a \"\"b\" (x); INSERT INTO \"a \"\"b\" VALUES (1), (2); CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES ('x'); CREATE TABLE s (i INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO s DEFAULT VALUES"); // prettier-ignore
+    makeDatabase(join(dir, 'two'), 'CREATE TABLE t (x); INSERT INTO t VALUES (1)');
+    writeFileSync(join(dir, 'notes.db'), 'no database');
+    writeFileSync(join(dir, 'empty.db'), '');
+    const before = fingerprintOf(join(root, 'rows'));
+    expect(await inspectSqlite(join(root, 'rows'), { level: 'full' })).toEqual({
+      problems: [],
+      statistics: { records: 4 },
+    });
+    expect(fingerprintOf(join(root, 'rows'))).toEqual(before);
+  });
+
+  test('names the damaged database', async () => {
+    const dir = makeDirectory('damaged');
+    makeDatabase(join(dir, 'bad.db'), 'CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(20000))');
+    writeFileSync(join(dir, 'bad.db'), Buffer.from('x'), { flag: 'r+' });
+    makeDatabase(join(dir, 'torn.db'), 'CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(20000))');
+    const torn = new Uint8Array(4096).fill(0xff);
+    const { openSync, writeSync, closeSync } = await import('node:fs');
+    const fd = openSync(join(dir, 'torn.db'), 'r+');
+    writeSync(fd, torn, 0, 4096, 4096);
+    closeSync(fd);
+    const { problems } = await inspectSqlite(dir, { level: 'quick' });
+    expect(problems.join('\n')).toContain('torn.db');
+    expect(problems.join('\n')).not.toContain('bad.db');
+  });
+
+  test('isSqliteFile goes by the first bytes', async () => {
+    const dir = makeDirectory('magic');
+    makeDatabase(join(dir, 'a'), 'CREATE TABLE t (x)');
+    writeFileSync(join(dir, 'b'), 'SQLite format 3');
+    writeFileSync(join(dir, 'c'), '');
+    expect([
+      await isSqliteFile(join(dir, 'a')),
+      await isSqliteFile(join(dir, 'b')),
+      await isSqliteFile(join(dir, 'c')),
+    ]).toEqual([true, false, false]);
+  });
+});
+
+test('inspectFiles counts files and finds nothing wrong', async () => {
+  const dir = makeDirectory('files/sub');
+  writeFileSync(join(dir, 'one'), '');
+  writeFileSync(join(root, 'files', 'two'), '2');
+  expect(await inspectFiles(join(root, 'files'), { level: 'full' })).toEqual({
+    problems: [],
+    statistics: { records: 2 },
+  });
+});
+
+async function waitUntil(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
