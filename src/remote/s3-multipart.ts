@@ -98,7 +98,10 @@ export async function copyInParts(
         const start = (PartNumber - 1) * partBytes;
         const end = Math.min(copy.size, start + partBytes) - 1;
         const command = new UploadPartCopyCommand({
-          ...{ Bucket, Key, UploadId, PartNumber },
+          Bucket,
+          Key,
+          UploadId,
+          PartNumber,
           CopySource: copy.source,
           CopySourceIfMatch: copy.etag,
           CopySourceRange: `bytes=${start}-${end}`,

@@ -53,8 +53,9 @@ export class S3Session {
   call(operation: StoreOperation, subject: string, { signal }: CallOptions): S3Call {
     const prefix = this.settings.prefix ?? '';
     const place = prefix === '' ? this.location : `${this.location}/${prefix}`;
+    const clock = this.settings.retry?.clock ?? systemClock;
     const action = describeCall(operation, this.shown(subject), place);
-    return { operation, subject, action, signal, now: (this.settings.retry?.clock ?? systemClock).now };
+    return { operation, subject, action, signal, now: () => clock.now() };
   }
 
   shown(key: string): string {

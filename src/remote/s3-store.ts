@@ -1,11 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import {
-  CopyObjectCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-} from '@aws-sdk/client-s3';
+import { CopyObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { collect } from './body.ts';
 import { assertKey, assertRange } from './key.ts';
@@ -97,13 +92,13 @@ class S3Store implements ObjectStore {
       ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }),
       ...(ifVersion === undefined ? {} : { IfMatch: ifVersion }),
     });
-    const output = await this.#session.send(call, () => this.#session.client.send(command, abortable(call))).catch(
-      (error: unknown) => {
+    const output = await this.#session
+      .send(call, () => this.#session.client.send(command, abortable(call)))
+      .catch((error: unknown) => {
         if (!isSyncAgentError(error, 'ALREADY_EXISTS')) throw error;
         const message = `Cannot ${call.action}: it was replaced meanwhile`;
         throw new SyncAgentError('REMOTE_UNREACHABLE', message, { cause: error.cause });
-      },
-    );
+      });
     const { Body: stream, ContentLength: size, ContentRange, ETag: version } = output;
     const complaint =
       stream === undefined || size === undefined || version === undefined
@@ -182,4 +177,5 @@ class S3Store implements ObjectStore {
 
   async close(): Promise<void> {
     this.#session.destroy();
+  }
 }

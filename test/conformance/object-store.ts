@@ -14,9 +14,29 @@ const MiB = 1024 * 1024;
 /** More than one part of any store. */
 const bigBytes = 12 * MiB + 345;
 const oddNames = [
-  'a b', 'a+b', 'a&b=c', 'a%20b', 'a%b', '100%', 'ä ö ü/ß', '日本語/ファイル', '😀.bin', 'q?x#y', "quote'and\"double", '<tag>',
-  'semi;colon:comma,', 'back\\slash', 'star*(paren)!', '$dollar@at~tilde', '.hidden', '...', 'trailing.', ' leading', 'tab\there', 'new\nline',
-]; // prettier-ignore
+  'a b',
+  'a+b',
+  'a&b=c',
+  'a%20b',
+  'a%b',
+  '100%',
+  'ä ö ü/ß',
+  '日本語/ファイル',
+  '😀.bin',
+  'q?x#y',
+  'quote\'and"double',
+  '<tag>',
+  'semi;colon:comma,',
+  'back\\slash',
+  'star*(paren)!',
+  '$dollar@at~tilde',
+  '.hidden',
+  '...',
+  'trailing.',
+  ' leading',
+  'tab\there',
+  'new\nline',
+];
 
 /**
  * One test per promise of `ObjectStore`. Each works below a prefix of its own, so that one store, and one bucket on a
@@ -79,11 +99,14 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const prefix = unique();
       for (let round = 0; round < 6; round += 1) {
         const key = `${prefix}commits/${round}.json`;
-        const racers = Array.from({ length: 8 }, (_, racer) => store.put(key, textBody(`racer ${racer}`), { ifAbsent: true }));
+        const racers = Array.from({ length: 8 }, (_, racer) =>
+          store.put(key, textBody(`racer ${racer}`), { ifAbsent: true }),
+        );
         const outcomes = await Promise.allSettled(racers);
         const winners = outcomes.flatMap(({ status }, racer) => (status === 'fulfilled' ? [racer] : []));
         expect(winners).toHaveLength(1);
-        for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'ALREADY_EXISTS' });
+        for (const outcome of outcomes)
+          if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'ALREADY_EXISTS' });
         expect((await read(key)).toString()).toBe(`racer ${winners[0]}`);
       }
     });
@@ -91,7 +114,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
     it('lets a create-only write succeed again after a removal', async () => {
       const key = `${unique()}key`;
       await store.put(key, textBody('one'), { ifAbsent: true });
-      await expect(store.put(key, textBody('two'), { ifAbsent: true })).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+      await expect(store.put(key, textBody('two'), { ifAbsent: true })).rejects.toMatchObject({
+        code: 'ALREADY_EXISTS',
+      });
       await store.remove([key]);
       await store.put(key, textBody('three'), { ifAbsent: true });
       expect((await read(key)).toString()).toBe('three');
@@ -101,13 +126,13 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const key = `${unique()}key`;
       const version = (fill: number): Body => bytesBody(Buffer.alloc(300_000 + fill * 1000, fill));
       await store.put(key, version(1));
-      let writing = true;
+      const progress = { writing: true };
       const writer = (async () => {
         for (let fill = 2; fill < 25; fill += 1) await store.put(key, version(fill));
-        writing = false;
+        progress.writing = false;
       })();
       let reads = 0;
-      while (writing) {
+      while (progress.writing) {
         const bytes = await read(key);
         const fill = bytes[0] ?? 0;
         expect(bytes.equals(Buffer.alloc(300_000 + fill * 1000, fill))).toBe(true);
@@ -119,9 +144,14 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('rejects reading a missing object, and does not find it', async () => {
       const prefix = unique();
-      await expect(store.get(`${prefix}missing`)).rejects.toMatchObject({ code: 'NOT_FOUND', retryable: false });
+      await expect(store.get(`${prefix}missing`)).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+        retryable: false,
+      });
       expect(await store.head(`${prefix}missing`)).toBeUndefined();
-      await expect(store.copy(`${prefix}missing`, `${prefix}target`)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await expect(store.copy(`${prefix}missing`, `${prefix}target`)).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      });
       expect(await store.head(`${prefix}target`)).toBeUndefined();
       await store.remove([`${prefix}missing`, `${prefix}missing/too`]);
     });
@@ -135,13 +165,22 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
     it('lists in the order of UTF-8 bytes, and by plain string prefix', async () => {
       const prefix = unique();
       const names = ['a', 'a-b', 'a.b', 'b/b', 'b/c/d', 'b-', 'b0', 'B', 'é', '\uffe5', '😀', 'z'];
-      await forEachConcurrently(names, 4, async (each) => void (await store.put(prefix + each, textBody(each))));
-      const sorted = names.map((each) => prefix + each).toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      await forEachConcurrently(
+        names,
+        4,
+        async (each) => void (await store.put(prefix + each, textBody(each))),
+      );
+      const sorted = names
+        .map((each) => prefix + each)
+        .toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
       expect(await keysOf(prefix)).toEqual(sorted);
       expect(await keysOf(`${prefix}b`)).toEqual(sorted.filter((key) => key.startsWith(`${prefix}b`)));
       expect(await keysOf(`${prefix}b/`)).toEqual([`${prefix}b/b`, `${prefix}b/c/d`]);
-      for (const [index, key] of sorted.entries()) expect(await keysOf(prefix, { startAfter: key })).toEqual(sorted.slice(index + 1));
-      expect(await keysOf(prefix, { startAfter: `${prefix}b/c` })).toEqual(sorted.slice(sorted.indexOf(`${prefix}b/c/d`)));
+      for (const [index, key] of sorted.entries())
+        expect(await keysOf(prefix, { startAfter: key })).toEqual(sorted.slice(index + 1));
+      expect(await keysOf(prefix, { startAfter: `${prefix}b/c` })).toEqual(
+        sorted.slice(sorted.indexOf(`${prefix}b/c/d`)),
+      );
       expect(await store.listDirectories(prefix)).toMatchObject({ names: ['b'] });
       expect(await store.listDirectories(`${prefix}b/`)).toMatchObject({ names: ['c'] });
       expect(await store.listDirectories(`${prefix}none/`)).toMatchObject({ names: [] });
@@ -149,7 +188,10 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('lists and removes more objects than fit one page', async () => {
       const prefix = unique();
-      const keys = Array.from({ length: 1050 }, (_, index) => `${prefix}${String(index % 7)}/${String(index).padStart(5, '0')}`).toSorted();
+      const keys = Array.from(
+        { length: 1050 },
+        (_, index) => `${prefix}${String(index % 7)}/${String(index).padStart(5, '0')}`,
+      ).toSorted();
       await forEachConcurrently(keys, 16, async (key) => void (await store.put(key, textBody(key))));
       const pages = await pagesOf(store, prefix);
       expect(pages.length).toBeGreaterThan(1);
@@ -179,7 +221,8 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       }
       const listed = await keysOf(`${prefix}to/`);
       expect(new Set(listed)).toEqual(new Set(oddNames.map((odd) => `${prefix}to/${odd}`)));
-      for (const key of listed) expect((await keysOf(`${prefix}to/`, { startAfter: key }))[0]).toBe(listed[listed.indexOf(key) + 1]);
+      for (const key of listed)
+        expect((await keysOf(`${prefix}to/`, { startAfter: key }))[0]).toBe(listed[listed.indexOf(key) + 1]);
       await store.remove(listed);
       expect(await keysOf(`${prefix}to/`)).toEqual([]);
       const [first = '', ...rest] = await keysOf(`${prefix}from/`);
@@ -190,8 +233,21 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('refuses what is not a key, before anything is written', async () => {
       const prefix = unique();
-      for (const bad of ['', '/', `${prefix}/x`, `/${prefix}x`, `${prefix}..`, `${prefix}../x`, `${prefix}./x`, `${prefix}nul\0`, `${prefix}${'x'.repeat(1025)}`, prefix]) {
-        await expect(store.put(bad, textBody('x')), JSON.stringify(bad)).rejects.toMatchObject({ code: 'REFUSED' });
+      for (const bad of [
+        '',
+        '/',
+        `${prefix}/x`,
+        `/${prefix}x`,
+        `${prefix}..`,
+        `${prefix}../x`,
+        `${prefix}./x`,
+        `${prefix}nul\0`,
+        `${prefix}${'x'.repeat(1025)}`,
+        prefix,
+      ]) {
+        await expect(store.put(bad, textBody('x')), JSON.stringify(bad)).rejects.toMatchObject({
+          code: 'REFUSED',
+        });
       }
       expect(await keysOf(prefix)).toEqual([]);
     });
@@ -200,10 +256,19 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const key = `${unique()}key`;
       const bytes = randomBytes(300_000);
       await store.put(key, bytesBody(bytes));
-      for (const [start, end] of [[0, 1], [0, 300_000], [299_999, 300_000], [123, 200_456], [250_000, 400_000]] as const) {
+      for (const [start, end] of [
+        [0, 1],
+        [0, 300_000],
+        [299_999, 300_000],
+        [123, 200_456],
+        [250_000, 400_000],
+      ] as const) {
         expect((await read(key, { range: { start, end } })).equals(bytes.subarray(start, end))).toBe(true);
       }
-      await expect(store.get(key, { range: { start: 300_000, end: 300_001 } })).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+      await expect(store.get(key, { range: { start: 300_000, end: 300_001 } })).rejects.toMatchObject({
+        code: 'REMOTE_UNREACHABLE',
+        retryable: false,
+      });
       await expect(store.get(key, { range: { start: 5, end: 5 } })).rejects.toThrow(RangeError);
     });
 
@@ -212,9 +277,14 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       await store.put(key, textBody('first content'));
       const { version, body } = await store.get(key);
       await collect(body, 100);
-      expect((await read(key, { ifVersion: version, range: { start: 6, end: 13 } })).toString()).toBe('content');
+      expect((await read(key, { ifVersion: version, range: { start: 6, end: 13 } })).toString()).toBe(
+        'content',
+      );
       await store.put(key, textBody('other content'));
-      await expect(store.get(key, { ifVersion: version })).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+      await expect(store.get(key, { ifVersion: version })).rejects.toMatchObject({
+        code: 'REMOTE_UNREACHABLE',
+        retryable: false,
+      });
     });
 
     it('lets a reader leave early', async () => {
@@ -232,7 +302,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('removes what it is told and nothing else', async () => {
       const prefix = unique();
-      const keys = ['a', 'a/b', 'ab', 'b/c', 'b/d'].map((each) => prefix + each).filter((key) => key !== `${prefix}a`);
+      const keys = ['a', 'a/b', 'ab', 'b/c', 'b/d']
+        .map((each) => prefix + each)
+        .filter((key) => key !== `${prefix}a`);
       for (const key of keys) await store.put(key, textBody(key));
       await store.remove([`${prefix}a`, `${prefix}b`, `${prefix}b/c`, `${prefix}missing`]);
       expect(await keysOf(prefix)).toEqual([`${prefix}a/b`, `${prefix}ab`, `${prefix}b/d`]);
@@ -274,7 +346,11 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       expect((await read(`${prefix}big`)).equals(bytes)).toBe(true);
       await store.copy(`${prefix}big`, `${prefix}copy`);
       expect((await read(`${prefix}copy`)).equals(bytes)).toBe(true);
-      expect((await read(`${prefix}copy`, { range: { start: 5 * MiB - 3, end: 5 * MiB + 3 } })).equals(bytes.subarray(5 * MiB - 3, 5 * MiB + 3))).toBe(true);
+      expect(
+        (await read(`${prefix}copy`, { range: { start: 5 * MiB - 3, end: 5 * MiB + 3 } })).equals(
+          bytes.subarray(5 * MiB - 3, 5 * MiB + 3),
+        ),
+      ).toBe(true);
     });
 
     it('leaves no object behind when the source fails, and takes the same body again', async () => {
@@ -339,7 +415,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
           yield bytes.subarray(6 * MiB);
         },
       };
-      await expect(store.put(`${prefix}x`, body, { signal: upload.signal })).rejects.toMatchObject({ code: 'INTERRUPTED' });
+      await expect(store.put(`${prefix}x`, body, { signal: upload.signal })).rejects.toMatchObject({
+        code: 'INTERRUPTED',
+      });
       expect(await store.head(`${prefix}x`)).toBeUndefined();
       expect(await store.sweepUploads(prefix, new Date(Date.now() + 86_400_000))).toBe(0);
 
@@ -358,11 +436,17 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       await store.copy(`${prefix}x`, `${prefix}y`);
       const [page] = await pagesOf(store, prefix);
       const head = await store.head(`${prefix}x`);
-      const { serverTime: read, body } = await store.get(`${prefix}x`);
+      const { serverTime: readAt, body } = await store.get(`${prefix}x`);
       await collect(body, 1);
-      const times = [page?.serverTime, read, head?.lastModified, ...(page?.objects ?? []).map(({ lastModified }) => lastModified)];
+      const times = [
+        page?.serverTime,
+        readAt,
+        head?.lastModified,
+        ...(page?.objects ?? []).map(({ lastModified }) => lastModified),
+      ];
       expect(times).toHaveLength(5);
-      for (const time of times) expect(Math.abs((time?.getTime() ?? 0) - serverTime.getTime())).toBeLessThan(5000);
+      for (const time of times)
+        expect(Math.abs((time?.getTime() ?? 0) - serverTime.getTime())).toBeLessThan(5000);
     });
   });
 }
@@ -378,7 +462,8 @@ function piecesBody(bytes: Buffer): Body {
   return {
     size: bytes.byteLength,
     open: async function* ({ start, end } = { start: 0, end: bytes.byteLength }) {
-      for (let position = start; position < end; position += 777_777) yield bytes.subarray(position, Math.min(end, position + 777_777));
+      for (let position = start; position < end; position += 777_777)
+        yield bytes.subarray(position, Math.min(end, position + 777_777));
     },
   };
 }

@@ -11,7 +11,13 @@ describeObjectStore('S3 store on the server in this process', async () => {
   server.createBucket('bucket');
   const { endpoint, accessKeyId, secretAccessKey } = server;
   const credentials = { accessKeyId, secretAccessKey };
-  const store = createS3Store({ bucket: 'bucket', prefix: 'some/prefix', endpoint, credentials, partSizeBytes });
+  const store = createS3Store({
+    bucket: 'bucket',
+    prefix: 'some/prefix',
+    endpoint,
+    credentials,
+    partSizeBytes,
+  });
   return {
     store,
     close: async () => {
@@ -31,7 +37,14 @@ if (real === undefined) {
   describeObjectStore(`S3 store on ${endpoint}`, async () => {
     const bucket = await real.makeBucket();
     const credentials = { accessKeyId, secretAccessKey };
-    const store = createS3Store({ bucket, prefix: 'some/prefix', endpoint, region, credentials, partSizeBytes });
+    const store = createS3Store({
+      bucket,
+      prefix: 'some/prefix',
+      endpoint,
+      region,
+      credentials,
+      partSizeBytes,
+    });
     return { store, close: () => store.close() };
   });
 }

@@ -68,7 +68,11 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
       if (fault?.type === 'status' && fault.when !== 'after') throw new S3Failure(fault.status, fault.code);
       verifySignature(message, keys, now().getTime());
       answer = await handle({
-        ...{ state, request, message, now, maxCopyBytes },
+        state,
+        request,
+        message,
+        now,
+        maxCopyBytes,
         newFile: () => join(directory, String((files += 1))),
       });
       if (strikes(fault, 'after', message, response)) return;
@@ -124,8 +128,14 @@ function parseRequest(message: IncomingMessage, number: number): S3Request {
 }
 
 /** Drops or ignores the connection if the fault says so. */
-function strikes(fault: Fault | undefined, when: 'before' | 'after', message: IncomingMessage, response: ServerResponse): boolean {
-  if (fault === undefined || (fault.type !== 'drop' && fault.type !== 'hang') || fault.when !== when) return false;
+function strikes(
+  fault: Fault | undefined,
+  when: 'before' | 'after',
+  message: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  if (fault === undefined || (fault.type !== 'drop' && fault.type !== 'hang') || fault.when !== when)
+    return false;
   if (fault.type === 'drop') {
     message.socket.destroy();
     response.destroy();
@@ -135,13 +145,27 @@ function strikes(fault: Fault | undefined, when: 'before' | 'after', message: In
 
 function failureAnswer(error: unknown, request: S3Request): Answer {
   const { status, code, message } =
-    error instanceof S3Failure ? error : new S3Failure(500, 'InternalError', error instanceof Error ? error.message : String(error));
+    error instanceof S3Failure
+      ? error
+      : new S3Failure(500, 'InternalError', error instanceof Error ? error.message : String(error));
   const isHead = request.operation === 'HeadObject' || request.operation === 'HeadBucket';
-  const body = toXml(['Error', [['Code', code], ['Message', message], ['RequestId', String(request.number)]]]);
+  const body = toXml([
+    'Error',
+    [
+      ['Code', code],
+      ['Message', message],
+      ['RequestId', String(request.number)],
+    ],
+  ]);
   return isHead ? { status } : { status, body };
 }
 
-async function send(message: IncomingMessage, response: ServerResponse, answer: Answer, fault: Fault | undefined): Promise<void> {
+async function send(
+  message: IncomingMessage,
+  response: ServerResponse,
+  answer: Answer,
+  fault: Fault | undefined,
+): Promise<void> {
   // An answer may come before the request was read; what is left of it must not be taken for the next one.
   message.resume();
   const { status, headers = {}, body } = answer;
@@ -159,7 +183,8 @@ async function send(message: IncomingMessage, response: ServerResponse, answer: 
   let position = 0;
   for (const segment of body) {
     for await (const bytes of readSegment(segment)) {
-      const limit = fault?.type === 'truncate' || fault?.type === 'stall' ? fault.afterBytes - position : Infinity;
+      const limit =
+        fault?.type === 'truncate' || fault?.type === 'stall' ? fault.afterBytes - position : Infinity;
       if (bytes.byteLength > limit) {
         response.write(bytes.subarray(0, Math.max(0, limit)), () => {
           if (fault?.type === 'truncate') message.socket.destroy();

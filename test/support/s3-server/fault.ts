@@ -13,7 +13,13 @@ export interface S3Request {
 
 /** `after` means that the request took effect and only its answer is lost. */
 export type Fault =
-  | { readonly type: 'status'; readonly status: number; readonly code: string; readonly retryAfterSeconds?: number; readonly when?: When }
+  | {
+      readonly type: 'status';
+      readonly status: number;
+      readonly code: string;
+      readonly retryAfterSeconds?: number;
+      readonly when?: When;
+    }
   | { readonly type: 'drop'; readonly when: When }
   /** No answer, ever. */
   | { readonly type: 'hang'; readonly when: When }

@@ -43,7 +43,11 @@ export async function handle(context: HandlerContext): Promise<Answer> {
     case 'CopyObject': {
       const source = copySource(context);
       if (source.size > context.maxCopyBytes) {
-        throw new S3Failure(400, 'InvalidRequest', 'The specified copy source is larger than the maximum allowable size for a copy source');
+        throw new S3Failure(
+          400,
+          'InvalidRequest',
+          'The specified copy source is larger than the maximum allowable size for a copy source',
+        );
       }
       const headers = { ...source.headers, ...keptHeaders(message) };
       const copied = { ...source, headers, lastModified: now() };
@@ -57,7 +61,10 @@ export async function handle(context: HandlerContext): Promise<Answer> {
       state.bucket(name).objects.delete(key);
       return { status: 204 };
     case 'DeleteObjects': {
-      if (headerOf(message, 'content-md5') === '' && !Object.keys(message.headers).some((header) => header.startsWith('x-amz-checksum-'))) {
+      if (
+        headerOf(message, 'content-md5') === '' &&
+        !Object.keys(message.headers).some((header) => header.startsWith('x-amz-checksum-'))
+      ) {
         throw new S3Failure(400, 'InvalidRequest', 'Missing required header for this request: Content-MD5');
       }
       const keys = textsOf(await receiveText(context), 'Key');
@@ -72,24 +79,40 @@ export async function handle(context: HandlerContext): Promise<Answer> {
       return { status: 200, body: listUploads(name, state.bucket(name), query) };
     case 'CreateMultipartUpload': {
       const id = randomBytes(12).toString('hex');
-      state.bucket(name).uploads.set(id, { id, key, initiated: now(), headers: keptHeaders(message), parts: new Map() });
-      const result = toXml(['InitiateMultipartUploadResult', [['Bucket', name], ['Key', xmlKey(key)], ['UploadId', id]]]);
+      state
+        .bucket(name)
+        .uploads.set(id, { id, key, initiated: now(), headers: keptHeaders(message), parts: new Map() });
+      const result = toXml([
+        'InitiateMultipartUploadResult',
+        [
+          ['Bucket', name],
+          ['Key', xmlKey(key)],
+          ['UploadId', id],
+        ],
+      ]);
       return { status: 200, body: result };
     }
     case 'UploadPart': {
       const received = await receiveBody(message, context.newFile());
       const etag = received.md5.toString('hex');
-      state.upload(name, query.get('uploadId')).parts.set(partNumber(query), { ...wholeFile(received), etag });
+      state
+        .upload(name, query.get('uploadId'))
+        .parts.set(partNumber(query), { ...wholeFile(received), etag });
       return { status: 200, headers: { etag: `"${etag}"` } };
     }
     case 'UploadPartCopy': {
       const source = copySource(context);
-      const [, first = 0, last = source.size - 1] = (/^bytes=(\d+)-(\d+)$/.exec(headerOf(message, 'x-amz-copy-source-range')) ?? []).map(Number);
+      const [, first = 0, last = source.size - 1] = (
+        /^bytes=(\d+)-(\d+)$/.exec(headerOf(message, 'x-amz-copy-source-range')) ?? []
+      ).map(Number);
       const segments = sliceSegments(source.segments, first, last + 1);
       const hash = createHash('md5');
-      for (const { file, start, size } of segments) hash.update((await readFile(file)).subarray(start, start + size));
+      for (const { file, start, size } of segments)
+        hash.update((await readFile(file)).subarray(start, start + size));
       const etag = hash.digest('hex');
-      state.upload(name, query.get('uploadId')).parts.set(partNumber(query), { segments, size: last + 1 - first, etag });
+      state
+        .upload(name, query.get('uploadId'))
+        .parts.set(partNumber(query), { segments, size: last + 1 - first, etag });
       return { status: 200, body: copyResult('CopyPartResult', etag, now()) };
     }
     case 'CompleteMultipartUpload':
@@ -114,7 +137,11 @@ export async function handle(context: HandlerContext): Promise<Answer> {
       state.bucket(name);
       return { status: 200, body: toXml(['LocationConstraint', '']) };
     case 'Unknown':
-      throw new S3Failure(501, 'NotImplemented', 'A header or query you provided implies functionality that is not implemented');
+      throw new S3Failure(
+        501,
+        'NotImplemented',
+        'A header or query you provided implies functionality that is not implemented',
+      );
     default:
       return request.operation satisfies never;
   }
@@ -127,7 +154,8 @@ function readObject({ state, request, message }: HandlerContext): Answer {
   const range = /^bytes=(\d+)-(\d+)$/.exec(headerOf(message, 'range'));
   const first = range === null ? 0 : Number(range[1]);
   const end = range === null ? object.size : Math.min(object.size, Number(range[2]) + 1);
-  if (range !== null && first >= object.size) throw new S3Failure(416, 'InvalidRange', 'The requested range is not satisfiable');
+  if (range !== null && first >= object.size)
+    throw new S3Failure(416, 'InvalidRange', 'The requested range is not satisfiable');
   return {
     status: range === null ? 200 : 206,
     headers: {
@@ -166,11 +194,22 @@ function completeUpload({ state, request, now }: HandlerContext, xml: string): A
     headers: upload.headers,
   });
   state.bucket(bucket).uploads.delete(upload.id);
-  return { status: 200, body: toXml(['CompleteMultipartUploadResult', [['Bucket', bucket], ['ETag', `"${etag}"`]]]) };
+  return {
+    status: 200,
+    body: toXml([
+      'CompleteMultipartUploadResult',
+      [
+        ['Bucket', bucket],
+        ['ETag', `"${etag}"`],
+      ],
+    ]),
+  };
 }
 
 function copySource({ state, message }: HandlerContext): StoredObject {
-  const [bucket = '', ...key] = decodeURIComponent(headerOf(message, 'x-amz-copy-source')).replace(/^\//, '').split('/');
+  const [bucket = '', ...key] = decodeURIComponent(headerOf(message, 'x-amz-copy-source'))
+    .replace(/^\//, '')
+    .split('/');
   const source = state.object(bucket, key.join('/'));
   const condition = headerOf(message, 'x-amz-copy-source-if-match').replaceAll('"', '');
   if (condition !== '' && condition !== source.etag) throw preconditionFailed('x-amz-copy-source-If-Match');
@@ -181,13 +220,23 @@ async function receiveText({ message, newFile }: HandlerContext): Promise<string
   return readFile((await receiveBody(message, newFile())).file, 'utf8');
 }
 
-function wholeFile({ file, size }: ReceivedBody): { readonly segments: readonly Segment[]; readonly size: number } {
+function wholeFile({ file, size }: ReceivedBody): {
+  readonly segments: readonly Segment[];
+  readonly size: number;
+} {
   return { segments: [{ file, start: 0, size }], size };
 }
 
 function keptHeaders(message: IncomingMessage): Readonly<Record<string, string>> {
-  const names = ['content-type', 'x-amz-storage-class', 'x-amz-server-side-encryption', 'x-amz-server-side-encryption-aws-kms-key-id'];
-  return Object.fromEntries(names.map((name) => [name, headerOf(message, name)]).filter(([, value]) => value !== ''));
+  const names = [
+    'content-type',
+    'x-amz-storage-class',
+    'x-amz-server-side-encryption',
+    'x-amz-server-side-encryption-aws-kms-key-id',
+  ];
+  return Object.fromEntries(
+    names.map((name) => [name, headerOf(message, name)] as const).filter(([, value]) => value !== ''),
+  );
 }
 
 function partNumber(query: URLSearchParams): number {
@@ -197,14 +246,25 @@ function partNumber(query: URLSearchParams): number {
 }
 
 function copyResult(name: string, etag: string, time: Date): string {
-  return toXml([name, [['ETag', `"${etag}"`], ['LastModified', time.toISOString()]]]);
+  return toXml([
+    name,
+    [
+      ['ETag', `"${etag}"`],
+      ['LastModified', time.toISOString()],
+    ],
+  ]);
 }
 
 /** Real servers answer with the key as it is; clients ignore it, and XML cannot hold every key. */
 function xmlKey(key: string): string {
+  // eslint-disable-next-line no-control-regex -- these are what is replaced
   return key.replace(/[\u0000-\u001f]/g, '?');
 }
 
 function preconditionFailed(condition: string): S3Failure {
-  return new S3Failure(412, 'PreconditionFailed', `At least one of the pre-conditions you specified did not hold: ${condition}`);
+  return new S3Failure(
+    412,
+    'PreconditionFailed',
+    `At least one of the pre-conditions you specified did not hold: ${condition}`,
+  );
 }

@@ -21,7 +21,9 @@ export async function receiveBody(request: IncomingMessage, file: string): Promi
   let size = 0;
   const handle = await open(file, 'w');
   try {
-    for await (const chunk of isChunked ? decodeChunks(request, trailers) : (request as AsyncIterable<Buffer>)) {
+    for await (const chunk of isChunked
+      ? decodeChunks(request, trailers)
+      : (request as AsyncIterable<Buffer>)) {
       hashes.md5.update(chunk);
       hashes.sha256.update(chunk);
       crc = crc32(chunk, crc);
@@ -48,13 +50,17 @@ export async function receiveBody(request: IncomingMessage, file: string): Promi
   ] as const;
   for (const [name, digest] of expected) {
     const given = trailers.get(name) ?? headerOf(request, name);
-    if (given !== '' && given !== digest.toString('base64')) throw new S3Failure(400, 'BadDigest', `${name} did not match`);
+    if (given !== '' && given !== digest.toString('base64'))
+      throw new S3Failure(400, 'BadDigest', `${name} did not match`);
   }
   return { file, size, md5 };
 }
 
 /** Content-Encoding aws-chunked: `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n`, an empty chunk, then trailers. */
-async function* decodeChunks(request: IncomingMessage, trailers: Map<string, string>): AsyncGenerator<Buffer> {
+async function* decodeChunks(
+  request: IncomingMessage,
+  trailers: Map<string, string>,
+): AsyncGenerator<Buffer> {
   let buffer = Buffer.alloc(0);
   let remaining = 0;
   let state = 'size' as 'size' | 'bytes' | 'end' | 'trailers';

@@ -7,7 +7,8 @@ export function listObjects(name: string, bucket: Bucket, query: URLSearchParams
   const delimiter = query.get('delimiter') ?? '';
   const limit = Math.min(1000, Number(query.get('max-keys') ?? 1000));
   const token = query.get('continuation-token');
-  const marker = token === null ? (query.get('start-after') ?? '') : Buffer.from(token, 'base64url').toString();
+  const marker =
+    token === null ? (query.get('start-after') ?? '') : Buffer.from(token, 'base64url').toString();
   const encoded = query.get('encoding-type') === 'url';
   const show = (text: string): string => (encoded ? encodeKey(text) : text);
 

@@ -23,7 +23,10 @@ export interface UnfinishedUpload {
   readonly key: string;
   readonly initiated: Date;
   readonly headers: Readonly<Record<string, string>>;
-  readonly parts: Map<number, { readonly segments: readonly Segment[]; readonly size: number; readonly etag: string }>;
+  readonly parts: Map<
+    number,
+    { readonly segments: readonly Segment[]; readonly size: number; readonly etag: string }
+  >;
 }
 
 export interface Bucket {
@@ -61,7 +64,8 @@ export function sliceSegments(segments: readonly Segment[], start: number, end: 
   for (const segment of segments) {
     const from = Math.max(start, position);
     const to = Math.min(end, position + segment.size);
-    if (from < to) result.push({ file: segment.file, start: segment.start + from - position, size: to - from });
+    if (from < to)
+      result.push({ file: segment.file, start: segment.start + from - position, size: to - from });
     position += segment.size;
   }
   return result;

@@ -1,4 +1,10 @@
-const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' };
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+};
 const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 export type XmlNode = readonly [name: string, content: string | number | boolean | readonly XmlNode[]];
@@ -10,7 +16,9 @@ export function toXml(root: XmlNode): string {
 
 /** The texts of all elements of this name, at any depth. */
 export function textsOf(xml: string, name: string): readonly string[] {
-  return [...xml.matchAll(new RegExp(`<${name}(?: [^>]*)?>([^<]*)</${name}>`, 'g'))].map(([, text = '']) => unescape(text));
+  return [...xml.matchAll(new RegExp(`<${name}(?: [^>]*)?>([^<]*)</${name}>`, 'g'))].map(([, text = '']) =>
+    unescape(text),
+  );
 }
 
 /** The insides of all elements of this name. */
@@ -21,13 +29,18 @@ export function elementsOf(xml: string, name: string): readonly string[] {
 function element([name, content]: XmlNode): string {
   const inside = Array.isArray(content)
     ? (content as readonly XmlNode[]).map(element).join('')
-    : escapeText(String(content as string | number | boolean));
+    : escapeText(String(content));
   return `<${name}>${inside}</${name}>`;
 }
 
 function escapeText(text: string): string {
-  if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(text)) throw new Error(`XML cannot hold ${JSON.stringify(text)}`);
-  return text.replace(/[&<>"']/g, (character) => escapes[character] ?? character).replace(/\r/g, '&#13;').replace(/\n/g, '&#10;');
+  // eslint-disable-next-line no-control-regex -- these are what XML cannot hold
+  if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(text))
+    throw new Error(`XML cannot hold ${JSON.stringify(text)}`);
+  return text
+    .replace(/[&<>"']/g, (character) => escapes[character] ?? character)
+    .replace(/\r/g, '&#13;')
+    .replace(/\n/g, '&#10;');
 }
 
 function unescape(text: string): string {

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { isSyncAgentError } from '../../../src/errors.ts';
+import { formatRemote, parseRemote } from '../../../src/remote/remote-url.ts';
+
+describe('parseRemote', () => {
+  it.each([
+    ['s3://bucket', { type: 's3', bucket: 'bucket', prefix: '' }, 's3://bucket'],
+    ['s3://bucket/', { type: 's3', bucket: 'bucket', prefix: '' }, 's3://bucket'],
+    [
+      ' s3://my.bucket-1/a//b/ ',
+      { type: 's3', bucket: 'my.bucket-1', prefix: 'a/b' },
+      's3://my.bucket-1/a/b',
+    ],
+    [
+      's3://bucket/100%25 ä@home',
+      { type: 's3', bucket: 'bucket', prefix: '100%25 ä@home' },
+      's3://bucket/100%25 ä@home',
+    ],
+    ['file:///var/backups/', { type: 'directory', path: '/var/backups' }, 'file:///var/backups'],
+    ['file:/var/backups', { type: 'directory', path: '/var/backups' }, 'file:///var/backups'],
+    ['file://localhost/var//x', { type: 'directory', path: '/var/x' }, 'file:///var/x'],
+    ['file:///with%20space%23', { type: 'directory', path: '/with space#' }, 'file:///with%20space%23'],
+  ])('reads %j', (text, location, canonical) => {
+    const parsed = parseRemote(text);
+    expect(parsed).toEqual(location);
+    expect(formatRemote(parsed)).toBe(canonical);
+    expect(parseRemote(canonical)).toEqual(location);
+  });
+
+  it.each([
+    '',
+    'bucket',
+    '/var/backups',
+    './x',
+    'https://s3.example.org/bucket',
+    'gs://bucket',
+    's3://',
+    's3:///prefix',
+    's3://b',
+    's3://bucket:9000/x',
+    's3://bucket/a/../b',
+    's3://bucket/./b',
+    's3://bucket/x?region=eu',
+    's3://bucket/a\nb',
+    'file:relative',
+    'file://host/dir',
+    'file:///',
+    'file:///a/../b',
+    'file:///a?b',
+    'file:///%00',
+    'file:///a%2Fb',
+    's3://under score!/x',
+  ])('refuses %j with advice', (text) => {
+    const failure = catchError(() => parseRemote(text));
+    expect(isSyncAgentError(failure, 'USAGE') && failure.remedy).toBeTruthy();
+  });
+
+  it.each([
+    's3://AKIAKEY:hunter2@bucket/x',
+    's3://AKIAKEY:hunt/er2@bucket/x',
+    's3://AKIAKEY:hunter2',
+    'https://AKIAKEY:hunter2@host/bucket',
+  ])('never repeats the credential in %j', (text) => {
+    const failure = catchError(() => parseRemote(text));
+    expect(isSyncAgentError(failure, 'USAGE')).toBe(true);
+    expect(`${String(failure)} ${(failure as { remedy?: string }).remedy}`).not.toMatch(/AKIAKEY|hunt|er2/);
+  });
+});
+
+function catchError(fn: () => unknown): unknown {
+  try {
+    return fn();
+  } catch (error) {
+    return error;
+  }
+}

@@ -1,0 +1,28 @@
+import { Readable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { collect } from '../../../src/remote/body.ts';
+import { s3Body } from '../../../src/remote/s3-body.ts';
+
+const options = { action: 'get "x" from s3://bucket', now: () => 0, stallTimeoutMs: 50 };
+const streamOf = (text: string): Readable => Readable.from([Buffer.from(text)]);
+
+describe('the body of an S3 answer', () => {
+  it('is what the server announced', async () => {
+    expect((await collect(s3Body(streamOf('12345'), { ...options, size: 5 }), 10)).toString()).toBe('12345');
+  });
+
+  it.each([4, 6])('fails, for another try, when 5 bytes come instead of %i', async (size) => {
+    const failure = { code: 'REMOTE_UNREACHABLE', retryable: true };
+    await expect(collect(s3Body(streamOf('12345'), { ...options, size }), 10)).rejects.toMatchObject(failure);
+  });
+
+  it('does not take a slow reader for a stalled server', async () => {
+    const stream = Readable.from([Buffer.from('123'), Buffer.from('45')]);
+    let read = 0;
+    for await (const chunk of s3Body(stream, { ...options, size: 5 })) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      read += chunk.byteLength;
+    }
+    expect(read).toBe(5);
+  });
+});
