@@ -24,6 +24,8 @@ import { verify } from './engine/verify.ts';
 import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
 import { SyncAgentError } from './errors.ts';
 import type { Emit } from './events.ts';
+import { counting } from './remote/counting-store.ts';
+import type { CountingStore } from './remote/counting-store.ts';
 import type { ObjectStore } from './remote/object-store.ts';
 import { openRemote } from './remote/open-remote.ts';
 import type { S3Options } from './remote/open-remote.ts';
@@ -92,6 +94,8 @@ export interface Agent {
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
   status(options?: CallOptions): Promise<StatusReport>;
   doctor(options?: CallOptions): Promise<DoctorReport>;
+  /** Requests made of the remote so far, without repeated ones, which are `retry` events. */
+  requests(): number;
   close(): Promise<void>;
 }
 
@@ -117,13 +121,15 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   } = ports;
   const engine = engineSettings(settings);
   let opened: Promise<{ readonly remote: ObjectStore; readonly prefixBytes: number }> | undefined;
+  let counted: CountingStore | undefined;
 
   const openContext = async (home: Home, signal: AbortSignal | undefined): Promise<Context> => {
     opened ??=
       ports.remote === undefined
         ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs })
         : Promise.resolve({ remote: ports.remote, prefixBytes: 0 });
-    const { remote, prefixBytes } = await opened;
+    const { remote: bare, prefixBytes } = await opened;
+    const remote = (counted ??= counting(bare));
     const { adapter = 'auto' } = settings;
     return {
       remote,
@@ -206,6 +212,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       writeWhole('roll back', (context) => rollBack(context, copy, options), options.signal),
     status: (options = {}) => read(status, options.signal),
     doctor: (options = {}) => read(doctor, options.signal),
+    requests: () => {
+      const { put = 0, get = 0, head = 0, list = 0, copy = 0, remove = 0 } = counted?.counts() ?? {};
+      // Keys are removed by the thousand.
+      return put + get + head + list + copy + Math.ceil(remove / 1000);
+    },
     close: async () => {
       await (await opened)?.remote.close();
     },

@@ -1,4 +1,203 @@
-export type StatusReport = unknown;
-export async function status(_: unknown): Promise<unknown> {
-  return undefined;
+import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import type { DiskSpace } from '../store/disk-space.ts';
+import { storeExists } from '../store/home.ts';
+import { findStoreUsers } from '../store/in-use.ts';
+import type { StoreUser } from '../store/in-use.ts';
+import { readJournal } from '../store/journal.ts';
+import { listRollbackCopies } from '../store/rollback-copies.ts';
+import type { RollbackCopy } from '../store/rollback-copies.ts';
+import { scanStore } from '../store/scan.ts';
+import type { StoreAdapter } from '../store/store-adapter.ts';
+import type { Context } from './context.ts';
+import { summarise } from './history.ts';
+import type { SnapshotSummary } from './history.ts';
+import { readLineage, readRemote } from './lineage.ts';
+import type { Lineage } from './lineage.ts';
+import { planRestore } from './plan-restore.ts';
+
+/** Where the local store stands towards the newest snapshot. */
+export type Relation =
+  | 'no-store'
+  | 'empty-remote'
+  | 'up-to-date'
+  /** Only the store may have moved since the newest snapshot. */
+  | 'changed'
+  /** Only the remote moved. */
+  | 'behind'
+  | 'diverged'
+  /** Nothing is recorded of the store, or the remote could not be asked. */
+  | 'unknown'
+  /** A replacement in place was interrupted; only a restore can finish it. */
+  | 'incomplete';
+
+export interface StatusReport {
+  readonly relation: Relation;
+  /** The snapshot that the store was last equal to. */
+  readonly parent: string | undefined;
+  readonly newest: SnapshotSummary | undefined;
+  /** Snapshots that are nobody's parent; more than one means that hosts wrote beside each other. */
+  readonly tips: readonly string[];
+  readonly store: StoreStatus;
+  readonly remote: RemoteStatus;
+  readonly rollbackCopies: readonly RollbackCopy[];
+  readonly disk: DiskSpace;
+  /** What an interrupted restore left to do, one sentence; undefined when there is none. */
+  readonly journal: string | undefined;
 }
+
+export interface StoreStatus {
+  readonly path: string;
+  readonly exists: boolean;
+  readonly adapter: StoreAdapter['name'] | undefined;
+  readonly files: number;
+  readonly bytes: number;
+  readonly users: readonly StoreUser[];
+}
+
+export type RemoteStatus =
+  | {
+      readonly location: string;
+      readonly isReachable: true;
+      readonly snapshots: number;
+      /** Of all snapshots, as the log has it; no object was listed. */
+      readonly bytes: number;
+      /** Snapshots share objects, so that fewer bytes are stored. */
+      readonly isShared: boolean;
+      readonly damagedCommits: readonly string[];
+    }
+  | { readonly location: string; readonly isReachable: false; readonly error: RemoteError };
+
+export interface RemoteError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: string | undefined;
+}
+
+/** A question must not hang for the minutes that a backup is willing to wait. */
+const patienceMs = 15_000;
+
+/** Looks, changes nothing, and costs two requests at most. A remote that cannot be reached is part of the report. */
+export async function status(context: Context): Promise<StatusReport> {
+  const { home } = context;
+  const [view, store, rollbackCopies, disk, journal] = await Promise.all([
+    askRemote(context),
+    describeStore(context),
+    listRollbackCopies(home),
+    context.diskSpace(home.store),
+    describeJournal(context),
+  ]);
+  const isReachable = 'snapshots' in view;
+  const log = isReachable ? view : nothingKnown;
+  const lineage = await readLineage(context, log);
+  const snapshots = summarise(log);
+  return {
+    relation: journal?.isIncomplete === true ? 'incomplete' : relate(lineage, isReachable ? view : undefined),
+    parent: lineage.parent,
+    newest: snapshots.at(-1),
+    tips: snapshots.filter((each) => each.isTip).map((each) => each.id),
+    store,
+    remote: isReachable
+      ? describeRemote(context, view)
+      : { location: context.remote.location, isReachable, error: view },
+    rollbackCopies,
+    disk,
+    journal: journal?.text,
+  };
+}
+
+/** Where the store stands in the log. A pure decision, the same as a restore's. */
+export function relate(lineage: Lineage, view: LogView | undefined): Relation {
+  if (!lineage.exists) return 'no-store';
+  const snapshots = view?.snapshots.map(({ entry }) => entry) ?? [];
+  const target = snapshots.at(-1);
+  if (view !== undefined && target === undefined) return 'empty-remote';
+  if (target === undefined || lineage.parent === undefined) return 'unknown';
+  const { parent, isUnchanged, state } = lineage;
+  const local = { type: 'known', parent, isUnchanged, settled: state.settled } as const;
+  switch (planRestore({ snapshots, target, local, isNamed: false, force: false }).type) {
+    case 'equal':
+      return 'up-to-date';
+    case 'ahead':
+      return 'changed';
+    case 'restore':
+      return 'behind';
+    case 'diverged':
+      return 'diverged';
+  }
+}
+
+/** The log, or why it could not be read, within `patienceMs`. */
+export async function askRemote(context: Context): Promise<LogView | RemoteError> {
+  const timeout = AbortSignal.timeout(patienceMs);
+  const signal = context.signal === undefined ? timeout : AbortSignal.any([context.signal, timeout]);
+  try {
+    return await readRemote({ ...context, signal });
+  } catch (error) {
+    if (!isSyncAgentError(error) || context.signal?.aborted === true) throw error;
+    if (!timeout.aborted) return { code: error.code, message: error.message, remedy: error.remedy };
+    return {
+      code: 'REMOTE_UNREACHABLE',
+      message: `Cannot read the log of ${context.remote.location}: no answer within ${patienceMs / 1000} s`,
+      remedy: 'Check the network, the endpoint and the region',
+    };
+  }
+}
+
+/** What an interrupted restore left. A journal that cannot be read is told, not thrown. */
+export async function describeJournal({
+  home,
+}: Context): Promise<{ readonly text: string; readonly isIncomplete: boolean } | undefined> {
+  try {
+    const journal = await readJournal(home);
+    switch (journal?.type) {
+      case undefined:
+        return undefined;
+      case 'swap':
+        return {
+          text: 'a swap of the store was interrupted; the next command finishes it',
+          isIncomplete: false,
+        };
+      case 'replace':
+        return { text: `a restore of snapshot ${journal.snapshot} was interrupted`, isIncomplete: true };
+    }
+  } catch (error) {
+    if (!(error instanceof SyncAgentError)) throw error;
+    return { text: error.message, isIncomplete: true };
+  }
+}
+
+async function describeStore(context: Context): Promise<StoreStatus> {
+  const { home } = context;
+  const path = home.store;
+  if (!(await storeExists(home)))
+    return { path, exists: false, adapter: undefined, files: 0, bytes: 0, users: [] };
+  const [adapter, { files }, users] = await Promise.all([
+    context.detectAdapter(path),
+    scanStore(path),
+    findStoreUsers(path),
+  ]);
+  return { path, exists: true, adapter: adapter.name, files: files.length, bytes: totalBytes(files), users };
+}
+
+function describeRemote({ remote }: Context, view: LogView): RemoteStatus {
+  const entries = view.snapshots.map(({ entry }) => entry);
+  return {
+    location: remote.location,
+    isReachable: true,
+    snapshots: entries.length,
+    bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0),
+    isShared: entries.some((entry) => entry.linked === true),
+    damagedCommits: view.damaged.map(({ error }) => error.message),
+  };
+}
+
+const nothingKnown: LogView = {
+  serverTime: new Date(0),
+  newest: undefined,
+  snapshots: [],
+  commits: [],
+  damaged: [],
+};

@@ -23,7 +23,7 @@ export function unpackFixture(name: Fixture, target?: string): string {
 /** Every path below `dir` with its content, mode and, of files, modification time: equal only if nothing changed. */
 export function fingerprintOf(dir: string): Record<string, string> {
   const result: Record<string, string> = {};
-  for (const path of readdirSync(dir, { recursive: true, encoding: 'utf8' }).sort()) {
+  for (const path of readdirSync(dir, { recursive: true, encoding: 'utf8' }).toSorted()) {
     const stats = statSync(join(dir, path), { bigint: true });
     result[path] = stats.isFile()
       ? `${stats.mode} ${stats.size} ${stats.mtimeNs} ${createHash('sha256')

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -8,6 +9,9 @@ import type { Clock } from '../../src/clock.ts';
 import type { AgentEvent } from '../../src/events.ts';
 import type { ObjectStore } from '../../src/remote/object-store.ts';
 import type { FileSystem } from '../../src/store/file-system.ts';
+
+/** Memory where there is some, so that thousands of fsyncs cost nothing. */
+export const fastTmp = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 export interface HostOptions {
   readonly remote: ObjectStore;
@@ -34,7 +38,7 @@ export interface Host {
 }
 
 export async function makeHost(options: HostOptions): Promise<Host> {
-  const root = options.root ?? (await mkdtemp(join(tmpdir(), 'sync-agent-host-')));
+  const root = options.root ?? (await mkdtemp(join(fastTmp, 'sync-agent-host-')));
   const store = join(root, 'store');
   const events: AgentEvent[] = [];
   const agent = createAgent(

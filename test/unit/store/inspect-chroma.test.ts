@@ -240,6 +240,38 @@ describe('a mixed copy is a problem that names the collection', () => {
     );
   });
 
+  test('index that has seen operations SQLite has not, as Python wrote down', async () => {
+    const dir = unpack('chroma-0.6.3');
+    const { topic } = segmentOf(dir, 'colA');
+    withDatabase(dir, (db) => {
+      const ofA =
+        "(SELECT s.id FROM segments s JOIN collections c ON c.id = s.collection WHERE c.name = 'colA')";
+      db.prepare('DELETE FROM embeddings_queue WHERE topic = ?').run(topic);
+      db.prepare(
+        "INSERT INTO embeddings_queue (seq_id, topic, id, operation) VALUES (900, ?, 'none', 3)",
+      ).run(topic);
+      db.exec(`UPDATE max_seq_id SET seq_id = 900 WHERE segment_id IN ${ofA}`);
+      db.exec(`UPDATE embeddings SET seq_id = 900 WHERE segment_id IN ${ofA}`);
+    });
+    expect(await problemsOf(dir)).toMatch(/holds operation \d+, newer than chroma\.sqlite3/);
+  });
+
+  test.each([
+    ['chroma-1-b', 'beta-cosine', 172, 132],
+    ['chroma-1-b', 'gamma-ip', 172, 132],
+    ['chroma-0.6.3', 'cosB', 204, 132],
+  ] as const)(
+    'index of %s %s with the same ids but older vectors',
+    async (fixture, collection, size, vectorAt) => {
+      const dir = unpack(fixture);
+      const path = join(segmentOf(dir, collection).path, 'data_level0.bin');
+      const content = readFileSync(path);
+      for (let at = 0; at < content.length; at += size) content.fill(0x3f, at + vectorAt, at + size - 8);
+      writeFileSync(path, content);
+      expect(await problemsOf(dir)).toContain('/data_level0.bin holds another vector of');
+    },
+  );
+
   test('ids on one side only are named', async () => {
     const problems = await problemsOf(swap('alpha-l2', 'chroma-1-b', 'chroma-1-a'));
     expect(problems).toMatch(
@@ -308,6 +340,48 @@ describe.each(['chroma-1-b', 'chroma-0.6.3', 'chroma-0.5.5'] as const)(
       expect(
         await damage('data_level0.bin', (path, content) => writeFileSync(path, content.fill(0, 0, 204))),
       ).toContain('/data_level0.bin');
+    });
+
+    test('a header that contradicts itself, in any field that hnswlib believes', async () => {
+      for (const at of [4, 20, 28, 36, 44, 52, 56, 60, 68, 76]) {
+        const enlarge = (path: string, content: Buffer): void => {
+          content.writeUInt32LE(0x7fffffff, at);
+          writeFileSync(path, content);
+        };
+        expect(await damage('header.bin', enlarge)).toContain('/header.bin contradicts itself');
+      }
+    });
+
+    test('an entry point that does not have the topmost level', async () => {
+      const move = (path: string, content: Buffer): void => {
+        content.writeUInt32LE((content.readUInt32LE(56) + 1) % content.readUInt32LE(20), 56);
+        writeFileSync(path, content);
+      };
+      expect(await damage('header.bin', move)).toContain('/link_lists.bin: the entry point');
+    });
+
+    test('a link on a level that its target does not have', async () => {
+      const mislead = (path: string, content: Buffer): void => {
+        let [low, at, element] = [-1, 0, 0];
+        while (low < 0 || content.readUInt32LE(at) === 0 || content.readUInt16LE(at + 4) === 0) {
+          if (content.readUInt32LE(at) === 0) low = element;
+          at += 4 + content.readUInt32LE(at);
+          element += 1;
+        }
+        content.writeUInt32LE(low, at + 8);
+        writeFileSync(path, content);
+      };
+      expect(await damage('link_lists.bin', mislead)).toContain('which is not there');
+    });
+
+    test('a label twice', async () => {
+      const twice = (path: string, content: Buffer): void => {
+        const size = content.length / (fixture === 'chroma-1-b' ? 100 : 1000);
+        content.copy(content, size - 8, 2 * size - 8, 2 * size);
+        content[2] = 0;
+        writeFileSync(path, content);
+      };
+      expect(await damage('data_level0.bin', twice)).toMatch(/\/data_level0\.bin has label \d+ twice/);
     });
 
     test('a link to an element that is not there', async () => {
@@ -384,6 +458,12 @@ describe('the queue must hold what the index does not', () => {
     expect(await problemsOf(dir)).toContain(
       'Collection "alpha-l2": chroma.sqlite3: the queue ends at operation 0',
     );
+  });
+
+  test('an index of other dimensions than its collection is a problem', async () => {
+    const dir = unpack('chroma-1-b');
+    withDatabase(dir, (db) => db.exec('UPDATE collections SET dimension = 9 WHERE dimension = 8'));
+    expect(await problemsOf(dir)).toContain('/header.bin has 8 dimensions instead of 9');
   });
 
   test('a lost record row is noticed by name', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import fc from 'fast-check';
+import { assert, boolean, double, nat, property, record, uint8Array } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isSyncAgentError } from '../../../src/errors.ts';
 import { hashId, newIdHash } from '../../../src/store/chroma/id-multiset.ts';
@@ -95,8 +95,8 @@ describe('damage of any kind ends in a verdict', () => {
   });
 
   test('bytes that were never a pickle', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), fc.boolean(), (bytes, isStarted) => {
+    assert(
+      property(uint8Array({ maxLength: 300 }), boolean(), (bytes, isStarted) => {
         expect(read(isStarted ? Buffer.concat([Buffer.from([0x80, 4]), bytes]) : bytes)).toMatch(
           /^PROBLEM x\.pickle /,
         );
@@ -106,31 +106,27 @@ describe('damage of any kind ends in a verdict', () => {
   });
 
   test('a pickle cut anywhere is a problem', () => {
-    fc.assert(
-      fc.property(
-        fc.nat(2),
-        fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
-        (which, where) => {
-          const { folder } = samples[which] as (typeof samples)[0];
-          const content = readFileSync(join(folder.dir, folder.segmentId, 'index_metadata.pickle'));
-          expect(read(content.subarray(0, Math.floor(where * content.length)))).toMatch(/^PROBLEM /);
-        },
-      ),
+    assert(
+      property(nat(2), double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), (which, where) => {
+        const { folder } = samples[which] as (typeof samples)[0];
+        const content = readFileSync(join(folder.dir, folder.segmentId, 'index_metadata.pickle'));
+        expect(read(content.subarray(0, Math.floor(where * content.length)))).toMatch(/^PROBLEM /);
+      }),
       { numRuns: 300, verbose: true },
     );
   });
 
   for (const file of ['header.bin', 'index_metadata.pickle', 'link_lists.bin', 'data_level0.bin']) {
     test(`${file} with some bytes changed, or cut`, () => {
-      const change = fc.record({
-        which: fc.nat(2),
-        at: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
-        bytes: fc.uint8Array({ minLength: 1, maxLength: 12 }),
-        cut: fc.boolean(),
+      const change = record({
+        which: nat(2),
+        at: double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+        bytes: uint8Array({ minLength: 1, maxLength: 12 }),
+        cut: boolean(),
       });
       let noticed = 0;
-      fc.assert(
-        fc.property(change, ({ which, at, bytes, cut }) => {
+      assert(
+        property(change, ({ which, at, bytes, cut }) => {
           const { folder, dimension } = samples[which] as (typeof samples)[0];
           const path = join(folder.dir, folder.segmentId, file);
           const good = readFileSync(path);

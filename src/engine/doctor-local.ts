@@ -1,0 +1,155 @@
+import { join } from 'node:path';
+import { SyncAgentError, fromFileSystem } from '../errors.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import { writeNewFile } from '../store/file-system.ts';
+import { storeExists } from '../store/home.ts';
+import { findStoreUsers } from '../store/in-use.ts';
+import type { StoreUser } from '../store/in-use.ts';
+import { scanStore } from '../store/scan.ts';
+import type { Context } from './context.ts';
+import type { DoctorCheck } from './doctor.ts';
+import { describeJournal } from './status.ts';
+
+/** Whether lock, state and staging can be written where they belong. */
+export async function checkHome({ home, fs, clock }: Context): Promise<DoctorCheck> {
+  const name = 'home';
+  // A directory beside the home, not in it: making the home itself would leave a trace.
+  const probe = `${home.dir}.doctor-${clock.randomHex(4)}`;
+  try {
+    await fs.makeDirectory(probe);
+    try {
+      await writeNewFile(fs, join(probe, 'probe'), 'probe');
+    } finally {
+      await fs.remove(probe);
+    }
+    return { name, status: 'ok', detail: `"${home.dir}" can be written` };
+  } catch (thrown) {
+    const error = fromFileSystem(thrown, `Cannot write where "${home.dir}" belongs`);
+    return failed(
+      name,
+      error,
+      'Let this user write there: lock, state, staging and rollback copies live in it',
+    );
+  }
+}
+
+export async function checkJournal(context: Context): Promise<DoctorCheck> {
+  const journal = await describeJournal(context);
+  if (journal === undefined) return { name: 'journal', status: 'ok', detail: 'no restore was interrupted' };
+  return {
+    name: 'journal',
+    status: journal.isIncomplete ? 'fail' : 'warn',
+    detail: journal.text,
+    ...(journal.isIncomplete
+      ? { code: 'STORE_CORRUPT', remedy: 'Run "sync-agent restore"; do not start the application before' }
+      : {}),
+  };
+}
+
+/** What the store is and, when nobody has it open, whether it is sound. */
+export async function checkStore(context: Context): Promise<readonly DoctorCheck[]> {
+  const { home, signal, settings } = context;
+  const name = 'store';
+  if (!(await storeExists(home))) {
+    return [
+      {
+        name,
+        status: 'warn',
+        detail: `there is nothing at "${home.store}"`,
+        remedy: 'Check --store, or run "sync-agent restore"',
+      },
+    ];
+  }
+  const adapter = await context.detectAdapter(home.store);
+  const users = await findStoreUsers(home.store);
+  if (users.length > 0) {
+    const detail = `${adapter.name}, in use by ${describeUsers(users)}: not inspected`;
+    return [
+      {
+        name,
+        status: 'ok',
+        detail,
+        remedy: '"sync-agent backup --dry-run" captures and checks it while it is in use',
+      },
+    ];
+  }
+  try {
+    const { problems, statistics } = await adapter.inspect(home.store, {
+      level: settings.validation,
+      signal,
+    });
+    if (problems.length === 0)
+      return [{ name, status: 'ok', detail: `${adapter.name}, sound, ${statistics.records} records` }];
+    const remedy = '"sync-agent restore --force" brings the newest snapshot back';
+    return problems.map((problem) => ({
+      name,
+      status: 'fail',
+      code: 'STORE_CORRUPT',
+      detail: problem,
+      remedy,
+    }));
+  } catch (error) {
+    if (!(error instanceof SyncAgentError) || error.code === 'INTERRUPTED') throw error;
+    return [failed(name, error)];
+  }
+}
+
+/** Two servers on one Chroma directory lose vectors. SQLite arbitrates between writers of plain databases. */
+export async function checkServers({ home, detectAdapter }: Context): Promise<DoctorCheck> {
+  const name = 'servers';
+  const users = await findStoreUsers(home.store);
+  const [twin] = twinsAmong(users);
+  if (twin === undefined) {
+    return {
+      name,
+      status: 'ok',
+      detail: users.length === 0 ? 'no process has the store open' : `${users.length} has the store open`,
+    };
+  }
+  const detail = `${twin.length} processes of one program have the store open: ${describeUsers(twin)}`;
+  if ((await detectAdapter(home.store)).name !== 'chroma') return { name, status: 'ok', detail };
+  return {
+    name,
+    status: 'fail',
+    code: 'BUSY',
+    detail,
+    remedy: 'Stop all but one: two servers on one directory lose vectors',
+  };
+}
+
+export function twinsAmong(users: readonly StoreUser[]): readonly (readonly StoreUser[])[] {
+  const byProgram = new Map<string, StoreUser[]>();
+  for (const user of users) {
+    const program = user.executable ?? user.command;
+    byProgram.set(program, [...(byProgram.get(program) ?? []), user]);
+  }
+  return [...byProgram.values()].filter((group) => group.length > 1);
+}
+
+/** A backup needs room for an image of the store, a restore for the snapshot beside it. */
+export async function checkDisk({ home, diskSpace }: Context): Promise<DoctorCheck> {
+  const name = 'disk';
+  const { freeBytes } = await diskSpace(home.store);
+  const needed = (await storeExists(home)) ? totalBytes((await scanStore(home.store)).files) : 0;
+  const detail = `${inMiB(freeBytes)} are free, the store has ${inMiB(needed)}`;
+  if (freeBytes >= 2 * needed) return { name, status: 'ok', detail };
+  if (freeBytes >= needed)
+    return { name, status: 'warn', detail, remedy: 'Free some space before the store grows' };
+  return {
+    name,
+    status: 'fail',
+    code: 'DISK_FULL',
+    detail,
+    remedy: 'Free some space: a backup stages an image of the store',
+  };
+}
+
+const inMiB = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;
+
+export function failed(name: string, error: SyncAgentError, remedy = error.remedy): DoctorCheck {
+  return { name, status: 'fail', code: error.code, detail: error.message, remedy };
+}
+
+function describeUsers(users: readonly StoreUser[]): string {
+  return users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 80)})`).join(', ');
+}

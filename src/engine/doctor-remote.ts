@@ -1,0 +1,82 @@
+import type { LogView } from '../snapshot/commit-log.ts';
+import type { Context } from './context.ts';
+import type { DoctorCheck } from './doctor.ts';
+import { probeRemote } from './doctor-probe.ts';
+import { summarise } from './history.ts';
+import { readLineage } from './lineage.ts';
+import { askRemote, relate } from './status.ts';
+
+/** Reading first: when that fails, nothing else would say more. */
+export async function checkRemote(context: Context): Promise<readonly DoctorCheck[]> {
+  const view = await askRemote(context);
+  if (!('snapshots' in view)) {
+    return [{ name: 'read', status: 'fail', code: view.code, detail: view.message, remedy: view.remedy }];
+  }
+  return [
+    { name: 'read', status: 'ok', detail: `${context.remote.location} can be listed and read` },
+    ...(await probeRemote(context)),
+    ...checkSnapshots(view),
+    await checkLineage(context, view),
+  ];
+}
+
+function checkSnapshots(view: LogView): readonly DoctorCheck[] {
+  const name = 'snapshots';
+  const newest = summarise(view).at(-1);
+  const damaged = view.damaged.map(({ error }): DoctorCheck => ({
+    name,
+    status: 'fail',
+    code: 'SNAPSHOT_CORRUPT',
+    detail: error.message,
+    remedy: 'Run "sync-agent verify --all"; the next backup makes a new snapshot',
+  }));
+  if (newest === undefined)
+    return [
+      ...damaged,
+      { name, status: 'warn', detail: 'there is none yet', remedy: 'Run "sync-agent backup"' },
+    ];
+  const minutes = Math.max(0, Math.round(newest.ageMs / 60_000));
+  return [
+    ...damaged,
+    {
+      name,
+      status: 'ok',
+      detail: `${view.snapshots.length}, the newest is ${newest.id}, ${minutes} min old`,
+    },
+  ];
+}
+
+async function checkLineage(context: Context, view: LogView): Promise<DoctorCheck> {
+  const name = 'lineage';
+  const tips = summarise(view).filter((each) => each.isTip);
+  if (tips.length > 1) {
+    return {
+      name,
+      status: 'fail',
+      code: 'DIVERGED',
+      detail: `hosts wrote beside each other: ${tips.map(({ id, host }) => `${id} (${host})`).join(', ')}`,
+      remedy: 'Decide which one goes on, then run "sync-agent prune --resolve" with each of the others',
+    };
+  }
+  const relation = relate(await readLineage(context, view), view);
+  if (relation !== 'diverged')
+    return { name, status: 'ok', detail: `one tip; the store is ${words[relation]}` };
+  return {
+    name,
+    status: 'fail',
+    code: 'DIVERGED',
+    detail: 'the store was written after another host made the newest snapshot',
+    remedy:
+      'Run "sync-agent backup" to keep both, or "sync-agent restore --force" to give the local changes up',
+  };
+}
+
+const words = {
+  'no-store': 'missing',
+  'empty-remote': 'not backed up yet',
+  'up-to-date': 'up to date',
+  changed: 'newer than its snapshot',
+  behind: 'behind',
+  unknown: 'of unknown origin',
+  incomplete: 'incomplete',
+} as const;

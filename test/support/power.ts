@@ -1,0 +1,113 @@
+import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { nodeFileSystem } from '../../src/store/file-system.ts';
+import type { FileSystem, WritableFile } from '../../src/store/file-system.ts';
+
+/** What a process sees when the power goes: nothing works any more. */
+export class PowerCut extends Error {
+  override readonly name = 'PowerCut';
+}
+
+/** A cut after an effect is a cut before the next one. */
+export type CutMode = 'before' | 'half';
+
+/**
+ * Counts effects, on disk and in the remote, and cuts the power at the n-th: before it or, where it is made of
+ * several (bytes written, objects deleted), in its middle. From then on every call fails and nothing has an effect.
+ */
+export class Power {
+  readonly effects: string[] = [];
+  #isCut = false;
+  readonly #cutAt: number;
+  readonly #mode: CutMode;
+
+  constructor(cutAt = Number.POSITIVE_INFINITY, mode: CutMode = 'before') {
+    this.#cutAt = cutAt;
+    this.#mode = mode;
+  }
+
+  /** Whether the last effect can happen by half. */
+  get isDivisible(): boolean {
+    return /^(write|delete)/.test(this.effects.at(-1) ?? '');
+  }
+
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  check(): void {
+    if (this.#isCut) throw new PowerCut('the power is off');
+  }
+
+  async effect<T>(name: string, work: () => Promise<T>, half: () => Promise<unknown> = async () => undefined): Promise<T> {
+    this.check();
+    this.effects.push(name);
+    // What is under way when the power goes may still happen.
+    if (this.effects.length !== this.#cutAt) return work();
+    if (this.#mode === 'half') await half();
+    this.#isCut = true;
+    throw new PowerCut(`the power was cut ${this.#mode} effect ${this.#cutAt}: ${name}`);
+  }
+}
+
+export function poweredFileSystem(power: Power, fs: FileSystem = nodeFileSystem): FileSystem {
+  return {
+    makeDirectory: (path, options) => power.effect(`mkdir ${path}`, () => fs.makeDirectory(path, options)),
+    rename: (from, to) => power.effect(`rename ${from} ${to}`, () => fs.rename(from, to)),
+    remove: (path) => power.effect(`remove ${path}`, () => fs.remove(path)),
+    link: (from, to) => power.effect(`link ${from} ${to}`, () => fs.link(from, to)),
+    copy: (from, to, options) => power.effect(`copy ${from} ${to}`, () => fs.copy(from, to, options)),
+    setAttributes: (path, attributes) =>
+      power.effect(`set ${path}`, () => fs.setAttributes(path, attributes)),
+    sync: (path) => power.effect(`sync ${path}`, () => fs.sync(path)),
+    openForWrite: async (path, options) => {
+      const file = await power.effect(`create ${path}`, () => fs.openForWrite(path, options));
+      return poweredFile(power, path, file);
+    },
+  };
+}
+
+function poweredFile(power: Power, path: string, file: WritableFile): WritableFile {
+  return {
+    write: (bytes, position) =>
+      power.effect(
+        `write ${path}`,
+        () => file.write(bytes, position),
+        () => file.write(bytes.subarray(0, bytes.byteLength >> 1), position),
+      ),
+    truncate: (size) => power.effect(`truncate ${path}`, () => file.truncate(size)),
+    sync: () => power.effect(`sync ${path}`, () => file.sync()),
+    close: () => file.close(),
+  };
+}
+
+/** A remote that outlives the cut: only this host's calls stop. */
+export function poweredStore(power: Power, store: ObjectStore): ObjectStore {
+  const reading = async <T>(work: () => Promise<T>): Promise<T> => {
+    power.check();
+    const result = await work();
+    power.check();
+    return result;
+  };
+  return {
+    location: store.location,
+    put: (key, body, options) => power.effect(`put ${key}`, () => store.put(key, body, options)),
+    copy: (from, to, options) => power.effect(`copy ${from} ${to}`, () => store.copy(from, to, options)),
+    remove: (keys, options) =>
+      power.effect(
+        `delete ${keys.join(' ')}`,
+        () => store.remove(keys, options),
+        () => store.remove(keys.slice(0, keys.length >> 1), options),
+      ),
+    sweepUploads: (prefix, before, options) =>
+      power.effect('sweep', () => store.sweepUploads(prefix, before, options)),
+    get: (key, options) => reading(() => store.get(key, options)),
+    head: (key, options) => reading(() => store.head(key, options)),
+    listDirectories: (prefix, options) => reading(() => store.listDirectories(prefix, options)),
+    async *list(prefix, options) {
+      power.check();
+      yield* store.list(prefix, options);
+      power.check();
+    },
+    close: () => store.close(),
+  };
+}
