@@ -34,6 +34,7 @@ import { adapterNamed, detectAdapter } from './store/adapters.ts';
 import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
 import type { FileSystem } from './store/file-system.ts';
+import { findStoreUsers as findRealStoreUsers } from './store/in-use.ts';
 import { locateHome as locateRealHome } from './store/home.ts';
 import type { Home } from './store/home.ts';
 import { lockStore } from './store/lock.ts';
@@ -71,6 +72,7 @@ export interface AgentPorts {
   /** Instead of the one that `settings.remote` names. */
   readonly remote?: ObjectStore;
   readonly diskSpace?: Context['diskSpace'];
+  readonly findStoreUsers?: Context['findStoreUsers'];
   readonly locateHome?: (store: string) => Promise<Home>;
 }
 
@@ -117,6 +119,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     fs = nodeFileSystem,
     emit = () => undefined,
     diskSpace = realDiskSpace,
+    findStoreUsers = findRealStoreUsers,
     locateHome = locateRealHome,
   } = ports;
   const engine = engineSettings(settings);
@@ -141,6 +144,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       detectAdapter: adapter === 'auto' ? detectAdapter : async () => adapterNamed(adapter),
       adapterNamed,
       diskSpace,
+      findStoreUsers,
       signal,
     };
   };

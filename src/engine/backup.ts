@@ -8,7 +8,7 @@ import { stagingRoot } from '../store/home.ts';
 import { commitSnapshot } from './commit.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
-import { cacheManifest, manifestOf, readLineage, readRemote, recordRemoteState } from './lineage.ts';
+import { cacheManifest, manifestIfReadable, readLineage, readRemote, recordRemoteState } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { hasContentOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
@@ -143,7 +143,7 @@ async function parentManifest(
     return view.newest !== undefined && hasContentOf(staged, view.newest) ? view.newest : undefined;
   }
   const aged = view.snapshots.find(({ entry }) => entry.id === lineage.parent);
-  return aged === undefined ? undefined : manifestOf(context, view, aged.entry);
+  return aged === undefined ? undefined : manifestIfReadable(context, view, aged.entry);
 }
 
 interface Work {

@@ -5,6 +5,7 @@ import type { ObjectStore } from '../remote/object-store.ts';
 import type { DiskSpace } from '../store/disk-space.ts';
 import type { FileSystem } from '../store/file-system.ts';
 import type { Home } from '../store/home.ts';
+import type { StoreUser } from '../store/in-use.ts';
 import type { StoreAdapter } from '../store/store-adapter.ts';
 
 /** Everything an operation works on. Live objects; the plain data is in `settings`. */
@@ -20,6 +21,8 @@ export interface Context {
   readonly adapterNamed: (name: StoreAdapter['name']) => StoreAdapter;
   /** Of the file system that holds a path, or would hold it. */
   readonly diskSpace: (path: string) => Promise<DiskSpace>;
+  /** The other processes that have a file of the store open. */
+  readonly findStoreUsers: (store: string) => Promise<readonly StoreUser[]>;
   readonly signal?: AbortSignal | undefined;
 }
 

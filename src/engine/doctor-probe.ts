@@ -33,7 +33,7 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
   }
   const skew = checkClock(serverTime, sentAt, clock.now());
   const checks: DoctorCheck[] = [{ name: 'write', status: 'ok', detail: 'objects can be written' }, skew];
-  const keys = [key, historyKey(id, 'copy'), historyKey(id, 'checksum')];
+  const keys = [key, historyKey(id, 'copy'), historyKey(id, 'wrong-checksum-on-purpose')];
   try {
     checks.push(
       await attempt('consistency', 'what was written is listed and read at once', () =>
@@ -53,7 +53,7 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
             remedy: 'Unchanged files will be uploaded again with every snapshot',
           },
     );
-    checks.push(await checkChecksums(context, historyKey(id, 'checksum')));
+    checks.push(await checkChecksums(context, historyKey(id, 'wrong-checksum-on-purpose')));
   } finally {
     // Whatever the fate of the checks, also when they were interrupted.
     const { signal: _, ...calm } = context;

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import type { KnownCommit, LogView } from '../snapshot/commit-log.ts';
 import { readCommit, readLog } from '../snapshot/commit-log.ts';
 import { decodeManifest, encodeManifest } from '../snapshot/manifest.ts';
@@ -59,7 +60,8 @@ async function stillEquals(
 ): Promise<boolean> {
   const entry = view.snapshots.find((each) => each.entry.id === parent)?.entry;
   if (entry === undefined) return false;
-  return hasContentOfSnapshot(context, await manifestOf(context, view, entry), scan);
+  const manifest = await manifestIfReadable(context, view, entry);
+  return manifest !== undefined && hasContentOfSnapshot(context, manifest, scan);
 }
 
 /** A commit whose answer was lost, or whose host died before it wrote down that it worked. */
@@ -95,10 +97,31 @@ export async function cacheManifest(context: Context, manifest: Manifest): Promi
   );
 }
 
-/** The manifest of a live snapshot, from this host's cache where it has it. */
+/** The manifest of a live snapshot. SNAPSHOT_CORRUPT when it is damaged, or was rotated away meanwhile. */
 export async function manifestOf(context: Context, view: LogView, entry: LogEntry): Promise<Manifest> {
   if (view.newest?.id === entry.id) return view.newest;
-  return readCommit(context.remote, entry.generation, { signal: context.signal });
+  try {
+    return await readCommit(context.remote, entry.generation, { signal: context.signal });
+  } catch (error) {
+    if (!isSyncAgentError(error, 'NOT_FOUND')) throw error;
+    throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read snapshot ${entry.id}: its commit is gone`, {
+      cause: error,
+    });
+  }
+}
+
+/** As `manifestOf`, undefined instead of SNAPSHOT_CORRUPT: for work that goes on without it. */
+export async function manifestIfReadable(
+  context: Context,
+  view: LogView,
+  entry: LogEntry,
+): Promise<Manifest | undefined> {
+  try {
+    return await manifestOf(context, view, entry);
+  } catch (error) {
+    if (isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;
+    throw error;
+  }
 }
 
 async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {

@@ -6,7 +6,6 @@ import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
-import { findStoreUsers } from '../store/in-use.ts';
 import { stagingRoot } from '../store/home.ts';
 import type { ReplaceJournal } from '../store/journal.ts';
 import { noRemoteState } from '../store/state.ts';
@@ -79,7 +78,8 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
   warnSkipped(context, skipped);
   const entries = view.snapshots.map(({ entry }) => entry);
   const named = options.snapshot !== undefined && options.snapshot !== 'latest';
-  const target = chooseSnapshot(entries, options.snapshot ?? options.interrupted?.snapshot);
+  const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
+  const target = chooseSnapshot(entries, options.snapshot ?? interrupted?.id);
   const lineage = await readLineage(context, view);
   const passedOver: string[] = [];
   const local = await localFacts(context, view, lineage, options);
@@ -107,6 +107,7 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
       });
     } catch (error) {
       if (named || !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+      if (await hasMovedOn(context, view)) return await restore(context, options);
       skipped.push(error.message);
       passedOver.push(candidate.id);
       warnSkipped(context, [error.message]);
@@ -115,6 +116,11 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
   throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot restore any snapshot: ${skipped.join('; ')}`, {
     remedy: 'Run "sync-agent verify --all --read-data" to see what is damaged',
   });
+}
+
+/** What is missing may have been rotated away by others: then the log tells of newer snapshots. */
+async function hasMovedOn(context: Context, view: LogView): Promise<boolean> {
+  return (await readRemote(context)).newest?.generation !== view.newest?.generation;
 }
 
 interface Work {
@@ -345,7 +351,7 @@ function noSuchSnapshot(name: string, entries: readonly LogEntry[]): SyncAgentEr
 }
 
 async function assertUnused(context: Context, force: boolean): Promise<void> {
-  const users = await findStoreUsers(context.home.store);
+  const users = await context.findStoreUsers(context.home.store);
   if (users.length === 0) return;
   const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
   if (!force) {

@@ -1,7 +1,6 @@
 import { SyncAgentError } from '../errors.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import { storeExists } from '../store/home.ts';
-import { findStoreUsers } from '../store/in-use.ts';
 import { assertRollbackCopy } from '../store/rollback-copies.ts';
 import { swapIn } from '../store/swap.ts';
 import type { Context } from './context.ts';
@@ -23,7 +22,7 @@ export async function rollBack(
 ): Promise<RollbackResult> {
   const { home, fs, clock, settings } = context;
   await assertRollbackCopy(home, copy);
-  const users = await findStoreUsers(home.store);
+  const users = await context.findStoreUsers(home.store);
   if (users.length > 0 && options.force !== true) {
     throw new SyncAgentError(
       'BUSY',

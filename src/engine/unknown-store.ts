@@ -1,10 +1,9 @@
 import type { LogView } from '../snapshot/commit-log.ts';
-import { isSyncAgentError } from '../errors.ts';
 import { scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
 import { hasContentOfSnapshot } from './compare-content.ts';
 import type { Context } from './context.ts';
-import { manifestOf } from './lineage.ts';
+import { manifestIfReadable } from './lineage.ts';
 import type { RestoreFacts } from './plan-restore.ts';
 
 /** Looks at a stopped store that no local state speaks of. */
@@ -36,12 +35,9 @@ async function findEqualSnapshot(
 ): Promise<string | undefined> {
   const hashes = new Map<string, string>();
   for (const { entry } of view.snapshots.toReversed()) {
-    try {
-      const manifest = await manifestOf(context, view, entry);
-      if (await hasContentOfSnapshot(context, manifest, store, hashes)) return entry.id;
-    } catch (error) {
-      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
-    }
+    const manifest = await manifestIfReadable(context, view, entry);
+    if (manifest !== undefined && (await hasContentOfSnapshot(context, manifest, store, hashes)))
+      return entry.id;
   }
   return undefined;
 }

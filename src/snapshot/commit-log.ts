@@ -49,6 +49,9 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A listed commit that is gone was rotated away since: the listing is old. So often it is made again. */
+const listings = 5;
+
 /**
  * Lists the log and reads its newest commit. `known` spares the read when it still is the newest. Damaged commits are
  * passed over, but one that a newer version wrote is not: TOO_NEW.
@@ -56,6 +59,19 @@ interface Options {
 export async function readLog(
   remote: ObjectStore,
   options: Options & { readonly known?: KnownCommit | undefined } = {},
+): Promise<LogView> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await readListed(remote, options);
+    } catch (error) {
+      if (!isSyncAgentError(error, 'NOT_FOUND') || tries === listings) throw error;
+    }
+  }
+}
+
+async function readListed(
+  remote: ObjectStore,
+  options: Options & { readonly known?: KnownCommit | undefined },
 ): Promise<LogView> {
   const { commits, serverTime } = await listCommits(remote, options);
   const damaged: DamagedCommit[] = [];
@@ -67,7 +83,7 @@ export async function readLog(
         : await readCommit(remote, commit.generation, options);
       return { serverTime, newest, snapshots: liveSnapshots(newest, commits, serverTime), commits, damaged };
     } catch (error) {
-      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
+      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
       damaged.push({ key: commit.key, error });
     }
   }
@@ -118,8 +134,13 @@ export async function createCommit(
 ): Promise<{ readonly serverTime: Date } | undefined> {
   const key = commitKey(manifest.generation);
   const isOurs = async (): Promise<boolean> => {
-    const found = await readManifest(remote, key, options);
-    return found.uploadId === manifest.uploadId;
+    try {
+      return (await readManifest(remote, key, options)).uploadId === manifest.uploadId;
+    } catch (error) {
+      // Taken, and rotated away since; or taken by something that is no commit of ours.
+      if (isSyncAgentError(error, 'NOT_FOUND') || isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return false;
+      throw error;
+    }
   };
   try {
     const { serverTime } = await remote.put(key, textBody(encodeManifest(manifest)), {

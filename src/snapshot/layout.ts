@@ -12,8 +12,14 @@ export const manifestKey = 'manifest.json';
 export const commitsPrefix = 'commits/';
 export const historyPrefix = 'history/';
 
-/** Top-level names that a store file must not have: the first three are ours in the remote, the last on disk. */
-const reservedNames: readonly string[] = [manifestKey, 'history', 'commits', '.sync-agent'];
+/** Top-level names that a store file must not have: ours in every remote, in a directory remote, and on disk. */
+const reservedNames: readonly string[] = [
+  manifestKey,
+  'history',
+  'commits',
+  '.sync-agent.tmp',
+  '.sync-agent',
+];
 
 /** S3's limit for a whole key, bytes of UTF-8; the remote's own prefix counts too. */
 const maxKeyBytes = 1024;

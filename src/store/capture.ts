@@ -122,15 +122,10 @@ async function settle(
   if (image.missingBytes(before) > budgetBytes) return undefined;
   const nowMs = options.clock.now();
   await image.settle(before, nowMs);
-  const isCovered = (file: FileEntry): boolean =>
-    options.fence !== undefined && databases.includes(file.path);
-  if (
-    !isSettled(
-      before.files.filter((file) => !isCovered(file)),
-      nowMs,
-    )
-  )
-    return undefined;
+  // The fence stands for what it covers; the rest must be old enough for its times to prove anything.
+  const covered = options.fence === undefined ? [] : databases.flatMap((path) => [path, `${path}-wal`]);
+  const others = before.files.filter((file) => !covered.includes(file.path));
+  if (!isSettled(others, nowMs)) return undefined;
   const after = contentOf(await scanStore(dir), databases);
   return sameScan(before, after) ? before : undefined;
 }

@@ -72,9 +72,8 @@ export async function recover(
     if (await hasBegun(home, journal)) await carryOut(fs, home, journal, options.rollbackCopies);
     else await removeJournal(fs, home);
   }
-  if (journal?.type === 'replace') return journal;
   await fs.remove(stagingRoot(home));
-  return undefined;
+  return journal?.type === 'replace' ? journal : undefined;
 }
 
 async function hasBegun(home: Home, journal: SwapJournal): Promise<boolean> {

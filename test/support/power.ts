@@ -38,7 +38,11 @@ export class Power {
     if (this.#isCut) throw new PowerCut('the power is off');
   }
 
-  async effect<T>(name: string, work: () => Promise<T>, half: () => Promise<unknown> = async () => undefined): Promise<T> {
+  async effect<T>(
+    name: string,
+    work: () => Promise<T>,
+    half: () => Promise<unknown> = async () => undefined,
+  ): Promise<T> {
     this.check();
     this.effects.push(name);
     // What is under way when the power goes may still happen.

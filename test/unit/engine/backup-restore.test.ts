@@ -241,10 +241,20 @@ describe('restore', () => {
     await a.write({ x: 'two' });
     const second = await committed(a);
     const key = `history/${second}/x`;
-    await remote.put(key, { size: 3, open: async function* () { yield Buffer.from('twO'); } });
+    await remote.put(key, {
+      size: 3,
+      open: async function* () {
+        yield Buffer.from('twO');
+      },
+    });
     const result = await b.agent.restore();
     expect(result).toMatchObject({ type: 'restored', id: first });
-    expect(b.events.filter((event) => event.type === 'warning').map((event) => event.message).join()).toContain(key);
+    expect(
+      b.events
+        .filter((event) => event.type === 'warning')
+        .map((event) => event.message)
+        .join(),
+    ).toContain(key);
     await expect(b.agent.restore({ snapshot: second })).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
     expect(await b.read()).toEqual({ x: 'one' });
     await b.write({ x: 'one, and on' });
@@ -315,7 +325,12 @@ describe('prune and clear-history', () => {
     await a.write({ x: '1' });
     await committed(a);
     const orphan = 'history/2020-01-01T00-00-00.000Z-00000000/x';
-    await remote.put(orphan, { size: 1, open: async function* () { yield Buffer.from('x'); } });
+    await remote.put(orphan, {
+      size: 1,
+      open: async function* () {
+        yield Buffer.from('x');
+      },
+    });
     await a.agent.prune();
     expect(await keys(orphan)).toHaveLength(1);
     clock.forward(2 * hour);
@@ -327,7 +342,13 @@ describe('prune and clear-history', () => {
   it('never touches what is not a snapshot', async () => {
     const a = await host({ settings: { graceMs: 60_000, keepLast: 1 } });
     const foreign = ['history/photos/cat.jpg', 'commits/readme.txt', 'other/file'];
-    for (const key of foreign) await remote.put(key, { size: 1, open: async function* () { yield Buffer.from('x'); } });
+    for (const key of foreign)
+      await remote.put(key, {
+        size: 1,
+        open: async function* () {
+          yield Buffer.from('x');
+        },
+      });
     for (const text of ['1', '2']) {
       clock.forward(hour);
       await a.write({ x: text });

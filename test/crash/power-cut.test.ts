@@ -1,0 +1,247 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createMemoryStore } from '../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../src/remote/object-store.ts';
+import type { AgentPorts, AgentSettings } from '../../src/agent.ts';
+import { fastTmp, makeHost, readTree, shiftableClock } from '../support/host.ts';
+import type { Host } from '../support/host.ts';
+import { Power, PowerCut, poweredFileSystem, poweredStore } from '../support/power.ts';
+import type { CutMode } from '../support/power.ts';
+
+const hour = 3_600_000;
+const old = { 'a.txt': 'old a', 'sub/b.txt': 'same', gone: 'only in old' };
+const fresh = { 'a.txt': 'new a!', 'sub/b.txt': 'same', 'more/c.txt': 'only in new' };
+
+interface World {
+  readonly remote: ObjectStore;
+  readonly clock: ReturnType<typeof shiftableClock>;
+  /** The machine whose power is cut. */
+  readonly root: string;
+  readonly settings: Partial<AgentSettings>;
+  readonly ports: Partial<AgentPorts>;
+}
+
+interface Scenario {
+  readonly name: string;
+  readonly settings?: Partial<AgentSettings>;
+  readonly ports?: (root: string) => Partial<AgentPorts>;
+  /** Puts the world in the state in which `run` begins. */
+  readonly prepare: (host: Host, other: Host, world: World) => Promise<void>;
+  readonly run: (host: Host) => Promise<unknown>;
+  /** What the store may hold after the cut and one ordinary restore. */
+  readonly outcomes: readonly Record<string, string>[];
+  /** Whether the first command after the cut is a backup: the application went on without a restart. */
+  readonly then: 'restore' | 'backup';
+}
+
+const mountPoint = (root: string): Partial<AgentPorts> => ({
+  locateHome: async () => ({
+    store: join(root, 'store'),
+    dir: join(root, 'store', '.sync-agent'),
+    swap: 'entries',
+  }),
+});
+/** Room for one store and a few bytes: forces the replacement in place. */
+const fullDisk = (root: string): Partial<AgentPorts> => ({
+  diskSpace: async () => {
+    const trees = [join(root, 'store'), join(root, '.store.sync-agent', 'staging')];
+    const texts = (await Promise.all(trees.map(readTree))).flatMap((tree) => Object.values(tree ?? {}));
+    return { freeBytes: 32 - texts.join('').length, totalBytes: 32 };
+  },
+});
+/** The machine is ours alone, and has room. Asking the real one costs more than the rest of a cut. */
+const quietMachine: Partial<AgentPorts> = {
+  diskSpace: async () => ({ freeBytes: 1e12, totalBytes: 1e12 }),
+  findStoreUsers: async () => [],
+};
+
+async function remove(host: Host, ...paths: string[]): Promise<void> {
+  for (const path of paths) await rm(join(host.store, path));
+}
+
+/** The host holds `old` in step with the remote, whose newest snapshot, made elsewhere, holds `fresh`. */
+async function behind(host: Host, other: Host): Promise<void> {
+  await host.write(old);
+  await host.agent.backup();
+  await other.agent.restore();
+  await remove(other, 'gone');
+  await other.write(fresh);
+  await other.agent.backup();
+}
+
+const scenarios: readonly Scenario[] = [
+  {
+    name: 'the first backup',
+    prepare: (host) => host.write(old),
+    run: (host) => host.agent.backup(),
+    outcomes: [old],
+    then: 'backup',
+  },
+  {
+    name: 'a backup that uploads, copies, rotates and sweeps',
+    settings: { keepLast: 2, graceMs: hour },
+    prepare: async (host, _other, { remote, clock }) => {
+      for (const text of ['1', '2', 'old a']) {
+        await host.write({ ...old, 'a.txt': text });
+        await host.agent.backup();
+        clock.forward(2 * hour);
+      }
+      await remote.put('history/2020-01-01T00-00-00.000Z-00000000/x', {
+        size: 1,
+        open: async function* () {
+          yield Buffer.from('x');
+        },
+      });
+      clock.forward(2 * hour);
+      await remove(host, 'gone');
+      await host.write(fresh);
+    },
+    run: (host) => host.agent.backup(),
+    outcomes: [fresh],
+    then: 'backup',
+  },
+  {
+    name: 'a restore on a bare machine',
+    prepare: async (_host, other) => {
+      await other.write(fresh);
+      await other.agent.backup();
+    },
+    run: (host) => host.agent.restore(),
+    outcomes: [fresh],
+    then: 'restore',
+  },
+  ...(['rename', 'entries'] as const).flatMap((swap) =>
+    [false, true].map((skipBackup) => ({
+      name: `a restore over an older store, ${swap} swap${skipBackup ? ', without a rollback copy' : ''}`,
+      ...(swap === 'entries' ? { ports: mountPoint } : {}),
+      prepare: behind,
+      run: (host: Host) => host.agent.restore({ skipBackup }),
+      outcomes: [fresh],
+      then: 'restore' as const,
+    })),
+  ),
+  {
+    name: 'a replacement in place, on a disk too full for both',
+    ports: fullDisk,
+    prepare: behind,
+    run: (host) => host.agent.restore(),
+    outcomes: [fresh],
+    then: 'restore',
+  },
+  {
+    name: 'a rollback to a kept copy',
+    prepare: async (host, other) => {
+      await behind(host, other);
+      await host.agent.restore();
+    },
+    run: async (host) => {
+      const [copy] = await host.agent.rollbackCopies();
+      await host.agent.rollBack(copy?.name ?? 'none');
+    },
+    outcomes: [fresh, old],
+    then: 'backup',
+  },
+  {
+    name: 'clear-history',
+    prepare: async (host) => {
+      for (const text of ['1', '2', 'old a']) {
+        await host.write({ ...old, 'a.txt': text });
+        await host.agent.backup();
+      }
+    },
+    run: (host) => host.agent.clearHistory(),
+    outcomes: [old],
+    then: 'backup',
+  },
+];
+
+/** One cut, and what comes after. Resolves to the switch: it may not have been reached. */
+async function cutOnce(scenario: Scenario, n: number, mode: CutMode): Promise<Power> {
+  const clock = shiftableClock();
+  const remote = createMemoryStore({ now: clock.now });
+  const root = await mkdtemp(join(fastTmp, 'sync-agent-cut-'));
+  const settings = { ...scenario.settings };
+  const ports = { ...quietMachine, ...scenario.ports?.(root) };
+  const other = await makeHost({ remote, clock, settings, ports: quietMachine });
+  try {
+    const host = await makeHost({ remote, clock, root, settings, ports });
+    await scenario.prepare(host, other, { remote, clock, root, settings, ports });
+    const newestBefore = (await other.agent.list()).at(-1)?.id;
+
+    const power = new Power(n, mode);
+    const doomed = await makeHost({
+      remote: poweredStore(power, remote),
+      clock,
+      root,
+      settings,
+      ports,
+      fs: poweredFileSystem(power),
+    });
+    const failure: unknown = await scenario.run(doomed).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (failure !== undefined && !power.isCut) throw failure;
+    if (power.isCut) await expectSound(scenario, { remote, clock, root, settings, ports }, newestBefore);
+    return power;
+  } catch (error) {
+    throw new Error(`cut ${mode} effect ${n} of ${scenario.name}`, { cause: error });
+  } finally {
+    await rm(root, { recursive: true, force: true });
+    await other.remove();
+  }
+}
+
+/** The machine is switched on again: one ordinary command must lead to a whole store and a whole remote. */
+async function expectSound(
+  scenario: Scenario,
+  world: World,
+  newestBefore: string | undefined,
+): Promise<void> {
+  const host = await makeHost(world);
+  if (scenario.then === 'restore') await host.agent.restore();
+  else await host.agent.backup();
+  expect(scenario.outcomes).toContainEqual(await host.read());
+  const { isSound, snapshots } = await host.agent.verify({ all: true, readData: true });
+  expect({ isSound, snapshots }).toMatchObject({ isSound: true });
+  // Whatever was the newest before is still there, to the byte.
+  if (newestBefore !== undefined) expect(snapshots.map((each) => each.id)).toContain(newestBefore);
+  // And life goes on: the next backup commits without a divergence, and a bare machine gets it.
+  await host.write({ 'after.txt': 'the cut' });
+  expect(await host.agent.backup()).toMatchObject({ type: 'committed', diverged: [] });
+  const bare = await makeHost({ remote: world.remote, clock: world.clock, ports: quietMachine });
+  try {
+    await bare.agent.restore();
+    expect(await bare.read()).toEqual(await host.read());
+  } finally {
+    await bare.remove();
+  }
+  const generations = (await host.agent.list()).map((entry) => entry.generation);
+  expect(new Set(generations).size).toBe(generations.length);
+}
+
+describe('a power cut', () => {
+  for (const scenario of scenarios) {
+    it(`at any effect of ${scenario.name} loses nothing`, async () => {
+      for (let n = 1; ; n += 1) {
+        const power = await cutOnce(scenario, n, 'before');
+        if (power.isCut && power.isDivisible) await cutOnce(scenario, n, 'half');
+        if (!power.isCut) {
+          expect(n).toBeGreaterThan(5);
+          return;
+        }
+      }
+    }, 300_000);
+  }
+});
+
+describe('the power switch', () => {
+  it('stops everything after the cut', async () => {
+    const power = new Power(1, 'before');
+    const fs = poweredFileSystem(power);
+    await expect(fs.makeDirectory('/nowhere')).rejects.toThrow(PowerCut);
+    await expect(fs.makeDirectory(tmpdir())).rejects.toThrow(PowerCut);
+  });
+});

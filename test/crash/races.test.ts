@@ -1,0 +1,40 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { passThrough, races, runRace } from '../support/race.ts';
+import type { Mutant } from '../support/race.ts';
+
+const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 2000);
+
+const property = (mutant?: Mutant) =>
+  fc.asyncProperty(races, fc.scheduler(), (race, scheduler) => runRace(race, scheduler, mutant));
+
+/** Each takes one guard of the protocol away. If the suite does not notice, it proves nothing. */
+const never = new Date(8.64e15);
+const mutants: Readonly<Record<string, Mutant>> = {
+  'commits were not create-only': {
+    remote: (store) => ({
+      ...passThrough(store),
+      put: (key, body, options) => store.put(key, body, { ...options, ifAbsent: false }),
+    }),
+  },
+  'a backup never gave up': { startedAt: never },
+  'rotation swept long after its commit': { committedAt: never },
+};
+
+describe('hosts that race', () => {
+  it(`keep every promise in ${schedules} interleavings of their store calls`, async () => {
+    // What fails is printed with the seed and the path that repeat it.
+    await fc.assert(property(), { numRuns: schedules });
+  }, 900_000);
+
+  for (const [name, mutant] of Object.entries(mutants)) {
+    it(`would be caught if ${name}`, async () => {
+      const { failed, errorInstance } = await fc.check(property(mutant), {
+        numRuns: 20_000,
+        endOnFailure: true,
+      });
+      expect(failed).toBe(true);
+      expect(String(errorInstance)).toMatch(/broke the protocol/);
+    }, 300_000);
+  }
+});

@@ -1,0 +1,298 @@
+import fc from 'fast-check';
+import { systemClock } from '../../src/clock.ts';
+import type { Clock } from '../../src/clock.ts';
+import { commitSnapshot } from '../../src/engine/commit.ts';
+import type { Context } from '../../src/engine/context.ts';
+import { clearHistory, prune } from '../../src/engine/prune.ts';
+import { rotate } from '../../src/engine/rotate.ts';
+import { SyncAgentError, isSyncAgentError } from '../../src/errors.ts';
+import { textBody } from '../../src/remote/body.ts';
+import { createMemoryStore } from '../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { readLog } from '../../src/snapshot/commit-log.ts';
+import { historyKey, makeSnapshotId } from '../../src/snapshot/layout.ts';
+import type { Manifest } from '../../src/snapshot/manifest.ts';
+import { unresolvedTips } from '../../src/snapshot/retention.ts';
+import { nodeFileSystem } from '../../src/store/file-system.ts';
+
+export const graceMs = 3_600_000;
+const keepLast = 2;
+
+/** What a host does, in order. */
+export type Step = 'backup' | 'prune' | 'clear-history';
+
+export interface Race {
+  /** One program per host. */
+  readonly hosts: readonly (readonly Step[])[];
+  /** How far the clock moves before each store call, milliseconds; repeated. */
+  readonly pauses: readonly number[];
+  readonly seed: number;
+}
+
+/** A host that sleeps before a call sleeps for minutes, or past the grace period: the call comes from the dead. */
+export const races: fc.Arbitrary<Race> = fc.record({
+  hosts: fc.array(
+    fc.array(
+      fc.oneof(
+        { weight: 6, arbitrary: fc.constant<Step>('backup') },
+        { weight: 1, arbitrary: fc.constant<Step>('prune') },
+        { weight: 1, arbitrary: fc.constant<Step>('clear-history') },
+      ),
+      { minLength: 1, maxLength: 3 },
+    ),
+    { minLength: 2, maxLength: 3 },
+  ),
+  pauses: fc.array(
+    fc.oneof(
+      { weight: 20, arbitrary: fc.constant(0) },
+      { weight: 6, arbitrary: fc.integer({ min: 1, max: 600_000 }) },
+      { weight: 2, arbitrary: fc.integer({ min: graceMs / 2, max: 3 * graceMs }) },
+    ),
+    { minLength: 8, maxLength: 40 },
+  ),
+  seed: fc.integer(),
+});
+
+/** A guard taken away. The race suite must notice each. */
+export interface Mutant {
+  /** What a host sees instead of the remote. */
+  readonly remote?: (store: ObjectStore) => ObjectStore;
+  /** When a backup believes to have begun. */
+  readonly startedAt?: Date;
+  /** When rotation believes that its commit was made. */
+  readonly committedAt?: Date;
+}
+
+interface Commit {
+  readonly manifest: Manifest;
+  readonly reported: boolean;
+}
+
+/**
+ * Runs the programs against one remote, in the interleaving and with the pauses that fast-check chose, and checks after
+ * every change of the remote that each live snapshot is whole. Rejects with what went wrong.
+ */
+export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutant = {}): Promise<void> {
+  let now = Date.UTC(2026, 0, 1);
+  let calls = 0;
+  const memory = createMemoryStore({ now: () => now });
+  const watched = watch(memory);
+  const gate = async (label: string): Promise<void> => {
+    await scheduler.schedule(Promise.resolve(), label);
+    now += race.pauses[calls % race.pauses.length] ?? 0;
+    calls += 1;
+  };
+  const commits: Commit[] = [];
+  const random = seeded(race.seed);
+  const programs = race.hosts.map(async (steps, index) => {
+    const seen = gated(watched, gate);
+    const context = contextOf(mutant.remote?.(seen) ?? seen, () => now, random, `host-${index}`);
+    let parent: string | null = null;
+    for (const step of steps) {
+      try {
+        if (step === 'prune') await prune(context);
+        else if (step === 'clear-history') await clearHistory(context);
+        else parent = await backUp(context, parent, { commits, mutant });
+      } catch (error) {
+        // Giving up is an answer; the host tries again with its next step.
+        if (!isSyncAgentError(error, 'BUSY')) throw error;
+      }
+    }
+  });
+  await scheduler.waitFor(Promise.all(programs));
+  await checkEnd(memory, commits, race);
+}
+
+/** The remote half of a backup, as `engine/backup.ts` does it, with a single file that holds its snapshot's id. */
+async function backUp(
+  context: Context,
+  parent: string | null,
+  { commits, mutant }: { readonly commits: Commit[]; readonly mutant: Mutant },
+): Promise<string> {
+  const { remote, clock } = context;
+  const view = await readLog(remote);
+  const id = makeSnapshotId(clock.now(), clock.randomHex(4));
+  const { serverTime } = await remote.put(historyKey(id, 'f'), textBody(id));
+  const draft = draftOf(id, parent, clock);
+  const committed = await commitSnapshot(context, {
+    draft: () => draft,
+    view,
+    createOnly: true,
+    startedAt: mutant.startedAt ?? view.serverTime,
+    lastServerTime: serverTime,
+  });
+  const { before, manifest } = committed;
+  const reported = before.newest !== undefined && before.newest.id !== parent;
+  commits.push({ manifest, reported });
+  await rotate(context, { commit: manifest, committedAt: mutant.committedAt ?? committed.serverTime });
+  return id;
+}
+
+export function draftOf(
+  id: string,
+  parent: string | null,
+  clock: Clock,
+): Omit<Manifest, 'generation' | 'log' | 'resolved'> {
+  return {
+    format: 1,
+    id,
+    parent,
+    createdAt: new Date(clock.now()).toISOString(),
+    uploadId: clock.randomHex(16),
+    host: 'race',
+    agent: 'race',
+    adapter: 'files',
+    files: [{ path: 'f', size: id.length, sha256: '0'.repeat(64), mode: 0o600, mtimeMs: 0 }],
+    emptyDirectories: [],
+    statistics: { records: 1 },
+    stall: { heldMs: 0, longestHoldMs: 0 },
+  };
+}
+
+async function checkEnd(store: ObjectStore, commits: readonly Commit[], race: Race): Promise<void> {
+  const view = await readLog(store);
+  const generations = commits.map(({ manifest }) => manifest.generation);
+  if (new Set(generations).size !== generations.length) fail(`generations repeat: ${generations.join(', ')}`);
+  const live = new Set(view.snapshots.map(({ entry }) => entry.id));
+  const mayClear = race.hosts.some((steps) => steps.includes('clear-history'));
+  for (const { manifest } of commits.filter((commit) => !live.has(commit.manifest.id))) {
+    const newer = commits.filter((commit) => commit.manifest.generation > manifest.generation).length;
+    if (newer < (mayClear ? 1 : keepLast))
+      fail(`snapshot ${manifest.id} is gone, and only ${newer} are newer`);
+  }
+  // Two tips at the end, and nobody was told: the worst kind of silence.
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const tips = unresolvedTips(entries, view.newest?.resolved ?? []);
+  if (tips.length > 1 && !commits.some((commit) => commit.reported)) fail('a divergence was never reported');
+}
+
+/** Checks the remote after each change, and that nothing immutable is written twice. */
+function watch(store: ObjectStore): ObjectStore {
+  const check = async (): Promise<void> => {
+    const { newest, snapshots, damaged } = await readLog(store);
+    if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
+    if (newest === undefined) return;
+    for (const { entry } of snapshots) {
+      const info = await store.head(historyKey(entry.id, 'f'));
+      if (info === undefined)
+        fail(`live snapshot ${entry.id} (generation ${entry.generation}) lost its file`);
+    }
+    for (const entry of newest.log) {
+      if (!snapshots.some((live) => live.entry.generation === entry.generation)) {
+        fail(`live commit ${entry.generation} is gone`);
+      }
+    }
+  };
+  return {
+    ...passThrough(store),
+    put: async (key, body, options) => {
+      const isImmutable = key.startsWith('history/') || /^commits\/[0-9]/.test(key);
+      if (isImmutable && options?.ifAbsent !== true && (await store.head(key)) !== undefined) {
+        fail(`"${key}" was written twice`);
+      }
+      const result = await store.put(key, body, options);
+      await check();
+      return result;
+    },
+    remove: async (keys, options) => {
+      await store.remove(keys, options);
+      await check();
+    },
+  };
+}
+
+function gated(store: ObjectStore, gate: (label: string) => Promise<void>): ObjectStore {
+  return {
+    ...passThrough(store),
+    put: async (key, body, options) => {
+      await gate(`put ${key}`);
+      return store.put(key, body, options);
+    },
+    get: async (key, options) => {
+      await gate(`get ${key}`);
+      return store.get(key, options);
+    },
+    remove: async (keys, options) => {
+      if (keys.length === 0) return;
+      await gate(`remove ${keys.length}`);
+      await store.remove(keys, options);
+    },
+    listDirectories: async (prefix, options) => {
+      await gate(`directories ${prefix}`);
+      return store.listDirectories(prefix, options);
+    },
+    async *list(prefix, options) {
+      await gate(`list ${prefix}`);
+      yield* store.list(prefix, options);
+    },
+  };
+}
+
+export function passThrough(store: ObjectStore): ObjectStore {
+  return {
+    location: store.location,
+    put: (key, body, options) => store.put(key, body, options),
+    get: (key, options) => store.get(key, options),
+    head: (key, options) => store.head(key, options),
+    list: (prefix, options) => store.list(prefix, options),
+    listDirectories: (prefix, options) => store.listDirectories(prefix, options),
+    copy: (from, to, options) => store.copy(from, to, options),
+    remove: (keys, options) => store.remove(keys, options),
+    sweepUploads: (prefix, before, options) => store.sweepUploads(prefix, before, options),
+    close: () => store.close(),
+  };
+}
+
+export function contextOf(
+  remote: ObjectStore,
+  now: () => number,
+  random: () => number,
+  host: string,
+): Context {
+  const unused = (): never => fail('a race touches no disk');
+  return {
+    remote,
+    home: { store: '/nowhere/store', dir: '/nowhere/home', swap: 'rename' },
+    fs: nodeFileSystem,
+    clock: {
+      ...systemClock,
+      now,
+      monotonic: now,
+      random,
+      randomHex: (bytes) =>
+        Array.from({ length: bytes * 2 }, () => Math.floor(random() * 16).toString(16)).join(''),
+    },
+    emit: () => undefined,
+    settings: {
+      keepLast,
+      graceMs,
+      captureTimeoutMs: 1,
+      history: 'copy',
+      validation: 'quick',
+      maxShrink: 0.5,
+      rollbackCopies: 1,
+      concurrency: 1,
+      host,
+      agent: 'race',
+      prefixBytes: 0,
+    },
+    detectAdapter: unused,
+    adapterNamed: unused,
+    diskSpace: unused,
+    findStoreUsers: unused,
+  };
+}
+
+function seeded(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function fail(message: string): never {
+  throw new SyncAgentError('INTERNAL', `The race broke the protocol: ${message}`);
+}

@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest';
+import { commitSnapshot } from '../../../src/engine/commit.ts';
+import type { CommitWork } from '../../../src/engine/commit.ts';
+import { textBody } from '../../../src/remote/body.ts';
+import { SyncAgentError } from '../../../src/errors.ts';
+import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { createCommit, probeCreateOnly, readLog } from '../../../src/snapshot/commit-log.ts';
+import { commitKey } from '../../../src/snapshot/layout.ts';
+import { contextOf, draftOf, graceMs, passThrough } from '../../support/race.ts';
+
+const start = Date.UTC(2026, 0, 1);
+
+function world(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
+  let now = start;
+  const memory = createMemoryStore({ now: () => now });
+  const context = contextOf(wrap(memory), () => now, Math.random, 'test');
+  const commit = async (id: string, work: Partial<CommitWork> = {}) => {
+    const view = work.view ?? (await readLog(memory));
+    return commitSnapshot(context, {
+      draft: () => draftOf(id, view.newest?.id ?? null, context.clock),
+      createOnly: true,
+      startedAt: view.serverTime,
+      lastServerTime: undefined,
+      ...work,
+      view,
+    });
+  };
+  return { memory, context, commit, sleep: (ms: number) => (now += ms) };
+}
+
+const idOf = (n: number): string => `2026-01-01T00-00-00.000Z-${String(n).padStart(8, '0')}`;
+
+describe('commitSnapshot', () => {
+  it('refuses a number that was used and freed while the host slept, and takes its object away', async () => {
+    const { memory, commit, sleep, context } = world();
+    await commit(idOf(1));
+    const stale = await readLog(memory);
+    for (let n = 2; n <= 6; n += 1) {
+      sleep(2 * graceMs);
+      await commit(idOf(n));
+    }
+    await context.remote.remove([commitKey(2)]);
+    await expect(commit(idOf(99), { view: stale })).rejects.toMatchObject({ code: 'BUSY' });
+    expect(await memory.head(commitKey(2))).toBeUndefined();
+    expect((await readLog(memory)).newest?.id).toBe(idOf(6));
+  });
+
+  it('gives up after half the grace period, before it commits', async () => {
+    const { memory, commit, sleep } = world();
+    const view = await readLog(memory);
+    sleep(graceMs / 2 + 1);
+    const lastServerTime = new Date(view.serverTime.getTime() + graceMs / 2 + 1);
+    await expect(commit(idOf(1), { view, lastServerTime })).rejects.toMatchObject({ code: 'BUSY' });
+    expect((await readLog(memory)).commits).toEqual([]);
+  });
+
+  it('takes the next number when another host was faster, and extends its log', async () => {
+    const { memory, commit } = world();
+    const view = await readLog(memory);
+    await commit(idOf(1));
+    const { manifest } = await commit(idOf(2), { view });
+    expect(manifest).toMatchObject({ generation: 2, log: [{ id: idOf(1), generation: 1 }] });
+  });
+
+  it('knows its own commit when the answer was lost', async () => {
+    let isLost = false;
+    const { commit } = world((store) => ({
+      ...passThrough(store),
+      put: async (key, body, options) => {
+        const result = await store.put(key, body, options);
+        if (!isLost && key.startsWith('commits/')) {
+          isLost = true;
+          throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot put: the connection was reset');
+        }
+        return result;
+      },
+    }));
+    expect((await commit(idOf(1))).manifest.generation).toBe(1);
+    expect(isLost).toBe(true);
+  });
+
+  it('knows its own commit when a retry of it found the number taken', async () => {
+    const { commit } = world((store) => ({
+      ...passThrough(store),
+      put: async (key, body, options) => {
+        await store.put(key, body, options);
+        return store.put(key, body, options);
+      },
+    }));
+    expect((await commit(idOf(1))).manifest.generation).toBe(1);
+  });
+});
+
+describe('createCommit', () => {
+  it('never takes what another host wrote for its own', async () => {
+    const { memory, context } = world();
+    const own = { ...draftOf(idOf(1), null, context.clock), generation: 1, log: [], resolved: [] };
+    const other = { ...own, uploadId: 'f'.repeat(32) };
+    await createCommit(memory, other, { createOnly: true });
+    expect(await createCommit(memory, own, { createOnly: true })).toBeUndefined();
+  });
+});
+
+describe('readLog', () => {
+  it('lists again when the newest commit was rotated away between listing and reading', async () => {
+    const { memory, commit, context } = world();
+    await commit(idOf(1));
+    let wasSwapped = false;
+    const racing: ObjectStore = {
+      ...passThrough(memory),
+      get: async (key, options) => {
+        if (!wasSwapped) {
+          wasSwapped = true;
+          await commit(idOf(2));
+          await context.remote.remove([commitKey(1)]);
+        }
+        return memory.get(key, options);
+      },
+    };
+    expect((await readLog(racing)).newest?.id).toBe(idOf(2));
+  });
+
+  it('passes over a damaged newest commit and reports it', async () => {
+    const { memory, commit } = world();
+    await commit(idOf(1));
+    await commit(idOf(2));
+    await memory.put(commitKey(2), textBody('{}'));
+    const view = await readLog(memory);
+    expect(view.newest?.id).toBe(idOf(1));
+    expect(view.damaged).toMatchObject([{ key: commitKey(2) }]);
+  });
+});
+
+describe('probeCreateOnly', () => {
+  it('tells stores apart that enforce, ignore and reject create-only writes', async () => {
+    const { memory } = world();
+    const ignoring: ObjectStore = {
+      ...passThrough(memory),
+      put: (key, body, options) => memory.put(key, body, { ...options, ifAbsent: false }),
+    };
+    const rejecting: ObjectStore = {
+      ...passThrough(memory),
+      put: async () => {
+        throw new SyncAgentError('UNSUPPORTED', 'Cannot put: not implemented');
+      },
+    };
+    expect(await probeCreateOnly(memory, '1')).toBe('enforced');
+    expect(await probeCreateOnly(ignoring, '2')).toBe('ignored');
+    expect(await probeCreateOnly(rejecting, '3')).toBe('rejected');
+    expect(await memory.head('commits/probe-1')).toBeUndefined();
+  });
+});
