@@ -28,14 +28,14 @@ import { counting } from './remote/counting-store.ts';
 import type { CountingStore } from './remote/counting-store.ts';
 import type { ObjectStore } from './remote/object-store.ts';
 import { openRemote } from './remote/open-remote.ts';
-import type { S3Options } from './remote/open-remote.ts';
+import type { OpenedRemote, S3Options } from './remote/open-remote.ts';
 import type { Manifest } from './snapshot/manifest.ts';
 import { adapterNamed, detectAdapter } from './store/adapters.ts';
 import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
 import type { FileSystem } from './store/file-system.ts';
 import { findStoreUsers as findRealStoreUsers } from './store/in-use.ts';
-import { locateHome as locateRealHome } from './store/home.ts';
+import { assertApart, locateHome as locateRealHome } from './store/home.ts';
 import type { Home } from './store/home.ts';
 import { lockStore } from './store/lock.ts';
 import { listRollbackCopies } from './store/rollback-copies.ts';
@@ -123,19 +123,21 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     locateHome = locateRealHome,
   } = ports;
   const engine = engineSettings(settings);
-  let opened: Promise<{ readonly remote: ObjectStore; readonly prefixBytes: number }> | undefined;
+  let opened: Promise<OpenedRemote> | undefined;
   let counted: CountingStore | undefined;
 
   const openContext = async (home: Home, signal: AbortSignal | undefined): Promise<Context> => {
     opened ??=
       ports.remote === undefined
         ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs })
-        : Promise.resolve({ remote: ports.remote, prefixBytes: 0 });
-    const { remote: bare, prefixBytes } = await opened;
+        : Promise.resolve({ remote: ports.remote, prefixBytes: 0, remoteId: ports.remote.location });
+    const { remote: bare, prefixBytes, remoteId, directory } = await opened;
+    if (directory !== undefined) await assertApart(home, directory);
     const remote = (counted ??= counting(bare));
     const { adapter = 'auto' } = settings;
     return {
       remote,
+      remoteId,
       home,
       fs,
       clock,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { interrupted } from './errors.ts';
 
 /** Time and chance, passed in so that tests run in milliseconds and repeat. */
 export interface Clock {
@@ -7,7 +8,7 @@ export interface Clock {
   now(): number;
   /** A clock that never jumps, milliseconds from an arbitrary start. */
   monotonic(): number;
-  /** Resolves after `ms`; rejects when the signal aborts. */
+  /** Resolves after `ms`; rejects with INTERRUPTED when the signal aborts. */
   sleep(ms: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** Uniform in [0, 1). */
   random(): number;
@@ -19,7 +20,11 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: async (ms, options) => {
-    await delay(ms, undefined, { signal: options?.signal });
+    try {
+      await delay(ms, undefined, { signal: options?.signal });
+    } catch (error) {
+      throw interrupted('Waiting', options?.signal?.reason ?? error);
+    }
   },
   random: () => Math.random(),
   randomHex: (bytes) => randomBytes(bytes).toString('hex'),

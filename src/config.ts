@@ -30,7 +30,9 @@ export async function resolveConfig(sources: ConfigSources): Promise<Config> {
   const ofFile = file === undefined ? {} : parseLayer(file);
   const config: Config = { ...ofFile, ...ofEnvironment, ...ofFlags };
   if (config.quiet === true && config.verbose === true) {
-    throw new SyncAgentError('USAGE', 'Cannot be quiet and verbose at once', { remedy: 'Leave one of them out' });
+    throw new SyncAgentError('USAGE', 'Cannot be quiet and verbose at once', {
+      remedy: 'Leave one of them out',
+    });
   }
   return { ...config, store: resolve(cwd, config.store ?? defaultStore) };
 }

@@ -22,7 +22,11 @@ export async function fileLayer(cwd: string, path: string | undefined): Promise<
   const [content, manifest] = await Promise.all([readJson(file), readJson(packageFile, { isOurs: false })]);
   const embedded = isObject(manifest) ? manifest['syncAgent'] : undefined;
   if (content !== undefined && embedded !== undefined) {
-    throw unusable(file, 'package.json has a "syncAgent" key too', 'Keep one of them, or name the file with --config');
+    throw unusable(
+      file,
+      'package.json has a "syncAgent" key too',
+      'Keep one of them, or name the file with --config',
+    );
   }
   if (content !== undefined) return layerOf(file, content);
   return embedded === undefined ? undefined : layerOf(packageFile, embedded, 'syncAgent.');

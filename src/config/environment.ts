@@ -14,12 +14,21 @@ export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {
   const keys = new Map(settingKeys.map((key) => [variableOf(key), key]));
   const values: Record<string, unknown> = {};
   for (const [name, text] of Object.entries(env)) {
-    if (!name.startsWith(environmentPrefix) || name === configVariable || foreign.test(name) || text === '') continue;
+    if (!name.startsWith(environmentPrefix) || name === configVariable || foreign.test(name) || text === '')
+      continue;
     const key = keys.get(name);
     if (key === undefined) {
-      throw new SyncAgentError('USAGE', `Cannot use the environment variable ${name}: there is no such setting`, {
-        remedy: suggestion(name, [...keys.keys(), configVariable], 'Unset it; "sync-agent --help" lists the settings'),
-      });
+      throw new SyncAgentError(
+        'USAGE',
+        `Cannot use the environment variable ${name}: there is no such setting`,
+        {
+          remedy: suggestion(
+            name,
+            [...keys.keys(), configVariable],
+            'Unset it; "sync-agent --help" lists the settings',
+          ),
+        },
+      );
     }
     values[key] = text;
   }

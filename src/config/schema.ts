@@ -36,12 +36,15 @@ const flag = value('true or false', (input) => {
 const wholeNumber = (least: number, most: number) =>
   value(`a whole number from ${least} to ${most}`, (input) => {
     const number = typeof input === 'string' && !/^\d+$/.test(input.trim()) ? Number.NaN : Number(input);
-    const isFine = typeof input !== 'boolean' && Number.isInteger(number) && number >= least && number <= most;
+    const isFine =
+      typeof input !== 'boolean' && Number.isInteger(number) && number >= least && number <= most;
     return isFine ? number : undefined;
   });
 
 export const durationForm = 'a duration with its unit, such as 90s, 1h or 2h30m';
-const duration = value(durationForm, (input) => (typeof input === 'string' ? parseDuration(input) : undefined));
+const duration = value(durationForm, (input) =>
+  typeof input === 'string' ? parseDuration(input) : undefined,
+);
 
 const size = (least: number, form: string) =>
   value(form, (input) => {
@@ -108,5 +111,8 @@ export function parseLayer({ values, nameOf }: Layer): Config {
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const key = String(issue?.path[0] ?? '');
-  throw new SyncAgentError('USAGE', `Cannot use ${nameOf(key)} = ${JSON.stringify(given[key])}: ${issue?.message ?? ''}`);
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot use ${nameOf(key)} = ${JSON.stringify(given[key])}: ${issue?.message ?? ''}`,
+  );
 }

@@ -33,7 +33,10 @@ export const settings = {
   keep: setting('Engine:', 'Snapshots that rotation keeps [default: 24]'),
   grace: setting('Engine:', 'How long others may rely on what they saw, such as 2h [default: 2h]'),
   captureTimeout: setting('Engine:', 'How long to wait for a quiet moment of the store [default: 60s]'),
-  history: setting('Engine:', 'copy: snapshots are complete; linked: they share unchanged files [default: copy]'),
+  history: setting(
+    'Engine:',
+    'copy: snapshots are complete; linked: they share unchanged files [default: copy]',
+  ),
   fullCheck: setting('Engine:', 'Thorough integrity check of the store, slower', 'boolean'),
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),

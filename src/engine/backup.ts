@@ -124,8 +124,10 @@ function withoutCapture(view: LogView, lineage: Lineage, options: BackupOptions)
   if (lineage.isUnchanged && lineage.parent !== undefined && isLive(view, lineage.parent)) {
     return { type: 'unchanged', id: lineage.parent };
   }
-  if (options.minIntervalMs !== undefined && newest.ageMs < options.minIntervalMs) {
-    return { type: 'too-soon', id: newest.entry.id, ageMs: newest.ageMs };
+  // A prune commits the newest snapshot anew, which does not make it younger.
+  const ageMs = Math.max(newest.ageMs, view.serverTime.getTime() - Date.parse(newest.entry.createdAt));
+  if (options.minIntervalMs !== undefined && ageMs < options.minIntervalMs) {
+    return { type: 'too-soon', id: newest.entry.id, ageMs };
   }
   return undefined;
 }
@@ -158,7 +160,8 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
   const { clock, settings, signal } = context;
   const { view, staged, plan, parentId } = work;
   const createOnly =
-    work.lineage.state.createOnly ?? (await probeCreateOnly(context.remote, clock.randomHex(8), { signal }));
+    work.lineage.state.createOnly ??
+    (await probeCreateOnly(context.remote, makeSnapshotId(clock.now(), clock.randomHex(4)), { signal }));
   if (createOnly !== 'enforced') {
     context.emit({
       type: 'warning',

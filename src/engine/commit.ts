@@ -1,12 +1,13 @@
 import { SyncAgentError } from '../errors.ts';
 import { createCommit, readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import { commitKey } from '../snapshot/layout.ts';
+import { commitKey, historyKey } from '../snapshot/layout.ts';
 import { logEntryOf } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { planRetention } from '../snapshot/retention.ts';
 import type { RetentionPlan } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
+import { linkedKeys } from './linked-keys.ts';
 
 export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved'>;
 
@@ -51,6 +52,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
     const elapsedMs = now.getTime() - work.startedAt.getTime();
     if (elapsedMs > settings.graceMs / 2) throw tooSlow(elapsedMs, settings.graceMs);
     const draft = work.draft(view);
+    if (view !== work.view) await assertStillThere(context, draft, view);
     const plan = work.retain?.(view) ?? retainByRule(context, view, draft);
     const manifest: Manifest = {
       ...draft,
@@ -91,6 +93,24 @@ async function assertLive(context: Context, manifest: Manifest, after: LogView):
     {
       remedy: 'Run the backup again',
     },
+  );
+}
+
+/**
+ * Linked history names objects of older snapshots. The log has moved on since they were chosen: whatever it still
+ * names stays, since rotation asks the same log; of the rest nobody knows.
+ */
+async function assertStillThere(context: Context, draft: ManifestDraft, view: LogView): Promise<void> {
+  const live = new Set(view.snapshots.map(({ entry }) => entry.id));
+  const borrowed = draft.files.filter((file) => file.in !== undefined && !live.has(file.in));
+  if (borrowed.length === 0) return;
+  const named = await linkedKeys(context, view);
+  const lost = borrowed.find((file) => !named.has(historyKey(file.in ?? draft.id, file.path)));
+  if (lost === undefined) return;
+  throw new SyncAgentError(
+    'BUSY',
+    `Cannot commit snapshot ${draft.id}: another host let go of "${historyKey(lost.in ?? draft.id, lost.path)}" meanwhile`,
+    { remedy: 'Run the backup again' },
   );
 }
 

@@ -16,6 +16,7 @@ export async function hasContentOfSnapshot(
 ): Promise<boolean> {
   const theirs = new Map(manifest.files.map((file) => [file.path, file]));
   const hasSameNames =
+    store.oddities.length === 0 &&
     store.files.length === theirs.size &&
     store.files.every((file) => theirs.get(file.path)?.size === file.size) &&
     store.emptyDirectories.join('\0') === manifest.emptyDirectories.toSorted().join('\0');

@@ -11,6 +11,8 @@ import type { StoreAdapter } from '../store/store-adapter.ts';
 /** Everything an operation works on. Live objects; the plain data is in `settings`. */
 export interface Context {
   readonly remote: ObjectStore;
+  /** Names the remote in local state: location and endpoint. */
+  readonly remoteId: string;
   readonly home: Home;
   readonly fs: FileSystem;
   readonly clock: Clock;

@@ -130,7 +130,9 @@ async function checkChecksums(context: Context, key: string): Promise<DoctorChec
 async function checkCreateOnly({ remote, clock, signal }: Context): Promise<DoctorCheck> {
   const name = 'create-only';
   try {
-    const support = await probeCreateOnly(remote, clock.randomHex(8), { signal });
+    const support = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+      signal,
+    });
     if (support === 'enforced') return { name, status: 'ok', detail: 'of racing hosts exactly one wins' };
     return {
       name,

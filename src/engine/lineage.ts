@@ -35,7 +35,7 @@ export async function readLineage(context: Context, view: LogView): Promise<Line
   if (!(await storeExists(home)))
     return { exists: false, parent: undefined, isUnchanged: false, state: noRemoteState };
   const local = await readState(home);
-  const recorded = local?.remotes[context.remote.location];
+  const recorded = local?.remotes[context.remoteId];
   if (local === undefined || recorded === undefined || local.identity !== (await storeIdentity(home.store))) {
     return { exists: true, parent: undefined, isUnchanged: false, state: noRemoteState };
   }
@@ -84,7 +84,7 @@ export async function recordRemoteState(context: Context, remoteState: RemoteSta
   const identity = await storeIdentity(context.home.store);
   const local = await readState(context.home);
   const others = local?.identity === identity ? local.remotes : {};
-  const remotes = { ...others, [context.remote.location]: remoteState };
+  const remotes = { ...others, [context.remoteId]: remoteState };
   await writeState(context.fs, context.home, { format: 1, identity, remotes });
 }
 
@@ -92,7 +92,7 @@ export async function cacheManifest(context: Context, manifest: Manifest): Promi
   await context.fs.makeDirectory(context.home.dir);
   await writeFileAtomic(
     context.fs,
-    cachedManifestPath(context.home, context.remote.location),
+    cachedManifestPath(context.home, context.remoteId),
     encodeManifest(manifest),
   );
 }
@@ -125,9 +125,9 @@ export async function manifestIfReadable(
 }
 
 async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {
-  const parent = (await readState(context.home))?.remotes[context.remote.location]?.parent;
+  const parent = (await readState(context.home))?.remotes[context.remoteId]?.parent;
   if (parent == null) return undefined;
-  const path = cachedManifestPath(context.home, context.remote.location);
+  const path = cachedManifestPath(context.home, context.remoteId);
   try {
     const manifest = decodeManifest(await readFile(path, 'utf8'), path);
     return manifest.id === parent.id && manifest.generation === parent.generation

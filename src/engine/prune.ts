@@ -1,6 +1,6 @@
 import { SyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import { historyDirectory, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
+import { historyDirectory, historyPrefix, isSnapshotId, makeSnapshotId } from '../snapshot/layout.ts';
 import type { LogEntry } from '../snapshot/manifest.ts';
 import { planRetention, unresolvedTips } from '../snapshot/retention.ts';
 import type { RetentionPlan } from '../snapshot/retention.ts';
@@ -79,7 +79,9 @@ interface Recommit {
 async function recommit(context: Context, view: LogView, work: Recommit): Promise<PruneResult> {
   const { clock, remote, signal } = context;
   if (view.newest === undefined) return { dropped: [], retained: [], objects: 0, isDryRun: false };
-  const createOnly = await probeCreateOnly(remote, clock.randomHex(8), { signal });
+  const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+    signal,
+  });
   const { newest } = view;
   const uploadId = clock.randomHex(16);
   let plan = work.retain(view);

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { SyncAgentError, errnoOf } from '../errors.ts';
+import { SyncAgentError } from '../errors.ts';
+import { isDiskFull } from '../store/disk-space.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
 import { stagingRoot } from '../store/home.ts';
 import { removeJournal, writeJournal } from '../store/journal.ts';
@@ -33,6 +34,7 @@ export async function replaceStore(
   state: RemoteState,
 ): Promise<Replaced> {
   const { home, fs } = context;
+  await assertRemovable(context);
   const wanted = await differingFiles(context, manifest);
   const downloadBytes = totalBytes(wanted);
   const report = progressOf(context, 'download', downloadBytes * 2);
@@ -41,7 +43,7 @@ export async function replaceStore(
   await writeJournal(fs, home, {
     type: 'replace',
     attempt: newAttempt(),
-    location: context.remote.location,
+    location: context.remoteId,
     snapshot: manifest.id,
   });
   await removeStrangers(context, manifest);
@@ -56,7 +58,7 @@ export async function replaceStore(
     format: 1,
     identity: await storeIdentity(home.store),
     remotes: {
-      [context.remote.location]: { ...state, fingerprint: fingerprint(await scanStore(home.store)) },
+      [context.remoteId]: { ...state, fingerprint: fingerprint(await scanStore(home.store)) },
     },
   });
   await removeJournal(fs, home);
@@ -81,7 +83,7 @@ async function replaceFile(
   try {
     await downloadFile(context, download);
   } catch (error) {
-    if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
+    if (!isDiskFull(error)) throw error;
     await fs.remove(staged);
     await fs.remove(place);
     await downloadFile(context, download);
@@ -105,7 +107,7 @@ export async function assertReplacementFits(context: Context, manifest: Manifest
 export function diskFull(manifest: Manifest, needed: number, free: number, when: string): SyncAgentError {
   return new SyncAgentError(
     'DISK_FULL',
-    `Cannot restore snapshot ${manifest.id}: it needs ${needed} bytes, ${free} are free ${when}, ${needed - free} are missing`,
+    `Cannot restore snapshot ${manifest.id}: it needs ${needed} bytes, ${free} are free ${when}${needed > free ? `, ${needed - free} are missing` : ''}`,
     { remedy: 'Free some space, or use --skip-backup to replace the store in place without a rollback copy' },
   );
 }
@@ -127,6 +129,16 @@ async function differingFiles(context: Context, manifest: Manifest): Promise<rea
     if (!isRight) differing.push(file);
   }
   return differing;
+}
+
+/** What Node cannot spell cannot be removed by name: better known while the old store is whole. */
+async function assertRemovable({ home }: Context): Promise<void> {
+  const oddities = await storeOddities(home.store);
+  const unspeakable = oddities.find(({ path }) => path.includes('\uFFFD'));
+  if (unspeakable === undefined) return;
+  throw new SyncAgentError('REFUSED', `Cannot replace "${unspeakable.path}": ${unspeakable.problem}`, {
+    remedy: 'Rename it or move it out of the store',
+  });
 }
 
 /** Removes what the snapshot does not hold, and what is in the way: a file where it has a directory, or the reverse. */

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
@@ -29,6 +29,10 @@ export async function restoreTo(
 ): Promise<RestoreToResult> {
   const { home, fs } = context;
   await assertEmpty(home.store);
+  const isOurs = await stat(home.dir).then(
+    () => false,
+    () => true,
+  );
   const view = await readRemote(context);
   const manifest = await manifestOf(
     context,
@@ -54,7 +58,7 @@ export async function restoreTo(
       await fs.sync(home.store);
     }
   } finally {
-    await fs.remove(stagingRoot(home));
+    await fs.remove(isOurs ? home.dir : stagingRoot(home));
   }
   return {
     type: 'restored-to',

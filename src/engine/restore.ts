@@ -1,12 +1,14 @@
 import { stat } from 'node:fs/promises';
-import { SyncAgentError, errnoOf, isSyncAgentError } from '../errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { isSnapshotId } from '../snapshot/layout.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
+import { isDiskFull } from '../store/disk-space.ts';
 import { stagingRoot } from '../store/home.ts';
+import { readJournal } from '../store/journal.ts';
 import type { ReplaceJournal } from '../store/journal.ts';
 import { noRemoteState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
@@ -150,10 +152,11 @@ async function carryOut(context: Context, work: Work): Promise<RestoreResult> {
       const { downloaded, rollbackCopy } = await restoreBeside(context, work, state);
       return { ...describe(manifest, downloaded), ...done, rollbackCopy };
     } catch (error) {
-      // A quota, or somebody else, took the space that seemed free.
-      const isFull =
-        isSyncAgentError(error, 'DISK_FULL') || errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
+      // From the journal on, staging is the new store: only the next run's `recover` may touch it.
+      if ((await readJournal(home)) !== undefined) throw error;
       await context.fs.remove(stagingRoot(home));
+      // A quota, or somebody else, took the space that seemed free.
+      const isFull = isDiskFull(error);
       if (!isFull || !lineage.exists || !mayReplace)
         throw isFull ? diskFull(manifest, needed, freeBytes, 'by count, but a write failed') : error;
     }
@@ -203,7 +206,7 @@ async function restoreBeside(
     rollback,
     keepRollback,
     rollbackCopies: settings.rollbackCopies,
-    location: context.remote.location,
+    location: context.remoteId,
     parent: state.parent,
     settled: state.settled,
   });

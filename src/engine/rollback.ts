@@ -39,7 +39,7 @@ export async function rollBack(
     rollback,
     keepRollback: true,
     rollbackCopies: Math.max(1, settings.rollbackCopies),
-    location: context.remote.location,
+    location: context.remoteId,
     parent: null,
     settled: [],
   });

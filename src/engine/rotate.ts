@@ -1,10 +1,11 @@
-import { readCommit, readLog } from '../snapshot/commit-log.ts';
+import { readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import { historyDirectory, historyKey, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
+import { historyDirectory, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import type { ObjectInfo } from '../remote/object-store.ts';
 import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
+import { linkedKeys } from './linked-keys.ts';
 
 export interface RotateWork {
   /** A commit that this process has just created, and when, by the server's clock. */
@@ -67,20 +68,6 @@ export function voidCommitsOf(view: LogView): LogView['commits'] {
   return view.commits.filter(
     ({ generation }) => !live.has(generation) && generation < (view.newest?.generation ?? 0),
   );
-}
-
-/** Objects of other snapshots' directories that live snapshots name. Costs a read for each that does so at all. */
-async function linkedKeys(context: Context, view: LogView): Promise<ReadonlySet<string>> {
-  const keys = new Set<string>();
-  const note = (manifest: Manifest): void => {
-    for (const file of manifest.files) if (file.in !== undefined) keys.add(historyKey(file.in, file.path));
-  };
-  if (view.newest !== undefined) note(view.newest);
-  for (const entry of view.newest?.log ?? []) {
-    if (entry.linked === true)
-      note(await readCommit(context.remote, entry.generation, { signal: context.signal }));
-  }
-  return keys;
 }
 
 const snapshotOf = (key: string): string => key.split('/')[1] ?? '';

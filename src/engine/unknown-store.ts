@@ -12,10 +12,15 @@ export async function describeUnknownStore(
   view: LogView,
 ): Promise<Extract<RestoreFacts['local'], { type: 'unknown' }>> {
   const { home, signal } = context;
-  const { files, emptyDirectories } = await scanStore(home.store);
+  const scan = await scanStore(home.store);
+  const { files } = scan;
   const adapter = await context.detectAdapter(home.store);
+  const newestWriteMs = files.reduce((newest, file) => Math.max(newest, Number(file.mtimeNs / 1_000_000n)), 0);
+  // Who opens a FIFO waits for ever; and what no snapshot can hold is neither empty nor to be judged by us.
+  if (scan.oddities.length > 0)
+    return { type: 'unknown', equals: undefined, isEmpty: false, isSound: true, newestWriteMs };
   const [equals, report] = await Promise.all([
-    findEqualSnapshot(context, view, { files, emptyDirectories }),
+    findEqualSnapshot(context, view, scan),
     adapter.inspect(home.store, { level: 'quick', signal }),
   ]);
   return {
@@ -23,7 +28,7 @@ export async function describeUnknownStore(
     equals,
     isEmpty: files.length === 0 || (report.problems.length === 0 && report.statistics.records === 0),
     isSound: report.problems.length === 0,
-    newestWriteMs: Math.max(0, ...files.map((file) => Number(file.mtimeNs / 1_000_000n))),
+    newestWriteMs,
   };
 }
 

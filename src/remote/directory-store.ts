@@ -10,6 +10,7 @@ import { cannotLink, publish, publishIfAbsent } from './directory-publish.ts';
 import {
   directoriesWithObjects,
   lastModifiedOf,
+  objectModified,
   makeParents,
   parentsOf,
   statEntry,
@@ -136,7 +137,8 @@ class DirectoryStore implements ObjectStore {
     return this.#run('head', key, options, async () => {
       this.#assertKey(key);
       const stats = await statObject(this.#root, key);
-      return stats && { key, size: Number(stats.size), lastModified: lastModifiedOf(stats) };
+      if (stats === undefined) return undefined;
+      return { key, size: Number(stats.size), lastModified: await objectModified(this.#root, key, stats) };
     });
   }
 

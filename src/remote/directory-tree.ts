@@ -54,13 +54,20 @@ export async function makeParents(fs: FileSystem, root: string, key: string): Pr
   }
 }
 
-/**
- * The later of the last write and the last change of the inode. A hard link shares the time of the last write with
- * its source but has just changed the inode, so that a fresh copy is young; this errs only towards younger.
- */
+/** The later of the last write and the last change of the inode, for a file of one name. */
 export function lastModifiedOf(stats: BigIntStats): Date {
   const newest = stats.mtimeMs > stats.ctimeMs ? stats.mtimeMs : stats.ctimeMs;
   return new Date(Number(newest));
+}
+
+/**
+ * When an object came to be. One of several hard links shares both times of its inode with the others, and each new
+ * link would make all of them young; its own directory tells when it was added. Errs only towards younger.
+ */
+export async function objectModified(root: string, key: string, stats: BigIntStats): Promise<Date> {
+  const parent = stats.nlink > 1n ? await statEntry(join(root, dirname(key))) : undefined;
+  if (parent === undefined) return lastModifiedOf(stats);
+  return new Date(Number(stats.mtimeMs > parent.mtimeMs ? stats.mtimeMs : parent.mtimeMs));
 }
 
 /** The objects whose key starts with `prefix` and sorts after `startAfter`, in the order of keys. */
@@ -107,7 +114,7 @@ async function* walkBelow(root: string, below: string, bounds: WalkBounds): Asyn
     } else if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) {
       const stats = await statEntry(join(root, key));
       if (stats?.isFile() === true)
-        yield { key, size: Number(stats.size), lastModified: lastModifiedOf(stats) };
+        yield { key, size: Number(stats.size), lastModified: await objectModified(root, key, stats) };
     }
   }
 }

@@ -4,12 +4,15 @@ import type { FileSystem } from '../store/file-system.ts';
 import { createDirectoryStore } from './directory-store.ts';
 import type { ObjectStore } from './object-store.ts';
 import { parseRemote } from './remote-url.ts';
+import type { RetryPolicy } from './retry.ts';
 import { retrying } from './retrying-store.ts';
 import type { RetryEvent } from './retrying-store.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 /** How to reach and use S3; the bucket and prefix are in the remote's URL. */
-export type S3Options = Omit<S3Settings, 'bucket' | 'prefix' | 'retry'>;
+export type S3Options = Omit<S3Settings, 'bucket' | 'prefix' | 'retry'> & {
+  readonly retry?: Partial<Omit<RetryPolicy, 'clock'>> | undefined;
+};
 
 export interface OpenRemoteOptions {
   readonly s3?: S3Options | undefined;
@@ -18,26 +21,42 @@ export interface OpenRemoteOptions {
   readonly fs: FileSystem;
 }
 
+export interface OpenedRemote {
+  readonly remote: ObjectStore;
+  /** Bytes of the remote's own prefix: it counts towards the limit of a key. */
+  readonly prefixBytes: number;
+  /** Tells this remote from every other, of another endpoint too. For local state; holds no credential. */
+  readonly remoteId: string;
+  /** Of a directory remote. */
+  readonly directory?: string;
+}
+
 /** Opens what a URL names, with retries. The AWS SDK is loaded only for `s3://`. Connects to nothing yet. */
 export async function openRemote(
   url: string,
   { s3, clock, emit, fs }: OpenRemoteOptions,
-): Promise<{ readonly remote: ObjectStore; readonly prefixBytes: number }> {
+): Promise<OpenedRemote> {
   const location = parseRemote(url);
   const onRetry = ({ operation, key, attempt, delayMs, error }: RetryEvent): void =>
     emit({ type: 'retry', operation, key, attempt, delayMs, message: error.message });
   switch (location.type) {
     case 'directory': {
       const store = createDirectoryStore({ path: location.path, fs, clock });
-      return { remote: store, prefixBytes: 0 };
+      const remote = retrying(store, { clock, onRetry });
+      return { remote, prefixBytes: 0, remoteId: store.location, directory: location.path };
     }
     case 's3': {
-      const { createS3Store } = await import('./s3-store.ts');
+      const [{ createS3Store }, { endpointOf }] = await Promise.all([
+        import('./s3-store.ts'),
+        import('./s3-client.ts'),
+      ]);
       const { bucket, prefix } = location;
-      const store = createS3Store({ ...s3, bucket, prefix, retry: { clock, onRetry } });
+      const retry = { ...s3?.retry, clock, onRetry };
+      const store = createS3Store({ ...s3, bucket, prefix, retry });
       return {
-        remote: retrying(store, { clock, onRetry }),
+        remote: retrying(store, retry),
         prefixBytes: prefix === '' ? 0 : Buffer.byteLength(prefix) + 1,
+        remoteId: [store.location, endpointOf({ ...s3, bucket })?.origin].filter(Boolean).join(' at '),
       };
     }
     default:

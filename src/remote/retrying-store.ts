@@ -1,4 +1,4 @@
-import { isSyncAgentError } from '../errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { describeCall, describeKeys, type StoreOperation } from './describe-call.ts';
 import type {
   Body,
@@ -118,7 +118,9 @@ class RetryingStore implements ObjectStore {
         chunks = rest.body[Symbol.asyncIterator]();
       }
       try {
-        return await chunks.next();
+        const result = await chunks.next();
+        if (result.done === true && position < end) throw this.#endedShort(key, position, end);
+        return result;
       } catch (error) {
         chunks = undefined;
         throw error;
@@ -140,6 +142,12 @@ class RetryingStore implements ObjectStore {
     } finally {
       await chunks?.return?.();
     }
+  }
+
+  /** The first answer said how long the body is; one that resumes it may have promised less. */
+  #endedShort(key: string, position: number, end: number): SyncAgentError {
+    const message = `Cannot ${describeCall('get', key, this.location)}: it ended at byte ${position} of ${end}`;
+    return new SyncAgentError('REMOTE_UNREACHABLE', message, { retryable: true });
   }
 
   #retry<T>(

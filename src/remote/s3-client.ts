@@ -17,6 +17,8 @@ export interface S3Clients {
   /** The Date header of the response that `output` came from. */
   serverTimeOf(output: object): Date | undefined;
   readonly checksums: 'when_required' | 'when_supported';
+  /** What requests were signed with so far: must not show in any message. */
+  secrets(): readonly string[];
   destroy(): void;
 }
 
@@ -38,9 +40,11 @@ export function createS3Clients(settings: S3Settings): S3Clients {
     ...(settings.credentials === undefined ? {} : { credentials: { ...settings.credentials } }),
   };
   const times = new WeakMap<object, Date>();
+  const secrets = new Set<string>();
   const make = (config: S3ClientConfig, silenceMs: number): S3Client => {
     const client = new S3Client({ ...config, requestHandler: handlerOptions(settings, silenceMs) });
     recordServerTimes(client, times);
+    recordSecrets(client, secrets);
     if (checksums === 'when_required') replaceDeleteChecksums(client);
     return client;
   };
@@ -58,6 +62,7 @@ export function createS3Clients(settings: S3Settings): S3Clients {
     },
     serverTimeOf: (output) => times.get(output),
     checksums,
+    secrets: () => [...secrets],
     destroy: () => {
       usual.destroy();
       patient?.destroy();
@@ -70,7 +75,8 @@ export function needsPathStyle(endpoint: URL): boolean {
   return isIP(host) !== 0 || !host.includes('.') || host.endsWith('.localhost');
 }
 
-function endpointOf(settings: S3Settings): URL | undefined {
+/** The custom endpoint that the settings or the environment name; undefined for AWS itself. */
+export function endpointOf(settings: S3Settings): URL | undefined {
   const { env } = process;
   const text = settings.endpoint || env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'];
   if (text === undefined || text === '') return undefined;
@@ -140,6 +146,18 @@ function recordServerTimes(client: S3Client, times: WeakMap<object, Date>): void
       return result;
     },
     { step: 'deserialize', name: 'recordServerTime', priority: 'high' },
+  );
+}
+
+function recordSecrets(client: S3Client, secrets: Set<string>): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const { accessKeyId, secretAccessKey, sessionToken = '' } = await client.config.credentials();
+      for (const secret of [secretAccessKey, sessionToken, accessKeyId])
+        if (secret !== '') secrets.add(secret);
+      return next(args);
+    },
+    { step: 'build', name: 'recordSecrets' },
   );
 }
 

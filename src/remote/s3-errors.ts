@@ -6,6 +6,8 @@ export interface S3CallContext {
   readonly signal?: AbortSignal | undefined;
   /** This host's clock, milliseconds since the epoch. */
   readonly now: () => number;
+  /** What must not show in any message. */
+  readonly secrets?: () => readonly string[];
 }
 
 /** Names under which S3 servers report damage or a pause in transit although the status is 4xx. */
@@ -38,7 +40,7 @@ export function fromS3(error: unknown, context: S3CallContext): SyncAgentError {
   if (error instanceof SyncAgentError) return error;
   const { action, signal } = context;
   if (signal?.aborted === true) return interrupted(action, signal.reason);
-  const facts = factsOf(error);
+  const facts = factsOf(error, context.secrets?.() ?? []);
   const { code, why, ...options } = classify(facts, context);
   return new SyncAgentError(code, `Cannot ${action}: ${why ?? facts.summary}`, {
     ...options,
@@ -128,7 +130,7 @@ function remedyForDenied(name: string): string {
   return 'Check the credentials, and that they allow s3:GetObject, PutObject, DeleteObject, ListBucket and AbortMultipartUpload';
 }
 
-function factsOf(error: unknown): S3Facts {
+function factsOf(error: unknown, secrets: readonly string[]): S3Facts {
   const raw = (typeof error === 'object' && error !== null ? error : {}) as {
     readonly name?: string;
     readonly $metadata?: { httpStatusCode?: number; requestId?: string; clockSkewCorrected?: boolean };
@@ -136,11 +138,13 @@ function factsOf(error: unknown): S3Facts {
   };
   const status = raw.$metadata?.httpStatusCode ?? raw.$response?.statusCode;
   const errno = errnoOf(error);
-  const message = redact(messageOf(error)) || (errno ?? 'unknown error');
+  const message = redact(messageOf(error), secrets) || (errno ?? 'unknown error');
   const generic =
     raw.name === undefined ||
     /^(Error|TypeError|AggregateError|UnknownError|Unknown|[0-9]+|S3ServiceException)$/.test(raw.name);
-  const name = generic ? (statusNames[status ?? 0] ?? errno ?? 'Error') : (raw.name ?? 'Error');
+  const name = generic
+    ? (statusNames[status ?? 0] ?? errno ?? 'Error')
+    : redact(raw.name ?? 'Error', secrets);
   const requestId = raw.$metadata?.requestId;
   const cause = Object.assign(new Error(message), {
     name,
@@ -176,10 +180,14 @@ const statusNames: Readonly<Record<number, string>> = {
 };
 
 /** Servers and proxies sometimes quote the request; what they may have quoted of its signature is cut out. */
-function redact(message: string): string {
-  return message
+function redact(message: string, secrets: readonly string[]): string {
+  return secrets
+    .reduce((text, secret) => text.replaceAll(secret, '***'), message)
     .replace(/\b(AKIA|ASIA)[A-Z0-9]{12,}\b/g, '***')
-    .replace(/\b(Credential|Signature|X-Amz-[A-Za-z-]+|Authorization)(=|: ?)[^\s,&"']+/gi, '$1$2***')
+    .replace(
+      /\b(Credential|Signature|X-Amz-[A-Za-z0-9-]+|Authorization)(["']?\s*[=:]\s*["']?)[^\s,&"'<>]+/gi,
+      '$1$2***',
+    )
     .replace(/\/\/[^/\s@]*@/g, '//***@');
 }
 

@@ -8,7 +8,7 @@ import {
 import { SyncAgentError, isSyncAgentError, throwIfAborted } from '../errors.ts';
 import { compareKeys } from './key.ts';
 import type { CallOptions, DirectoryListing, ListOptions, ListPage } from './object-store.ts';
-import { abortable, type S3Call, type S3Session } from './s3-session.ts';
+import type { S3Call, S3Session } from './s3-session.ts';
 
 /** Pages of ListObjectsV2. Rejects where the server breaks the order that `ObjectStore` promises. */
 export async function* listObjects(
@@ -74,8 +74,8 @@ export async function sweepUploads(
       EncodingType: 'url',
       ...markers,
     });
-    const page: ListMultipartUploadsCommandOutput = await session.send(call, () =>
-      session.client.send(command, abortable(call)),
+    const page: ListMultipartUploadsCommandOutput = await session.send(call, (options) =>
+      session.client.send(command, options),
     );
     for (const { Key = '', UploadId, Initiated } of page.Uploads ?? []) {
       const key = decodeKey(Key, page.EncodingType);
@@ -83,7 +83,7 @@ export async function sweepUploads(
       if (Initiated === undefined || Initiated >= before || !key.startsWith(prefix)) continue;
       const abort = new AbortMultipartUploadCommand({ ...session.object(key), UploadId });
       await session
-        .send(call, () => session.client.send(abort, abortable(call)))
+        .send(call, (options) => session.client.send(abort, options))
         .catch((error: unknown) => {
           if (!isVanishedUpload(error)) throw error;
         });
@@ -115,7 +115,9 @@ async function* pagesOf(
       ...(selection.delimiter === undefined ? {} : { Delimiter: selection.delimiter }),
       ...position,
     });
-    const page = await session.send(call, () => session.client.send(command, abortable(call)));
+    const page = await session.send(call, (options) => session.client.send(command, options));
+    // An empty answer, or another document, parses as a listing of nothing.
+    if (page.IsTruncated === undefined && page.Name === undefined) throw notAListing(call);
     yield page;
     if (page.IsTruncated !== true) return;
     if (page.NextContinuationToken === undefined) {
@@ -126,6 +128,12 @@ async function* pagesOf(
     }
     position = { ContinuationToken: page.NextContinuationToken };
   }
+}
+
+function notAListing({ action }: S3Call): SyncAgentError {
+  return new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: the answer is not a listing`, {
+    retryable: true,
+  });
 }
 
 /** Listings are asked for URL-encoded, since XML 1.0 cannot hold every key; servers say so if they complied. */

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -8,11 +7,14 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
   type CompletedPart,
+  type CreateMultipartUploadCommandInput,
   type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import { withDeadline } from './deadline.ts';
 import { forEachConcurrently } from './for-each-concurrently.ts';
+import { BufferFiller, type S3Buffers } from './s3-buffers.ts';
 import { withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 import { fromS3, type S3CallContext } from './s3-errors.ts';
 
@@ -30,6 +32,8 @@ export interface MultipartOptions extends S3CallContext {
   readonly concurrency: number;
   readonly policy: RetryPolicy;
   readonly onRetry: (failure: FailedAttempt) => void;
+  /** How long a request with a body of so many bytes may take. */
+  readonly deadlineMs: (bytes: number) => number;
   /** Sends Content-MD5 with each part; off where the SDK sends a checksum of its own. */
   readonly contentMd5: boolean;
   readonly onBytes?: ((count: number) => void) | undefined;
@@ -39,6 +43,8 @@ export interface UploadSource {
   readonly body: AsyncIterable<Uint8Array>;
   readonly size: number;
   readonly partSizeBytes: number;
+  /** Of `partSizeBytes` each. */
+  readonly buffers: S3Buffers;
 }
 
 /**
@@ -51,24 +57,40 @@ export async function uploadInParts(
   source: UploadSource,
   options: MultipartOptions,
 ): Promise<object> {
-  const { Upload } = await import('@aws-sdk/lib-storage');
-  const { body, size } = source;
-  const partSize = Math.max(minimumPartBytes, source.partSizeBytes, Math.ceil(size / maximumParts));
+  const { Bucket, Key } = target;
+  const { size, buffers } = source;
+  const partBytes = Math.max(minimumPartBytes, source.partSizeBytes, Math.ceil(size / maximumParts));
   const sender = new MultipartSender(target, options);
-  const stream = Readable.from(body);
+  const filler = new BufferFiller(source.body);
+  const count = Math.ceil(size / partBytes);
+  let begun = 0;
+  let filled: Promise<void> = Promise.resolve();
+  const uploadPart = async (UploadId: string | undefined, buffer: Buffer): Promise<CompletedPart> => {
+    // Numbered only now that it has a buffer: no await before the turn, so that turns come in the parts' order.
+    const PartNumber = (begun += 1);
+    const Body = buffer.subarray(0, Math.min(partBytes, size - (PartNumber - 1) * partBytes));
+    const turn = filled
+      .then(() => filler.fill(Body))
+      .then(() => (PartNumber === count ? filler.end() : undefined));
+    filled = turn;
+    await turn;
+    const { ETag, ChecksumCRC32 } = await sender.send(
+      new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body }),
+    );
+    return { PartNumber, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) };
+  };
   try {
-    const upload = new Upload({
-      client: sender.asClient(),
-      params: { ...target, Body: stream, ContentLength: size },
-      partSize,
-      queueSize: options.concurrency,
+    const algorithm = options.contentMd5 ? {} : { ChecksumAlgorithm: 'CRC32' as const };
+    await inOneUpload(sender, { ...target, ...algorithm }, async (UploadId, parts) => {
+      await forEachConcurrently(Array.from({ length: count }), options.concurrency, () =>
+        buffers.use(partBytes, async (buffer) => void parts.push(await uploadPart(UploadId, buffer))),
+      );
     });
-    await upload.done();
     return sender.completed;
   } catch (error) {
     throw final(error, options);
   } finally {
-    stream.destroy();
+    await filler.close();
   }
 }
 
@@ -89,10 +111,8 @@ export async function copyInParts(
   const { Bucket, Key } = target;
   const sender = new MultipartSender(target, options);
   try {
-    const { UploadId } = await sender.send(new CreateMultipartUploadCommand(target));
-    try {
+    await inOneUpload(sender, target, async (UploadId, parts) => {
       const partBytes = Math.max(copy.partBytes, Math.ceil(copy.size / maximumParts));
-      const parts: CompletedPart[] = [];
       const numbers = Array.from({ length: Math.ceil(copy.size / partBytes) }, (_, index) => index + 1);
       await forEachConcurrently(numbers, options.concurrency, async (PartNumber) => {
         const start = (PartNumber - 1) * partBytes;
@@ -109,20 +129,34 @@ export async function copyInParts(
         const { CopyPartResult } = await sender.send(command);
         parts.push({ PartNumber, ETag: CopyPartResult?.ETag });
       });
-      const Parts = parts.toSorted((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
-      await sender.send(
-        new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } }),
-      );
-    } catch (error) {
-      await sender.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
-      throw error;
-    }
+    });
   } catch (error) {
     throw final(error, options);
   }
 }
 
-/** Sends the requests of one multipart upload, each with its own retry; looks like an S3Client to `Upload`. */
+/** Begins a multipart upload, completes it with the parts that `act` adds in any order, or aborts it. */
+async function inOneUpload(
+  sender: MultipartSender,
+  target: CreateMultipartUploadCommandInput,
+  act: (uploadId: string | undefined, parts: CompletedPart[]) => Promise<void>,
+): Promise<void> {
+  const { Bucket, Key } = target;
+  const { UploadId } = await sender.send(new CreateMultipartUploadCommand(target));
+  const parts: CompletedPart[] = [];
+  try {
+    await act(UploadId, parts);
+    const Parts = parts.toSorted((a, b) => (a.PartNumber ?? 0) - (b.PartNumber ?? 0));
+    await sender.send(
+      new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } }),
+    );
+  } catch (error) {
+    await sender.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+    throw error;
+  }
+}
+
+/** Sends the requests of one multipart upload, each with its own retry. */
 class MultipartSender {
   readonly #target: MultipartTarget;
   readonly #options: MultipartOptions;
@@ -141,21 +175,18 @@ class MultipartSender {
     return output;
   }) as S3Client['send'];
 
-  asClient(): S3Client {
-    return Object.create(this.#options.client, { send: { value: this.send } }) as S3Client;
-  }
-
   #retry(command: object, seen?: (error: SyncAgentError) => void): Promise<object> {
-    const { client, policy, signal, action, onRetry, contentMd5 } = this.#options;
+    const { client, policy, signal, action, onRetry, contentMd5, deadlineMs } = this.#options;
     if (command instanceof UploadPartCommand && contentMd5) {
       command.input.ContentMD5 = createHash('md5')
         .update(command.input.Body as Uint8Array)
         .digest('base64');
     }
     const send = client.send.bind(client) as (command: object, options: object) => Promise<object>;
+    const ms = deadlineMs(command instanceof UploadPartCommand ? byteLength(command.input.Body) : 0);
     const attempt = async (): Promise<object> => {
       try {
-        return await send(command, { abortSignal: signal });
+        return await withDeadline((options) => send(command, options), { action, signal, ms });
       } catch (error) {
         const mapped = fromS3(error, this.#options);
         seen?.(mapped);
@@ -187,7 +218,9 @@ class MultipartSender {
   async #abort(command: AbortMultipartUploadCommand): Promise<object> {
     for (let attempt = 1; attempt <= 2; attempt += 1) {
       try {
-        return await this.#options.client.send(command);
+        const { client, action } = this.#options;
+        const ms = this.#options.deadlineMs(0);
+        return await withDeadline((options) => client.send(command, options), { action, ms });
       } catch (error) {
         if (!fromS3(error, { ...this.#options, signal: undefined }).retryable) break;
       }

@@ -5,7 +5,7 @@ import { forEachConcurrently } from './for-each-concurrently.ts';
 import { assertKey } from './key.ts';
 import type { CallOptions } from './object-store.ts';
 import { fromS3 } from './s3-errors.ts';
-import { abortable, type S3Call, type S3Session } from './s3-session.ts';
+import type { S3Call, S3Session } from './s3-session.ts';
 
 const keysPerRequest = 1000;
 const singlesInFlight = 8;
@@ -36,7 +36,7 @@ export class S3Remover {
     await forEachConcurrently(single, singlesInFlight, async (key) => {
       const command = new DeleteObjectCommand(this.#session.object(key));
       await this.#session
-        .send(call, () => this.#session.client.send(command, abortable(call)))
+        .send(call, (options) => this.#session.client.send(command, options))
         .catch((error: unknown) => {
           if (!isMissingKey(error)) throw error;
         });
@@ -48,7 +48,7 @@ export class S3Remover {
     const Delete = { Quiet: true, Objects: keys.map((Key) => ({ Key })) };
     const command = new DeleteObjectsCommand({ Bucket: this.#session.settings.bucket, Delete });
     const output = await this.#session
-      .send(call, () => this.#session.client.send(command, abortable(call)))
+      .send(call, (options) => this.#session.client.send(command, options))
       .catch((error: unknown) => {
         const name = isSyncAgentError(error) && error.cause instanceof Error ? error.cause.name : '';
         if (['NotImplemented', 'MalformedXML', 'MethodNotAllowed'].includes(name)) return undefined;

@@ -1,6 +1,7 @@
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import { systemClock } from '../clock.ts';
 import { SyncAgentError, throwIfAborted } from '../errors.ts';
+import { deadlineMs, withDeadline } from './deadline.ts';
 import { describeCall, type StoreOperation } from './describe-call.ts';
 import type { CallOptions } from './object-store.ts';
 import { defaultRetryPolicy } from './retry.ts';
@@ -13,6 +14,13 @@ import type { S3Settings } from './s3-settings.ts';
 export interface S3Call extends S3CallContext {
   readonly operation: StoreOperation;
   readonly subject: string;
+}
+
+export interface SendOptions {
+  /** Of the body that is sent. */
+  readonly bytes?: number;
+  /** How long the server may be silent. */
+  readonly silenceMs?: number;
 }
 
 /** What all requests to one bucket share. Keys include the prefix; only messages leave it out, as people think of it. */
@@ -40,11 +48,24 @@ export class S3Session {
     this.#clients.destroy();
   }
 
-  /** Runs one request, and turns whatever goes wrong into the error of the call. */
-  async send<T>(call: S3Call, request: () => Promise<T>): Promise<T> {
+  get stallTimeoutMs(): number {
+    return this.settings.stallTimeoutMs ?? 30_000;
+  }
+
+  get copyTimeoutMs(): number {
+    return this.settings.copyTimeoutMs ?? 600_000;
+  }
+
+  /** Runs one request within its deadline, and turns whatever goes wrong into the error of the call. */
+  async send<T>(
+    call: S3Call,
+    request: (options: { readonly abortSignal: AbortSignal }) => Promise<T>,
+    { bytes = 0, silenceMs = this.stallTimeoutMs }: SendOptions = {},
+  ): Promise<T> {
     throwIfAborted(call.signal, call.action);
+    const { action, signal } = call;
     try {
-      return await request();
+      return await withDeadline(request, { action, signal, ms: deadlineMs(silenceMs, bytes) });
     } catch (error) {
       throw fromS3(error, call);
     }
@@ -55,7 +76,8 @@ export class S3Session {
     const place = prefix === '' ? this.location : `${this.location}/${prefix}`;
     const clock = this.settings.retry?.clock ?? systemClock;
     const action = describeCall(operation, this.shown(subject), place);
-    return { operation, subject, action, signal, now: () => clock.now() };
+    const secrets = (): readonly string[] => this.#clients.secrets();
+    return { operation, subject, action, signal, now: () => clock.now(), secrets };
   }
 
   shown(key: string): string {
@@ -95,6 +117,8 @@ export class S3Session {
       onRetry: (failure) =>
         onRetry?.({ ...failure, operation: call.operation, key: this.shown(call.subject) }),
       contentMd5: this.#clients.checksums === 'when_required',
+      deadlineMs: (bytes) =>
+        deadlineMs(call.operation === 'copy' ? this.copyTimeoutMs : this.stallTimeoutMs, bytes),
     };
   }
 
@@ -109,8 +133,4 @@ export class S3Session {
       remedy: 'Let proxies before the server pass on the headers Date and Last-Modified',
     });
   }
-}
-
-export function abortable({ signal }: S3Call): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal };
 }

@@ -1,11 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { CopyObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  CopyObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  type GetObjectCommandOutput,
+} from '@aws-sdk/client-s3';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
-import { collect } from './body.ts';
 import { assertKey, assertRange } from './key.ts';
 import type {
   Body,
+  ByteRange,
   CallOptions,
   DirectoryListing,
   GetOptions,
@@ -19,11 +25,12 @@ import type {
 } from './object-store.ts';
 import { prefixed } from './prefixed-store.ts';
 import { readBody } from './read-body.ts';
+import { BufferFiller, S3Buffers } from './s3-buffers.ts';
 import { s3Body } from './s3-body.ts';
 import { listDirectories, listObjects, sweepUploads } from './s3-list.ts';
 import { copyInParts, uploadInParts } from './s3-multipart.ts';
 import { S3Remover } from './s3-remove.ts';
-import { S3Session, abortable } from './s3-session.ts';
+import { S3Session, type S3Call } from './s3-session.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 const MiB = 1024 * 1024;
@@ -42,12 +49,17 @@ class S3Store implements ObjectStore {
   readonly #session: S3Session;
   readonly #remover: S3Remover;
   readonly #partSizeBytes: number;
+  readonly #buffers: S3Buffers;
 
   constructor(settings: S3Settings) {
     this.#session = new S3Session(settings);
     this.#remover = new S3Remover(this.#session);
     this.location = this.#session.location;
     this.#partSizeBytes = Math.max(5 * MiB, settings.partSizeBytes ?? 8 * MiB);
+    this.#buffers = new S3Buffers(
+      Math.max(this.#partSizeBytes, largestCreateOnlyBytes),
+      settings.uploadConcurrency ?? 4,
+    );
   }
 
   async put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
@@ -62,23 +74,32 @@ class S3Store implements ObjectStore {
     }
     const target = this.#session.target(key, options.contentType);
     if (body.size > this.#partSizeBytes && !createOnly) {
-      const source = { body: readBody(body, call), size: body.size, partSizeBytes: this.#partSizeBytes };
+      const source = {
+        body: readBody(body, call),
+        size: body.size,
+        partSizeBytes: this.#partSizeBytes,
+        buffers: this.#buffers,
+      };
       const output = await uploadInParts(target, source, {
         ...this.#session.multipart(call),
         onBytes: options.onBytes,
       });
       return { serverTime: this.#session.serverTime(output, call) };
     }
-    const bytes = await collect(readBody(body, call), body.size);
-    const command = new PutObjectCommand({
-      ...target,
-      Body: bytes,
-      ContentMD5: createHash('md5').update(bytes).digest('base64'),
-      ...(createOnly ? { IfNoneMatch: '*' } : {}),
-      ...this.#session.sha256(options.sha256),
+    const output = await this.#buffers.use(body.size, async (bytes) => {
+      await readInto(bytes, readBody(body, call));
+      const command = new PutObjectCommand({
+        ...target,
+        Body: bytes,
+        ContentMD5: createHash('md5').update(bytes).digest('base64'),
+        ...(createOnly ? { IfNoneMatch: '*' } : {}),
+        ...this.#session.sha256(options.sha256),
+      });
+      return this.#session.send(call, (sending) => this.#session.client.send(command, sending), {
+        bytes: bytes.byteLength,
+      });
     });
-    const output = await this.#session.send(call, () => this.#session.client.send(command, abortable(call)));
-    options.onBytes?.(bytes.byteLength);
+    options.onBytes?.(body.size);
     return { serverTime: this.#session.serverTime(output, call) };
   }
 
@@ -93,26 +114,31 @@ class S3Store implements ObjectStore {
       ...(ifVersion === undefined ? {} : { IfMatch: ifVersion }),
     });
     const output = await this.#session
-      .send(call, () => this.#session.client.send(command, abortable(call)))
+      .send(call, (sending) => this.#session.client.send(command, sending))
       .catch((error: unknown) => {
         if (!isSyncAgentError(error, 'ALREADY_EXISTS')) throw error;
         const message = `Cannot ${call.action}: it was replaced meanwhile`;
         throw new SyncAgentError('REMOTE_UNREACHABLE', message, { cause: error.cause });
       });
-    const { Body: stream, ContentLength: size, ContentRange, ETag: version } = output;
-    const complaint =
-      stream === undefined || size === undefined || version === undefined
-        ? 'the answer has no body, Content-Length or ETag'
-        : range !== undefined && ContentRange?.startsWith(`bytes ${range.start}-`) !== true
-          ? 'the server ignored the range'
-          : undefined;
-    if (complaint !== undefined || stream === undefined || size === undefined || version === undefined) {
+    const { Body: stream, ContentLength: size, ETag: version } = output;
+    try {
+      if (stream === undefined || size === undefined || version === undefined) {
+        const message = `Cannot ${call.action}: the answer has no body, Content-Length or ETag`;
+        throw new SyncAgentError('REMOTE_UNREACHABLE', message);
+      }
+      if (range !== undefined) assertAnswered(range, output, call);
+      const serverTime = this.#session.serverTime(output, call);
+      const { stallTimeoutMs } = this.#session;
+      const body = s3Body(stream as Readable, {
+        ...call,
+        size,
+        stallTimeoutMs,
+      });
+      return { size, body, version, serverTime };
+    } catch (error) {
       (stream as Readable | undefined)?.destroy();
-      throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${call.action}: ${complaint}`);
+      throw error;
     }
-    const stallTimeoutMs = this.#session.settings.stallTimeoutMs ?? 30_000;
-    const body = s3Body(stream as Readable, { ...call, size, stallTimeoutMs });
-    return { size, body, version, serverTime: this.#session.serverTime(output, call) };
   }
 
   async head(key: string, options: CallOptions = {}): Promise<ObjectInfo | undefined> {
@@ -120,8 +146,8 @@ class S3Store implements ObjectStore {
     const call = this.#session.call('head', key, options);
     const command = new HeadObjectCommand(this.#session.object(key));
     try {
-      const { ContentLength, LastModified } = await this.#session.send(call, () =>
-        this.#session.client.send(command, abortable(call)),
+      const { ContentLength, LastModified } = await this.#session.send(call, (sending) =>
+        this.#session.client.send(command, sending),
       );
       return { key, size: ContentLength ?? 0, lastModified: this.#session.known(LastModified, call) };
     } catch (error) {
@@ -146,14 +172,15 @@ class S3Store implements ObjectStore {
     const client = this.#session.patientClient();
     const target = this.#session.target(to);
     const command = new CopyObjectCommand({ ...target, CopySource: source });
+    const patience = { silenceMs: this.#session.copyTimeoutMs };
     try {
-      await this.#session.send(call, () => client.send(command, abortable(call)));
+      await this.#session.send(call, (sending) => client.send(command, sending), patience);
     } catch (error) {
       // Servers refuse what is too big for one request (5 GiB at AWS) as an invalid request; asking the size of
       // each source beforehand would cost one more request per copy.
       if (!isSyncAgentError(error, 'REMOTE_UNREACHABLE') || error.retryable) throw error;
-      const info = await this.#session.send(call, () =>
-        client.send(new HeadObjectCommand(this.#session.object(from)), abortable(call)),
+      const info = await this.#session.send(call, (sending) =>
+        client.send(new HeadObjectCommand(this.#session.object(from)), sending),
       );
       const { ContentLength: size = 0, ETag: etag } = info;
       const partBytes = this.#session.settings.copyPartBytes ?? 512 * MiB;
@@ -177,5 +204,34 @@ class S3Store implements ObjectStore {
 
   async close(): Promise<void> {
     this.#session.destroy();
+  }
+}
+
+/** A range says twice how long it is, so that a wrong Content-Length shows. */
+function assertAnswered(
+  range: ByteRange,
+  { ContentRange, ContentLength }: GetObjectCommandOutput,
+  call: S3Call,
+): void {
+  const [, first = -1, last = -1, total = Infinity] = (
+    /^bytes (\d+)-(\d+)\/(?:(\d+)|\*)$/.exec(ContentRange ?? '') ?? []
+  ).map((digits: string | undefined) => (digits === undefined ? undefined : Number(digits)));
+  if (first !== range.start) {
+    throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${call.action}: the server ignored the range`);
+  }
+  const expected = Math.min(range.end, total) - range.start;
+  if (ContentLength === expected && last - first + 1 === expected) return;
+  const found = `"${ContentRange}" with a Content-Length of ${ContentLength}`;
+  const message = `Cannot ${call.action}: asked for ${expected} bytes, the server answers ${found}`;
+  throw new SyncAgentError('REMOTE_UNREACHABLE', message, { retryable: true });
+}
+
+async function readInto(buffer: Buffer, source: AsyncIterable<Uint8Array>): Promise<void> {
+  const filler = new BufferFiller(source);
+  try {
+    await filler.fill(buffer);
+    await filler.end();
+  } finally {
+    await filler.close();
   }
 }

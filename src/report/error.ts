@@ -33,8 +33,12 @@ export function errorDocument({ code, message, remedy, exitCode }: SyncAgentErro
 /** The stack, and those of its causes. */
 export function stackLines(error: unknown): readonly string[] {
   const lines: string[] = [];
-  for (let each = error; each !== undefined && lines.length < 500; each = each instanceof Error ? each.cause : undefined) {
-    const text = each instanceof Error ? (each.stack ?? each.message) : String(each);
+  for (
+    let each = error;
+    each !== undefined && lines.length < 500;
+    each = each instanceof Error ? each.cause : undefined
+  ) {
+    const text = each instanceof Error ? (each.stack ?? each.message) : messageOf(each);
     lines.push(...`${lines.length === 0 ? '' : 'caused by: '}${text}`.split('\n'));
   }
   return lines;

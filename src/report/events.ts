@@ -22,21 +22,32 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
   const isVerbose = verbosity === 'verbose';
   switch (event.type) {
     case 'warning':
-      return [`${style.yellow('warning:')} ${event.message}`, ...(event.remedy === undefined ? [] : [`  ${event.remedy}`])];
+      return [
+        `${style.yellow('warning:')} ${event.message}`,
+        ...(event.remedy === undefined ? [] : [`  ${event.remedy}`]),
+      ];
     case 'diverged':
       return [`${style.yellow('warning:')} Hosts wrote beside each other; tips: ${event.tips.join(', ')}`];
     case 'retry':
       return verbosity === 'quiet'
         ? []
-        : [`${event.message}; trying again in ${formatDuration(event.delayMs)} (attempt ${event.attempt + 1})`];
+        : [
+            `${event.message}; trying again in ${formatDuration(event.delayMs)} (attempt ${event.attempt + 1})`,
+          ];
     case 'captured': {
       const held = `writers held back ${formatDuration(event.heldMs)}`;
-      return isVerbose ? [`Captured ${formatBytes(event.bytes)} in ${counted(event.attempts, 'attempt')}, ${held}`] : [];
+      return isVerbose
+        ? [`Captured ${formatBytes(event.bytes)} in ${counted(event.attempts, 'attempt')}, ${held}`]
+        : [];
     }
     case 'committed':
       return isVerbose ? [`Committed snapshot ${event.id} as generation ${event.generation}`] : [];
     case 'rotated':
-      return isVerbose ? [`Deleted ${counted(event.objects, 'object')} of ${counted(event.snapshots.length, 'old snapshot')}`] : [];
+      return isVerbose
+        ? [
+            `Deleted ${counted(event.objects, 'object')} of ${counted(event.snapshots.length, 'old snapshot')}`,
+          ]
+        : [];
     case 'restored':
       return isVerbose ? [`Snapshot ${event.id} is in place at "${event.store}"`] : [];
     case 'phase':

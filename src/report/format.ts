@@ -58,12 +58,14 @@ export interface Column {
 /** Lines of columns two spaces apart. Widths count characters, so style the lines and not the cells. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): readonly string[] {
   const all = [columns.map(({ title }) => title), ...rows];
-  const widths = columns.map((_, index) => Math.max(...all.map((row) => [...(row[index] ?? '')].length)));
+  const widths = columns.map((_, index) =>
+    Math.max(...all.map((row) => Array.from(row[index] ?? '').length)),
+  );
   return all.map((row) =>
     columns
       .map(({ align = 'left' }, index) => {
         const cell = row[index] ?? '';
-        const padding = ' '.repeat((widths[index] ?? 0) - [...cell].length);
+        const padding = ' '.repeat((widths[index] ?? 0) - Array.from(cell).length);
         return align === 'right' ? padding + cell : cell + padding;
       })
       .join('  ')
@@ -77,7 +79,9 @@ export function facts(entries: readonly (readonly [label: string, value: string]
   return entries.map(([label, value]) => `  ${label.padEnd(width)}  ${value}`.trimEnd());
 }
 
-/** Without the control characters that names from elsewhere could send to a terminal. */
+/** One line, without the control characters that names from elsewhere could send to a terminal. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, '\uFFFD');
+  return text
+    .replace(/\s*[\r\n]+\s*/g, ' ')
+    .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, '\uFFFD');
 }

@@ -13,6 +13,7 @@ export interface Progress {
 }
 
 export interface TerminalStream {
+  /** 0, or none, where the width is not known. */
   readonly columns?: number | undefined;
   write(text: string): unknown;
 }
@@ -38,7 +39,7 @@ export function barProgress(stream: TerminalStream, { now }: Options): Progress 
   const draw = (): void => {
     if (state === undefined || now() - startedAt < patienceMs) return;
     frame += 1;
-    const line = barLine({ ...state, elapsedMs: now() - state.since }, frame, (stream.columns ?? 80) - 1);
+    const line = barLine({ ...state, elapsedMs: now() - state.since }, frame, (stream.columns || 80) - 1);
     stream.write(clearLine + line);
     isShown = true;
   };
@@ -96,7 +97,10 @@ export function barLine(state: BarState, frame: number, width: number): string {
   const filled = Math.round(share * barWidth);
   const bar = barWidth < 5 ? '' : `${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}  `;
   const perSecond = state.elapsedMs < 500 ? '' : `  ${formatBytes((state.done / state.elapsedMs) * 1000)}/s`;
-  return cut(`${name}  ${bar}${String(Math.floor(share * 100)).padStart(3)}%  ${amounts(state.done, state.total)}${perSecond}`, width);
+  return cut(
+    `${name}  ${bar}${String(Math.floor(share * 100)).padStart(3)}%  ${amounts(state.done, state.total)}${perSecond}`,
+    width,
+  );
 }
 
 function amounts(done: number, total: number): string {
@@ -104,6 +108,6 @@ function amounts(done: number, total: number): string {
 }
 
 function cut(line: string, width: number): string {
-  const characters = [...line];
+  const characters = Array.from(line);
   return characters.length <= width ? line : characters.slice(0, Math.max(0, width)).join('');
 }

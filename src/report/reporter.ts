@@ -43,7 +43,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     },
     say,
     retries: () => retries,
-    stop: progress.stop,
+    stop: () => progress.stop(),
   };
 }
 

@@ -24,7 +24,10 @@ const colourStyle: Style = {
 };
 
 /** Colour only on a terminal, and never with NO_COLOR (https://no-color.org: any value but an empty one). */
-export function styleFor(stream: { readonly isTTY?: boolean | undefined }, env: Readonly<NodeJS.ProcessEnv>): Style {
+export function styleFor(
+  stream: { readonly isTTY?: boolean | undefined },
+  env: Readonly<NodeJS.ProcessEnv>,
+): Style {
   const isPlain = stream.isTTY !== true || (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb';
   return isPlain ? plainStyle : colourStyle;
 }

@@ -28,16 +28,16 @@ export function commitKey(generation: number): string {
   return `${commitsPrefix}${String(generation).padStart(10, '0')}.json`;
 }
 
-/** The generation a key of the commit log stands for; undefined for any other key, such as a probe's. */
+/** The generation a key of the commit log stands for; undefined for any other key. */
 export function parseCommitKey(key: string): number | undefined {
   const digits = /^commits\/([0-9]{10})\.json$/.exec(key)?.[1];
   const generation = digits === undefined ? 0 : Number(digits);
   return generation > 0 ? generation : undefined;
 }
 
-/** A name below `commits/` that no commit ever has, to try out create-only writes. */
-export function probeKey(nonce: string): string {
-  return `${commitsPrefix}probe-${nonce}`;
+/** Where a remote is tried out, under the id of a snapshot that will never be: rotation sweeps what stays behind. */
+export function probeKey(snapshotId: string): string {
+  return historyKey(snapshotId, 'probe');
 }
 
 export function historyDirectory(snapshotId: string): string {
@@ -66,6 +66,7 @@ export function isSnapshotId(text: string): boolean {
 /** Why `path` cannot be a store file's path, as the end of a sentence; undefined when it can. */
 export function pathProblem(path: string): string | undefined {
   if (path === '') return 'is empty';
+  if (Buffer.byteLength(path) > maxKeyBytes) return `is longer than ${maxKeyBytes} bytes`;
   if (path.includes('\0')) return 'holds a NUL character';
   if (/\p{Surrogate}|\uFFFD/u.test(path)) return 'is not valid Unicode';
   if (/^[A-Za-z]:[\\/]/.test(path) || /^[\\/]/.test(path)) return 'is absolute';

@@ -1,3 +1,4 @@
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SyncAgentError, errnoOf, throwIfAborted } from '../errors.ts';
@@ -6,7 +7,7 @@ import type { Fence } from './fence.ts';
 import { isSettled } from './fingerprint.ts';
 import { openImage } from './image.ts';
 import type { Image } from './image.ts';
-import { sameVersion, scanStore } from './scan.ts';
+import { sameVersion, scanWholeStore } from './scan.ts';
 import type { FileEntry, ScanResult } from './scan.ts';
 import type { Capture, CaptureOptions } from './store-adapter.ts';
 
@@ -46,8 +47,11 @@ export async function capture(
       throwIfAborted(signal, 'Capture');
       if (attempts > 1 && clock.monotonic() > deadline) throw neverQuiet(dir, options.timeoutMs);
       const databases = await prepare(dir, kind, image, clock.now());
+      await lstat(target);
       if (databases === undefined) continue;
-      await untilResting(dir, kind, { ...options, patienceMs: Math.min(options.timeoutMs, 10_000) });
+      // Writers are not held back for what is not theirs to end.
+      const patienceMs = Math.max(0, deadline - clock.monotonic());
+      if (!(await untilResting(dir, kind, { ...options, patienceMs }))) continue;
 
       const fence = await raiseFence(
         databases.map((path) => join(dir, path)),
@@ -89,7 +93,7 @@ async function prepare(
   image: Image,
   nowMs: number,
 ): Promise<readonly string[] | undefined> {
-  const scan = await scanStore(dir);
+  const scan = await scanWholeStore(dir);
   try {
     const databases = await kind.findDatabases(dir, scan);
     await image.prepare(contentOf(scan, databases), databases, nowMs);
@@ -115,7 +119,7 @@ async function settle(
 ): Promise<ScanResult | undefined> {
   const patienceMs = Math.min(100 * options.attempts, 1000);
   if (!(await untilResting(dir, kind, { ...options, patienceMs }))) return undefined;
-  const scan = await scanStore(dir);
+  const scan = await scanWholeStore(dir);
   if (options.fence === undefined && hasHotJournal(scan, databases)) return undefined;
   const before = contentOf(scan, databases);
   const budgetBytes = 32 * 1024 * 1024 * 2 ** Math.min(options.attempts - 1, 10);
@@ -126,7 +130,7 @@ async function settle(
   const covered = options.fence === undefined ? [] : databases.flatMap((path) => [path, `${path}-wal`]);
   const others = before.files.filter((file) => !covered.includes(file.path));
   if (!isSettled(others, nowMs)) return undefined;
-  const after = contentOf(await scanStore(dir), databases);
+  const after = contentOf(await scanWholeStore(dir), databases);
   return sameScan(before, after) ? before : undefined;
 }
 
@@ -137,7 +141,7 @@ async function untilResting(
 ): Promise<boolean> {
   const end = options.clock.monotonic() + options.patienceMs;
   for (;;) {
-    const { files } = await scanStore(dir);
+    const { files } = await scanWholeStore(dir);
     if (kind.isResting(files, options.clock.now())) return true;
     if (options.clock.monotonic() > end) return false;
     await options.clock.sleep(5, { signal: options.signal });

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import checkDiskSpaceModule from 'check-disk-space';
-import { errnoOf } from '../errors.ts';
+import { errnoOf, isSyncAgentError } from '../errors.ts';
 
 // The package's types describe its CommonJS form; under Node's ESM the function is the default export itself.
 const checkDiskSpace = checkDiskSpaceModule as unknown as (
@@ -18,6 +19,16 @@ export interface DiskSpace {
 export async function diskSpace(path: string): Promise<DiskSpace> {
   const { free, size } = await checkDiskSpace(await nearestExisting(path));
   return { freeBytes: free, totalBytes: size };
+}
+
+/**
+ * Whether a write failed because the disk or a quota is full, be it the file system, SQLite or a remote that says so.
+ * Node has no name for EDQUOT and calls it "Unknown system error".
+ */
+export function isDiskFull(error: unknown): boolean {
+  if (isSyncAgentError(error, 'DISK_FULL')) return true;
+  if (['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes(errnoOf(error) ?? '')) return true;
+  return error instanceof Error && 'errno' in error && error.errno === -constants.errno.EDQUOT;
 }
 
 async function nearestExisting(path: string): Promise<string> {

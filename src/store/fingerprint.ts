@@ -38,6 +38,7 @@ function digest(scan: ScanResult, fields: (file: FileEntry) => readonly unknown[
     if (!file.path.endsWith('-shm')) hash.update(`${JSON.stringify(file.path)} ${fields(file).join(' ')}\n`);
   }
   for (const path of scan.emptyDirectories) hash.update(`${JSON.stringify(path)}/\n`);
+  for (const { path } of scan.oddities) hash.update(`${JSON.stringify(path)}?\n`);
   return hash.digest('hex');
 }
 

@@ -1,5 +1,5 @@
 import { access, constants, lstat, readFile, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
 import { homeInsideStore } from './scan.ts';
 
@@ -39,6 +39,27 @@ export async function storeExists(home: Home): Promise<boolean> {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false;
     throw error;
+  }
+}
+
+/** A remote inside its store would back itself up, and a store inside its remote would be listed as objects. */
+export async function assertApart(home: Home, directory: string): Promise<void> {
+  const remote = await realpath(directory).catch(() => directory);
+  const isWithin = (inner: string, outer: string): boolean =>
+    inner === outer || inner.startsWith(outer + sep);
+  for (const [inner, outer] of [
+    [remote, home.store],
+    [home.store, remote],
+    [remote, home.dir],
+  ] as const) {
+    if (!isWithin(inner, outer)) continue;
+    throw new SyncAgentError(
+      'USAGE',
+      `Cannot keep the store "${home.store}" in "${directory}": one is inside the other`,
+      {
+        remedy: 'Name a remote directory outside the store, best on another disk',
+      },
+    );
   }
 }
 

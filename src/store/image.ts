@@ -1,3 +1,4 @@
+import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../errors.ts';
 import { openDeltaCopy } from './delta-copy.ts';
@@ -46,7 +47,8 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
       try {
         await fs.copy(join(dir, file.path), to);
       } catch (error) {
-        if (errnoOf(error) === 'ENOENT') continue;
+        // The source vanished, as files do while their owner works; unless it is our own directory that did.
+        if (errnoOf(error) === 'ENOENT' && (await lstat(target).catch(() => undefined)) !== undefined) continue;
         throw error;
       }
       if (isSettled([file], nowMs)) held.set(file.path, file);

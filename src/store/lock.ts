@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import Database from 'better-sqlite3';
 import { SyncAgentError, fromFileSystem } from '../errors.ts';
 import type { FileSystem } from './file-system.ts';
 import { writeFileAtomic } from './file-system.ts';
 import type { Home } from './home.ts';
-import { lockPath } from './home.ts';
+import { lockPath, rollbackRoot, stagingRoot } from './home.ts';
 
 export interface Lock {
   release(): void;
@@ -27,6 +27,7 @@ export async function lockStore(
   const action = `Cannot lock the store "${home.store}"`;
   let database: Database.Database;
   try {
+    await assertOwnDirectories(home, action);
     await fs.makeDirectory(home.dir);
     database = new Database(path, { timeout: 0 });
   } catch (error) {
@@ -55,6 +56,20 @@ export async function lockStore(
     throw fromFileSystem(error, action);
   });
   return { release: () => database.close() };
+}
+
+/**
+ * What is in staging is deleted without a look, and old rollback copies are: neither may lead elsewhere. In a store
+ * that is a mount point the application itself could have put a link there.
+ */
+async function assertOwnDirectories(home: Home, action: string): Promise<void> {
+  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home)]) {
+    const stats = await lstat(path).catch(() => undefined);
+    if (stats === undefined || stats.isDirectory()) continue;
+    throw new SyncAgentError('REFUSED', `${action}: "${path}" is not a directory of its own`, {
+      remedy: 'Move it away: lock, state, staging and rollback copies belong there',
+    });
+  }
 }
 
 async function describeHolder(path: string): Promise<string> {

@@ -18,18 +18,27 @@ export interface ScanResult {
   readonly files: readonly FileEntry[];
   /** Directories that hold nothing at all, sorted; the others follow from the files. */
   readonly emptyDirectories: readonly string[];
+  /** What no snapshot can hold, sorted: symbolic links, sockets, FIFOs, devices, and names that are not UTF-8. */
+  readonly oddities: readonly Oddity[];
+}
+
+export interface Oddity {
+  readonly path: string;
+  /** The end of a sentence that begins with the path. */
+  readonly problem: string;
 }
 
 /** The agent's own directory inside a store that is a mount point; never part of the store's content. */
 export const homeInsideStore = '.sync-agent';
 
 /**
- * Lists a store without following symbolic links. A symbolic link, socket, FIFO or device is refused: it could not
- * be restored on another host. A file that vanishes while we look is left out.
+ * Lists a store without following symbolic links. What could not be restored on another host is told apart: a backup
+ * refuses it, and whoever only looks at a store goes on. A file that vanishes while we look is left out.
  */
 export async function scanStore(dir: string): Promise<ScanResult> {
   const files: FileEntry[] = [];
   const emptyDirectories: string[] = [];
+  const oddities: Oddity[] = [];
   const pending = [''];
   for (let relative = pending.pop(); relative !== undefined; relative = pending.pop()) {
     let entries = 0;
@@ -38,15 +47,13 @@ export async function scanStore(dir: string): Promise<ScanResult> {
         if (relative === '' && entry.name === homeInsideStore) continue;
         entries += 1;
         const path = relative === '' ? entry.name : `${relative}/${entry.name}`;
-        if (entry.isDirectory()) pending.push(path);
+        // Bytes that are not UTF-8 come out as U+FFFD, and the name that does is another one: nothing would be found.
+        if (entry.name.includes('\uFFFD')) oddities.push({ path, problem: 'its name is not valid UTF-8' });
+        else if (entry.isDirectory()) pending.push(path);
         else if (entry.isFile()) {
           const file = await statFile(dir, path);
           if (file !== undefined) files.push(file);
-        } else {
-          throw new SyncAgentError('REFUSED', `Cannot back up "${path}": it is not a regular file`, {
-            remedy: 'Move symbolic links, sockets and devices out of the store',
-          });
-        }
+        } else oddities.push({ path, problem: 'it is not a regular file' });
       }
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' || relative === '') throw error;
@@ -56,7 +63,18 @@ export async function scanStore(dir: string): Promise<ScanResult> {
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   emptyDirectories.sort();
-  return { files, emptyDirectories };
+  oddities.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { files, emptyDirectories, oddities };
+}
+
+/** `scanStore` of a store that is to be backed up. Throws REFUSED where a snapshot could not hold all of it. */
+export async function scanWholeStore(dir: string): Promise<ScanResult> {
+  const scan = await scanStore(dir);
+  const [first] = scan.oddities;
+  if (first === undefined) return scan;
+  throw new SyncAgentError('REFUSED', `Cannot back up "${first.path}": ${first.problem}`, {
+    remedy: 'Move symbolic links, sockets and devices out of the store, and rename what is not UTF-8',
+  });
 }
 
 /** The entry of one regular file, undefined when it does not exist. */

@@ -1,6 +1,6 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf } from '../errors.ts';
+import { SyncAgentError, errnoOf } from '../errors.ts';
 import type { FileSystem } from './file-system.ts';
 import { fingerprint, placementFingerprint, storeIdentity } from './fingerprint.ts';
 import type { Home } from './home.ts';
@@ -45,6 +45,7 @@ const dataOf = (home: Home, { from }: Pick<SwapJournal, 'from'>): string =>
 
 export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): Promise<void> {
   const data = dataOf(home, request);
+  if (home.swap === 'entries') await assertMovable(home);
   const { rollbackCopies, ...rest } = request;
   const journal: SwapJournal = {
     format: 1,
@@ -143,6 +144,15 @@ async function swapEntries(fs: FileSystem, home: Home, journal: SwapJournal): Pr
     await fs.rename(join(data, name), place);
   }
   await fs.sync(home.store);
+}
+
+/** An entry whose name Node cannot spell cannot be renamed: better known before the first one is moved. */
+async function assertMovable(home: Home): Promise<void> {
+  const name = (await storeNames(home)).find((each) => each.includes('\uFFFD'));
+  if (name === undefined) return;
+  throw new SyncAgentError('REFUSED', `Cannot replace "${join(home.store, name)}": its name is not valid UTF-8`, {
+    remedy: 'Rename it or move it out of the store',
+  });
 }
 
 /**

@@ -33,7 +33,7 @@ interface Scenario {
   /** What the store may hold after the cut and one ordinary restore. */
   readonly outcomes: readonly Record<string, string>[];
   /** Whether the first command after the cut is a backup: the application went on without a restart. */
-  readonly then: 'restore' | 'backup';
+  readonly first: 'restore' | 'backup';
 }
 
 const mountPoint = (root: string): Partial<AgentPorts> => ({
@@ -77,7 +77,7 @@ const scenarios: readonly Scenario[] = [
     prepare: (host) => host.write(old),
     run: (host) => host.agent.backup(),
     outcomes: [old],
-    then: 'backup',
+    first: 'backup',
   },
   {
     name: 'a backup that uploads, copies, rotates and sweeps',
@@ -100,7 +100,7 @@ const scenarios: readonly Scenario[] = [
     },
     run: (host) => host.agent.backup(),
     outcomes: [fresh],
-    then: 'backup',
+    first: 'backup',
   },
   {
     name: 'a restore on a bare machine',
@@ -110,7 +110,7 @@ const scenarios: readonly Scenario[] = [
     },
     run: (host) => host.agent.restore(),
     outcomes: [fresh],
-    then: 'restore',
+    first: 'restore',
   },
   ...(['rename', 'entries'] as const).flatMap((swap) =>
     [false, true].map((skipBackup) => ({
@@ -119,7 +119,7 @@ const scenarios: readonly Scenario[] = [
       prepare: behind,
       run: (host: Host) => host.agent.restore({ skipBackup }),
       outcomes: [fresh],
-      then: 'restore' as const,
+      first: 'restore' as const,
     })),
   ),
   {
@@ -128,7 +128,7 @@ const scenarios: readonly Scenario[] = [
     prepare: behind,
     run: (host) => host.agent.restore(),
     outcomes: [fresh],
-    then: 'restore',
+    first: 'restore',
   },
   {
     name: 'a rollback to a kept copy',
@@ -141,7 +141,7 @@ const scenarios: readonly Scenario[] = [
       await host.agent.rollBack(copy?.name ?? 'none');
     },
     outcomes: [fresh, old],
-    then: 'backup',
+    first: 'backup',
   },
   {
     name: 'clear-history',
@@ -153,7 +153,7 @@ const scenarios: readonly Scenario[] = [
     },
     run: (host) => host.agent.clearHistory(),
     outcomes: [old],
-    then: 'backup',
+    first: 'backup',
   },
 ];
 
@@ -179,11 +179,9 @@ async function cutOnce(scenario: Scenario, n: number, mode: CutMode): Promise<Po
       ports,
       fs: poweredFileSystem(power),
     });
-    const failure: unknown = await scenario.run(doomed).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    if (failure !== undefined && !power.isCut) throw failure;
+    await scenario.run(doomed).catch((error: unknown) => {
+      if (!power.isCut) throw error;
+    });
     if (power.isCut) await expectSound(scenario, { remote, clock, root, settings, ports }, newestBefore);
     return power;
   } catch (error) {
@@ -201,7 +199,7 @@ async function expectSound(
   newestBefore: string | undefined,
 ): Promise<void> {
   const host = await makeHost(world);
-  if (scenario.then === 'restore') await host.agent.restore();
+  if (scenario.first === 'restore') await host.agent.restore();
   else await host.agent.backup();
   expect(scenario.outcomes).toContainEqual(await host.read());
   const { isSound, snapshots } = await host.agent.verify({ all: true, readData: true });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { Agent, createServer, request as sendRequest } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -108,8 +109,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
         },
         (incoming) => {
           readAll(incoming).then(
-            (body) =>
-              resolve({ status: incoming.statusCode ?? 502, rawHeaders: incoming.rawHeaders, body }),
+            (body) => resolve({ status: incoming.statusCode ?? 502, rawHeaders: incoming.rawHeaders, body }),
             reject,
           );
         },
@@ -119,21 +119,21 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       else outgoing.write(request.body.subarray(0, until), () => outgoing.destroy());
     });
 
-  const refuse = async (): Promise<void> => {
-    if (!server.listening) return;
-    const closed = new Promise((resolve) => server.close(resolve));
-    for (const socket of sockets) socket.resetAndDestroy();
-    await closed;
-  };
-  const accept = async (): Promise<void> => {
-    if (server.listening || isClosed) return;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(port, '127.0.0.1', () => {
-        server.off('error', reject);
-        resolve();
-      });
+  let transition = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => (transition = transition.then(work, work));
+  const refuse = (): Promise<void> =>
+    inTurn(async () => {
+      if (!server.listening) return;
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const socket of sockets) socket.resetAndDestroy();
+      await closed;
     });
-  };
+  const accept = (): Promise<void> =>
+    inTurn(async () => {
+      if (server.listening || isClosed) return;
+      server.listen(port, '127.0.0.1');
+      await once(server, 'listening');
+    });
 
   async function serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const request = parseRequest(message, requests.length + 1);
@@ -159,7 +159,8 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     const { method = '', url = '', rawHeaders } = message;
     const forwarded = { method, url, rawHeaders, body: await readAll(message) };
     if (fault?.type === 'reset' && fault.when === 'during') {
-      await forward(forwarded, forwarded.body.length >> 1).catch(() => undefined);
+      const half = forwarded.body.length >> 1;
+      if (half > 0) await forward(forwarded, half).catch(() => undefined);
       return cut(message.socket, fault.politely);
     }
     if (fault?.type === 'status' && fault.when !== 'after') return send(response, statusAnswer(fault));
@@ -171,7 +172,8 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       const second = await forward(forwarded);
       if (fault.answer === 'second') answer = second;
     }
-    if (fault?.type === 'again-later') later.push({ request: forwarded, at: request.number + fault.requests });
+    if (fault?.type === 'again-later')
+      later.push({ request: forwarded, at: request.number + fault.requests });
     if (fault?.type === 'hang') return;
     if (fault?.type === 'reset') return cut(message.socket, fault.politely);
     if (fault?.type === 'status') return send(response, statusAnswer(fault));
@@ -213,8 +215,8 @@ export interface SeededFaultOptions {
   readonly rate: number;
   /** Longer than the client waits, or shorter, milliseconds. */
   readonly stallTimeoutMs: number;
-  /** Whose answers may come with a flipped bit: those whose integrity somebody checks. */
-  readonly mayFlip: (request: ProxiedRequest) => boolean;
+  /** Which answers may come damaged in that way: those in which somebody notices. */
+  readonly mayDamage: (request: ProxiedRequest, how: 'flip' | 'length') => boolean;
 }
 
 /** Faults of every transient kind, the same for the same seed, request index and request. */
@@ -248,10 +250,11 @@ export function seededFaults(seed: number, options: SeededFaultOptions): ProxyHo
         return { type: 'stall', share };
       case 'flip':
         // The first mismatch may be the network's; a second one in a row would be the object's.
-        if (!options.mayFlip(request) || lastFlipped === key) return undefined;
+        if (!options.mayDamage(request, 'flip') || lastFlipped === key) return undefined;
         lastFlipped = key;
         return { type: 'flip', share, bit: Math.floor(random() * 8) };
       case 'length':
+        if (!options.mayDamage(request, 'length')) return undefined;
         return { type: 'length', by: 1 + Math.floor(share * 1000), then: coin ? 'close' : 'stall' };
       case 'duplicate':
         return { type: 'duplicate', answer: coin ? 'first' : 'second' };
@@ -269,7 +272,9 @@ export function seededFaults(seed: number, options: SeededFaultOptions): ProxyHo
 export function chances(text: string): () => number {
   let count = 0;
   return () => {
-    const digest = createHash('sha256').update(`${text}/${(count += 1)}`).digest();
+    const digest = createHash('sha256')
+      .update(`${text}/${(count += 1)}`)
+      .digest();
     return digest.readUInt32BE() / 2 ** 32;
   };
 }
@@ -297,8 +302,8 @@ export function isWrite(operation: S3Operation): boolean {
   return !/^(Get|Head|List)/.test(operation);
 }
 
-function pick<T>(choices: readonly [T, ...T[]], chance: number): T {
-  return choices[Math.floor(chance * choices.length)] ?? choices[0];
+function pick<const T extends readonly [unknown, ...unknown[]]>(choices: T, chance: number): T[number] {
+  return choices[Math.floor(chance * choices.length)];
 }
 
 function parseRequest(message: IncomingMessage, number: number): ProxiedRequest {

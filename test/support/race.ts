@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { systemClock } from '../../src/clock.ts';
 import type { Clock } from '../../src/clock.ts';
 import { commitSnapshot } from '../../src/engine/commit.ts';
@@ -252,6 +252,7 @@ export function contextOf(
   const unused = (): never => fail('a race touches no disk');
   return {
     remote,
+    remoteId: 'race',
     home: { store: '/nowhere/store', dir: '/nowhere/home', swap: 'rename' },
     fs: nodeFileSystem,
     clock: {

@@ -2,7 +2,13 @@ import { dirname } from 'node:path/posix';
 import type { FileEntry } from '../scan.ts';
 
 /** The files of a persisted vector index, in the order in which Chroma writes them, the pickle last. */
-export const indexFiles = ['header.bin', 'data_level0.bin', 'length.bin', 'link_lists.bin', 'index_metadata.pickle'];
+export const indexFiles = [
+  'header.bin',
+  'data_level0.bin',
+  'length.bin',
+  'link_lists.bin',
+  'index_metadata.pickle',
+];
 
 const pickle = 'index_metadata.pickle';
 const quietNs = 25_000_000n;
@@ -13,21 +19,35 @@ const abandonedNs = 30_000_000_000n;
  * Whether no index is being persisted. Chroma rewrites all five files in place, in one order, without a lock that
  * another process could take. So an index rests when its files are older than a timestamp tick, and none is newer
  * than its pickle; a pickle that stays behind for long belongs to a persist that will not go on (or to a copy that
- * did not keep the times).
+ * did not keep the times). An index that was never persisted has no pickle and no links yet.
  */
 export function chromaRests(files: readonly FileEntry[], nowMs: number): boolean {
   const now = BigInt(Math.floor(nowMs)) * 1_000_000n;
-  const folders = new Map<string, { newest: bigint; pickled: bigint }>();
-  for (const { path, mtimeNs } of files) {
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    if (!path.includes('/') || !indexFiles.includes(name)) continue;
-    const folder = folders.get(dirname(path)) ?? { newest: 0n, pickled: 0n };
-    if (mtimeNs > folder.newest) folder.newest = mtimeNs;
-    if (name === pickle) folder.pickled = mtimeNs;
-    folders.set(dirname(path), folder);
-  }
-  return [...folders.values()].every(({ newest, pickled }) => {
+  return [...indexFolders(files).values()].every((folder) => {
+    const times = [...folder.values()].map((file) => file.mtimeNs);
+    const newest = times.reduce((a, b) => (a > b ? a : b));
     const age = now - newest;
-    return age > quietNs && (pickled >= newest || age > abandonedNs);
+    return age > quietNs && (isComplete(folder, newest) || age > abandonedNs);
   });
+}
+
+type Folder = ReadonlyMap<string, FileEntry>;
+
+function isComplete(folder: Folder, newest: bigint): boolean {
+  const pickled = folder.get(pickle);
+  if (pickled !== undefined) return pickled.mtimeNs >= newest;
+  const [header, links] = [folder.get('header.bin'), folder.get('link_lists.bin')];
+  // The first persist writes the header first, and ends with links and the pickle.
+  return header === undefined || (links?.size === 0 && header.mtimeNs <= links.mtimeNs);
+}
+
+function indexFolders(files: readonly FileEntry[]): ReadonlyMap<string, Folder> {
+  const folders = new Map<string, Map<string, FileEntry>>();
+  for (const file of files) {
+    const name = file.path.slice(file.path.lastIndexOf('/') + 1);
+    if (!file.path.includes('/') || !indexFiles.includes(name)) continue;
+    const folder = folders.get(dirname(file.path)) ?? new Map<string, FileEntry>();
+    folders.set(dirname(file.path), folder.set(name, file));
+  }
+  return folders;
 }

@@ -1,10 +1,12 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createAgent } from '../../../src/agent.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { makeHost, shiftableClock } from '../../support/host.ts';
+import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
+import { passThrough } from '../../support/race.ts';
 
 const hour = 3_600_000;
 
@@ -19,7 +21,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const host of hosts) await host.remove();
+  for (const each of hosts) await each.remove();
 });
 
 async function host(options: Partial<HostOptions> = {}): Promise<Host> {
@@ -139,6 +141,45 @@ describe('backup', () => {
       await committed(a);
     }
     expect(await a.agent.list()).toHaveLength(1);
+  });
+
+  it('refuses a remote inside the store, and a store inside the remote', async () => {
+    const root = await mkdtemp(join(fastTmp, 'sync-agent-nested-'));
+    try {
+      const store = join(root, 'store');
+      await mkdir(store);
+      for (const remote of [`file://${store}/backup`, `file://${root}`]) {
+        await expect(createAgent({ store, remote }).backup()).rejects.toMatchObject({ code: 'USAGE' });
+      }
+    } finally {
+      await rm(root, { recursive: true });
+    }
+  });
+
+  it('gives up where another host let go of the objects that linked history names', async () => {
+    const settings = { history: 'linked', keepLast: 1, graceMs: 60_000 } as const;
+    const a = await host({ settings });
+    await a.write({ big: 'unchanged', x: '1' });
+    await committed(a);
+    let raced = false;
+    const racing: ObjectStore = {
+      ...passThrough(remote),
+      put: async (key, body, options) => {
+        if (!raced && key.startsWith('commits/')) {
+          raced = true;
+          clock.forward(25_000);
+          const other = await host({ settings: { ...settings, graceMs: 1000 } });
+          await other.agent.restore();
+          await other.write({ big: 'rewritten', x: '22' });
+          await committed(other);
+        }
+        return remote.put(key, body, options);
+      },
+    };
+    const late = await host({ remote: racing, settings, root: a.root });
+    await late.write({ x: '2' });
+    await expect(late.agent.backup()).rejects.toMatchObject({ code: 'BUSY' });
+    expect(await a.agent.verify({ all: true, readData: true })).toMatchObject({ isSound: true });
   });
 
   it('references unchanged files with linked history, and rotation keeps what is named', async () => {

@@ -6,7 +6,7 @@ import { SyncAgentError } from '../../../src/errors.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
 import { createCommit, probeCreateOnly, readLog } from '../../../src/snapshot/commit-log.ts';
-import { commitKey } from '../../../src/snapshot/layout.ts';
+import { commitKey, probeKey } from '../../../src/snapshot/layout.ts';
 import { contextOf, draftOf, graceMs, passThrough } from '../../support/race.ts';
 
 const start = Date.UTC(2026, 0, 1);
@@ -145,9 +145,9 @@ describe('probeCreateOnly', () => {
         throw new SyncAgentError('UNSUPPORTED', 'Cannot put: not implemented');
       },
     };
-    expect(await probeCreateOnly(memory, '1')).toBe('enforced');
-    expect(await probeCreateOnly(ignoring, '2')).toBe('ignored');
-    expect(await probeCreateOnly(rejecting, '3')).toBe('rejected');
-    expect(await memory.head('commits/probe-1')).toBeUndefined();
+    expect(await probeCreateOnly(memory, idOf(1))).toBe('enforced');
+    expect(await probeCreateOnly(ignoring, idOf(2))).toBe('ignored');
+    expect(await probeCreateOnly(rejecting, idOf(3))).toBe('rejected');
+    expect(await memory.head(probeKey(idOf(1)))).toBeUndefined();
   });
 });

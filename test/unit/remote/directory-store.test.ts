@@ -230,3 +230,26 @@ describe('the directory store', () => {
       expect(Math.abs(page.serverTime.getTime() - Date.now())).toBeLessThan(5000);
   });
 });
+
+describe('the age of hard links', () => {
+  it('is not made young by a further copy', async () => {
+    const home = await mkdtemp(join(tmpdir(), 'sync-agent-directory-'));
+    try {
+      const store = createDirectoryStore({ path: home });
+      await store.put('history/a/x', textBody('shared'));
+      await store.copy('history/a/x', 'history/b/x');
+      const anHourAgo = Date.now() / 1000 - 3600;
+      for (const path of ['history/a/x', 'history/a', 'history/b'])
+        await utimes(join(home, path), anHourAgo, anHourAgo);
+      await store.copy('history/b/x', 'history/c/x');
+      const ages: Record<string, boolean> = {};
+      for await (const page of store.list('history/')) {
+        for (const { key, lastModified } of page.objects)
+          ages[key] = Date.now() - lastModified.getTime() > 3_000_000;
+      }
+      expect(ages).toEqual({ 'history/a/x': true, 'history/b/x': true, 'history/c/x': false });
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  });
+});

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -45,15 +46,11 @@ async function start(script: string): Promise<ChildProcess> {
   const path = join(root, 'child.cjs');
   await writeFile(
     path,
-    `const Database = require(${JSON.stringify(require_('better-sqlite3'))});\n${script}`,
+    `const Database = require(${JSON.stringify(createRequire(import.meta.url).resolve('better-sqlite3'))});\n${script}`,
   );
   child = fork(path, [store], { execArgv: [] });
   await once(child, 'message');
   return child;
-}
-
-function require_(name: string): string {
-  return new URL(import.meta.resolve(name)).pathname;
 }
 
 /** Moves money between accounts without a pause: the sum is the same in every committed state. */

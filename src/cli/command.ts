@@ -1,0 +1,53 @@
+import type { Agent } from '../agent.ts';
+import type { Config } from '../config.ts';
+import type { Style } from '../report/style.ts';
+import type { Flags } from './flags.ts';
+
+/** One command of the command line. Modules of commands load nothing heavy; `run` imports what it needs. */
+export interface Command {
+  readonly name: string;
+  readonly describe: string;
+  readonly positionals?: readonly Positional[];
+  readonly options?: Readonly<Record<string, CommandOption>>;
+  /** It answers a question, so that --quiet does not silence its result. */
+  readonly isQuery: boolean;
+  /** Whether the agent must have a remote; default true. */
+  needsRemote?(flags: Flags): boolean;
+  run(invocation: Invocation): Promise<Outcome>;
+}
+
+export interface Positional {
+  readonly name: string;
+  readonly describe: string;
+  readonly isRequired: boolean;
+}
+
+export interface CommandOption {
+  readonly type: 'string' | 'boolean';
+  readonly describe: string;
+  /** May be given several times. */
+  readonly isList?: boolean;
+}
+
+export interface Invocation {
+  readonly agent: Agent;
+  readonly config: Config;
+  readonly flags: Flags;
+  readonly signal: AbortSignal;
+  readonly style: Style;
+  /** Prints a line on stderr, whatever the verbosity. */
+  readonly say: (line: string) => void;
+  /** Requests sent to the remote so far. */
+  readonly requests: () => number;
+  /** `sync-agent <words>` with the flags by which this run found its store and remote, for a person to type. */
+  readonly commandLine: (words: string) => string;
+}
+
+export interface Outcome {
+  /** What --json prints: an object. */
+  readonly result: object;
+  /** What people read. */
+  readonly lines: readonly string[];
+  /** Default 0. */
+  readonly exitCode?: number;
+}

@@ -1,0 +1,29 @@
+import { backupCommand } from './backup.ts';
+import { clearHistoryCommand } from './clear-history.ts';
+import type { Command } from './command.ts';
+import { diffCommand } from './diff.ts';
+import { doctorCommand } from './doctor.ts';
+import { listCommand } from './list.ts';
+import { pruneCommand } from './prune.ts';
+import { restoreCommand } from './restore.ts';
+import { rollbackCommand } from './rollback.ts';
+import { showCommand } from './show.ts';
+import { statusCommand } from './status.ts';
+import { syncCommand } from './sync.ts';
+import { verifyCommand } from './verify.ts';
+
+/** In the order of --help. */
+export const commands: readonly Command[] = [
+  backupCommand,
+  restoreCommand,
+  syncCommand,
+  listCommand,
+  showCommand,
+  diffCommand,
+  verifyCommand,
+  pruneCommand,
+  clearHistoryCommand,
+  rollbackCommand,
+  statusCommand,
+  doctorCommand,
+];

@@ -1,0 +1,44 @@
+import { asSyncAgentError, errorDocument, errorLines, stackLines } from '../report/error.ts';
+import { styleFor } from '../report/style.ts';
+import { commands } from './commands.ts';
+import { parseCommandLine } from './parse.ts';
+
+/** Runs a command line to its end and resolves to the exit code. Never rejects. */
+export async function main(args: readonly string[]): Promise<number> {
+  const { stdout, stderr, env } = process;
+  const print = (line: string): void => void stdout.write(`${line}\n`);
+  // Errors of the command line itself must come out in the form that was asked for, too.
+  const isAsked = (flag: string, variable: string): boolean =>
+    args.includes(flag) || ['1', 'true', 'yes'].includes((env[variable] ?? '').toLowerCase());
+  const form = { json: isAsked('--json', 'SYNC_AGENT_JSON'), debug: isAsked('--debug', 'SYNC_AGENT_DEBUG') };
+  try {
+    if (args.includes('--version')) {
+      const { version } = await import('../version.ts');
+      print(version);
+      return 0;
+    }
+    if (asksForHelp(args)) {
+      const { helpText } = await import('./help.ts');
+      print(await helpText(args, commands));
+      return 0;
+    }
+    const parsed = parseCommandLine(args, commands);
+    const { runCommand } = await import('./run.ts');
+    return await runCommand(parsed, { print, form });
+  } catch (thrown) {
+    const error = asSyncAgentError(thrown);
+    const style = styleFor(stderr, env);
+    for (const line of errorLines(error, style)) stderr.write(`${line}\n`);
+    if (form.debug) for (const line of stackLines(thrown)) stderr.write(`${style.dim(line)}\n`);
+    if (form.json) print(JSON.stringify(errorDocument(error), null, 2));
+    return error.exitCode;
+  }
+}
+
+/** Whether a command line asks for help or completion rather than work. */
+function asksForHelp(args: readonly string[]): boolean {
+  return (
+    args.some((arg) => ['--help', '-h', '--get-yargs-completions'].includes(arg)) ||
+    ['help', 'completion'].includes(args[0] ?? '')
+  );
+}

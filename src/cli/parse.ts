@@ -1,0 +1,159 @@
+import { parseArgs } from 'node:util';
+import { flagOf, settingKeys, settings } from '../config/settings.ts';
+import { suggestion } from '../config/suggest.ts';
+import { SyncAgentError } from '../errors.ts';
+import type { Command } from './command.ts';
+
+export interface ParsedCommand {
+  readonly command: Command;
+  /** Settings by their key, as typed. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly configFile: string | undefined;
+  /** The command's own flags and positionals. */
+  readonly values: Readonly<Record<string, string | boolean | readonly string[]>>;
+}
+
+type FlagType = 'string' | 'boolean';
+
+/**
+ * Understands a command line. Throws USAGE that names what is wrong and, where there is one, the near miss. Node's own
+ * parser does it, since yargs takes a third of the time that a run with nothing to do may take; help and completion,
+ * where nobody counts milliseconds, are made by yargs from the same definitions (`help.ts`).
+ */
+export function parseCommandLine(args: readonly string[], commands: readonly Command[]): ParsedCommand {
+  const known = new Map(commands.map((command) => [command, flagsOf(command)]));
+  const every = new Map([...known.values()].flatMap((flags) => [...flags]));
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries([...every].map(([name, type]) => [name, { type }])),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const [name, ...words] = tokens.flatMap((token) => (token.kind === 'positional' ? [token.value] : []));
+  const command = commands.find((each) => each.name === name);
+  if (command === undefined) {
+    // A flag that no command has may have left its value where the command's name was expected.
+    for (const token of tokens) {
+      if (token.kind === 'option' && !every.has(token.name)) throw unknownFlag(undefined, token, every);
+    }
+    throw noCommand(name, commands);
+  }
+
+  const flags = known.get(command) ?? new Map<string, FlagType>();
+  const given = new Map<string, (string | true)[]>();
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const type = flags.get(token.name);
+    if (type === undefined) throw unknownFlag(command, token, flags);
+    if (type === 'string') assertValue(token);
+    given.set(token.name, [...(given.get(token.name) ?? []), token.value ?? true]);
+  }
+  return {
+    command,
+    settings: Object.fromEntries(settingKeys.map((key) => [key, only(flagOf(key), given)])),
+    configFile: only('config', given) as string | undefined,
+    values: { ...positionalsOf(command, words), ...ownFlags(command, given) },
+  };
+}
+
+/** All flags that a command understands: the settings', `--config`, and its own. */
+function flagsOf({ options = {} }: Command): Map<string, FlagType> {
+  return new Map<string, FlagType>([
+    ['config', 'string'],
+    ...settingKeys.map((key) => [flagOf(key), settings[key].type] as const),
+    ...Object.entries(options).map(([name, { type }]) => [name, type] as const),
+  ]);
+}
+
+interface OptionToken {
+  readonly name: string;
+  readonly rawName: string;
+  readonly value?: string | undefined;
+  readonly inlineValue?: boolean | undefined;
+}
+
+function assertValue({ rawName, value, inlineValue }: OptionToken): void {
+  const isSwallowed = inlineValue !== true && value?.startsWith('--') === true;
+  if (value !== undefined && value !== '' && !isSwallowed) return;
+  throw new SyncAgentError('USAGE', `Cannot use ${rawName}: it needs a value`);
+}
+
+/** The value of a flag that can be given once. */
+function only(
+  name: string,
+  given: ReadonlyMap<string, readonly (string | true)[]>,
+): string | true | undefined {
+  const values = given.get(name) ?? [];
+  const different = [...new Set(values)];
+  if (different.length < 2) return different[0];
+  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once: ${different.join(', ')}`);
+}
+
+function ownFlags(
+  { name: command, options = {} }: Command,
+  given: ReadonlyMap<string, readonly (string | true)[]>,
+) {
+  const values: Record<string, string | boolean | readonly string[]> = {};
+  for (const [name, { type, isList }] of Object.entries(options)) {
+    const value = isList === true ? given.get(name)?.map(String) : only(name, given);
+    if (value === undefined) continue;
+    if (type === 'boolean' && value !== true && value !== 'true' && value !== 'false') {
+      throw new SyncAgentError(
+        'USAGE',
+        `Cannot use --${name} = ${JSON.stringify(value)} with "${command}": expected true or false`,
+      );
+    }
+    values[name] = type === 'boolean' ? value !== 'false' : value;
+  }
+  return values;
+}
+
+function positionalsOf(command: Command, words: readonly string[]): Readonly<Record<string, string>> {
+  const positionals = command.positionals ?? [];
+  const missing = positionals.filter(({ isRequired }, index) => isRequired && words[index] === undefined);
+  const surplus = words[positionals.length];
+  const complaint =
+    missing.length > 0
+      ? `it needs ${missing.map(({ name }) => name.toUpperCase()).join(' and ')}`
+      : surplus === undefined
+        ? undefined
+        : `"${surplus}" is one argument too many`;
+  if (complaint !== undefined) {
+    throw new SyncAgentError('USAGE', `Cannot run "${command.name}": ${complaint}`, {
+      remedy: `"sync-agent ${command.name} --help" shows how`,
+    });
+  }
+  return Object.fromEntries(words.map((word, index) => [positionals[index]?.name ?? '', word]));
+}
+
+function noCommand(word: string | undefined, commands: readonly Command[]): SyncAgentError {
+  const names = [...commands.map(({ name }) => name), 'completion'];
+  if (word === undefined) {
+    return new SyncAgentError('USAGE', 'Cannot do anything without a command', {
+      remedy: `Commands: ${names.join(', ')}; "sync-agent --help" explains them`,
+    });
+  }
+  return new SyncAgentError('USAGE', `Cannot run "${word}": there is no such command`, {
+    remedy: suggestion(word, names, `Commands: ${names.join(', ')}`),
+  });
+}
+
+function unknownFlag(
+  command: Command | undefined,
+  { name, rawName }: OptionToken,
+  known: ReadonlyMap<string, FlagType>,
+): SyncAgentError {
+  const where = command === undefined ? '' : ` with "${command.name}"`;
+  const positive = name.replace(/^no-/, '');
+  return new SyncAgentError('USAGE', `Cannot use ${rawName}${where}: there is no such flag`, {
+    remedy:
+      positive !== name && known.get(positive) === 'boolean'
+        ? `Write --${positive}=false`
+        : suggestion(
+            rawName,
+            [...known.keys()].map((each) => `--${each}`),
+            `"sync-agent ${command?.name ?? ''} --help" lists the flags`.replace('  ', ' '),
+          ),
+  });
+}

@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import type { RestoreToResult } from '../engine/restore-to.ts';
+import type { RestoreResult } from '../engine/restore.ts';
+import { counted, facts, formatAge, formatBytes, formatCount, timeOfSnapshot } from '../report/format.ts';
+import type { Style } from '../report/style.ts';
+import { rollbackRoot } from '../store/home.ts';
+import type { Home } from '../store/home.ts';
+import { divergedLines } from './backup-lines.ts';
+
+interface Surroundings {
+  readonly home: Home;
+  readonly style: Style;
+  readonly commandLine: (words: string) => string;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** What a person wants to read after a restore: which snapshot, how old, and how to go back. */
+export function restoreLines(
+  result: RestoreResult,
+  { home, style, commandLine, now }: Surroundings,
+): readonly string[] {
+  switch (result.type) {
+    case 'empty-remote':
+      return ['Nothing to restore: the remote holds no snapshot yet'];
+    case 'equal':
+      return [`Nothing to restore: the store equals snapshot ${result.id}`];
+    case 'ahead':
+      return [`Nothing restored: the store is ahead of snapshot ${result.id}: ${result.why}`];
+    case 'diverged':
+      return [`Nothing restored: ${result.why}`, ...divergedLines(result.tips, style)];
+    case 'planned':
+      return [
+        `Would restore snapshot ${result.id}, taken ${ageOf(result.id, now)}, ` +
+          `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}, since ${result.why}`,
+      ];
+    case 'restored':
+      return [
+        `${style.green('Restored')} snapshot ${style.bold(result.id)}`,
+        ...facts([
+          ['taken', ageOf(result.id, now)],
+          ['records', formatCount(result.records)],
+          ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
+          [
+            'downloaded',
+            `${formatBytes(result.downloadedBytes)}, ${formatBytes(result.reusedBytes)} were there already`,
+          ],
+          ['because', result.why],
+          ['store', home.store],
+          ...rollbackFacts(result.rollbackCopy, home, commandLine),
+          ...result.skipped.map((why) => ['skipped', why] as const),
+        ]),
+      ];
+    default:
+      return result satisfies never;
+  }
+}
+
+function rollbackFacts(
+  name: string | undefined,
+  home: Home,
+  commandLine: Surroundings['commandLine'],
+): readonly (readonly [string, string])[] {
+  if (name === undefined) return [];
+  return [
+    ['old store', join(rollbackRoot(home), name)],
+    ['to go back', commandLine(`rollback ${name}`)],
+  ];
+}
+
+export function restoredToLines(result: RestoreToResult, style: Style): readonly string[] {
+  return [
+    `${style.green('Restored')} snapshot ${style.bold(result.id)} to ${result.dir}`,
+    ...facts([
+      ['records', formatCount(result.records)],
+      ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
+    ]),
+  ];
+}
+
+const ageOf = (id: string, now: number): string => formatAge(now - timeOfSnapshot(id));

@@ -1,0 +1,77 @@
+import { agentSettings, localSettings, resolveConfig } from '../config.ts';
+import { flagOf } from '../config/settings.ts';
+import { createReporter } from '../report/reporter.ts';
+import { styleFor } from '../report/style.ts';
+import { createFlags } from './flags.ts';
+import type { ParsedCommand } from './parse.ts';
+import { listenForSignals } from './signals.ts';
+
+export interface RunOptions {
+  readonly print: (line: string) => void;
+  /** The form errors take; a config file may have set it, which only this function learns. */
+  readonly form: { json: boolean; debug: boolean };
+}
+
+/** Carries out one parsed command: settings, agent, signals, result. Resolves to the exit code; rejects with the error. */
+export async function runCommand(parsed: ParsedCommand, { print, form }: RunOptions): Promise<number> {
+  const { command } = parsed;
+  const { stdout, stderr, env } = process;
+  const config = await resolveConfig({
+    flags: parsed.settings,
+    configFile: parsed.configFile,
+    env,
+    cwd: process.cwd(),
+  });
+  form.json = config.json ?? false;
+  form.debug = config.debug ?? false;
+  const flags = createFlags(parsed.values);
+  const needsRemote = command.needsRemote?.(flags) ?? true;
+  const settings = needsRemote ? agentSettings(config) : localSettings(config, config.remote);
+
+  const reporter = createReporter({
+    stream: stderr,
+    style: styleFor(stderr, env),
+    verbosity: config.quiet === true ? 'quiet' : config.verbose === true ? 'verbose' : 'normal',
+    hasProgress: config.noProgress !== true,
+    now: () => performance.now(),
+  });
+  const interruption = listenForSignals((line) => reporter.say(line));
+  const { createAgent } = await import('../agent.ts');
+  const agent = createAgent(settings, { emit: reporter.emit });
+  try {
+    const outcome = await command.run({
+      agent,
+      config,
+      flags,
+      signal: interruption.signal,
+      style: styleFor(stdout, env),
+      say: (line) => reporter.say(line),
+      requests: () => agent.requests() + reporter.retries(),
+      commandLine: (words) => ['sync-agent', words, ...repeatedFlags(parsed.settings)].join(' '),
+    });
+    reporter.stop();
+    if (form.json) print(JSON.stringify(outcome.result, null, 2));
+    else if (config.quiet !== true || command.isQuery) for (const line of outcome.lines) print(line);
+    return outcome.exitCode ?? 0;
+  } catch (error) {
+    // A timer or a call of Node's that the signal ended.
+    throw error instanceof Error && error.name === 'AbortError'
+      ? (interruption.signal.reason ?? error)
+      : error;
+  } finally {
+    reporter.stop();
+    interruption.release();
+    await agent.close();
+  }
+}
+
+/** The flags without which the same store and remote would not be found again. */
+function repeatedFlags(given: Readonly<Record<string, unknown>>): readonly string[] {
+  return ['store', 'remote', 's3.endpoint', 's3.region'].flatMap((key) => {
+    const value = given[key];
+    return typeof value === 'string' ? [`--${flagOf(key)}`, quote(value)] : [];
+  });
+}
+
+const quote = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

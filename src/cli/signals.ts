@@ -1,0 +1,32 @@
+import { SyncAgentError } from '../errors.ts';
+
+export interface Interruption {
+  readonly signal: AbortSignal;
+  /** Gives the signals back to Node. */
+  release(): void;
+}
+
+/**
+ * The first Ctrl-C or SIGTERM aborts, so that work ends cleanly. A second one ends the process as the system would:
+ * at once, even while a thread is in a long call.
+ */
+export function listenForSignals(announce: (line: string) => void): Interruption {
+  const controller = new AbortController();
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  const release = (): void => {
+    for (const name of names) process.removeListener(name, onSignal);
+  };
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) {
+      release();
+      process.kill(process.pid, name);
+      return;
+    }
+    announce(
+      `${name === 'SIGINT' ? 'Interrupted' : `Ended by ${name}`}: cleaning up; once more ends at once`,
+    );
+    controller.abort(new SyncAgentError('INTERRUPTED', `Cannot finish: ${name} was received`));
+  };
+  for (const name of names) process.on(name, onSignal);
+  return { signal: controller.signal, release };
+}

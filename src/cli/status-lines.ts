@@ -1,0 +1,82 @@
+import type { Relation, StatusReport } from '../engine/status.ts';
+import { counted, facts, formatAge, formatBytes, formatCount, printable } from '../report/format.ts';
+import type { Style } from '../report/style.ts';
+
+const relations: Readonly<Record<Relation, string>> = {
+  'no-store': 'there is no store; "sync-agent restore" makes one',
+  'empty-remote': 'not backed up yet',
+  'up-to-date': 'up to date: it equals the newest snapshot',
+  changed: 'written, or touched, since the newest snapshot',
+  behind: 'behind: the remote has a newer snapshot',
+  diverged: 'diverged: the store and the remote both moved',
+  unknown: 'not known: the next backup or restore compares by content',
+  incomplete: 'INCOMPLETE: a restore was interrupted in it; "sync-agent restore" finishes it',
+};
+
+export function statusLines(status: StatusReport, style: Style): readonly string[] {
+  const { relation } = status;
+  const paint =
+    relation === 'up-to-date'
+      ? style.green
+      : relation === 'diverged' || relation === 'incomplete'
+        ? style.red
+        : style.yellow;
+  return [
+    style.bold(`Store ${status.store.path}`),
+    ...facts([
+      ...storeFacts(status),
+      ['state', paint(relations[relation])],
+      ...(status.parent === undefined ? [] : [['parent', status.parent] as const]),
+      ...(status.journal === undefined ? [] : [['journal', status.journal] as const]),
+      ['disk', `${formatBytes(status.disk.freeBytes)} free of ${formatBytes(status.disk.totalBytes)}`],
+      ['rollback', rollbackLine(status)],
+    ]),
+    style.bold(`Remote ${status.remote.location}`),
+    ...remoteLines(status, style),
+  ];
+}
+
+function storeFacts({ store }: StatusReport): readonly (readonly [string, string])[] {
+  if (!store.exists) return [];
+  const users = store.users
+    .map(({ pid, command }) => `pid ${pid} (${printable(command).slice(0, 80)})`)
+    .join(', ');
+  return [
+    [
+      'content',
+      `${store.adapter ?? 'unknown'}, ${formatBytes(store.bytes)} in ${counted(store.files, 'file')}`,
+    ],
+    ['in use by', users === '' ? 'nobody' : users],
+  ];
+}
+
+function rollbackLine({ rollbackCopies }: StatusReport): string {
+  if (rollbackCopies.length === 0) return 'no copies';
+  const bytes = rollbackCopies.reduce((sum, copy) => sum + copy.bytes, 0);
+  return `${rollbackCopies.length === 1 ? '1 copy' : `${rollbackCopies.length} copies`}, ${formatBytes(bytes)}`;
+}
+
+function remoteLines({ remote, newest, tips }: StatusReport, style: Style): readonly string[] {
+  if (!remote.isReachable) {
+    const { message, remedy } = remote.error;
+    return [
+      `  ${style.red(printable(message))}`,
+      ...(remedy === undefined ? [] : [`  ${printable(remedy)}`]),
+    ];
+  }
+  return facts([
+    [
+      'newest',
+      newest === undefined
+        ? 'no snapshot yet'
+        : `${newest.id}, ${formatAge(Math.max(0, newest.ageMs))}, generation ${newest.generation}, host ${printable(newest.host)}`,
+    ],
+    [
+      'snapshots',
+      `${formatCount(remote.snapshots)}, ${remote.isShared ? 'at most ' : ''}${formatBytes(remote.bytes)}`,
+    ],
+    ...(newest === undefined ? [] : [['records', formatCount(newest.records)] as const]),
+    ...(tips.length > 1 ? [['diverged', style.red(`tips: ${tips.join(', ')}`)] as const] : []),
+    ...remote.damagedCommits.map((message) => ['damaged', style.red(printable(message))] as const),
+  ]);
+}

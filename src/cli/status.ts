@@ -1,0 +1,21 @@
+import { exitCodes } from '../errors.ts';
+import type { StatusReport } from '../engine/status.ts';
+import type { Command } from './command.ts';
+import { statusLines } from './status-lines.ts';
+
+export const statusCommand: Command = {
+  name: 'status',
+  describe: 'Show where the store and the remote stand',
+  isQuery: true,
+  run: async ({ agent, signal, style }) => {
+    const result = await agent.status({ signal });
+    return { result, lines: statusLines(result, style), exitCode: exitCodeOf(result) };
+  },
+};
+
+/** So that a monitor need not read: the remote's error, an incomplete store, a divergence; else 0. */
+function exitCodeOf({ remote, relation, tips }: StatusReport): number {
+  if (relation === 'incomplete') return exitCodes.STORE_CORRUPT;
+  if (!remote.isReachable) return exitCodes[remote.error.code];
+  return relation === 'diverged' || tips.length > 1 ? exitCodes.DIVERGED : 0;
+}

@@ -1,0 +1,19 @@
+import { readCommit } from '../snapshot/commit-log.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { historyKey } from '../snapshot/layout.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import type { Context } from './context.ts';
+
+/** Objects of other snapshots' directories that live snapshots name. Costs a read for each that does so at all. */
+export async function linkedKeys(context: Context, view: LogView): Promise<ReadonlySet<string>> {
+  const keys = new Set<string>();
+  const note = (manifest: Manifest): void => {
+    for (const file of manifest.files) if (file.in !== undefined) keys.add(historyKey(file.in, file.path));
+  };
+  if (view.newest !== undefined) note(view.newest);
+  for (const entry of view.newest?.log ?? []) {
+    if (entry.linked === true)
+      note(await readCommit(context.remote, entry.generation, { signal: context.signal }));
+  }
+  return keys;
+}

@@ -1,0 +1,22 @@
+/** The library: everything the command line does, for programs. */
+export { createAgent, defaultSettings } from './agent.ts';
+export type { Agent, AgentPorts, AgentSettings, CallOptions } from './agent.ts';
+export type { Clock } from './clock.ts';
+export type { BackupOptions, BackupResult } from './engine/backup.ts';
+export type { DoctorCheck, DoctorReport } from './engine/doctor.ts';
+export type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+export type { PruneOptions, PruneResult } from './engine/prune.ts';
+export type { RestoreToResult } from './engine/restore-to.ts';
+export type { RestoreOptions, RestoreResult } from './engine/restore.ts';
+export type { RollbackResult } from './engine/rollback.ts';
+export type { Relation, RemoteStatus, StatusReport, StoreStatus } from './engine/status.ts';
+export type { SyncOptions, SyncResult } from './engine/sync.ts';
+export type { VerifyOptions, VerifyReport } from './engine/verify.ts';
+export { SyncAgentError, exitCodes, isSyncAgentError } from './errors.ts';
+export type { ErrorCode } from './errors.ts';
+export type { AgentEvent, Emit, Phase } from './events.ts';
+export type { ObjectStore } from './remote/object-store.ts';
+export type { S3Options } from './remote/open-remote.ts';
+export type { Manifest } from './snapshot/manifest.ts';
+export type { RollbackCopy } from './store/rollback-copies.ts';
+export { version } from './version.ts';

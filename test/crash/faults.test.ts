@@ -1,0 +1,1004 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import type { Clock } from '../../src/clock.ts';
+import { exitCodes, isSyncAgentError, SyncAgentError } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
+import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { openRemote } from '../../src/remote/open-remote.ts';
+import type { S3Options } from '../../src/remote/open-remote.ts';
+import { retrying } from '../../src/remote/retrying-store.ts';
+import { nodeFileSystem } from '../../src/store/file-system.ts';
+import { chances, isWrite, seededFaults, startFaultProxy } from '../support/fault-proxy.ts';
+import type { FaultProxy, ProxiedRequest, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
+import { fastTmp, makeHost, readTree } from '../support/host.ts';
+import type { Host } from '../support/host.ts';
+import { startS3Server } from '../support/s3-server.ts';
+import { realS3 } from '../support/s3.ts';
+
+type Files = Readonly<Record<string, string>>;
+
+const hour = 3_600_000;
+const MiB = 1024 * 1024;
+
+/** As the system's, but pauses between attempts are short. */
+const hastyClock: Clock = { ...systemClock, sleep: (ms, options) => systemClock.sleep(ms / 50, options) };
+
+/** An S3 server to put a proxy before. */
+interface Place {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** Longer than the server ever needs. */
+  readonly stallTimeoutMs: number;
+  /** Whether the server's clock can be set forward, with this host's. */
+  readonly canAge: boolean;
+  makeBucket(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** One bucket behind one proxy, and hosts that use it. */
+interface World {
+  readonly place: Place;
+  readonly proxy: FaultProxy;
+  readonly url: string;
+  /** A host that reaches the bucket through the proxy; `wrap` replaces its remote by a broken variant. */
+  host(options?: {
+    readonly root?: string;
+    readonly direct?: boolean;
+    readonly s3?: S3Options;
+    readonly clock?: Clock;
+    readonly wrap?: (remote: ObjectStore) => ObjectStore;
+  }): Promise<Host>;
+  close(): Promise<void>;
+}
+
+async function makeWorld(place: Place): Promise<World> {
+  const proxy = await startFaultProxy(place.endpoint);
+  const url = `s3://${await place.makeBucket()}/some prefix`;
+  const hosts: Host[] = [];
+  const remotes: ObjectStore[] = [];
+  return {
+    place,
+    proxy,
+    url,
+    host: async ({ root, direct = false, s3, clock = hastyClock, wrap } = {}) => {
+      const { region, credentials, stallTimeoutMs } = place;
+      const host = await makeHost({
+        clock,
+        ...(root === undefined ? {} : { root }),
+        settings: { keepLast: 2, graceMs: 2 * hour },
+        remote: lazily(async () => {
+          const endpoint = direct ? place.endpoint : proxy.endpoint;
+          const patience = direct ? 30_000 : stallTimeoutMs;
+          const settings = {
+            endpoint,
+            region,
+            credentials,
+            forcePathStyle: true,
+            stallTimeoutMs: patience,
+            copyTimeoutMs: patience,
+            connectTimeoutMs: patience,
+            partSizeBytes: 5 * MiB,
+            retry: { attempts: 4 },
+            ...s3,
+          };
+          const { remote } = await openRemote(url, {
+            s3: settings,
+            clock,
+            emit: (event) => host.events.push(event),
+            fs: nodeFileSystem,
+          });
+          remotes.push(remote);
+          return wrap?.(remote) ?? remote;
+        }, url),
+      });
+      hosts.push(host);
+      return host;
+    },
+    close: async () => {
+      for (const remote of remotes) await remote.close();
+      await proxy.close();
+      for (const host of hosts) await host.remove();
+    },
+  };
+}
+
+/** The events of a host are known only once it is there. */
+function lazily(open: () => Promise<ObjectStore>, location: string): ObjectStore {
+  let opened: Promise<ObjectStore> | undefined;
+  const store = (): Promise<ObjectStore> => (opened ??= open());
+  return {
+    location,
+    put: async (...args) => (await store()).put(...args),
+    get: async (...args) => (await store()).get(...args),
+    head: async (...args) => (await store()).head(...args),
+    list: async function* (...args) {
+      yield* (await store()).list(...args);
+    },
+    listDirectories: async (...args) => (await store()).listDirectories(...args),
+    copy: async (...args) => (await store()).copy(...args),
+    remove: async (...args) => (await store()).remove(...args),
+    sweepUploads: async (...args) => (await store()).sweepUploads(...args),
+    close: async () => (await store()).close(),
+  };
+}
+
+/** Both clocks of a server in this process and its clients. */
+const RealDate = Date;
+let shiftMs = 0;
+function shiftDate(ms: number): void {
+  shiftMs += ms;
+  const now = (): number => RealDate.now() + shiftMs;
+  globalThis.Date = new Proxy(RealDate, {
+    construct: (target, args: []) => (args.length === 0 ? new target(now()) : new target(...args)),
+    get: (target, name) => (name === 'now' ? now : (Reflect.get(target, name) as unknown)),
+  });
+}
+function restoreDate(): void {
+  globalThis.Date = RealDate;
+  shiftMs = 0;
+}
+afterEach(restoreDate);
+
+async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const late = delay(ms, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`${what} did not end within ${ms} ms`);
+  });
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+type Outcome<T> =
+  { readonly type: 'done'; readonly value: T } | { readonly type: 'failed'; readonly error: SyncAgentError };
+
+/** Whatever else it throws is a defect. */
+async function outcomeOf<T>(work: Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { type: 'done', value: await work };
+  } catch (error) {
+    if (!isSyncAgentError(error)) throw error;
+    return { type: 'failed', error };
+  }
+}
+
+async function failureOf(work: Promise<unknown>): Promise<SyncAgentError> {
+  const outcome = await outcomeOf(work);
+  if (outcome.type === 'done') throw new Error(`expected a failure, got ${JSON.stringify(outcome.value)}`);
+  return outcome.error;
+}
+
+async function commitOf(work: ReturnType<Host['agent']['backup']>) {
+  const result = await work;
+  if (result.type !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(result)}`);
+  return result;
+}
+
+/** What must be true once the faults are over, whatever happened before. `contents`: of every snapshot ever committed. */
+async function expectSound(world: World, root: string, contents: ReadonlyMap<string, Files>): Promise<void> {
+  world.proxy.setFault(undefined);
+  await world.proxy.accept();
+  const host = await world.host({ direct: true, root });
+  const listed = await host.agent.list();
+  const generations = listed.map((each) => each.generation);
+  expect(new Set(generations).size).toBe(generations.length);
+  if (listed.length > 0) {
+    const report = await host.agent.verify({ all: true, readData: true });
+    expect(report).toMatchObject({ isSound: true, damagedCommits: [] });
+  }
+  for (const { id } of listed) {
+    const dir = await mkdtemp(join(fastTmp, 'sync-agent-to-'));
+    try {
+      await host.agent.restoreTo(join(dir, 'out'), { snapshot: id });
+      expect(await readTree(join(dir, 'out')), `content of ${id}`).toEqual(contents.get(id));
+    } finally {
+      await rm(dir, { recursive: true });
+    }
+  }
+  await host.write({ 'after.txt': `the faults ${listed.length}` });
+  expect(await host.agent.backup()).toMatchObject({ type: 'committed', diverged: [] });
+  const bare = await world.host({ direct: true });
+  await bare.agent.restore();
+  expect(await bare.read()).toEqual(await host.read());
+}
+
+/** Answers with the fault wherever `matches`, at most `times`. */
+function strike(
+  matches: (request: ProxiedRequest) => boolean,
+  fault: ProxyFault,
+  times = Number.POSITIVE_INFINITY,
+): ProxyHook {
+  let left = times;
+  return (request) => (matches(request) && (left -= 1) >= 0 ? fault : undefined);
+}
+
+const isCommitPut = ({ operation, key }: ProxiedRequest): boolean =>
+  operation === 'PutObject' && /\/commits\/\d+\.json$/.test(key);
+const isHistory = ({ key }: ProxiedRequest): boolean => key.includes('/history/');
+const isHistoryPut = (request: ProxiedRequest): boolean =>
+  request.operation === 'PutObject' && isHistory(request);
+const isHistoryGet = (request: ProxiedRequest): boolean =>
+  request.operation === 'GetObject' && isHistory(request);
+const busy = { type: 'status', status: 503, code: 'SlowDown' } as const;
+const forbidden = { type: 'status', status: 403, code: 'AccessDenied' } as const;
+const expired = {
+  type: 'status',
+  status: 400,
+  code: 'ExpiredToken',
+  message: 'The provided token has expired.',
+} as const;
+const noBucket = {
+  type: 'status',
+  status: 404,
+  code: 'NoSuchBucket',
+  message: 'The specified bucket does not exist',
+} as const;
+
+const first: Files = { 'a.txt': 'first', 'sub/b.txt': 'b'.repeat(300_000), 'c.txt': 'same' };
+const second: Files = { ...first, 'a.txt': 'second', 'd.txt': 'new' };
+
+const inProcess = async (): Promise<Place> => {
+  const server = await startS3Server();
+  const { endpoint, region, accessKeyId, secretAccessKey } = server;
+  let buckets = 0;
+  return {
+    endpoint,
+    region,
+    credentials: { accessKeyId, secretAccessKey },
+    stallTimeoutMs: 300,
+    canAge: true,
+    makeBucket: async () => {
+      buckets += 1;
+      server.createBucket(`bucket-${buckets}`);
+      return `bucket-${buckets}`;
+    },
+    close: () => server.close(),
+  };
+};
+const real = realS3();
+const places: readonly { readonly name: string; readonly open: () => Promise<Place> }[] = [
+  { name: 'the server in this process', open: inProcess },
+  ...(real === undefined
+    ? []
+    : [
+        {
+          name: real.endpoint,
+          open: async (): Promise<Place> => ({
+            endpoint: real.endpoint,
+            region: real.region,
+            credentials: { accessKeyId: real.accessKeyId, secretAccessKey: real.secretAccessKey },
+            stallTimeoutMs: 1500,
+            canAge: false,
+            makeBucket: () => real.makeBucket(),
+            close: async () => {},
+          }),
+        },
+      ]),
+];
+if (real === undefined) {
+  describe('faults before a real server', () => {
+    it.skip('needs SYNC_AGENT_TEST_S3_ENDPOINT');
+  });
+}
+
+describe.each(places)('faults before $name', ({ open }) => {
+  let place: Place;
+  let world: World;
+  beforeAll(async () => {
+    place = await open();
+  });
+  afterEach(() => world.close());
+  afterAll(() => place.close());
+
+  /** A host with one snapshot, and what that snapshot holds. */
+  async function backedUp(): Promise<{ readonly host: Host; readonly contents: Map<string, Files> }> {
+    const host = await world.host();
+    await host.write(first);
+    const { id } = await commitOf(host.agent.backup());
+    return { host, contents: new Map([[id, first]]) };
+  }
+
+  const setUp = async (): Promise<void> => {
+    world = await makeWorld(place);
+  };
+
+  describe('a passing fault costs an attempt, no more:', () => {
+    const passing: readonly ProxyFault[] = [
+      { type: 'status', status: 500, code: 'InternalError' },
+      busy,
+      { type: 'status', status: 429, code: 'TooManyRequests', retryAfterSeconds: 1 },
+      { type: 'status', status: 500, code: 'InternalError', when: 'after' },
+      { type: 'refuse', ms: 20 },
+      { type: 'reset', when: 'before' },
+      { type: 'reset', when: 'during' },
+      { type: 'reset', when: 'after' },
+      { type: 'reset', when: 'after', politely: true },
+    ];
+    it.each(passing)('%j, on every first request of a kind', async (fault) => {
+      await setUp();
+      const { root, contents } = await rootOf(backedUp());
+      // Several files at once are refused together.
+      const s3 = { retry: { attempts: 12 } };
+      const host = await world.host({ root, s3 });
+      await host.write(second);
+      const struck = new Set<string>();
+      world.proxy.setFault(({ operation, key }) => {
+        const kind = `${operation} ${key.replace(/[\d.:TZa-f-]{20,}/, 'id')}`;
+        if (struck.has(kind)) return undefined;
+        struck.add(kind);
+        return fault;
+      });
+      const { id } = await commitOf(host.agent.backup());
+      contents.set(id, second);
+      expect(host.events.filter((event) => event.type === 'warning')).toEqual([]);
+      const bare = await world.host({ s3 });
+      struck.clear();
+      expect(await bare.agent.restore()).toMatchObject({ type: 'restored', id, skipped: [] });
+      expect(await bare.read()).toEqual(second);
+      expect(host.events.some((event) => event.type === 'retry')).toBe(true);
+      await expectSound(world, host.root, contents);
+    });
+
+    const broken: readonly ProxyFault[] = [
+      { type: 'truncate', share: 0.5 },
+      { type: 'truncate', share: 0 },
+      { type: 'stall', share: 0.7 },
+      { type: 'flip', share: 0.3, bit: 4 },
+    ];
+    it.each(broken)('%j in the body of every file', async (fault) => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      const struck = new Set<string>();
+      world.proxy.setFault((request) => {
+        if (!isHistoryGet(request) || struck.has(request.key)) return undefined;
+        struck.add(request.key);
+        return fault;
+      });
+      const bare = await world.host();
+      expect(await bare.agent.restore()).toMatchObject({ type: 'restored', skipped: [] });
+      expect(struck.size).toBe(3);
+      expect(await bare.read()).toEqual(first);
+      await expectSound(world, host.root, contents);
+    });
+
+    it.each<ProxyFault>([
+      { type: 'truncate', share: 0.9 },
+      { type: 'stall', share: 0.5 },
+      { type: 'length', by: 7, then: 'close' },
+      { type: 'length', by: -20, then: 'close' },
+      { type: 'replace', body: '' },
+      { type: 'replace', body: '<html><body>Please log in</body></html>' },
+    ])('%j in a listing, which is never taken for an empty or shorter one', async (fault) => {
+      await setUp();
+      await backedUp();
+      world.proxy.setFault(strike(({ operation }) => operation === 'ListObjectsV2', fault, 1));
+      const bare = await world.host();
+      expect(await bare.agent.restore()).toMatchObject({ type: 'restored' });
+      expect(await bare.read()).toEqual(first);
+    });
+  });
+
+  it('sees damage in every read of a file for what it is, names the object, and takes the older snapshot', async () => {
+    await setUp();
+    const { host } = await backedUp();
+    const flip = { type: 'flip', share: 0.5, bit: 0 } as const;
+    world.proxy.setFault(strike(isHistoryGet, flip));
+    const bare = await world.host();
+    const failure = await failureOf(bare.agent.restore());
+    expect(failure).toMatchObject({ code: 'SNAPSHOT_CORRUPT', exitCode: 5 });
+    expect(failure.message).toMatch(/history\/\S+\/(a|c|sub\/b)\.txt/);
+    expect(await bare.read()).toBeUndefined();
+
+    world.proxy.setFault(undefined);
+    await host.write(second);
+    const { id } = await commitOf(host.agent.backup());
+    world.proxy.setFault(strike(({ key }) => key.includes(`/history/${id}/`), flip));
+    const result = await bare.agent.restore();
+    expect(result).toMatchObject({ type: 'restored', skipped: [expect.stringContaining(id)] });
+    expect(await bare.read()).toEqual(first);
+  });
+
+  it('uploads in parts through lost, repeated and broken requests', async () => {
+    await setUp();
+    const bytes = Buffer.alloc(11 * MiB, 'sync');
+    const struck = new Set<string>();
+    const faults: readonly ProxyFault[] = [
+      { type: 'reset', when: 'after' },
+      { type: 'duplicate', answer: 'second' },
+      { type: 'reset', when: 'during' },
+    ];
+    world.proxy.setFault(({ operation }) => {
+      if (struck.has(operation)) return undefined;
+      struck.add(operation);
+      return faults[struck.size % faults.length];
+    });
+    const { region, credentials, stallTimeoutMs } = place;
+    const { remote } = await openRemote(world.url, {
+      s3: {
+        endpoint: world.proxy.endpoint,
+        region,
+        credentials,
+        forcePathStyle: true,
+        stallTimeoutMs: stallTimeoutMs * 4,
+        partSizeBytes: 5 * MiB,
+      },
+      clock: hastyClock,
+      emit: () => undefined,
+      fs: nodeFileSystem,
+    });
+    try {
+      await remote.put('big', bytesBody(bytes));
+      expect((await collect((await remote.get('big')).body, bytes.length)).equals(bytes)).toBe(true);
+      expect([...struck]).toEqual(
+        expect.arrayContaining(['CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload']),
+      );
+    } finally {
+      await remote.close();
+    }
+  });
+
+  it('waits for a link that is slow but alive', async () => {
+    await setUp();
+    const { host, contents } = await backedUp();
+    const bare = await world.host();
+    const pauseMs = place.stallTimeoutMs / 5;
+    world.proxy.setFault(strike(isHistoryGet, { type: 'slow', pauseMs }));
+    const started = performance.now();
+    await bare.agent.restore();
+    // Much longer than the silence that is allowed.
+    expect(performance.now() - started).toBeGreaterThan(place.stallTimeoutMs * 1.5);
+    expect(bare.events.filter((event) => event.type === 'retry')).toEqual([]);
+    expect(await bare.read()).toEqual(first);
+    await expectSound(world, host.root, contents);
+  });
+
+  describe('a fault that stays', () => {
+    it.each<readonly [ProxyFault, ErrorCode, number]>([
+      [busy, 'REMOTE_UNREACHABLE', 4],
+      [{ type: 'status', status: 500, code: 'InternalError' }, 'REMOTE_UNREACHABLE', 4],
+      [{ type: 'status', status: 429, code: 'TooManyRequests' }, 'REMOTE_UNREACHABLE', 4],
+      [{ type: 'reset', when: 'before' }, 'REMOTE_UNREACHABLE', 4],
+      [{ type: 'reset', when: 'during' }, 'REMOTE_UNREACHABLE', 4],
+      [expired, 'DENIED', 1],
+      [forbidden, 'DENIED', 1],
+      [{ type: 'status', status: 400, code: 'InvalidRequest' }, 'REMOTE_UNREACHABLE', 1],
+      [noBucket, 'NOT_FOUND', 1],
+    ])('%j fails a backup with %s after %i attempts, and commits nothing', async (fault, code, attempts) => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await host.write(second);
+      const before = world.proxy.requests.length;
+      world.proxy.setFault(strike(isHistoryPut, fault));
+      const failure = await failureOf(host.agent.backup());
+      expect(failure).toMatchObject({ code, exitCode: exitCodes[code] });
+      expectAttempts(world.proxy.requests.slice(before).filter(isHistoryPut), attempts);
+      expect(await host.read()).toEqual(second);
+      await expectSound(world, host.root, contents);
+    });
+
+    it('a refused connection fails backup and restore with exit code 6', async () => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await host.write(second);
+      const bare = await world.host();
+      await world.proxy.refuse();
+      for (const work of [() => host.agent.backup(), () => bare.agent.restore(), () => host.agent.prune()]) {
+        expect(await failureOf(work())).toMatchObject({ code: 'REMOTE_UNREACHABLE', exitCode: 6 });
+      }
+      expect(await bare.read()).toBeUndefined();
+      expect(await host.read()).toEqual(second);
+      await expectSound(world, host.root, contents);
+    });
+  });
+
+  describe('credentials', () => {
+    it('that may only read still restore and verify; a backup is denied', async () => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await host.write(second);
+      world.proxy.setFault(strike(({ operation }) => isWrite(operation), forbidden));
+      const bare = await world.host();
+      expect(await bare.agent.restore()).toMatchObject({ type: 'restored' });
+      expect(await bare.read()).toEqual(first);
+      expect(await bare.agent.restore()).toMatchObject({ type: 'equal' });
+      expect(await bare.agent.verify({ all: true, readData: true })).toMatchObject({ isSound: true });
+      expect(await bare.agent.list()).toHaveLength(1);
+      expect((await bare.agent.status()).remote).toMatchObject({});
+      const failure = await failureOf(host.agent.backup());
+      expect(failure).toMatchObject({ code: 'DENIED', exitCode: 7 });
+      expect(failure.remedy).toMatch(/credentials/);
+      expect(await host.read()).toEqual(second);
+      await expectSound(world, host.root, contents);
+    });
+
+    it.each([2, 4, 6, 9, 12])('that expire at request %i leave both sides whole', async (number) => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await host.write(second);
+      const begin = world.proxy.requests.length;
+      world.proxy.setFault(strike((request) => request.number - begin >= number, expired));
+      const outcome = await outcomeOf(host.agent.backup());
+      if (outcome.type === 'failed') {
+        expect(outcome.error).toMatchObject({ code: 'DENIED', remedy: 'Renew the session credentials' });
+      }
+      expect(await host.read()).toEqual(second);
+      await learn(world, contents, second);
+      const bare = await world.host();
+      expect(await failureOf(bare.agent.restore())).toMatchObject({ code: 'DENIED', exitCode: 7 });
+      expect(await bare.read()).toBeUndefined();
+      await expectSound(world, host.root, contents);
+    });
+  });
+
+  it.each([1, 2, 3, 5, 8])('a bucket that vanishes at request %i leaves the store whole', async (number) => {
+    await setUp();
+    const { host, contents } = await backedUp();
+    const older = await world.host();
+    await older.agent.restore();
+    await host.write(second);
+    const vanishAt = (begin: number): void =>
+      world.proxy.setFault(strike((request) => request.number - begin >= number, noBucket));
+
+    vanishAt(world.proxy.requests.length);
+    const outcome = await outcomeOf(host.agent.backup());
+    if (outcome.type === 'failed') expect(outcome.error).toMatchObject({ code: 'NOT_FOUND', exitCode: 3 });
+    expect(await host.read()).toEqual(second);
+
+    // A restore over an older store, too.
+    world.proxy.setFault(undefined);
+    await host.agent.backup();
+    await learn(world, contents, second);
+    vanishAt(world.proxy.requests.length);
+    const restored = await outcomeOf(older.agent.restore());
+    if (restored.type === 'failed') {
+      expect(['NOT_FOUND', 'SNAPSHOT_CORRUPT']).toContain(restored.error.code);
+      expect(await older.read()).toEqual(first);
+    } else if (restored.value.type === 'restored') expect(await older.read()).toEqual(second);
+    else expect(await older.read()).toEqual(first);
+    await expectSound(world, host.root, contents);
+  });
+
+  it('a bucket that never was is NOT_FOUND, with what to do', async () => {
+    await setUp();
+    const { region, credentials } = place;
+    const { remote } = await openRemote('s3://no-such-bucket-at-all/x', {
+      s3: { endpoint: world.proxy.endpoint, region, credentials, forcePathStyle: true },
+      clock: hastyClock,
+      emit: () => undefined,
+      fs: nodeFileSystem,
+    });
+    const host = await world.host({ wrap: () => remote });
+    await host.write(first);
+    for (const work of [() => host.agent.backup(), () => host.agent.restore(), () => host.agent.list()]) {
+      const failure = await failureOf(work());
+      expect(failure).toMatchObject({ code: 'NOT_FOUND', exitCode: 3 });
+      expect(failure.remedy).toMatch(/Create the bucket/);
+    }
+    expect(await host.read()).toEqual(first);
+    await remote.close();
+  });
+
+  describe('the commit', () => {
+    const lost: readonly ProxyFault[] = [
+      { type: 'reset', when: 'after' },
+      { type: 'reset', when: 'after', politely: true },
+      { type: 'hang', when: 'after' },
+      { type: 'status', status: 500, code: 'InternalError', when: 'after' },
+      { type: 'status', status: 503, code: 'SlowDown', when: 'after' },
+      { type: 'duplicate', answer: 'first' },
+      { type: 'duplicate', answer: 'second' },
+      { type: 'again-later', requests: 3 },
+    ];
+    it.each(lost)('whose answer is lost is one commit and no failure: %j', async (fault) => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await expectOneCommit(world, host, contents, fault);
+      await expectSound(world, host.root, contents);
+    });
+
+    it('whose answer is lost every time is one commit and no failure', async () => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await host.write(second);
+      world.proxy.setFault(strike(isCommitPut, { type: 'reset', when: 'after' }));
+      contents.set((await commitOf(host.agent.backup())).id, second);
+      expect(await host.agent.list()).toHaveLength(2);
+      await expectSound(world, host.root, contents);
+    });
+
+    it('that never arrives is a failure, and the next backup makes up for it', async () => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await host.write(second);
+      world.proxy.setFault(strike(isCommitPut, { type: 'reset', when: 'before' }));
+      expect(await failureOf(host.agent.backup())).toMatchObject({ code: 'REMOTE_UNREACHABLE' });
+      expect(await host.agent.list()).toHaveLength(1);
+      world.proxy.setFault(undefined);
+      contents.set((await commitOf(host.agent.backup())).id, second);
+      expect(await host.agent.list()).toHaveLength(2);
+      await expectSound(world, host.root, contents);
+    });
+
+    it('that happened although nobody could tell is adopted by the next run', async () => {
+      await setUp();
+      const { host, contents } = await backedUp();
+      await host.write(second);
+      let isDown = false;
+      world.proxy.setFault((request) => {
+        isDown ||= isCommitPut(request);
+        return isDown ? { type: 'reset', when: isCommitPut(request) ? 'after' : 'before' } : undefined;
+      });
+      expect(await failureOf(host.agent.backup())).toMatchObject({ code: 'REMOTE_UNREACHABLE' });
+      world.proxy.setFault(undefined);
+      await learn(world, contents, second);
+      expect(await host.agent.backup()).toMatchObject({ type: 'unchanged' });
+      expect(await host.agent.list()).toHaveLength(2);
+      await expectSound(world, host.root, contents);
+    });
+
+    it('whose answer is lost while another host takes the number keeps both snapshots', async () => {
+      await setUp();
+      await expectBothKept(world);
+    });
+  });
+
+  describe('these guards bite:', () => {
+    it('without the read-back, a lost answer on the commit is a false failure', async () => {
+      await setUp();
+      const { root, contents } = await rootOf(backedUp());
+      const host = await world.host({ root, wrap: withoutReadBack });
+      const fault = { type: 'reset', when: 'after' } as const;
+      await expect(expectOneCommit(world, host, contents, fault)).rejects.toThrow(/Cannot put/);
+    });
+
+    it('a retry that takes "already exists" for its own success loses a snapshot', async () => {
+      await setUp();
+      await expect(expectBothKept(world, trustingTheRetry)).rejects.toThrow();
+    });
+
+    it('a retry of every failure repeats what is denied', async () => {
+      await setUp();
+      const { root } = await rootOf(backedUp());
+      const host = await world.host({ root, wrap: retryingEverything });
+      await host.write(second);
+      const before = world.proxy.requests.length;
+      world.proxy.setFault(strike(isHistoryPut, forbidden));
+      await failureOf(host.agent.backup());
+      const puts = world.proxy.requests.slice(before).filter(isHistoryPut);
+      expect(() => expectAttempts(puts, 1)).toThrow();
+    });
+
+    it('without a retry, one lost connection fails the command', async () => {
+      await setUp();
+      const { root } = await rootOf(backedUp());
+      const host = await world.host({ root, s3: { retry: { attempts: 1 } } });
+      await host.write(second);
+      world.proxy.setFault(strike(isHistoryPut, { type: 'reset', when: 'during' }, 1));
+      await expect(host.agent.backup()).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
+    });
+
+    it('a remote that lists nothing instead of failing looks empty', async () => {
+      await setUp();
+      await backedUp();
+      const host = await world.host({ wrap: listingNothing });
+      // What an answer without a listing must never lead to.
+      expect(await host.agent.restore()).toEqual({ type: 'empty-remote' });
+    });
+  });
+
+  describe('random faults', () => {
+    const seeds = Number(process.env['SYNC_AGENT_TEST_FAULT_SEEDS'] ?? 8);
+    it.each(Array.from({ length: seeds }, (_, index) => index + 1))(
+      'seed %i: every command succeeds or says why, and nothing is lost',
+      async (seed) => {
+        await setUp();
+        try {
+          await runSeed(world, seed);
+        } catch (cause) {
+          const log = world.proxy.log.join('\n  ');
+          throw new Error(`seed ${seed}: ${String(cause)}\n  ${log}`, { cause });
+        }
+      },
+    );
+  });
+});
+
+/** Snapshots that appeared although the command said that it failed. */
+async function learn(world: World, contents: Map<string, Files>, content: Files): Promise<readonly string[]> {
+  const inspector = await world.host({ direct: true });
+  const ids = (await inspector.agent.list()).map((each) => each.id).filter((id) => !contents.has(id));
+  for (const id of ids) contents.set(id, content);
+  return ids;
+}
+
+async function rootOf(made: Promise<{ readonly host: Host; readonly contents: Map<string, Files> }>) {
+  const { host, contents } = await made;
+  return { root: host.root, contents };
+}
+
+function expectAttempts(requests: readonly ProxiedRequest[], attempts: number): void {
+  const byKey = new Map<string, number>();
+  for (const { key } of requests) byKey.set(key, (byKey.get(key) ?? 0) + 1);
+  expect(Math.max(...byKey.values())).toBe(attempts);
+}
+
+/** The host has one snapshot; its next commit meets the fault. */
+async function expectOneCommit(
+  world: World,
+  host: Host,
+  contents: Map<string, Files>,
+  fault: ProxyFault,
+): Promise<void> {
+  await host.write(second);
+  world.proxy.setFault(strike(isCommitPut, fault, 1));
+  const result = await commitOf(host.agent.backup());
+  expect(result).toMatchObject({ generation: 2, diverged: [] });
+  contents.set(result.id, second);
+  const listed = await host.agent.list();
+  expect(listed.map((each) => each.id)).toEqual([...contents.keys()]);
+  expect(await host.agent.backup()).toEqual({ type: 'unchanged', id: result.id });
+}
+
+/** Two hosts race for the number 2; the loser's answer is lost besides. */
+async function expectBothKept(world: World, wrap?: (remote: ObjectStore) => ObjectStore): Promise<void> {
+  const origin = await world.host({ direct: true });
+  await origin.write(first);
+  const base = await commitOf(origin.agent.backup());
+  const slow = await world.host(wrap === undefined ? {} : { wrap });
+  const fast = await world.host({ direct: true });
+  for (const host of [slow, fast]) await host.agent.restore();
+  await slow.write({ mine: 'slow' });
+  await fast.write({ mine: 'fast' });
+  let winner: string | undefined;
+  world.proxy.setFault(async (request) => {
+    if (!isCommitPut(request) || winner !== undefined) return undefined;
+    winner = '';
+    winner = (await commitOf(fast.agent.backup())).id;
+    return { type: 'reset', when: 'after' };
+  });
+  const late = await commitOf(slow.agent.backup());
+  world.proxy.setFault(undefined);
+  expect(late.generation).toBe(3);
+  expect(late.diverged).toEqual([winner, late.id]);
+  const contents = new Map([
+    [base.id, first],
+    [winner ?? '', { ...first, mine: 'fast' }],
+    [late.id, { ...first, mine: 'slow' }],
+  ]);
+  expect((await fast.agent.list()).map((each) => each.id)).toEqual([...contents.keys()]);
+  await expectSound(world, slow.root, contents);
+}
+
+/** Forgets to look whether a create-only put whose answer was lost happened. */
+function withoutReadBack(remote: ObjectStore): ObjectStore {
+  const failed = new Map<string, unknown>();
+  return {
+    ...passingOn(remote),
+    put: (key, body, options) =>
+      remote.put(key, body, options).catch((error: unknown) => {
+        if (key.startsWith('commits/0')) failed.set(key, error);
+        throw error;
+      }),
+    get: (key, options) => {
+      const error = failed.get(key);
+      if (error === undefined) return remote.get(key, options);
+      failed.delete(key);
+      return Promise.reject(error instanceof Error ? error : new Error('unreachable'));
+    },
+  };
+}
+
+/** After a retry, "already exists" must be our own write. Must it? */
+function trustingTheRetry(remote: ObjectStore): ObjectStore {
+  return {
+    ...passingOn(remote),
+    put: (key, body, options) =>
+      remote.put(key, body, options).catch(async (error: unknown) => {
+        if (!isSyncAgentError(error, 'ALREADY_EXISTS') || !key.startsWith('commits/0')) throw error;
+        return { serverTime: new Date() };
+      }),
+  };
+}
+
+function retryingEverything(remote: ObjectStore): ObjectStore {
+  const eager: ObjectStore = {
+    ...passingOn(remote),
+    put: (key, body, options) =>
+      remote.put(key, body, options).catch((error: unknown) => {
+        throw isSyncAgentError(error)
+          ? new SyncAgentError(error.code, error.message, { cause: error, retryable: true })
+          : error;
+      }),
+  };
+  return retrying(eager, { attempts: 3, clock: hastyClock });
+}
+
+function listingNothing(remote: ObjectStore): ObjectStore {
+  return {
+    ...passingOn(remote),
+    list: async function* () {
+      yield { objects: [], serverTime: new Date() };
+    },
+  };
+}
+
+function passingOn(remote: ObjectStore): ObjectStore {
+  return {
+    location: remote.location,
+    put: (...args) => remote.put(...args),
+    get: (...args) => remote.get(...args),
+    head: (...args) => remote.head(...args),
+    list: (...args) => remote.list(...args),
+    listDirectories: (...args) => remote.listDirectories(...args),
+    copy: (...args) => remote.copy(...args),
+    remove: (...args) => remote.remove(...args),
+    sweepUploads: (...args) => remote.sweepUploads(...args),
+    close: () => remote.close(),
+  };
+}
+
+/** What a command may say under random faults. The grace period is long; nothing is denied or damaged. */
+const expectedCodes: readonly ErrorCode[] = ['REMOTE_UNREACHABLE'];
+
+/** Backups, restores on a bare and on an older host, and a prune, all among faults. */
+async function runSeed(world: World, seed: number): Promise<void> {
+  const { proxy, place } = world;
+  const random = chances(`run ${seed}`);
+  const rate = [0.08, 0.2, 0.45][seed % 3] ?? 0.2;
+  const faults = seededFaults(seed, {
+    rate,
+    stallTimeoutMs: place.stallTimeoutMs,
+    mayDamage: (request, how) => (how === 'flip' ? isHistory(request) : request.operation !== 'GetObject'),
+  });
+  /** Of every snapshot that was ever seen. */
+  const contents = new Map<string, Files>();
+  const inspector = await world.host({ direct: true });
+  const listed = async (): Promise<readonly string[]> =>
+    (await inspector.agent.list()).map((each) => each.id);
+  const among = async <T>(name: string, work: () => Promise<T>): Promise<Outcome<T>> => {
+    proxy.setFault(faults);
+    try {
+      const outcome = await within(60_000, name, outcomeOf(work()));
+      if (outcome.type === 'failed' && !expectedCodes.includes(outcome.error.code)) throw outcome.error;
+      return outcome;
+    } finally {
+      proxy.setFault(undefined);
+      await proxy.accept();
+    }
+  };
+
+  const host = await world.host();
+  const older = await world.host();
+  let files: Files = { ...first };
+  for (let round = 1; round <= 3; round += 1) {
+    files = { ...files, 'a.txt': `round ${round}`, [`only-${round}.txt`]: 'x'.repeat(random() * 50_000) };
+    await host.write(files);
+    const before = await listed();
+    const outcome = await among(`backup ${round}`, () => host.agent.backup());
+    expect(await host.read()).toEqual(files);
+    const after = await listed();
+    const added = after.filter((id) => !before.includes(id));
+    expect(after.slice(0, before.length)).toEqual(before);
+    expect(added.length).toBeLessThanOrEqual(1);
+    for (const id of added) contents.set(id, files);
+    if (outcome.type === 'done') {
+      expect(outcome.value).toMatchObject({ type: 'committed', id: added[0], diverged: [] });
+    }
+    await expectRestored(round === 2 ? older : await world.host());
+  }
+  await expectRestored(older);
+
+  async function expectRestored(target: Host): Promise<void> {
+    const was = await target.read();
+    const newest = (await listed()).at(-1);
+    const outcome = await among('restore', () => target.agent.restore());
+    if (outcome.type === 'failed') {
+      // Not a byte of it, or it failed when all was done but writing that down.
+      expect([was, contents.get(newest ?? '')]).toContainEqual(await target.read());
+    } else if (newest === undefined) expect(outcome.value).toEqual({ type: 'empty-remote' });
+    else {
+      expect(outcome.value).toMatchObject({ id: newest });
+      expect(['restored', 'equal']).toContain(outcome.value.type);
+      expect(await target.read()).toEqual(contents.get(newest));
+    }
+  }
+
+  if (place.canAge) shiftDate(3 * hour);
+  const before = await listed();
+  const kept = before.slice(place.canAge ? -2 : -before.length);
+  const outcome = await among('prune', () => host.agent.prune());
+  const after = await listed();
+  expect([before, kept]).toContainEqual(after);
+  if (outcome.type === 'done') expect(after).toEqual(kept);
+  expect(await host.read()).toEqual(files);
+  await expectSound(world, host.root, contents);
+}
+
+describe('a host whose clock is wrong', () => {
+  it.each([-5, 5])('by %i hours works all the same, by the server’s clock', async (hours) => {
+    const server = await startS3Server({ clockOffsetMs: -hours * hour });
+    server.createBucket('bucket');
+    const { endpoint, region, accessKeyId, secretAccessKey } = server;
+    const world = await makeWorld({
+      endpoint,
+      region,
+      credentials: { accessKeyId, secretAccessKey },
+      stallTimeoutMs: 1000,
+      canAge: false,
+      makeBucket: async () => 'bucket',
+      close: () => server.close(),
+    });
+    try {
+      const host = await world.host();
+      await host.write(first);
+      const contents = new Map([[(await commitOf(host.agent.backup())).id, first]]);
+      const [listed] = await host.agent.list();
+      expect(Math.abs(listed?.ageMs ?? hour)).toBeLessThan(60_000);
+      await expectSound(world, host.root, contents);
+    } finally {
+      await world.close();
+      await server.close();
+    }
+  });
+
+  it.skipIf(real === undefined)('is told the time by a real server', async () => {
+    const world = await makeWorld((await places[1]?.open()) as Place);
+    try {
+      shiftDate(-5 * hour);
+      const host = await world.host();
+      await host.write(first);
+      const contents = new Map([[(await commitOf(host.agent.backup())).id, first]]);
+      await expectSound(world, host.root, contents);
+    } finally {
+      restoreDate();
+      await world.close();
+    }
+  });
+});
+
+describe('a directory remote on a network file system', () => {
+  it.each(['EIO', 'ESTALE'])('is tried again after %s', async (code) => {
+    const root = await mkdtemp(join(fastTmp, 'sync-agent-nfs-'));
+    const failed = new Set<string>();
+    const stutter = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+      if (failed.has(name)) return work();
+      failed.add(name);
+      throw Object.assign(new Error(`${code}: i/o error`), { code });
+    };
+    const events: string[] = [];
+    const { remote } = await openRemote(pathToFileURL(join(root, 'remote')).href, {
+      clock: hastyClock,
+      emit: (event) => events.push(event.type),
+      fs: {
+        ...nodeFileSystem,
+        rename: (from, to) => stutter('rename', () => nodeFileSystem.rename(from, to)),
+        link: (from, to) => stutter('link', () => nodeFileSystem.link(from, to)),
+        openForWrite: (path, options) => stutter('open', () => nodeFileSystem.openForWrite(path, options)),
+      },
+    });
+    const host = await makeHost({ remote, clock: hastyClock });
+    const bare = await makeHost({ remote, clock: hastyClock });
+    try {
+      await remote.put('other', textBody('x'));
+      await host.write(first);
+      await commitOf(host.agent.backup());
+      expect(failed).toEqual(new Set(['open', 'rename', 'link']));
+      expect(events).toContain('retry');
+      await bare.agent.restore();
+      expect(await bare.read()).toEqual(first);
+    } finally {
+      await host.remove();
+      await bare.remove();
+      await rm(root, { recursive: true });
+    }
+  });
+});

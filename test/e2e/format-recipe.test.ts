@@ -1,0 +1,285 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAgent } from '../../src/agent.ts';
+import type { Agent, AgentSettings } from '../../src/agent.ts';
+import { unpackFixture } from '../support/fixtures.ts';
+import { startS3Server } from '../support/s3-server.ts';
+import { realS3 } from '../support/s3.ts';
+
+/**
+ * docs/format.md promises that a snapshot can be restored without this program. Its code blocks are run here as they
+ * are printed there.
+ */
+const document = readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf8');
+const missing = (tools: readonly string[]): string | undefined => {
+  const absent = tools.filter((tool) => !isInstalled(tool));
+  return absent.length === 0 ? undefined : `${absent.join(', ')} not found`;
+};
+const noDirectory = missing(['bash', 'jq', 'sha256sum']);
+const noS3 = missing(['bash', 'jq', 'sha256sum', 'aws']);
+for (const [name, why] of Object.entries({ directory: noDirectory, s3: noS3 })) {
+  if (why !== undefined) process.stderr.write(`\nSKIPPING the ${name} recipe of docs/format.md: ${why}\n\n`);
+}
+
+interface Place {
+  readonly settings: Pick<AgentSettings, 'remote' | 's3'>;
+  readonly env: Readonly<Record<string, string>>;
+  close(): Promise<void>;
+}
+
+let root = '';
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'sync-agent-recipe-'));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+describe.skipIf(noDirectory !== undefined)('the recipe for a directory remote', () => {
+  const makePlace = async (): Promise<Place> => {
+    const remote = await mkdtemp(join(root, 'remote-'));
+    return {
+      settings: { remote: pathToFileURL(remote).href },
+      env: { remote },
+      close: async () => {},
+    };
+  };
+  describeRecipe('directory', makePlace);
+
+  it('passes over a damaged newest commit', async () => {
+    const place = await makePlace();
+    const { agent, store } = await newAgent(place);
+    const first = await backUp(agent);
+    const before = contentOf(store);
+    await writeFile(join(store, 'more.txt'), 'more');
+    await backUp(agent);
+    await writeFile(join(place.env['remote'] ?? '', 'commits/0000000002.json'), '{"format":1}\n');
+    const target = newTarget();
+    const { code, output } = await run('directory', { ...place.env, target });
+    expect(output).toContain('commits/0000000002.json is damaged');
+    expect(output).toContain(first);
+    expect(code).toBe(0);
+    expect(contentOf(target)).toEqual(before);
+  });
+
+  it('refuses a damaged file, naming it', async () => {
+    const place = await makePlace();
+    const { agent } = await newAgent(place);
+    const id = await backUp(agent);
+    const key = `history/${id}/sub folder/ünï+&%.txt`;
+    await rm(join(place.env['remote'] ?? '', key));
+    await writeFile(join(place.env['remote'] ?? '', key), 'bad');
+    const { code, output } = await run('directory', { ...place.env, target: newTarget() });
+    expect(output).toContain(`${key} is damaged`);
+    expect(code).toBe(1);
+  });
+
+  it('refuses a manifest that leads out of the target', async () => {
+    const place = await makePlace();
+    const { agent } = await newAgent(place);
+    await backUp(agent);
+    const key = join(place.env['remote'] ?? '', 'commits/0000000001.json');
+    const { checksum: _, ...manifest } = JSON.parse(await readFile(key, 'utf8')) as {
+      checksum: string;
+      files: { path: string }[];
+    };
+    for (const file of manifest.files) file.path = `../${file.path}`;
+    const checksum = createHash('sha256')
+      .update(`${JSON.stringify(manifest, null, 1)}\n`)
+      .digest('hex');
+    await rm(key);
+    await writeFile(key, `${JSON.stringify({ ...manifest, checksum }, null, 1)}\n`);
+    const { code, output } = await run('directory', { ...place.env, target: newTarget() });
+    expect(output).toContain('refusing the path ../');
+    expect(code).toBe(1);
+  });
+});
+
+describe.skipIf(noS3 !== undefined)('the recipe for S3', () => {
+  const real = realS3();
+  describeRecipe('s3', async () => {
+    const server = real === undefined ? await startS3Server() : undefined;
+    server?.createBucket('recipe');
+    const bucket = (await real?.makeBucket()) ?? 'recipe';
+    const { endpoint, region, accessKeyId, secretAccessKey } = (real ?? server)!;
+    const prefix = 'some prefix/ä';
+    return {
+      settings: {
+        remote: `s3://${bucket}/${prefix}`,
+        s3: { endpoint, region, credentials: { accessKeyId, secretAccessKey } },
+      },
+      env: {
+        bucket,
+        prefix,
+        AWS_ENDPOINT_URL_S3: endpoint,
+        AWS_REGION: region,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      },
+      close: async () => server?.close(),
+    };
+  });
+});
+
+function describeRecipe(name: 'directory' | 's3', makePlace: () => Promise<Place>): void {
+  it('restores every snapshot: names, bytes, permissions and seconds', async () => {
+    const place = await makePlace();
+    try {
+      const { agent, store } = await newAgent(place);
+      const expected = new Map([[await backUp(agent), contentOf(store)]]);
+      await writeFile(join(store, 'sub folder/changed.txt'), 'changed');
+      await rm(join(store, 'sub folder/hollow'), { recursive: true });
+      expected.set(await backUp(agent), contentOf(store));
+      for (const [snapshot, content] of expected) {
+        const target = newTarget();
+        const { code, output } = await run(name, { ...place.env, target, snapshot });
+        expect(output).toContain(`${snapshot} is in ${target}`);
+        expect(code).toBe(0);
+        expect(contentOf(target)).toEqual(content);
+      }
+      const latest = newTarget();
+      await run(name, { ...place.env, target: latest });
+      expect(contentOf(latest)).toEqual(contentOf(store));
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('follows linked history, and a snapshot that was committed again by prune', async () => {
+    const place = await makePlace();
+    try {
+      const { agent, store } = await newAgent(place, { history: 'linked' });
+      const first = await backUp(agent);
+      await writeFile(join(store, 'more.txt'), 'more');
+      const second = await backUp(agent);
+      await agent.clearHistory();
+      const target = newTarget();
+      const { code, output } = await run(name, { ...place.env, target });
+      expect(output).toContain(`${second} is in ${target}`);
+      expect(code).toBe(0);
+      expect(contentOf(target)).toEqual(contentOf(store));
+      const gone = await run(name, { ...place.env, target: newTarget(), snapshot: first });
+      expect(gone.output).toContain(`there is no snapshot ${first}`);
+      expect(gone.code).toBe(1);
+    } finally {
+      await place.close();
+    }
+  });
+
+  it('restores a Chroma store', async () => {
+    const place = await makePlace();
+    try {
+      const { agent, store } = await newAgent(place, {}, unpackFixture('chroma-1-b'));
+      await backUp(agent);
+      const target = newTarget();
+      const { code } = await run(name, { ...place.env, target });
+      expect(code).toBe(0);
+      expect(contentOf(target)).toEqual(contentOf(store));
+    } finally {
+      await place.close();
+    }
+  });
+}
+
+async function newAgent(
+  place: Place,
+  settings: Partial<AgentSettings> = {},
+  existing?: string,
+): Promise<{ readonly agent: Agent; readonly store: string }> {
+  const store = existing ?? (await makeStore());
+  return { agent: createAgent({ store, ...place.settings, ...settings }), store };
+}
+
+/** Names that shells, URLs and listings trip over. */
+async function makeStore(): Promise<string> {
+  const store = await mkdtemp(join(root, 'store-'));
+  const names = [
+    'plain.txt',
+    'sub folder/ünï+&%.txt',
+    'sub folder/$(touch pwned) \'q\' "d".txt',
+    'a/b/c/-rf',
+    'two\nlines',
+  ];
+  for (const name of names) {
+    await mkdir(dirname(join(store, name)), { recursive: true });
+    await writeFile(join(store, name), `content of ${name}`);
+  }
+  await writeFile(join(store, 'nothing'), '');
+  await chmod(join(store, 'plain.txt'), 0o640);
+  await mkdir(join(store, 'sub folder/hollow'));
+  return store;
+}
+
+async function backUp(agent: Agent): Promise<string> {
+  const result = await agent.backup();
+  if (result.type !== 'committed') throw new Error(`expected a commit, found ${result.type}`);
+  return result.id;
+}
+
+let targets = 0;
+const newTarget = (): string => join(root, `target-${(targets += 1)}`);
+
+function contentOf(dir: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(dir, { recursive: true, encoding: 'utf8' })
+      .toSorted()
+      .map((path) => {
+        const stats = statSync(join(dir, path));
+        if (!stats.isFile()) return [path, 'directory'];
+        const sha256 = createHash('sha256')
+          .update(readFileSync(join(dir, path)))
+          .digest('hex');
+        return [path, `${stats.mode} ${Math.floor(stats.mtimeMs / 1000)} ${sha256}`];
+      }),
+  );
+}
+
+/** The recipe as a reader would put it together. The S3 server may live in this process, so nothing blocks. */
+async function run(
+  kind: 'directory' | 's3',
+  env: Readonly<Record<string, string>>,
+): Promise<{ readonly code: number | null; readonly output: string }> {
+  const cwd = await mkdtemp(join(root, 'cwd-'));
+  const script = join(cwd, 'restore-by-hand.sh');
+  await writeFile(script, `${codeBlock(kind)}\n${codeBlock('body')}`);
+  const child = spawn('bash', [script], {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const take = (chunk: Buffer): void => {
+    output += chunk.toString();
+  };
+  child.stdout.on('data', take);
+  child.stderr.on('data', take);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  expect(await readdir(cwd), output).toEqual(['restore-by-hand.sh']);
+  return { code, output };
+}
+
+function codeBlock(name: string): string {
+  const block = new RegExp(`<!-- recipe: ${name} -->\\s*\`\`\`bash\\n(?<code>.*?)\`\`\``, 's').exec(document);
+  const code = block?.groups?.['code'];
+  if (code === undefined) throw new Error(`docs/format.md has no code block "${name}"`);
+  return code;
+}
+
+function isInstalled(tool: string): boolean {
+  const places = (process.env['PATH'] ?? '').split(':');
+  if (!places.some((place) => place !== '' && existsSync(join(place, tool)))) return false;
+  try {
+    // A shim in PATH need not have a program behind it.
+    execFileSync(tool, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { commands } from '../../../src/cli/commands.ts';
+import { helpText } from '../../../src/cli/help.ts';
+import { parseCommandLine } from '../../../src/cli/parse.ts';
+import { flagOf, settingKeys } from '../../../src/config/settings.ts';
+
+const parse = (line: string) => parseCommandLine(line.split(' ').filter(Boolean), commands);
+
+describe('a command line', () => {
+  it('may have its flags before and after the command', () => {
+    const parsed = parse('--keep 3 prune --resolve a --dry-run --resolve=b --json');
+    expect(parsed.command.name).toBe('prune');
+    expect(parsed.values).toEqual({ resolve: ['a', 'b'], 'dry-run': true });
+    expect(parsed.settings).toMatchObject({ keep: '3', json: true });
+  });
+
+  it('can take back what a config file or variable says', () => {
+    expect(parse('list --json=false').settings).toMatchObject({ json: 'false' });
+  });
+
+  it('gives positionals their names', () => {
+    expect(parse('diff ~1 latest').values).toEqual({ from: '~1', to: 'latest' });
+  });
+
+  it.each([
+    ['bakcup', /no such command/, /"backup"/],
+    ['', /without a command/, /backup, restore/],
+    ['backup --forec', /--forec with "backup"/, /"--force"/],
+    ['--kep 3 list', /--kep/, /"--keep"/],
+    ['list --resolve x', /--resolve with "list"/, /.*/],
+    ['list --no-json', /--no-json/, /--json=false/],
+    ['list -x', /-x/, /.*/],
+    ['show', /needs SNAPSHOT/, /show --help/],
+    ['diff a', /needs TO/, /diff --help/],
+    ['list x', /"x" is one argument too many/, /list --help/],
+    ['restore --snapshot', /--snapshot: it needs a value/, /.*/],
+    ['restore --snapshot --force', /--snapshot: it needs a value/, /.*/],
+    ['list --keep=', /--keep: it needs a value/, /.*/],
+    ['list --keep 3 --keep 4', /more than once: 3, 4/, /.*/],
+    ['backup --force=maybe', /--force = "maybe"/, /.*/],
+  ])('%j is refused', (line, message, remedy) => {
+    expect(() => parse(line)).toThrow(
+      expect.objectContaining({ code: 'USAGE', message: expect.stringMatching(message) as string }),
+    );
+    try {
+      parse(line);
+    } catch (error) {
+      expect((error as { remedy?: string }).remedy ?? '').toMatch(remedy);
+    }
+  });
+});
+
+describe('help', () => {
+  it('of every command lists every flag that the parser takes', async () => {
+    for (const { name, options = {} } of commands) {
+      const text = await helpText([name, '--help'], commands);
+      for (const flag of ['config', ...settingKeys.map(flagOf), ...Object.keys(options)]) {
+        expect(text, `${name} --help`).toContain(`--${flag} `);
+      }
+    }
+  });
+
+  it('completes command names, and the flags of a command', async () => {
+    const names = await helpText(['--get-yargs-completions', 'sync-agent', ''], commands);
+    expect(names.split('\n')).toEqual(expect.arrayContaining(commands.map(({ name }) => name)));
+    const flags = await helpText(['--get-yargs-completions', 'sync-agent', 'restore', '--s'], commands);
+    expect(flags.split('\n')).toEqual(expect.arrayContaining(['--snapshot', '--s3-endpoint']));
+  });
+});

@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { commands } from '../../src/cli/commands.ts';
+import { helpText } from '../../src/cli/help.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { flagOf, settings, variableOf } from '../../src/config/settings.ts';
+import { exitCodes } from '../../src/errors.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string): string => readFileSync(resolve(root, path), 'utf8');
+const readme = read('README.md');
+const documents = ['README.md', 'docs/format.md', 'docs/architecture.md', 'examples/chroma-app/README.md'];
+const globalFlags = ['--config', '--help', ...Object.keys(settings).map((key) => `--${flagOf(key)}`)];
+const flagsOf = (name: string): readonly string[] =>
+  Object.keys(commands.find((command) => command.name === name)?.options ?? {}).map((flag) => `--${flag}`);
+
+describe('README.md', () => {
+  it('has a section for each command that there is, and no other', async () => {
+    const sections = [...section('Commands').matchAll(/^### `([a-z-]+)`$/gm)].map(([, name]) => name);
+    expect(sections).toEqual([...commands.map(({ name }) => name), 'completion']);
+    const help = await helpText(['--help'], commands);
+    const listed = [...help.matchAll(/^ {2}sync-agent ([a-z-]+)/gm)].map(([, name]) => name);
+    expect(new Set(listed)).toEqual(new Set(sections));
+  });
+
+  it.each(commands.map(({ name }) => name))('names the flags of %s, and no others', (name) => {
+    const table = [...section(`\`${name}\``).matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(([, flag]) => flag);
+    expect(table).toEqual(flagsOf(name));
+  });
+
+  it('has each setting with its flag, variable, key and default', () => {
+    const rows = tableRows('Configuration').map(([flag, variable, key, fallback]) => ({
+      flag,
+      variable,
+      key,
+      fallback,
+    }));
+    expect(rows).toEqual(
+      Object.entries(settings).map(([key, { describe: text }]) => ({
+        flag: `\`--${flagOf(key)}\``,
+        variable: `\`${variableOf(key)}\``,
+        key: `\`${key}\``,
+        fallback: /\[default: (.*)\]$/.exec(text)?.[1] ?? '',
+      })),
+    );
+    expect(Object.keys(configSchema.shape)).toEqual(Object.keys(settings));
+  });
+
+  it('has each exit code with its number', () => {
+    const rows = tableRows('Exit codes')
+      .filter(([exit]) => exit !== '0')
+      .map(([exit, name]) => [name?.replaceAll('`', ''), Number(exit)]);
+    expect(Object.fromEntries(rows)).toEqual(exitCodes);
+  });
+});
+
+describe.each(documents)('%s', (path) => {
+  const text = read(path);
+
+  it('uses only commands and flags that exist', () => {
+    const words = codeOf(text).flatMap((line) =>
+      [...line.matchAll(/\bsync-agent ([a-z][a-z-]*)([^\n|;&)]*)/g)].map(([, name = '', rest = '']) => ({
+        name,
+        rest,
+      })),
+    );
+    const names = [...commands.map(({ name }) => name), 'completion'];
+    for (const { name, rest } of words) {
+      expect(names, `"sync-agent ${name}" in ${path}`).toContain(name);
+      for (const [flag] of rest.matchAll(/--[a-z][a-z0-9-]*/g)) {
+        expect([...globalFlags, ...flagsOf(name)], `"sync-agent ${name} ${flag}" in ${path}`).toContain(flag);
+      }
+    }
+    const all = [...globalFlags, ...commands.flatMap(({ name }) => flagsOf(name))];
+    for (const [, flag] of text.matchAll(/`(--[a-z][a-z0-9-]*)[^`]*`/g)) expect(all).toContain(flag);
+  });
+
+  it('names only SYNC_AGENT variables that exist', () => {
+    const known = ['SYNC_AGENT_CONFIG', ...Object.keys(settings).map(variableOf)];
+    for (const [name] of text.matchAll(/\bSYNC_AGENT_[A-Z0-9_]+/g)) expect(known).toContain(name);
+  });
+
+  it('has no link that leads nowhere', () => {
+    const broken = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, target = '']) => target)
+      .filter((target) => !/^[a-z]+:/.test(target))
+      .filter((target) => {
+        const [file = '', anchor] = target.split('#');
+        const place = file === '' ? resolve(root, path) : resolve(root, dirname(path), file);
+        if (!existsSync(place)) return true;
+        return anchor !== undefined && !anchorsOf(read(relative(root, place))).includes(anchor);
+      });
+    expect(broken).toEqual([]);
+  });
+});
+
+describe('the npm package', () => {
+  it('holds every document that its README links to, but for the example and CONTRIBUTING', () => {
+    const { files } = JSON.parse(read('package.json')) as { files: readonly string[] };
+    const linked = [...readme.matchAll(/\]\(([^)#\s:]+)/g)].map(([, target = '']) => target);
+    const outside = linked.filter((target) => !files.some((each) => target.startsWith(each)));
+    expect([...new Set(outside)].toSorted()).toEqual(['CONTRIBUTING.md', 'examples/chroma-app/README.md']);
+  });
+});
+
+/** The text below a heading, up to the next one of its level or above. */
+function section(title: string): string {
+  const lines = readme.split('\n');
+  const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === title);
+  expect(start, `the heading "${title}" in README.md`).toBeGreaterThan(-1);
+  const level = /^#+/.exec(lines[start] ?? '')?.[0].length ?? 0;
+  const isEnd = (line: string): boolean => (/^(#+) /.exec(line)?.[1]?.length ?? 9) <= level;
+  const length = lines.slice(start + 1).findIndex(isEnd);
+  return lines.slice(start + 1, length === -1 ? undefined : start + 1 + length).join('\n');
+}
+
+/** The cells of the first table of a section, without its header. */
+function tableRows(title: string): readonly (readonly string[])[] {
+  const lines = section(title)
+    .split('\n')
+    .filter((line) => line.startsWith('|'));
+  return lines.slice(2).map((line) =>
+    line
+      .slice(1, -1)
+      .split('|')
+      .map((cell) => cell.trim()),
+  );
+}
+
+/** Code blocks, line by line, and code spans. */
+function codeOf(text: string): readonly string[] {
+  const blocks = [...text.matchAll(/^ *```[a-z]*\n(.*?)^ *```/gms)].flatMap(([, block = '']) =>
+    block.split('\n'),
+  );
+  const spans = [...text.replace(/^ *```.*?^ *```/gms, '').matchAll(/`([^`]+)`/g)].map(
+    ([, span = '']) => span,
+  );
+  return [...blocks.map((line) => line.replace(/#.*$/, '')), ...spans];
+}
+
+/** As GitHub makes them. */
+function anchorsOf(text: string): readonly string[] {
+  return [...text.replace(/^ *```.*?^ *```/gms, '').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
