@@ -5,6 +5,7 @@ import { backup } from './engine/backup.ts';
 import type { BackupOptions, BackupResult } from './engine/backup.ts';
 import type { Context, EngineSettings } from './engine/context.ts';
 import { doctor } from './engine/doctor.ts';
+import { explainFailure } from './engine/explain-failure.ts';
 import type { DoctorReport } from './engine/doctor.ts';
 import { diffSnapshots, listSnapshots, showSnapshot } from './engine/history.ts';
 import type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
@@ -150,10 +151,21 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       signal,
     };
   };
+  const explained = async <T>(command: string, home: Home, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      const action = command === 'backup' ? 'back up' : command;
+      throw await explainFailure(error, `Cannot ${action} "${home.store}"`, { home, diskSpace });
+    }
+  };
   const read = async <T>(
     work: (context: Context) => Promise<T>,
     signal: AbortSignal | undefined,
-  ): Promise<T> => work(await openContext(await locateHome(settings.store), signal));
+  ): Promise<T> => {
+    const home = await locateHome(settings.store);
+    return explained('look at', home, async () => work(await openContext(home, signal)));
+  };
 
   const write = async <T>(
     command: string,
@@ -161,13 +173,15 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     signal: AbortSignal | undefined,
   ): Promise<T> => {
     const home = await locateHome(settings.store);
-    const lock = await lockStore(fs, home, { command });
-    try {
-      const interrupted = await recover(fs, home, { rollbackCopies: engine.rollbackCopies });
-      return await work(await openContext(home, signal), interrupted);
-    } finally {
-      lock.release();
-    }
+    return explained(command, home, async () => {
+      const lock = await lockStore(fs, home, { command });
+      try {
+        const interrupted = await recover(fs, home, { rollbackCopies: engine.rollbackCopies });
+        return await work(await openContext(home, signal), interrupted);
+      } finally {
+        lock.release();
+      }
+    });
   };
   /** For operations that need the store to be whole. */
   const writeWhole = <T>(
@@ -198,8 +212,12 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         (context, interrupted) => restore(context, { ...options, interrupted }),
         options.signal,
       ),
-    restoreTo: async (dir, options = {}) =>
-      restoreTo(await openContext(await locateHome(dir), options.signal), options),
+    restoreTo: async (dir, options = {}) => {
+      const home = await locateHome(dir);
+      return explained('restore to', home, async () =>
+        restoreTo(await openContext(home, options.signal), options),
+      );
+    },
     sync: (options = {}) =>
       write(
         'sync',

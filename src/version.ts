@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module';
-import * as z from 'zod';
+import { readFileSync } from 'node:fs';
 
 /** This package's version, from its own package.json. */
-export const { version } = z
-  .object({ version: z.string() })
-  .parse(createRequire(import.meta.url)('../package.json'));
+export const version: string = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;

@@ -1,10 +1,14 @@
-import { SyncAgentError } from '../errors.ts';
+import { lstat } from 'node:fs/promises';
+import { errnoOf, messageOf, SyncAgentError } from '../errors.ts';
 import { probeCreateOnly } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
+import { isDiskFull } from '../store/disk-space.ts';
 import { stagingRoot } from '../store/home.ts';
+import { scanStore } from '../store/scan.ts';
 import { commitSnapshot } from './commit.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
@@ -81,7 +85,9 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
 
   const attempt = newAttempt();
   try {
-    const staged = await stageStore(context, attempt);
+    const staged = await stageStore(context, attempt).catch(async (error: unknown) => {
+      throw await stagingFailure(context, error);
+    });
     const parent = await parentManifest(context, view, lineage, staged);
     const plan = planBackup({
       captured: staged,
@@ -116,6 +122,35 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
     await context.fs.remove(stagingRoot(context.home));
   }
 }
+
+/** Nothing is lost when staging fails; the reader has to know what it takes. */
+async function stagingFailure(context: Context, error: unknown): Promise<unknown> {
+  const { home, fs, diskSpace } = context;
+  const staging = stagingRoot(home);
+  if (isDiskFull(error)) {
+    await fs.remove(staging);
+    const needed = totalBytes((await scanStore(home.store)).files);
+    const { freeBytes } = await diskSpace(home.dir);
+    const missing = needed > freeBytes ? `, ${needed - freeBytes} are missing` : '';
+    return new SyncAgentError(
+      'DISK_FULL',
+      `Cannot back up "${home.store}": an image of it needs ${needed} bytes at "${home.dir}", ${freeBytes} are free${missing}: ${messageOf(error)}`,
+      { remedy: 'Free some space there, or raise the quota, and run it again', cause: error },
+    );
+  }
+  if (errnoOf(error) !== 'ENOENT' || (await exists(staging))) return error;
+  return new SyncAgentError(
+    'NOT_FOUND',
+    `Cannot back up "${home.store}": its staging directory "${staging}" vanished`,
+    { remedy: 'Let nothing else write there, and run it again', cause: error },
+  );
+}
+
+const exists = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
 
 /** What can be said from the log and the file system's times alone. */
 function withoutCapture(view: LogView, lineage: Lineage, options: BackupOptions): BackupResult | undefined {

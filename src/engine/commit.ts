@@ -1,4 +1,4 @@
-import { SyncAgentError } from '../errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { createCommit, readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { commitKey, historyKey } from '../snapshot/layout.ts';
@@ -62,7 +62,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
     };
     const created = await createCommit(remote, manifest, { createOnly: work.createOnly, signal });
     if (created !== undefined) {
-      const after = await readLog(remote, { known: { manifest, lastModifiedMs: undefined }, signal });
+      const after = await readLogAfter(context, manifest, view);
       await assertLive(context, manifest, after);
       const object = after.commits.find((commit) => commit.generation === manifest.generation);
       return {
@@ -76,6 +76,29 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
     }
     view = await readLog(remote, { signal });
     now = view.serverTime;
+  }
+}
+
+/** The snapshot exists whatever happens now; a remote that fails just here is worth a warning, not a failure. */
+async function readLogAfter(context: Context, manifest: Manifest, before: LogView): Promise<LogView> {
+  try {
+    const known = { manifest, lastModifiedMs: undefined };
+    return await readLog(context.remote, { known, signal: context.signal });
+  } catch (error) {
+    if (!isSyncAgentError(error, 'REMOTE_UNREACHABLE')) throw error;
+    context.emit({
+      type: 'warning',
+      code: error.code,
+      message: `The snapshot is committed, but the log could not be read again: ${error.message}`,
+    });
+    const kept = new Set(manifest.log.map((entry) => entry.id));
+    const snapshots = before.snapshots.filter(({ entry }) => kept.has(entry.id));
+    return {
+      ...before,
+      newest: manifest,
+      snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }],
+      damaged: [],
+    };
   }
 }
 

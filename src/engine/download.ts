@@ -3,10 +3,12 @@ import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import pMap from 'p-map';
 import { isSyncAgentError, SyncAgentError, throwIfAborted } from '../errors.ts';
+import { readFileRange } from '../remote/body.ts';
 import type { ByteRange } from '../remote/object-store.ts';
 import { historyKey } from '../snapshot/layout.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
 import type { WritableFile } from '../store/file-system.ts';
+import { scanStore } from '../store/scan.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
 
@@ -30,7 +32,7 @@ export interface Downloaded {
 }
 
 /**
- * Builds a snapshot's files below `dir`, each verified by its SHA-256 and on disk when this resolves. Rejects with
+ * Builds a snapshot's files below `dir`, each verified by its SHA-256; `syncSnapshot` puts them on disk. Rejects with
  * SNAPSHOT_CORRUPT naming the object that is missing or damaged, with DISK_FULL when the disk or a quota is.
  */
 export async function downloadSnapshot(context: Context, target: DownloadTarget): Promise<Downloaded> {
@@ -57,8 +59,19 @@ export async function downloadSnapshot(context: Context, target: DownloadTarget)
     },
     { concurrency: settings.concurrency, stopOnError: true },
   );
-  for (const directory of directories.toReversed()) await fs.sync(join(dir, directory));
+  const found = (await scanStore(dir)).files.length;
+  if (found !== manifest.files.length) throw namesCollide(manifest, dir, found);
   return { downloadedBytes, reusedBytes };
+}
+
+/** Makes a downloaded snapshot survive a power cut: files first, then directories from the leaves up. */
+export async function syncSnapshot(context: Context, manifest: Manifest, dir: string): Promise<void> {
+  const { fs, settings } = context;
+  await pMap(manifest.files, (file) => fs.sync(join(dir, file.path)), {
+    concurrency: settings.concurrency,
+    stopOnError: true,
+  });
+  for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(dir, directory));
 }
 
 /** All directories of a snapshot, parents first, with '' for its root. */
@@ -82,13 +95,13 @@ export interface FileDownload {
   readonly onBytes: (count: number) => void;
 }
 
-/** One file to a new path, verified, with its permissions and time, on disk. */
+/** One file to a new path, verified, with its permissions and time. Not on disk before it is synced. */
 export async function downloadFile(context: Context, download: FileDownload): Promise<void> {
   const { fs } = context;
   const { file, path } = download;
   for (let tries = 1; ; tries += 1) {
     await fs.remove(path);
-    const found = await fetchFile(context, download);
+    const found = await fetchFile(context, download).catch((error: unknown) => orAgain(error, tries));
     if (found === file.sha256) break;
     if (tries === downloadTries) throw damaged(download, found);
   }
@@ -99,25 +112,31 @@ export async function downloadFile(context: Context, download: FileDownload): Pr
 export async function verifyObject(context: Context, download: Omit<FileDownload, 'path'>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const hash = createHash('sha256');
-    await fetchRange(context, download, undefined, async (chunk) => {
+    const found = await fetchRange(context, download, undefined, async (chunk) => {
       hash.update(chunk);
-    });
-    const found = hash.digest('hex');
+    }).then(
+      () => hash.digest('hex'),
+      (error: unknown) => orAgain(error, tries),
+    );
     if (found === download.file.sha256) return;
     if (tries === downloadTries) throw damaged(download, found);
   }
+}
+
+/** A wrong length is repeated as a wrong hash is; an object that is missing is not. */
+function orAgain(error: unknown, tries: number): string {
+  if (tries < downloadTries && isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && error.cause === undefined)
+    return '';
+  throw error;
 }
 
 async function fetchFile(context: Context, download: FileDownload): Promise<string> {
   const { file, path } = download;
   const target = await context.fs.openForWrite(path, { exclusive: true });
   try {
-    const digest =
-      file.size <= rangeBytes
-        ? await fetchSmall(context, download, target)
-        : await fetchLarge(context, download, target);
-    await target.sync();
-    return digest;
+    return file.size <= rangeBytes
+      ? await fetchSmall(context, download, target)
+      : await fetchLarge(context, download, target);
   } finally {
     await target.close();
   }
@@ -138,12 +157,29 @@ async function fetchLarge(context: Context, download: FileDownload, target: Writ
     start: index * rangeBytes,
     end: Math.min((index + 1) * rangeBytes, size),
   }));
+  const hash = createHash('sha256');
+  const arrived = new Set<number>();
+  let next = 0;
+  let hashing = Promise.resolve();
+  // Hashes from the page cache what has arrived without a gap, while later ranges are on their way.
+  const hashOn = async (): Promise<void> => {
+    for (; arrived.has(next); next += 1) {
+      const range = ranges[next];
+      if (range !== undefined)
+        for await (const chunk of readFileRange(download.path, range)) hash.update(chunk);
+    }
+  };
   await pMap(
     ranges,
-    (range) => fetchRange(context, download, range, (chunk, position) => target.write(chunk, position)),
+    async (range, index) => {
+      await fetchRange(context, download, range, (chunk, position) => target.write(chunk, position));
+      arrived.add(index);
+      hashing = hashing.then(hashOn);
+      await hashing;
+    },
     { concurrency: context.settings.concurrency, stopOnError: true },
   );
-  return hashFile(download.path, size, context.signal);
+  return hash.digest('hex');
 }
 
 async function fetchRange(
@@ -166,7 +202,7 @@ async function fetchRange(
       onBytes(chunk.byteLength);
     }
   } catch (error) {
-    if (!isSyncAgentError(error, 'NOT_FOUND')) throw error;
+    if (!isSyncAgentError(error, 'NOT_FOUND') || isBucketMissing(error)) throw error;
     throw new SyncAgentError(
       'SNAPSHOT_CORRUPT',
       `Cannot restore snapshot ${manifest.id}: object "${key}" is missing`,
@@ -188,8 +224,16 @@ async function reuse(context: Context, from: string, to: string, file: ManifestF
     return false;
   }
   await context.fs.setAttributes(to, { mtimeMs: file.mtimeMs });
-  await context.fs.sync(to);
   return true;
+}
+
+/** A file system that ignores case or composition takes two names for one, and the second file for the first. */
+function namesCollide(manifest: Manifest, dir: string, found: number): SyncAgentError {
+  return new SyncAgentError(
+    'UNSUPPORTED',
+    `Cannot restore snapshot ${manifest.id}: of its ${manifest.files.length} files "${dir}" holds ${found}, so that names differing only in case are one there`,
+    { remedy: 'Restore to a file system that tells names apart by case' },
+  );
 }
 
 function damaged({ manifest, file }: Omit<FileDownload, 'path'>, found: string): SyncAgentError {
@@ -206,6 +250,9 @@ function wrongSize(key: string, expected: number, found: number): SyncAgentError
     `Cannot restore "${key}": expected ${expected} bytes, found ${found}`,
   );
 }
+
+const isBucketMissing = (error: SyncAgentError): boolean =>
+  error.cause instanceof Error && error.cause.name === 'NoSuchBucket';
 
 const parentOf = (path: string): string => {
   const parent = dirname(path);

@@ -3,11 +3,12 @@ import { dirname, join } from 'node:path';
 import { SyncAgentError } from '../errors.ts';
 import { isDiskFull } from '../store/disk-space.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
-import { stagingRoot } from '../store/home.ts';
+import { stagingRoot, storeExists } from '../store/home.ts';
 import { removeJournal, writeJournal } from '../store/journal.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { homeInsideStore, scanStore } from '../store/scan.ts';
+import type { ScanResult } from '../store/scan.ts';
 import { writeState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { newAttempt, progressOf } from './context.ts';
@@ -34,8 +35,9 @@ export async function replaceStore(
   state: RemoteState,
 ): Promise<Replaced> {
   const { home, fs } = context;
-  await assertRemovable(context);
-  const wanted = await differingFiles(context, manifest);
+  const present = await scanPresent(context);
+  assertRemovable(present);
+  const wanted = await differingFiles(context, manifest, present);
   const downloadBytes = totalBytes(wanted);
   const report = progressOf(context, 'download', downloadBytes * 2);
   for (const file of wanted) await verifyObject(context, { manifest, file, onBytes: report });
@@ -88,6 +90,7 @@ async function replaceFile(
     await fs.remove(place);
     await downloadFile(context, download);
   }
+  await fs.sync(staged);
   await fs.rename(staged, place);
   await fs.sync(dirname(place));
 }
@@ -98,7 +101,7 @@ export const spareBytes = 16 * 1024 * 1024;
 /** Rejects with DISK_FULL, giving the numbers, when the snapshot does not fit even without the present store. */
 export async function assertReplacementFits(context: Context, manifest: Manifest): Promise<void> {
   const { freeBytes } = await context.diskSpace(context.home.store);
-  const present = totalBytes((await scanStore(context.home.store)).files);
+  const present = totalBytes((await scanPresent(context)).files);
   const needed = totalBytes(manifest.files);
   if (freeBytes + present < needed)
     throw diskFull(manifest, needed, freeBytes + present, 'even without the present store');
@@ -112,13 +115,18 @@ export function diskFull(manifest: Manifest, needed: number, free: number, when:
   );
 }
 
-async function differingFiles(context: Context, manifest: Manifest): Promise<readonly ManifestFile[]> {
-  const local = new Map(
-    await scanStore(context.home.store).then(
-      ({ files }) => files.map((file) => [file.path, file] as const),
-      () => [],
-    ),
-  );
+async function scanPresent({ home }: Context): Promise<ScanResult> {
+  return (await storeExists(home))
+    ? scanStore(home.store)
+    : { files: [], emptyDirectories: [], oddities: [] };
+}
+
+async function differingFiles(
+  context: Context,
+  manifest: Manifest,
+  { files }: ScanResult,
+): Promise<readonly ManifestFile[]> {
+  const local = new Map(files.map((file) => [file.path, file]));
   const differing: ManifestFile[] = [];
   for (const file of manifest.files) {
     const present = local.get(file.path);
@@ -132,8 +140,7 @@ async function differingFiles(context: Context, manifest: Manifest): Promise<rea
 }
 
 /** What Node cannot spell cannot be removed by name: better known while the old store is whole. */
-async function assertRemovable({ home }: Context): Promise<void> {
-  const oddities = await storeOddities(home.store);
+function assertRemovable({ oddities }: ScanResult): void {
   const unspeakable = oddities.find(({ path }) => path.includes('\uFFFD'));
   if (unspeakable === undefined) return;
   throw new SyncAgentError('REFUSED', `Cannot replace "${unspeakable.path}": ${unspeakable.problem}`, {

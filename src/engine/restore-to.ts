@@ -1,8 +1,9 @@
 import { readdir, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { stagingRoot } from '../store/home.ts';
+import { readJournal } from '../store/journal.ts';
 import { stagedData } from '../store/swap.ts';
 import { newAttempt } from './context.ts';
 import type { Context } from './context.ts';
@@ -29,6 +30,15 @@ export async function restoreTo(
 ): Promise<RestoreToResult> {
   const { home, fs } = context;
   await assertEmpty(home.store);
+  if ((await readJournal(home)) !== undefined) {
+    throw new SyncAgentError(
+      'REFUSED',
+      `Cannot restore to "${home.store}": a restore was interrupted in it`,
+      {
+        remedy: 'Run "sync-agent restore" for that store, or name a new directory',
+      },
+    );
+  }
   const isOurs = await stat(home.dir).then(
     () => false,
     () => true,
@@ -58,7 +68,7 @@ export async function restoreTo(
       await fs.sync(home.store);
     }
   } finally {
-    await fs.remove(isOurs ? home.dir : stagingRoot(home));
+    await fs.remove(isOurs ? home.dir : join(stagingRoot(home), attempt));
   }
   return {
     type: 'restored-to',

@@ -15,7 +15,7 @@ import type { RemoteState } from '../store/state.ts';
 import { stagedData, swapIn } from '../store/swap.ts';
 import { enterPhase, newAttempt, progressOf } from './context.ts';
 import type { Context } from './context.ts';
-import { downloadSnapshot } from './download.ts';
+import { downloadSnapshot, syncSnapshot } from './download.ts';
 import type { Downloaded } from './download.ts';
 import { cacheManifest, manifestOf, readLineage, readRemote, recordRemoteState } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
@@ -224,7 +224,7 @@ export interface StageRequest {
   readonly reuseFrom: string | undefined;
 }
 
-/** Downloads a snapshot into a fresh directory, verifies and validates it. */
+/** Downloads a snapshot into a fresh directory; verified, validated and on disk when this resolves. */
 export async function stageSnapshot(context: Context, request: StageRequest): Promise<Downloaded> {
   enterPhase(context, 'download');
   await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
@@ -235,7 +235,11 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
     reuseFrom: request.reuseFrom,
     onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
   });
-  await assertSound(context, request.manifest, request.data);
+  // The disk works on the one while the processor works on the other.
+  await Promise.all([
+    syncSnapshot(context, request.manifest, request.data),
+    assertSound(context, request.manifest, request.data),
+  ]);
   return downloaded;
 }
 

@@ -15,7 +15,10 @@ export async function describeUnknownStore(
   const scan = await scanStore(home.store);
   const { files } = scan;
   const adapter = await context.detectAdapter(home.store);
-  const newestWriteMs = files.reduce((newest, file) => Math.max(newest, Number(file.mtimeNs / 1_000_000n)), 0);
+  const newestWriteMs = files.reduce(
+    (newest, file) => Math.max(newest, Number(file.mtimeNs / 1_000_000n)),
+    0,
+  );
   // Who opens a FIFO waits for ever; and what no snapshot can hold is neither empty nor to be judged by us.
   if (scan.oddities.length > 0)
     return { type: 'unknown', equals: undefined, isEmpty: false, isSound: true, newestWriteMs };

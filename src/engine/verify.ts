@@ -1,6 +1,7 @@
 import pMap from 'p-map';
 import { isSyncAgentError } from '../errors.ts';
-import { historyDirectory, historyKey } from '../snapshot/layout.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { commitKey, historyDirectory, historyKey } from '../snapshot/layout.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { enterPhase, progressOf } from './context.ts';
@@ -41,13 +42,21 @@ export async function verify(context: Context, options: VerifyOptions = {}): Pro
   const snapshots: VerifyReport['snapshots'][number][] = [];
   for (const entry of chosen)
     snapshots.push(await verifyEntry(context, { view, entry, report, readData: options.readData ?? false }));
-  const damagedCommits = view.damaged.map(({ error }) => error.message);
+  const damagedCommits = [...view.damaged.map(({ error }) => error.message), ...missingCommits(view)];
   return {
     snapshots,
     damagedCommits,
     isSound: damagedCommits.length === 0 && snapshots.every((each) => each.problems.length === 0),
     readData: options.readData ?? false,
   };
+}
+
+/** The log is listed before its newest commit is read, and that commit names these: nobody rotated them away. */
+function missingCommits({ newest, commits }: LogView): readonly string[] {
+  const present = new Set(commits.map(({ generation }) => generation));
+  return (newest?.log ?? [])
+    .filter(({ generation }) => !present.has(generation))
+    .map(({ generation, id }) => `commit "${commitKey(generation)}" of snapshot ${id} is missing`);
 }
 
 interface EntryWork {

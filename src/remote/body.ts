@@ -21,13 +21,15 @@ export function fileBody(path: string, size: number): Body {
   return { size, open: (range) => readFileRange(path, range ?? { start: 0, end: size }) };
 }
 
+/** One buffer serves for all chunks, each valid until the next is asked for: fresh ones pile up to tens of megabytes. */
 export async function* readFileRange(path: string, range: ByteRange): AsyncGenerator<Uint8Array> {
   const handle = await open(path, 'r');
   try {
     let position = range.start;
+    const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, range.end - position));
     while (position < range.end) {
-      const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, range.end - position));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      const wanted = Math.min(buffer.length, range.end - position);
+      const { bytesRead } = await handle.read(buffer, 0, wanted, position);
       if (bytesRead === 0) throw new Error(`"${path}" ended at byte ${position}, expected ${range.end}`);
       position += bytesRead;
       yield buffer.subarray(0, bytesRead);
@@ -37,14 +39,14 @@ export async function* readFileRange(path: string, range: ByteRange): AsyncGener
   }
 }
 
-/** Reads a whole body into memory; fails with a RangeError beyond `limit` bytes. */
+/** Reads a whole body into memory of its own; fails with a RangeError beyond `limit` bytes. */
 export async function collect(source: AsyncIterable<Uint8Array>, limit: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of source) {
     size += chunk.byteLength;
     if (size > limit) throw new RangeError(`body exceeds ${limit} bytes`);
-    chunks.push(chunk);
+    chunks.push(Uint8Array.from(chunk));
   }
   return Buffer.concat(chunks, size);
 }

@@ -48,7 +48,7 @@ export interface ObjectStore {
 /** Bytes that can be read again from the start, so that a failed upload can be repeated. */
 export interface Body {
   readonly size: number;
-  /** A fresh stream of the bytes [start, end), the whole body without a range. */
+  /** A fresh stream of the bytes [start, end), the whole body without a range. A chunk is valid until the next is asked for. */
   open(range?: ByteRange): AsyncIterable<Uint8Array>;
 }
 

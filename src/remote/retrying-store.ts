@@ -118,7 +118,9 @@ class RetryingStore implements ObjectStore {
         chunks = rest.body[Symbol.asyncIterator]();
       }
       try {
-        const result = await chunks.next();
+        let result = await chunks.next();
+        // No bytes are no progress: they must not start the policy anew.
+        while (result.done !== true && result.value.byteLength === 0) result = await chunks.next();
         if (result.done === true && position < end) throw this.#endedShort(key, position, end);
         return result;
       } catch (error) {

@@ -74,8 +74,8 @@ export async function sweepUploads(
       EncodingType: 'url',
       ...markers,
     });
-    const page: ListMultipartUploadsCommandOutput = await session.send(call, (options) =>
-      session.client.send(command, options),
+    const page: ListMultipartUploadsCommandOutput = await session.send(call, (sending) =>
+      session.client.send(command, sending),
     );
     for (const { Key = '', UploadId, Initiated } of page.Uploads ?? []) {
       const key = decodeKey(Key, page.EncodingType);
@@ -83,7 +83,7 @@ export async function sweepUploads(
       if (Initiated === undefined || Initiated >= before || !key.startsWith(prefix)) continue;
       const abort = new AbortMultipartUploadCommand({ ...session.object(key), UploadId });
       await session
-        .send(call, (options) => session.client.send(abort, options))
+        .send(call, (sending) => session.client.send(abort, sending))
         .catch((error: unknown) => {
           if (!isVanishedUpload(error)) throw error;
         });
@@ -115,7 +115,7 @@ async function* pagesOf(
       ...(selection.delimiter === undefined ? {} : { Delimiter: selection.delimiter }),
       ...position,
     });
-    const page = await session.send(call, (options) => session.client.send(command, options));
+    const page = await session.send(call, (sending) => session.client.send(command, sending));
     // An empty answer, or another document, parses as a listing of nothing.
     if (page.IsTruncated === undefined && page.Name === undefined) throw notAListing(call);
     yield page;

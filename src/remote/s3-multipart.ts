@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -14,7 +15,6 @@ import {
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
 import { forEachConcurrently } from './for-each-concurrently.ts';
-import { BufferFiller, type S3Buffers } from './s3-buffers.ts';
 import { withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 import { fromS3, type S3CallContext } from './s3-errors.ts';
 
@@ -43,8 +43,6 @@ export interface UploadSource {
   readonly body: AsyncIterable<Uint8Array>;
   readonly size: number;
   readonly partSizeBytes: number;
-  /** Of `partSizeBytes` each. */
-  readonly buffers: S3Buffers;
 }
 
 /**
@@ -57,41 +55,29 @@ export async function uploadInParts(
   source: UploadSource,
   options: MultipartOptions,
 ): Promise<object> {
-  const { Bucket, Key } = target;
-  const { size, buffers } = source;
-  const partBytes = Math.max(minimumPartBytes, source.partSizeBytes, Math.ceil(size / maximumParts));
+  const { Upload } = await import('@aws-sdk/lib-storage');
+  const { size } = source;
   const sender = new MultipartSender(target, options);
-  const filler = new BufferFiller(source.body);
-  const count = Math.ceil(size / partBytes);
-  let begun = 0;
-  let filled: Promise<void> = Promise.resolve();
-  const uploadPart = async (UploadId: string | undefined, buffer: Buffer): Promise<CompletedPart> => {
-    // Numbered only now that it has a buffer: no await before the turn, so that turns come in the parts' order.
-    const PartNumber = (begun += 1);
-    const Body = buffer.subarray(0, Math.min(partBytes, size - (PartNumber - 1) * partBytes));
-    const turn = filled
-      .then(() => filler.fill(Body))
-      .then(() => (PartNumber === count ? filler.end() : undefined));
-    filled = turn;
-    await turn;
-    const { ETag, ChecksumCRC32 } = await sender.send(
-      new UploadPartCommand({ Bucket, Key, UploadId, PartNumber, Body }),
-    );
-    return { PartNumber, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) };
-  };
+  const stream = Readable.from(copied(source.body));
   try {
-    const algorithm = options.contentMd5 ? {} : { ChecksumAlgorithm: 'CRC32' as const };
-    await inOneUpload(sender, { ...target, ...algorithm }, async (UploadId, parts) => {
-      await forEachConcurrently(Array.from({ length: count }), options.concurrency, () =>
-        buffers.use(partBytes, async (buffer) => void parts.push(await uploadPart(UploadId, buffer))),
-      );
+    const upload = new Upload({
+      client: sender.asClient(),
+      params: { ...target, Body: stream, ContentLength: size },
+      partSize: Math.max(minimumPartBytes, source.partSizeBytes, Math.ceil(size / maximumParts)),
+      queueSize: options.concurrency,
     });
+    await upload.done();
     return sender.completed;
   } catch (error) {
     throw final(error, options);
   } finally {
-    await filler.close();
+    stream.destroy();
   }
+}
+
+/** lib-storage gathers chunks into parts; ours are valid only until the next is asked for. */
+async function* copied(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) yield Buffer.from(chunk);
 }
 
 export interface CopySource {
@@ -156,7 +142,7 @@ async function inOneUpload(
   }
 }
 
-/** Sends the requests of one multipart upload, each with its own retry. */
+/** Sends the requests of one multipart upload, each with its own retry; looks like an S3Client to `Upload`. */
 class MultipartSender {
   readonly #target: MultipartTarget;
   readonly #options: MultipartOptions;
@@ -174,6 +160,10 @@ class MultipartSender {
     if (command instanceof UploadPartCommand) this.#options.onBytes?.(byteLength(command.input.Body));
     return output;
   }) as S3Client['send'];
+
+  asClient(): S3Client {
+    return Object.create(this.#options.client, { send: { value: this.send } }) as S3Client;
+  }
 
   #retry(command: object, seen?: (error: SyncAgentError) => void): Promise<object> {
     const { client, policy, signal, action, onRetry, contentMd5, deadlineMs } = this.#options;

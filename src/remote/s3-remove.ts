@@ -36,7 +36,7 @@ export class S3Remover {
     await forEachConcurrently(single, singlesInFlight, async (key) => {
       const command = new DeleteObjectCommand(this.#session.object(key));
       await this.#session
-        .send(call, (options) => this.#session.client.send(command, options))
+        .send(call, (sending) => this.#session.client.send(command, sending))
         .catch((error: unknown) => {
           if (!isMissingKey(error)) throw error;
         });
@@ -48,7 +48,7 @@ export class S3Remover {
     const Delete = { Quiet: true, Objects: keys.map((Key) => ({ Key })) };
     const command = new DeleteObjectsCommand({ Bucket: this.#session.settings.bucket, Delete });
     const output = await this.#session
-      .send(call, (options) => this.#session.client.send(command, options))
+      .send(call, (sending) => this.#session.client.send(command, sending))
       .catch((error: unknown) => {
         const name = isSyncAgentError(error) && error.cause instanceof Error ? error.cause.name : '';
         if (['NotImplemented', 'MalformedXML', 'MethodNotAllowed'].includes(name)) return undefined;

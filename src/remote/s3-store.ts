@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import pLimit, { type LimitFunction } from 'p-limit';
 import type { Readable } from 'node:stream';
 import {
   CopyObjectCommand,
@@ -8,6 +9,7 @@ import {
   type GetObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import { collect } from './body.ts';
 import { assertKey, assertRange } from './key.ts';
 import type {
   Body,
@@ -25,7 +27,6 @@ import type {
 } from './object-store.ts';
 import { prefixed } from './prefixed-store.ts';
 import { readBody } from './read-body.ts';
-import { BufferFiller, S3Buffers } from './s3-buffers.ts';
 import { s3Body } from './s3-body.ts';
 import { listDirectories, listObjects, sweepUploads } from './s3-list.ts';
 import { copyInParts, uploadInParts } from './s3-multipart.ts';
@@ -49,17 +50,16 @@ class S3Store implements ObjectStore {
   readonly #session: S3Session;
   readonly #remover: S3Remover;
   readonly #partSizeBytes: number;
-  readonly #buffers: S3Buffers;
+  /** Memory is bounded by turns: one body in parts at a time, and a few that are read as a whole. */
+  readonly #inParts = pLimit(1);
+  readonly #whole: LimitFunction;
 
   constructor(settings: S3Settings) {
     this.#session = new S3Session(settings);
     this.#remover = new S3Remover(this.#session);
     this.location = this.#session.location;
     this.#partSizeBytes = Math.max(5 * MiB, settings.partSizeBytes ?? 8 * MiB);
-    this.#buffers = new S3Buffers(
-      Math.max(this.#partSizeBytes, largestCreateOnlyBytes),
-      settings.uploadConcurrency ?? 4,
-    );
+    this.#whole = pLimit(settings.uploadConcurrency ?? 4);
   }
 
   async put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
@@ -78,16 +78,14 @@ class S3Store implements ObjectStore {
         body: readBody(body, call),
         size: body.size,
         partSizeBytes: this.#partSizeBytes,
-        buffers: this.#buffers,
       };
-      const output = await uploadInParts(target, source, {
-        ...this.#session.multipart(call),
-        onBytes: options.onBytes,
-      });
+      const output = await this.#inParts(() =>
+        uploadInParts(target, source, { ...this.#session.multipart(call), onBytes: options.onBytes }),
+      );
       return { serverTime: this.#session.serverTime(output, call) };
     }
-    const output = await this.#buffers.use(body.size, async (bytes) => {
-      await readInto(bytes, readBody(body, call));
+    const output = await this.#whole(async () => {
+      const bytes = await collect(readBody(body, call), body.size);
       const command = new PutObjectCommand({
         ...target,
         Body: bytes,
@@ -224,14 +222,4 @@ function assertAnswered(
   const found = `"${ContentRange}" with a Content-Length of ${ContentLength}`;
   const message = `Cannot ${call.action}: asked for ${expected} bytes, the server answers ${found}`;
   throw new SyncAgentError('REMOTE_UNREACHABLE', message, { retryable: true });
-}
-
-async function readInto(buffer: Buffer, source: AsyncIterable<Uint8Array>): Promise<void> {
-  const filler = new BufferFiller(source);
-  try {
-    await filler.fill(buffer);
-    await filler.end();
-  } finally {
-    await filler.close();
-  }
 }

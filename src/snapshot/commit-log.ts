@@ -80,7 +80,7 @@ async function readListed(
       const { known } = options;
       const newest = isKnown(commit, known)
         ? known.manifest
-        : await readCommitTwice(remote, commit.generation, options);
+        : await readCommit(remote, commit.generation, options);
       return { serverTime, newest, snapshots: liveSnapshots(newest, commits, serverTime), commits, damaged };
     } catch (error) {
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
@@ -88,16 +88,6 @@ async function readListed(
     }
   }
   return { serverTime, newest: undefined, snapshots: [], commits, damaged };
-}
-
-/** A first damage may be the network's; a second one is the object's. Passing a sound commit over would void it. */
-async function readCommitTwice(remote: ObjectStore, generation: number, options: Options): Promise<Manifest> {
-  try {
-    return await readCommit(remote, generation, options);
-  } catch (error) {
-    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-    return readCommit(remote, generation, options);
-  }
 }
 
 /** Reads and checks one commit. NOT_FOUND, SNAPSHOT_CORRUPT or TOO_NEW name its key. */
@@ -117,11 +107,21 @@ export async function readCommit(
   return manifest;
 }
 
+/** A first damage may be the network's; a second one is the object's. Passing a sound commit over would void it. */
 export async function readManifest(
   remote: ObjectStore,
   key: string,
   options: Options = {},
 ): Promise<Manifest> {
+  try {
+    return await readManifestOnce(remote, key, options);
+  } catch (error) {
+    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+    return readManifestOnce(remote, key, options);
+  }
+}
+
+async function readManifestOnce(remote: ObjectStore, key: string, options: Options): Promise<Manifest> {
   const { body, size } = await remote.get(key, options);
   if (size > maxManifestBytes) {
     throw new SyncAgentError(

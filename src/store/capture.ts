@@ -47,6 +47,7 @@ export async function capture(
       throwIfAborted(signal, 'Capture');
       if (attempts > 1 && clock.monotonic() > deadline) throw neverQuiet(dir, options.timeoutMs);
       const databases = await prepare(dir, kind, image, clock.now());
+      // Files vanish while their owner works. That our own directory did would look the same until the deadline.
       await lstat(target);
       if (databases === undefined) continue;
       // Writers are not held back for what is not theirs to end.

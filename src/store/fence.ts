@@ -79,6 +79,9 @@ async function begin(database: Database.Database, path: string, options: FenceOp
 
 function asCorrupt(error: unknown, path: string): unknown {
   return error instanceof Database.SqliteError && /^SQLITE_(NOTADB|CORRUPT)/.test(error.code)
-    ? new SyncAgentError('STORE_CORRUPT', `Cannot capture "${path}": ${messageOf(error)}`, { cause: error })
+    ? new SyncAgentError('STORE_CORRUPT', `Cannot capture "${path}": ${messageOf(error)}`, {
+        remedy: 'The last good snapshot is untouched: restore it with "sync-agent restore --force"',
+        cause: error,
+      })
     : error;
 }

@@ -38,7 +38,12 @@ export interface WritableFile {
 
 export const nodeFileSystem: FileSystem = {
   makeDirectory: async (path, options) => {
-    await mkdir(path, { recursive: true, mode: options?.mode ?? 0o700 });
+    const mode = options?.mode ?? 0o700;
+    await mkdir(path, { recursive: true, mode }).catch(async (error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      // Node says ENOENT for a read-only disk too; asked for this one directory, it tells.
+      await mkdir(path, { mode });
+    });
   },
   rename,
   remove: (path) => rm(path, { recursive: true, force: true }),

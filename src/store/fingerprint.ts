@@ -27,8 +27,10 @@ export function placementFingerprint(scan: ScanResult): string {
 const tickMs = 25;
 
 export function isSettled(files: readonly FileEntry[], nowMs: number): boolean {
-  const limit = BigInt(Math.floor(nowMs - tickMs)) * 1_000_000n;
-  return files.every((file) => file.mtimeNs < limit && file.ctimeNs < limit);
+  const [from, to] = [nowMs - tickMs, nowMs + tickMs].map((ms) => BigInt(Math.floor(ms)) * 1_000_000n);
+  // A time in the future is no present write's: the clock was set back, or the file came from a host that is ahead.
+  const isPresent = (time: bigint): boolean => time >= (from ?? 0n) && time <= (to ?? 0n);
+  return !files.some((file) => isPresent(file.mtimeNs) || isPresent(file.ctimeNs));
 }
 
 function digest(scan: ScanResult, fields: (file: FileEntry) => readonly unknown[]): string {

@@ -89,7 +89,8 @@ async function cannotBeRenamed(store: string, parent: string): Promise<boolean> 
   if (self.dev !== above.dev || (await mountPoints()).has(store)) return true;
   return access(parent, constants.W_OK).then(
     () => false,
-    () => true,
+    // On a read-only disk nothing can be written inside the store either: the home stays where it was.
+    (error: unknown) => errnoOf(error) !== 'EROFS',
   );
 }
 

@@ -48,7 +48,8 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
         await fs.copy(join(dir, file.path), to);
       } catch (error) {
         // The source vanished, as files do while their owner works; unless it is our own directory that did.
-        if (errnoOf(error) === 'ENOENT' && (await lstat(target).catch(() => undefined)) !== undefined) continue;
+        if (errnoOf(error) === 'ENOENT' && (await lstat(target).catch(() => undefined)) !== undefined)
+          continue;
         throw error;
       }
       if (isSettled([file], nowMs)) held.set(file.path, file);

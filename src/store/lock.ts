@@ -2,6 +2,7 @@ import { lstat, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import Database from 'better-sqlite3';
 import { SyncAgentError, fromFileSystem } from '../errors.ts';
+import { isDiskFull } from './disk-space.ts';
 import type { FileSystem } from './file-system.ts';
 import { writeFileAtomic } from './file-system.ts';
 import type { Home } from './home.ts';
@@ -31,7 +32,7 @@ export async function lockStore(
     await fs.makeDirectory(home.dir);
     database = new Database(path, { timeout: 0 });
   } catch (error) {
-    throw fromFileSystem(error, action);
+    throw isDiskFull(error) ? error : fromFileSystem(error, action);
   }
   try {
     database.exec('BEGIN EXCLUSIVE');
@@ -43,7 +44,8 @@ export async function lockStore(
         cause: error,
       });
     }
-    throw fromFileSystem(error, action);
+    // Of a full or read-only disk the caller can tell more.
+    throw error;
   }
   const text = JSON.stringify({
     ...holder,
@@ -53,7 +55,7 @@ export async function lockStore(
   });
   await writeFileAtomic(fs, `${path}.json`, text).catch((error: unknown) => {
     database.close();
-    throw fromFileSystem(error, action);
+    throw isDiskFull(error) ? error : fromFileSystem(error, action);
   });
   return { release: () => database.close() };
 }

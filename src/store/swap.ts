@@ -150,9 +150,13 @@ async function swapEntries(fs: FileSystem, home: Home, journal: SwapJournal): Pr
 async function assertMovable(home: Home): Promise<void> {
   const name = (await storeNames(home)).find((each) => each.includes('\uFFFD'));
   if (name === undefined) return;
-  throw new SyncAgentError('REFUSED', `Cannot replace "${join(home.store, name)}": its name is not valid UTF-8`, {
-    remedy: 'Rename it or move it out of the store',
-  });
+  throw new SyncAgentError(
+    'REFUSED',
+    `Cannot replace "${join(home.store, name)}": its name is not valid UTF-8`,
+    {
+      remedy: 'Rename it or move it out of the store',
+    },
+  );
 }
 
 /**

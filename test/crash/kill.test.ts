@@ -9,10 +9,10 @@ import { buildCli, startBuiltCli } from '../support/built-cli.ts';
 import { fastTmp } from '../support/host.ts';
 import { randomFrom } from '../support/records.ts';
 
-const kills = Number(process.env['SYNC_AGENT_TEST_KILLS'] ?? 20);
+const kills = Number(process.env['SYNC_AGENT_TEST_KILLS'] ?? 6);
 const seed = Number(process.env['SYNC_AGENT_TEST_SEED'] ?? Date.now() % 1_000_000);
 const writers = 8;
-const commitsPerWriter = Number(process.env['SYNC_AGENT_TEST_COMMITS'] ?? 3);
+const commitsPerWriter = Number(process.env['SYNC_AGENT_TEST_COMMITS'] ?? 2);
 
 let s3: AnyS3;
 let root: string;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { passThrough, races, runRace } from '../support/race.ts';
 import type { Mutant } from '../support/race.ts';
 
-const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 2000);
+const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1000);
 
 const property = (mutant?: Mutant) =>
   fc.asyncProperty(races, fc.scheduler(), (race, scheduler) => runRace(race, scheduler, mutant));

@@ -10,7 +10,7 @@ import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts'
 import type { ChromaServer } from '../support/chroma-server.ts';
 import { checkRestored, describeFindings } from '../support/oracle.ts';
 
-const copies = Number(process.env['SYNC_AGENT_TEST_HOT_COPIES'] ?? 12);
+const copies = Number(process.env['SYNC_AGENT_TEST_HOT_COPIES'] ?? 4);
 const seed = Number(process.env['SYNC_AGENT_TEST_SEED'] ?? Date.now() % 1_000_000);
 
 describe.skipIf(chromaAvailable() !== undefined)('a busy Chroma server', () => {

@@ -16,14 +16,7 @@ let built: string | undefined;
 export function buildCli(): string {
   if (built === undefined) {
     const directory = mkdtempSync(join(tmpdir(), 'sync-agent-built-'));
-    const tsc = join(repository, 'node_modules/typescript/bin/tsc');
-    execFileSync(process.execPath, [
-      tsc,
-      '-p',
-      join(repository, 'tsconfig.build.json'),
-      '--outDir',
-      join(directory, 'dist'),
-    ]);
+    execFileSync(process.execPath, [join(repository, 'scripts/build.mjs'), join(directory, 'dist')]);
     cpSync(join(repository, 'package.json'), join(directory, 'package.json'));
     symlinkSync(join(repository, 'node_modules'), join(directory, 'node_modules'));
     process.once('exit', () => rmSync(directory, { recursive: true, force: true }));

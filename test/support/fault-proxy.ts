@@ -43,7 +43,7 @@ export type ProxyFault =
   | { readonly type: 'stall'; readonly share: number }
   | { readonly type: 'flip'; readonly share: number; readonly bit: number }
   /** A Content-Length that is wrong by so many bytes; then the connection ends or falls silent. */
-  | { readonly type: 'length'; readonly by: number; readonly then: 'close' | 'stall' }
+  | { readonly type: 'length'; readonly by: number; readonly ending: 'close' | 'stall' }
   /** 200 with this body instead of the answer, which the server never sees. */
   | { readonly type: 'replace'; readonly body: string }
   /** The request is sent twice; the client gets that answer. */
@@ -221,9 +221,17 @@ export interface SeededFaultOptions {
 
 /** Faults of every transient kind, the same for the same seed, request index and request. */
 export function seededFaults(seed: number, options: SeededFaultOptions): ProxyHook {
-  let lastFlipped = '';
+  const damaged = new Map<string, number>();
+  /** A first mismatch may be the network's; soon again, and it would be the object's. */
+  const mayDamage = (request: ProxiedRequest, how: 'flip' | 'length'): boolean => {
+    const { key, number } = request;
+    if (!options.mayDamage(request, how)) return false;
+    if (number - (damaged.get(key) ?? Number.NEGATIVE_INFINITY) < 60) return false;
+    damaged.set(key, number);
+    return true;
+  };
   return (request) => {
-    const { operation, key, number } = request;
+    const { operation, number } = request;
     const random = chances(`${seed}/${number}`);
     if (random() >= options.rate) return undefined;
     const kinds = kindsFor(operation);
@@ -249,13 +257,11 @@ export function seededFaults(seed: number, options: SeededFaultOptions): ProxyHo
       case 'stall':
         return { type: 'stall', share };
       case 'flip':
-        // The first mismatch may be the network's; a second one in a row would be the object's.
-        if (!options.mayDamage(request, 'flip') || lastFlipped === key) return undefined;
-        lastFlipped = key;
+        if (!mayDamage(request, 'flip')) return undefined;
         return { type: 'flip', share, bit: Math.floor(random() * 8) };
       case 'length':
-        if (!options.mayDamage(request, 'length')) return undefined;
-        return { type: 'length', by: 1 + Math.floor(share * 1000), then: coin ? 'close' : 'stall' };
+        if (!mayDamage(request, 'length')) return undefined;
+        return { type: 'length', by: 1 + Math.floor(share * 1000), ending: coin ? 'close' : 'stall' };
       case 'duplicate':
         return { type: 'duplicate', answer: coin ? 'first' : 'second' };
       case 'again-later':
@@ -405,7 +411,7 @@ async function sendFaulty(
     case 'length': {
       writeHead(response, status, rawHeaders, Math.max(0, body.length + fault.by));
       await write(response, body);
-      if (fault.then === 'close') response.socket?.end();
+      if (fault.ending === 'close') response.socket?.end();
       return;
     }
     case 'slow': {

@@ -26,8 +26,10 @@ export function chromaRests(files: readonly FileEntry[], nowMs: number): boolean
   return [...indexFolders(files).values()].every((folder) => {
     const times = [...folder.values()].map((file) => file.mtimeNs);
     const newest = times.reduce((a, b) => (a > b ? a : b));
+    // A time in the future is no present write's.
     const age = now - newest;
-    return age > quietNs && (isComplete(folder, newest) || age > abandonedNs);
+    const isQuiet = age > quietNs || age < -quietNs;
+    return isQuiet && (isComplete(folder, newest) || age > abandonedNs);
   });
 }
 

@@ -1,0 +1,37 @@
+/**
+ * Builds dist/: compiled modules and their types for the library, and bundles for the command line, whose start-up is
+ * felt at every boot of an application. `node scripts/build.mjs [DIRECTORY]`, by default dist.
+ */
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const outdir = process.argv[2] ?? join(root, 'dist');
+
+rmSync(outdir, { recursive: true, force: true });
+const tsc = join(root, 'node_modules/typescript/bin/tsc');
+execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', outdir], {
+  stdio: 'inherit',
+});
+
+// Native code stays outside. The SDK is a chunk of its own, loaded for s3:// only.
+await build({
+  absWorkingDir: root,
+  entryPoints: { bin: 'src/bin.ts', 'inspect-worker': 'src/store/inspect-worker.ts' },
+  outdir,
+  // The compiled bin gives way to its bundle.
+  allowOverwrite: true,
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  external: ['better-sqlite3'],
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
+  logLevel: 'warning',
+});

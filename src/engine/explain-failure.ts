@@ -1,0 +1,28 @@
+import { errnoOf, fromFileSystem, messageOf, SyncAgentError } from '../errors.ts';
+import { isDiskFull } from '../store/disk-space.ts';
+import type { Context } from './context.ts';
+
+/**
+ * A failure of the local file system or of SQLite, from wherever in an operation, as one the reader can act on. Errors
+ * that say so already, and defects, come out as they are. `action` starts the message: `Cannot back up "x"`.
+ */
+export async function explainFailure(
+  error: unknown,
+  action: string,
+  { home, diskSpace }: Pick<Context, 'home' | 'diskSpace'>,
+): Promise<unknown> {
+  if (error instanceof SyncAgentError) return error;
+  if (isDiskFull(error)) {
+    const { freeBytes } = await diskSpace(home.dir);
+    const free = `${freeBytes} bytes are free at "${home.dir}"`;
+    return new SyncAgentError('DISK_FULL', `${action}: ${messageOf(error)}; ${free}`, {
+      remedy: 'Free some space there, or raise the quota, and run it again',
+      cause: error,
+    });
+  }
+  const errno = errnoOf(error) ?? '';
+  if (/^SQLITE_(READONLY|PERM|CANTOPEN)/.test(errno))
+    return new SyncAgentError('DENIED', `${action}: ${messageOf(error)}`, { cause: error });
+  // Node's own codes have an underscore: those are defects.
+  return /^E[A-Z0-9]+$/.test(errno) ? fromFileSystem(error, action) : error;
+}
