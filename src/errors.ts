@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 /**
  * Every failure a reader may react to differently has its own code; the exit code of the command line follows
  * from it. Codes are part of the public interface: they are documented in the README and never reused.
@@ -73,6 +75,8 @@ export function isSyncAgentError(error: unknown, code?: ErrorCode): error is Syn
 
 /** The errno name (`ENOENT`, `ENOSPC` …) of a Node system error, else undefined. */
 export function errnoOf(error: unknown): string | undefined {
+  // libuv has no name for a quota.
+  if (error instanceof Error && 'errno' in error && error.errno === -constants.errno.EDQUOT) return 'EDQUOT';
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 

@@ -5,7 +5,12 @@ export type AgentEvent =
   | { readonly type: 'phase'; readonly phase: Phase }
   /** `done` of `total` bytes of the present phase; `done` starts over with each phase. */
   | { readonly type: 'progress'; readonly phase: Phase; readonly done: number; readonly total: number }
-  | { readonly type: 'warning'; readonly code: ErrorCode | 'NOTICE'; readonly message: string; readonly remedy?: string }
+  | {
+      readonly type: 'warning';
+      readonly code: ErrorCode | 'NOTICE';
+      readonly message: string;
+      readonly remedy?: string;
+    }
   | {
       readonly type: 'captured';
       readonly bytes: number;
@@ -28,14 +33,6 @@ export type AgentEvent =
     };
 
 export type Phase =
-  | 'capture'
-  | 'validate'
-  | 'upload'
-  | 'commit'
-  | 'publish'
-  | 'rotate'
-  | 'download'
-  | 'swap'
-  | 'verify';
+  'capture' | 'validate' | 'upload' | 'commit' | 'publish' | 'rotate' | 'download' | 'swap' | 'verify';
 
 export type Emit = (event: AgentEvent) => void;

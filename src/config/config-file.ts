@@ -34,7 +34,8 @@ export async function fileLayer(cwd: string, path: string | undefined): Promise<
 
 function layerOf(file: string, content: unknown, within = ''): Layer {
   if (!isObject(content)) throw unusable(file, `${within === '' ? 'it' : '"syncAgent"'} is not an object`);
-  const values: Record<string, unknown> = {};
+  // No prototype: a key of that name is one more unknown key.
+  const values: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const [key, value] of Object.entries(content)) {
     if (key === '$schema') continue;
     if (key === 's3' && isObject(value)) {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import * as z from 'zod';
 import { SyncAgentError } from '../errors.ts';
 import type { SettingKey } from './settings.ts';
@@ -113,6 +114,11 @@ export function parseLayer({ values, nameOf }: Layer): Config {
   const key = String(issue?.path[0] ?? '');
   throw new SyncAgentError(
     'USAGE',
-    `Cannot use ${nameOf(key)} = ${JSON.stringify(given[key])}: ${issue?.message ?? ''}`,
+    `Cannot use ${nameOf(key)} = ${shortOf(given[key])}: ${issue?.message ?? ''}`,
   );
+}
+
+/** A value for a message: the beginning of it, and never an error of its own. */
+function shortOf(given: unknown): string {
+  return inspect(given, { depth: 1, breakLength: Infinity, maxStringLength: 100, maxArrayLength: 5 });
 }

@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import checkDiskSpaceModule from 'check-disk-space';
 import { errnoOf, isSyncAgentError } from '../errors.ts';
@@ -23,12 +22,10 @@ export async function diskSpace(path: string): Promise<DiskSpace> {
 
 /**
  * Whether a write failed because the disk or a quota is full, be it the file system, SQLite or a remote that says so.
- * Node has no name for EDQUOT and calls it "Unknown system error".
  */
 export function isDiskFull(error: unknown): boolean {
   if (isSyncAgentError(error, 'DISK_FULL')) return true;
-  if (['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes(errnoOf(error) ?? '')) return true;
-  return error instanceof Error && 'errno' in error && error.errno === -constants.errno.EDQUOT;
+  return ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes(errnoOf(error) ?? '');
 }
 
 async function nearestExisting(path: string): Promise<string> {

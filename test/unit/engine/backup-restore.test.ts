@@ -148,8 +148,10 @@ describe('backup', () => {
     try {
       const store = join(root, 'store');
       await mkdir(store);
-      for (const remote of [`file://${store}/backup`, `file://${root}`]) {
-        await expect(createAgent({ store, remote }).backup()).rejects.toMatchObject({ code: 'USAGE' });
+      for (const nested of [`file://${store}/backup`, `file://${root}`]) {
+        await expect(createAgent({ store, remote: nested }).backup()).rejects.toMatchObject({
+          code: 'USAGE',
+        });
       }
     } finally {
       await rm(root, { recursive: true });

@@ -1,0 +1,197 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isSyncAgentError } from '../../../src/errors.ts';
+import { bytesBody, collect } from '../../../src/remote/body.ts';
+import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { makeHost } from '../../support/host.ts';
+import type { Host } from '../../support/host.ts';
+import { passThrough } from '../../support/race.ts';
+
+const contents = [
+  { a: 'one', 'sub/b': 'same in all', c: 'x'.repeat(300) },
+  { a: 'two', 'sub/b': 'same in all', c: 'y'.repeat(300) },
+  { a: 'three', 'sub/b': 'same in all', d: 'only in the newest' },
+] as const;
+
+type Damage = (bytes: Buffer) => Buffer | undefined;
+
+const damages: Record<string, Damage> = {
+  'a flipped bit': (bytes) => {
+    const rotten = Buffer.from(bytes);
+    const at = bytes.length >> 1;
+    rotten[at] = (rotten[at] ?? 0) ^ 1;
+    return rotten;
+  },
+  'a lost end': (bytes) => bytes.subarray(0, -2),
+  'a byte too many': (bytes) => Buffer.concat([bytes, Buffer.from('!')]),
+  zeros: (bytes) => Buffer.alloc(bytes.length),
+  'no bytes at all': () => Buffer.alloc(0),
+  'a missing object': () => undefined,
+};
+
+let remote: ObjectStore;
+let hosts: Host[];
+let ids: string[];
+beforeEach(async () => {
+  remote = createMemoryStore({ now: Date.now });
+  hosts = [];
+  ids = [];
+});
+afterEach(async () => {
+  for (const each of hosts) await each.remove();
+});
+
+async function host(on: ObjectStore = remote, root?: string): Promise<Host> {
+  const made = await makeHost({
+    remote: on,
+    ports: { findStoreUsers: async () => [], diskSpace: async () => ({ freeBytes: 1e12, totalBytes: 1e12 }) },
+    ...(root === undefined ? {} : { root }),
+  });
+  hosts.push(made);
+  return made;
+}
+
+async function fill(history: 'copy' | 'linked'): Promise<void> {
+  const writer = await makeHost({ remote, settings: { history, maxShrink: 1 } });
+  hosts.push(writer);
+  for (const files of contents) {
+    await writer.write(files);
+    const result = await writer.agent.backup();
+    if (result.type === 'committed') ids.push(result.id);
+  }
+}
+
+async function keys(): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const page of remote.list('')) found.push(...page.objects.map((object) => object.key));
+  return found;
+}
+
+async function read(key: string): Promise<Buffer> {
+  return collect((await remote.get(key)).body, 1e6);
+}
+
+const write = (key: string, bytes: Buffer) => remote.put(key, bytesBody(bytes));
+
+/** Whether anything that a restore may read depends on the object. */
+const newestCommit = 'commits/0000000003.json';
+const matters = (key: string): boolean => /^(history|commits)\//.test(key);
+
+/** What each snapshot really held: stores are only added to. */
+const trees: readonly Record<string, string>[] = contents.map((_, index) =>
+  Object.fromEntries(contents.slice(0, index + 1).flatMap((files) => Object.entries<string>(files))),
+);
+
+describe.each(['copy', 'linked'] as const)('in a remote with history %s', (history) => {
+  beforeEach(() => fill(history));
+
+  it.each(Object.keys(damages))(
+    '%s in any object is found by verify --all --read-data, by name',
+    async (name) => {
+      for (const key of await keys()) {
+        const good = await read(key);
+        await strike(key, damages[name] ?? (() => undefined));
+        const checker = await host();
+        const report = await checker.agent.verify({ all: true, readData: true });
+        const told = [...report.damagedCommits, ...report.snapshots.flatMap((each) => each.problems)].join(
+          '\n',
+        );
+        // A snapshot is its commit: without that it never was, and nothing that is left says otherwise.
+        const isFound = matters(key) && !(name === 'a missing object' && key === newestCommit);
+        expect([key, report.isSound]).toEqual([key, !isFound]);
+        if (isFound) expect(told).toContain(key);
+        await write(key, good);
+      }
+      expect((await (await host()).agent.verify({ all: true, readData: true })).isSound).toBe(true);
+    },
+  );
+
+  it.each(Object.keys(damages))(
+    '%s in any object never leads to another content: restore names it and takes the next older snapshot',
+    async (name) => {
+      for (const key of await keys()) {
+        const good = await read(key);
+        await strike(key, damages[name] ?? (() => undefined));
+        const bare = await host();
+        const result = await bare.agent.restore().catch((error: unknown) => {
+          // Linked history holds what never changed once, for all snapshots.
+          if (history === 'copy' || !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+          expect(key).toMatch(/\/sub\/b$/);
+          expect(error.message).toContain(key);
+          return undefined;
+        });
+        if (result?.type !== 'restored') {
+          expect([key, await bare.read()]).toEqual([key, undefined]);
+          await write(key, good);
+          continue;
+        }
+        expect(await bare.read()).toEqual(trees[ids.indexOf(result.id)]);
+        const isNewest = result.id === ids.at(-1);
+        const warnings = bare.events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+        if (!isNewest && key !== newestCommit) expect(warnings.join('\n')).toContain(key);
+        if (isNewest && warnings.length > 0) throw new Error(`${key}: ${warnings.join()}`);
+        if (!matters(key)) expect(isNewest).toBe(true);
+        await write(key, good);
+      }
+    },
+  );
+
+  it('all snapshots damaged is an error that names each, and leaves nothing behind', async () => {
+    for (const key of (await keys()).filter((each) => /^history\/.*\/(a|sub\/b)$/.test(each)))
+      await strike(key, damages['a flipped bit'] ?? (() => undefined));
+    const bare = await host();
+    const error: unknown = await bare.agent.restore().catch((thrown: unknown) => thrown);
+    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw new Error('expected damage', { cause: error });
+    for (const id of ids) expect(error.message).toContain(id);
+    expect(error.exitCode).toBe(5);
+    expect(await bare.read()).toBeUndefined();
+  });
+
+  it('a store that is there keeps its content when no snapshot is whole', async () => {
+    const keeper = await host();
+    await keeper.agent.restore();
+    await keeper.write({ a: 'mine' });
+    for (const key of (await keys()).filter((each) => each.startsWith('history/')))
+      await strike(key, () => undefined);
+    await expect(keeper.agent.restore({ force: true })).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
+    expect(await keeper.read()).toEqual({ ...trees.at(-1), a: 'mine' });
+  });
+
+  it('a backup after the damage makes a whole snapshot again', async () => {
+    const writer = hosts[0];
+    for (const key of await keys()) {
+      if (!key.startsWith(`history/${ids.at(-1)}/`)) continue;
+      const good = await read(key);
+      await strike(key, () => undefined);
+      await writer?.agent.backup({ force: true }).catch(() => undefined);
+      await write(key, good);
+    }
+    const bare = await host();
+    await bare.agent.restore();
+    expect(await bare.read()).toEqual(trees.at(-1));
+  });
+
+  it('without the comparison of hashes all this would go unseen: the tests have teeth', async () => {
+    // A remote that says what the manifest says of every object, and gives what it has.
+    const key = `history/${ids.at(-1)}/a`;
+    const good = await read(key);
+    await strike(key, damages['a flipped bit'] ?? (() => undefined));
+    const healing: ObjectStore = {
+      ...passThrough(remote),
+      get: async (asked, options) =>
+        asked === key
+          ? { ...(await remote.get(asked, options)), body: bytesBody(good).open() }
+          : remote.get(asked, options),
+    };
+    expect((await (await host(healing)).agent.verify({ all: true, readData: true })).isSound).toBe(true);
+    expect((await (await host(remote)).agent.verify({ all: true, readData: true })).isSound).toBe(false);
+    // Sizes alone cannot tell.
+    expect((await (await host(remote)).agent.verify({ all: true })).isSound).toBe(true);
+  });
+});
+
+async function strike(key: string, damage: Damage): Promise<void> {
+  const rotten = damage(await read(key));
+  if (rotten === undefined) await remote.remove([key]);
+  else await write(key, rotten);
+}

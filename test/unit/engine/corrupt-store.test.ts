@@ -1,0 +1,156 @@
+import { chmod, lstat, mkdtemp, readFile, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
+import { makeHost } from '../../support/host.ts';
+import type { Host } from '../../support/host.ts';
+
+let root = '';
+let remote: ObjectStore;
+let host: Host;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'corrupt-store-'));
+  remote = createMemoryStore({ now: Date.now });
+  host = await makeHost({ remote, root, ports: { findStoreUsers: async () => [] } });
+  unpackFixture('chroma-1-a', host.store);
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+/** As a bad disk does it: the times stay. */
+async function damage(path: string, change: (path: string) => Promise<unknown>): Promise<void> {
+  const stats = await lstat(path);
+  await change(path);
+  await utimes(path, stats.atime, stats.mtime);
+}
+
+/** The database, or a file of an index that was persisted: what Chroma allots before that, it does not read. */
+async function fileNamed(name: string): Promise<string> {
+  if (name === 'chroma.sqlite3') return join(host.store, name);
+  const paths = await readdir(host.store, { recursive: true });
+  const pickle = paths.find((path) => path.endsWith('index_metadata.pickle'));
+  if (pickle === undefined) throw new Error('the fixture has no persisted index');
+  return join(host.store, dirname(pickle), name);
+}
+
+const overwrite = (share: number, length: number) => async (path: string) => {
+  const bytes = await readFile(path);
+  bytes.fill(0xa5, Math.floor(bytes.length * share), Math.floor(bytes.length * share) + length);
+  await writeFile(path, bytes);
+};
+
+const damages: Record<string, () => Promise<void>> = {
+  'a database that lost its second half': async () =>
+    damage(await fileNamed('chroma.sqlite3'), async (path) => truncate(path, (await lstat(path)).size >> 1)),
+  'a database with garbage in its middle': async () =>
+    damage(await fileNamed('chroma.sqlite3'), overwrite(0.3, 20_000)),
+  'a database with another header': async () =>
+    damage(await fileNamed('chroma.sqlite3'), overwrite(0.00001, 100)),
+  'a database that is empty': async () =>
+    damage(await fileNamed('chroma.sqlite3'), (path) => truncate(path, 0)),
+  'a database without one of its tables': async () => {
+    const database = new Database(await fileNamed('chroma.sqlite3'));
+    database.exec('PRAGMA foreign_keys = off; DROP TABLE collections');
+    database.close();
+  },
+  // Most of the file is allotted ahead and never read: a lost half may be none of the index.
+  'an index that lost its end': async () =>
+    damage(await fileNamed('data_level0.bin'), async (path) => truncate(path, (await lstat(path)).size >> 4)),
+  'an index header of garbage': async () => damage(await fileNamed('header.bin'), overwrite(0, 40)),
+  'an index without its links': async () => rm(await fileNamed('link_lists.bin')),
+  'an index with garbage for metadata': async () =>
+    damage(await fileNamed('index_metadata.pickle'), overwrite(0.2, 200)),
+};
+
+describe('a damaged Chroma store', () => {
+  it.each(Object.keys(damages))('%s: is reported, and never committed', async (name) => {
+    const first = await host.agent.backup();
+    if (first.type !== 'committed') throw new Error('the fixture is not sound');
+    await damages[name]?.();
+    const before = fingerprintOf(host.store);
+
+    await expect(host.agent.backup({ force: true, allowShrink: true })).rejects.toMatchObject({
+      code: 'STORE_CORRUPT',
+      exitCode: 5,
+      remedy: expect.stringContaining('last good snapshot') as string,
+    });
+
+    expect(fingerprintOf(host.store)).toEqual(before);
+    expect((await host.agent.list()).map((entry) => entry.id)).toEqual([first.id]);
+    expect((await host.agent.verify({ all: true, readData: true })).isSound).toBe(true);
+    expect(await readdir(join(root, '.store.sync-agent'))).not.toContain('staging');
+    await host.agent.restore({ force: true });
+    const bare = await makeHost({ remote, root: join(root, 'bare') });
+    await bare.agent.restore();
+    expect(await readFile(await fileNamed('chroma.sqlite3'))).toEqual(
+      await readFile(join(bare.store, 'chroma.sqlite3')),
+    );
+  });
+
+  it('is no first snapshot either, and sync restores over one of unknown origin', async () => {
+    await damages['an index that lost its end']?.();
+    await expect(host.agent.backup()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    expect(await host.agent.list()).toEqual([]);
+    const other = await makeHost({ remote, root: join(root, 'other') });
+    unpackFixture('chroma-1-b', other.store);
+    await other.agent.backup();
+    expect(await host.agent.sync()).toMatchObject({ type: 'restored' });
+    expect(await host.agent.rollbackCopies()).toHaveLength(1);
+  });
+
+  it('is not made worse by looking at it: verify, status and doctor change nothing', async () => {
+    await host.agent.backup();
+    await damages['a database with garbage in its middle']?.();
+    const before = fingerprintOf(host.store);
+    await host.agent.status();
+    const report = await host.agent.doctor();
+    await host.agent.verify();
+    expect(report.worst).toBe('STORE_CORRUPT');
+    expect(fingerprintOf(host.store)).toEqual(before);
+  });
+});
+
+describe('the shrink guard', () => {
+  it('keeps an empty Chroma store from becoming the newest, as applications make one at boot', async () => {
+    const first = await host.agent.backup();
+    if (first.type !== 'committed') throw new Error('the fixture is not sound');
+    const database = new Database(await fileNamed('chroma.sqlite3'));
+    database.exec(
+      'PRAGMA foreign_keys = off; DELETE FROM collections; DELETE FROM segments; DELETE FROM embeddings',
+    );
+    database.close();
+    await expect(host.agent.backup()).rejects.toMatchObject({
+      code: 'REFUSED',
+      exitCode: 10,
+      message: expect.stringContaining(first.id) as string,
+      remedy: expect.stringContaining('--allow-shrink') as string,
+    });
+    expect((await host.agent.list()).map((entry) => entry.id)).toEqual([first.id]);
+    expect((await host.agent.backup({ allowShrink: true })).type).toBe('committed');
+  });
+
+  it('stands against a store of unknown origin, too', async () => {
+    await host.agent.backup();
+    const other = await makeHost({ remote, root: join(root, 'other') });
+    await other.write({ 'chroma.sqlite3': '' });
+    await expect(other.agent.backup()).rejects.toMatchObject({
+      code: expect.stringMatching(/REFUSED|STORE_CORRUPT/) as string,
+    });
+    await chmod(other.store, 0o700);
+    expect(await host.agent.list()).toHaveLength(1);
+  });
+
+  it('lets a store that lost less than half pass, and one that lost a record more than half not', async () => {
+    const plain = await makeHost({ remote: createMemoryStore({ now: Date.now }), root: join(root, 'plain') });
+    const files = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`f${n}`, 'x']));
+    await plain.write(files);
+    await plain.agent.backup();
+    for (const n of [0, 1, 2, 3, 4]) await rm(join(plain.store, `f${n}`));
+    expect((await plain.agent.backup()).type).toBe('committed');
+    for (const n of [5, 6, 7]) await rm(join(plain.store, `f${n}`));
+    await expect(plain.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
+  });
+});
