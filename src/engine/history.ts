@@ -3,7 +3,7 @@ import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
 import { manifestOf, readRemote } from './lineage.ts';
-import { chooseSnapshot } from './restore.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface SnapshotSummary extends LogEntry {
   /** Age of its commit by the server's clock, milliseconds. */

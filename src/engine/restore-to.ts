@@ -9,7 +9,8 @@ import { newAttempt } from './context.ts';
 import type { Context } from './context.ts';
 import { manifestOf, readRemote } from './lineage.ts';
 import { diskFull, spareBytes } from './replace.ts';
-import { chooseSnapshot, stageSnapshot } from './restore.ts';
+import { stageSnapshot } from './stage-snapshot.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface RestoreToResult {
   readonly type: 'restored-to';

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import { isSnapshotId } from '../snapshot/layout.ts';
+
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
@@ -13,15 +13,17 @@ import type { ReplaceJournal } from '../store/journal.ts';
 import { noRemoteState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { stagedData, swapIn } from '../store/swap.ts';
-import { enterPhase, newAttempt, progressOf } from './context.ts';
+import { enterPhase, newAttempt } from './context.ts';
+import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from './context.ts';
-import { downloadSnapshot, syncSnapshot } from './download.ts';
+
 import type { Downloaded } from './download.ts';
 import { cacheManifest, manifestOf, readLineage, readRemote, recordRemoteState } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { describeUnknownStore } from './unknown-store.ts';
 import { planRestore } from './plan-restore.ts';
 import type { RestoreFacts, RestorePlan } from './plan-restore.ts';
+import { assertSound, stageSnapshot } from './stage-snapshot.ts';
 import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
 
 export interface RestoreOptions {
@@ -217,45 +219,6 @@ async function restoreBeside(
   };
 }
 
-export interface StageRequest {
-  readonly manifest: Manifest;
-  readonly data: string;
-  readonly attempt: string;
-  readonly reuseFrom: string | undefined;
-}
-
-/** Downloads a snapshot into a fresh directory; verified, validated and on disk when this resolves. */
-export async function stageSnapshot(context: Context, request: StageRequest): Promise<Downloaded> {
-  enterPhase(context, 'download');
-  await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
-  await context.fs.makeDirectory(request.data, { mode: 0o755 });
-  const downloaded = await downloadSnapshot(context, {
-    manifest: request.manifest,
-    dir: request.data,
-    reuseFrom: request.reuseFrom,
-    onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
-  });
-  // The disk works on the one while the processor works on the other.
-  await Promise.all([
-    syncSnapshot(context, request.manifest, request.data),
-    assertSound(context, request.manifest, request.data),
-  ]);
-  return downloaded;
-}
-
-async function assertSound(context: Context, manifest: Manifest, dir: string): Promise<void> {
-  enterPhase(context, 'validate');
-  const { problems } = await context
-    .adapterNamed(manifest.adapter)
-    .inspect(dir, { level: context.settings.validation, signal: context.signal });
-  if (problems.length > 0) {
-    throw new SyncAgentError(
-      'SNAPSHOT_CORRUPT',
-      `Cannot restore snapshot ${manifest.id}: ${problems.join('; ')}`,
-    );
-  }
-}
-
 async function leaveAlone(
   context: Context,
   view: LogView,
@@ -321,40 +284,6 @@ function stateAfter({ view, manifest, lineage, isChosen }: Work): RemoteState {
 function commitRef(view: LogView, entry: LogEntry): RemoteState['parent'] {
   const commit = view.commits.find(({ generation }) => generation === entry.generation);
   return { id: entry.id, generation: entry.generation, lastModifiedMs: commit?.lastModified.getTime() ?? 0 };
-}
-
-/** Resolves a user's way of naming a snapshot. NOT_FOUND, or USAGE when several begin so. */
-export function chooseSnapshot(entries: readonly LogEntry[], name: string | undefined): LogEntry {
-  const newest = entries.at(-1);
-  if (newest === undefined) throw noSuchSnapshot(name ?? 'latest', entries);
-  if (name === undefined || name === 'latest') return newest;
-  const back = /^~([0-9]{1,9})$/.exec(name)?.[1];
-  if (back !== undefined) {
-    const entry = entries.at(-1 - Number(back));
-    if (entry === undefined) throw noSuchSnapshot(name, entries);
-    return entry;
-  }
-  const matches = entries.filter((entry) =>
-    isSnapshotId(name) ? entry.id === name : entry.id.startsWith(name),
-  );
-  if (matches.length > 1) {
-    throw new SyncAgentError(
-      'USAGE',
-      `Cannot choose snapshot "${name}": ${matches.length} snapshots begin so`,
-      {
-        remedy: `Type more of it: ${matches.map((entry) => entry.id).join(', ')}`,
-      },
-    );
-  }
-  const [only] = matches;
-  if (only === undefined || name === '') throw noSuchSnapshot(name, entries);
-  return only;
-}
-
-function noSuchSnapshot(name: string, entries: readonly LogEntry[]): SyncAgentError {
-  return new SyncAgentError('NOT_FOUND', `Cannot find snapshot "${name}" among ${entries.length}`, {
-    remedy: 'Run "sync-agent list" to see them',
-  });
 }
 
 async function assertUnused(context: Context, force: boolean): Promise<void> {

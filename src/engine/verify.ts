@@ -8,7 +8,7 @@ import { enterPhase, progressOf } from './context.ts';
 import type { Context } from './context.ts';
 import { verifyObject } from './download.ts';
 import { manifestOf, readRemote } from './lineage.ts';
-import { chooseSnapshot } from './restore.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface VerifyOptions {
   /** Default: the newest. */

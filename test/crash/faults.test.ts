@@ -626,6 +626,33 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
+    it.each<ProxyFault>([
+      { type: 'flip', share: 0.5, bit: 0 },
+      { type: 'length', by: -40, ending: 'close' },
+    ])('whose answer is lost is one commit although the read-back is damaged once: %j', async (damage) => {
+      await setUp();
+      const { host } = await backedUp();
+      await host.write(second);
+      let stage: 'healthy' | 'answer lost' | 'read-back damaged' = 'healthy';
+      world.proxy.setFault((request) => {
+        if (isCommitPut(request) && stage === 'healthy') {
+          stage = 'answer lost';
+          return { type: 'reset', when: 'after' };
+        }
+        if (
+          stage === 'answer lost' &&
+          request.operation === 'GetObject' &&
+          request.key.includes('/commits/')
+        ) {
+          stage = 'read-back damaged';
+          return damage;
+        }
+        return undefined;
+      });
+      expect(await commitOf(host.agent.backup())).toMatchObject({ generation: 2, diverged: [] });
+      expect(stage).toBe('read-back damaged');
+    });
+
     it('whose answer is lost every time is one commit and no failure', async () => {
       await setUp();
       const { host, contents } = await backedUp();

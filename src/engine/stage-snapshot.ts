@@ -1,0 +1,48 @@
+import { SyncAgentError } from '../errors.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import { stagingRoot } from '../store/home.ts';
+import { enterPhase, progressOf } from './context.ts';
+import type { Context } from './context.ts';
+import { downloadSnapshot, syncSnapshot } from './download.ts';
+import type { Downloaded } from './download.ts';
+
+export interface StageRequest {
+  readonly manifest: Manifest;
+  readonly data: string;
+  readonly attempt: string;
+  readonly reuseFrom: string | undefined;
+}
+
+/** Downloads a snapshot into a fresh directory; verified, validated and on disk when this resolves. */
+export async function stageSnapshot(context: Context, request: StageRequest): Promise<Downloaded> {
+  enterPhase(context, 'download');
+  await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
+  await context.fs.makeDirectory(request.data, { mode: 0o755 });
+  const downloaded = await downloadSnapshot(context, {
+    manifest: request.manifest,
+    dir: request.data,
+    reuseFrom: request.reuseFrom,
+    onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
+  });
+  // The disk works on the one while the processor works on the other.
+  await Promise.all([
+    syncSnapshot(context, request.manifest, request.data),
+    assertSound(context, request.manifest, request.data),
+  ]);
+  return downloaded;
+}
+
+/** Rejects with SNAPSHOT_CORRUPT, saying why, when an image of the snapshot is no sound store. */
+export async function assertSound(context: Context, manifest: Manifest, dir: string): Promise<void> {
+  enterPhase(context, 'validate');
+  const { problems } = await context
+    .adapterNamed(manifest.adapter)
+    .inspect(dir, { level: context.settings.validation, signal: context.signal });
+  if (problems.length > 0) {
+    throw new SyncAgentError(
+      'SNAPSHOT_CORRUPT',
+      `Cannot restore snapshot ${manifest.id}: ${problems.join('; ')}`,
+    );
+  }
+}
