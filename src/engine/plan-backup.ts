@@ -6,6 +6,7 @@ import type { StoreStatistics } from '../store/store-adapter.ts';
 export type CapturedFile = Omit<ManifestFile, 'in'>;
 
 export interface CapturedStore {
+  readonly adapter: Manifest['adapter'];
   readonly files: readonly CapturedFile[];
   readonly emptyDirectories: readonly string[];
   readonly statistics: StoreStatistics;
@@ -84,12 +85,18 @@ export function hasContentOf(
   );
 }
 
+const particularity: readonly Manifest['adapter'][] = ['files', 'sqlite', 'chroma'];
+
 function shrinkage(
   captured: CapturedStore,
   base: Manifest | undefined,
   maxShrink: number,
 ): string | undefined {
   if (base === undefined) return undefined;
+  // A store without its database is seen as something simpler, and then nothing is wrong with it.
+  if (particularity.indexOf(captured.adapter) < particularity.indexOf(base.adapter)) {
+    return `it looks like a ${captured.adapter} store, snapshot ${base.id} is of a ${base.adapter} store`;
+  }
   const records = { now: captured.statistics.records, was: base.statistics.records, unit: 'records' };
   const bytes = { now: totalBytes(captured.files), was: totalBytes(base.files), unit: 'bytes' };
   for (const { now, was, unit } of [records, bytes]) {

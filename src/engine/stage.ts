@@ -5,7 +5,7 @@ import { assertStorable } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
 import { scanStore } from '../store/scan.ts';
-import type { Capture, StoreAdapter } from '../store/store-adapter.ts';
+import type { Capture } from '../store/store-adapter.ts';
 import { stagedData } from '../store/swap.ts';
 import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
@@ -15,7 +15,6 @@ import type { CapturedFile, CapturedStore } from './plan-backup.ts';
 export interface StagedStore extends CapturedStore {
   /** Where the image is. */
   readonly dir: string;
-  readonly adapter: StoreAdapter['name'];
   /** Milliseconds since the epoch, this host's clock, shortly before the captured instant. */
   readonly capturedAtMs: number;
   /** Of the store at the captured instant; null when a later write could hide in the same timestamp. */

@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { planBackup } from '../../../src/engine/plan-backup.ts';
+import type { BackupFacts, CapturedFile } from '../../../src/engine/plan-backup.ts';
+import { planRestore } from '../../../src/engine/plan-restore.ts';
+import type { RestoreFacts } from '../../../src/engine/plan-restore.ts';
+import type { LogEntry, Manifest } from '../../../src/snapshot/manifest.ts';
+import { planRetention, unresolvedTips } from '../../../src/snapshot/retention.ts';
+
+const idOf = (n: number): string => `2026-01-0${n}T00-00-00.000Z-0000000${n}`;
+const file = (path: string, content: string, size = 100): CapturedFile => ({
+  path,
+  size,
+  sha256: content.repeat(64),
+  mode: 0o600,
+  mtimeMs: 0,
+});
+
+function manifest(n: number, files: readonly CapturedFile[], extra: Partial<Manifest> = {}): Manifest {
+  return {
+    format: 1,
+    id: idOf(n),
+    generation: n,
+    parent: null,
+    createdAt: '2026-01-01T00:00:00.000Z',
+    uploadId: '0'.repeat(32),
+    host: 'h',
+    agent: 'a',
+    adapter: 'chroma',
+    files: [...files],
+    emptyDirectories: [],
+    statistics: { records: 10 },
+    stall: { heldMs: 0, longestHoldMs: 0 },
+    log: [],
+    resolved: [],
+    ...extra,
+  };
+}
+
+function facts(files: readonly CapturedFile[], extra: Partial<BackupFacts> = {}): BackupFacts {
+  const parent = manifest(1, [file('a', 'a'), file('b', 'b')]);
+  const captured = { adapter: 'chroma' as const, files, emptyDirectories: [], statistics: { records: 10 } };
+  return { captured, parent, newest: parent, force: false, allowShrink: false, maxShrink: 0.5, ...extra };
+}
+
+describe('planBackup', () => {
+  it('does nothing with equal content, whatever the order and the times', () => {
+    expect(planBackup(facts([{ ...file('b', 'b'), mtimeMs: 9 }, file('a', 'a')]))).toEqual({
+      type: 'unchanged',
+    });
+  });
+
+  it('uploads what changed and reuses the rest, a renamed file too', () => {
+    const plan = planBackup(facts([file('a', 'a'), file('c', 'b'), file('d', 'd')]));
+    expect(plan).toMatchObject({
+      type: 'commit',
+      upload: [{ path: 'd' }],
+      reuse: [{ source: { id: idOf(1), path: 'a' } }, { source: { id: idOf(1), path: 'b' } }],
+    });
+  });
+
+  it('notices a change of permissions', () => {
+    expect(planBackup(facts([{ ...file('a', 'a'), mode: 0o644 }, file('b', 'b')])).type).toBe('commit');
+  });
+
+  it.each([
+    ['bytes', [file('a', 'x', 10)], {}],
+    ['everything', [], {}],
+  ])('refuses a store that lost most of its %s', (_, files, extra) => {
+    expect(planBackup(facts(files, extra))).toMatchObject({ type: 'refuse' });
+    expect(planBackup(facts(files, { ...extra, allowShrink: true })).type).toBe('commit');
+  });
+
+  it('refuses a store that lost most of its records, on a new host too', () => {
+    const files = [file('a', 'x'), file('b', 'y')];
+    const captured = { adapter: 'chroma' as const, files, emptyDirectories: [], statistics: { records: 4 } };
+    expect(planBackup(facts(files, { captured })).type).toBe('refuse');
+    expect(planBackup(facts(files, { captured, parent: undefined })).type).toBe('refuse');
+  });
+
+  it('refuses a Chroma store without its database, which is but files', () => {
+    const files = [file('a', 'x'), file('b', 'y')];
+    const captured = { adapter: 'files' as const, files, emptyDirectories: [], statistics: { records: 20 } };
+    expect(planBackup(facts(files, { captured }))).toMatchObject({
+      type: 'refuse',
+      reason: expect.stringContaining('looks like a files store') as string,
+    });
+  });
+});
+
+const entry = (n: number, parent: number | null): LogEntry => ({
+  generation: n,
+  id: idOf(n),
+  parent: parent === null ? null : idOf(parent),
+  createdAt: `2026-01-0${n}T00:00:00.000Z`,
+  host: 'h',
+  bytes: 1,
+  records: 1,
+});
+
+describe('planRestore', () => {
+  const chain = [entry(1, null), entry(2, 1), entry(3, 2)];
+  const forked = [entry(1, null), entry(2, 1), entry(3, 1)];
+  const known = (parent: number, isUnchanged: boolean, settled: readonly string[] = []) => ({
+    type: 'known' as const,
+    parent: idOf(parent),
+    isUnchanged,
+    settled,
+  });
+  const unknown = (extra: Partial<Extract<RestoreFacts['local'], { type: 'unknown' }>>) => ({
+    type: 'unknown' as const,
+    equals: undefined,
+    isEmpty: false,
+    isSound: true,
+    newestWriteMs: 0,
+    ...extra,
+  });
+  const decide = (
+    snapshots: readonly LogEntry[],
+    local: RestoreFacts['local'],
+    extra: Partial<RestoreFacts> = {},
+  ) => {
+    const target = snapshots.at(-1) ?? entry(1, null);
+    return planRestore({ snapshots, target, local, isNamed: false, force: false, ...extra }).type;
+  };
+
+  it.each<[string, string, string]>([
+    ['a missing store is restored', decide(chain, { type: 'missing' }), 'restore'],
+    ['an equal one is left alone', decide(chain, known(3, true)), 'equal'],
+    ['one that is ahead is left alone', decide(chain, known(3, false)), 'ahead'],
+    ['an unchanged ancestor is replaced', decide(chain, known(1, true)), 'restore'],
+    ['a changed ancestor has diverged', decide(chain, known(1, false)), 'diverged'],
+    ['the other tip has diverged, changed or not', decide(forked, known(2, true)), 'diverged'],
+    ['the other tip has diverged', decide(forked, known(2, false)), 'diverged'],
+    ['a choice over the newest stands', decide(forked, known(2, false, [idOf(3)])), 'ahead'],
+    ['--force restores over divergence', decide(forked, known(2, false), { force: true }), 'restore'],
+    ['a name restores over what is ahead', decide(chain, known(3, false), { isNamed: true }), 'restore'],
+    ['a long superseded snapshot is replaced', decide(chain.slice(1), known(9, true)), 'restore'],
+    ['an unknown equal store is left alone', decide(chain, unknown({ equals: idOf(3) })), 'equal'],
+    ['an unknown older store is replaced', decide(chain, unknown({})), 'restore'],
+    ['an unknown newer store is left alone', decide(chain, unknown({ newestWriteMs: 9e12 })), 'ahead'],
+    [
+      'an empty newer store is replaced',
+      decide(chain, unknown({ newestWriteMs: 9e12, isEmpty: true })),
+      'restore',
+    ],
+    [
+      'a damaged newer store is replaced',
+      decide(chain, unknown({ newestWriteMs: 9e12, isSound: false })),
+      'restore',
+    ],
+  ])('%s', (_, found, expected) => {
+    expect(found).toBe(expected);
+  });
+});
+
+describe('planRetention', () => {
+  const aged = (n: number, parent: number | null, ageMs: number) => ({ entry: entry(n, parent), ageMs });
+  const policy = { keepLast: 2, graceMs: 1000 };
+
+  it('keeps the newest, whatever is within the grace period, and tips of any age', () => {
+    const snapshots = [
+      aged(1, null, 9000),
+      aged(2, 1, 8000),
+      aged(3, 1, 7000),
+      aged(4, 3, 900),
+      aged(5, 4, 10),
+      aged(6, 5, 0),
+    ];
+    const { retained, dropped } = planRetention(snapshots, [], policy);
+    expect(retained.map((each) => each.generation)).toEqual([2, 4, 5, 6]);
+    expect(dropped.map((each) => each.generation)).toEqual([1, 3]);
+    expect(planRetention(snapshots, [idOf(2)], policy).dropped.map((each) => each.generation)).toEqual([
+      1, 2, 3,
+    ]);
+  });
+
+  it('counts the newest as a tip even where it is settled', () => {
+    expect(unresolvedTips([entry(1, null)], [idOf(1)])).toHaveLength(1);
+  });
+});
