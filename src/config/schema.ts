@@ -120,5 +120,6 @@ export function parseLayer({ values, nameOf }: Layer): Config {
 
 /** A value for a message: the beginning of it, and never an error of its own. */
 function shortOf(given: unknown): string {
+  if (typeof given !== 'object') return JSON.stringify(given);
   return inspect(given, { depth: 1, breakLength: Infinity, maxStringLength: 100, maxArrayLength: 5 });
 }
