@@ -44,6 +44,7 @@ else
   suite=trixie
   keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 fi
+[ -n "$mirror" ] || fail "cannot find a mirror in the sources of apt; set DEBIAN_MIRROR or UBUNTU_MIRROR"
 [ -r "$keyring" ] || fail "cannot read $keyring, which vouches for the packages"
 
 mkdir -p "$(dirname "$target")"

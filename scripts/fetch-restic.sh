@@ -33,6 +33,7 @@ fi
 for tool in apt-get dpkg-deb; do
   command -v "$tool" >/dev/null || fail "cannot find $tool; install restic 0.18 or newer some other way"
 done
+[ -n "$mirror" ] || fail "cannot find a mirror in the sources of apt; set DEBIAN_MIRROR"
 [ -r "$keyring" ] || fail "cannot read $keyring, which vouches for the package (package debian-archive-keyring)"
 
 mkdir -p "$(dirname "$target")"
