@@ -1,10 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-
-const bin = fileURLToPath(new URL('../../src/bin.ts', import.meta.url));
-const tsx = import.meta.resolve('tsx');
+import { buildCli } from './built-cli.ts';
 
 export interface CliOptions {
   readonly cwd: string;
@@ -25,12 +22,12 @@ export interface RunningCli {
   readonly done: Promise<CliResult>;
 }
 
-/** Starts the real command line, from source. */
+/** Starts the real command line, as it is published. */
 export function startCli(args: readonly string[], { cwd, env = {} }: CliOptions): RunningCli {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(SYNC_AGENT_|AWS_|NO_COLOR|NODE_OPTIONS)/.test(name),
   );
-  const child = spawn(process.execPath, ['--import', tsx, bin, ...args], {
+  const child = spawn(process.execPath, [buildCli(), ...args], {
     cwd,
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
