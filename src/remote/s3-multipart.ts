@@ -12,6 +12,7 @@ import {
   type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
 import { forEachConcurrently } from './for-each-concurrently.ts';
@@ -55,7 +56,6 @@ export async function uploadInParts(
   source: UploadSource,
   options: MultipartOptions,
 ): Promise<object> {
-  const { Upload } = await import('@aws-sdk/lib-storage');
   const { size } = source;
   const sender = new MultipartSender(target, options);
   const stream = Readable.from(copied(source.body));
