@@ -32,6 +32,85 @@ export type AgentEvent =
       readonly message: string;
     };
 
+/** What an agent that keeps running tells besides: everything its schedule does, so that its log can be audited. */
+export type DaemonEvent =
+  | { readonly type: 'started'; readonly intervalMs: number; readonly cron: string | null }
+  /** How changes are noticed from here on. */
+  | { readonly type: 'watching'; readonly by: 'events' | 'polling'; readonly why?: string }
+  /** The first sign that the store differs from its newest snapshot. */
+  | { readonly type: 'changed'; readonly source: ChangeSource; readonly atMs: number }
+  /** When the next backup begins; null while there is nothing to back up. */
+  | { readonly type: 'scheduled'; readonly atMs: number | null; readonly reason: BackupReason | null }
+  | {
+      readonly type: 'operation-started';
+      readonly operation: Operation;
+      readonly reason: BackupReason | null;
+    }
+  | ({
+      readonly type: 'operation-finished';
+      readonly operation: Operation;
+      /** The result's `type`: committed, unchanged, restored … */
+      readonly outcome: string;
+      /** Of a snapshot that was made, or restored. */
+      readonly snapshot: SnapshotFacts | null;
+    } & OperationCosts)
+  | ({
+      readonly type: 'operation-failed';
+      readonly operation: Operation;
+      readonly error: ErrorFacts;
+      /** When it is tried again; null when it is not. */
+      readonly retryAtMs: number | null;
+    } & OperationCosts)
+  | { readonly type: 'listening'; readonly url: string }
+  | { readonly type: 'command-started'; readonly pid: number; readonly command: string }
+  | {
+      readonly type: 'command-exited';
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+      readonly isExpected: boolean;
+    }
+  | { readonly type: 'stopping'; readonly reason: string }
+  /** `isSaved`: all that was written is in a snapshot. If not, `unsavedSinceMs` says since when it is not. */
+  | { readonly type: 'stopped'; readonly isSaved: boolean; readonly unsavedSinceMs: number | null };
+
+export type ChangeSource = 'events' | 'polling' | 'notify' | 'start';
+export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'shutdown' | 'command-exit' | 'demand';
+export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease';
+
+export interface SnapshotFacts {
+  readonly id: string;
+  readonly bytes: number;
+  readonly records: number;
+  readonly uploadBytes: number;
+  /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
+  readonly heldMs: number;
+  readonly longestHoldMs: number;
+}
+
+export interface OperationCosts {
+  readonly durationMs: number;
+  /** Requests by kind, without repeated ones. */
+  readonly requests: RequestCounts;
+  readonly retries: number;
+}
+
+export interface RequestCounts {
+  readonly put: number;
+  readonly get: number;
+  readonly head: number;
+  readonly list: number;
+  readonly copy: number;
+  readonly remove: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+export interface ErrorFacts {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: string | null;
+}
+
 export type Phase =
   'capture' | 'validate' | 'upload' | 'commit' | 'publish' | 'rotate' | 'download' | 'swap' | 'verify';
 
