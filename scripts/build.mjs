@@ -20,7 +20,11 @@ execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '-
 // Native code stays outside. The SDK is a chunk of its own, loaded for s3:// only.
 await build({
   absWorkingDir: root,
-  entryPoints: { bin: 'src/bin.ts', 'inspect-worker': 'src/store/inspect-worker.ts' },
+  entryPoints: {
+    bin: 'src/bin.ts',
+    'inspect-worker': 'src/store/inspect-worker.ts',
+    'operation-child': 'src/operations/operation-child.ts',
+  },
   outdir,
   // The compiled bin gives way to its bundle.
   allowOverwrite: true,

@@ -11,6 +11,8 @@ import { diffSnapshots, listSnapshots, showSnapshot } from './engine/history.ts'
 import type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
 import { clearHistory, prune } from './engine/prune.ts';
 import type { PruneOptions, PruneResult } from './engine/prune.ts';
+import { lookLocally } from './engine/look.ts';
+import type { LocalLook } from './engine/look.ts';
 import { restoreTo } from './engine/restore-to.ts';
 import type { RestoreToResult } from './engine/restore-to.ts';
 import { restore } from './engine/restore.ts';
@@ -24,7 +26,7 @@ import type { SyncOptions, SyncResult } from './engine/sync.ts';
 import { verify } from './engine/verify.ts';
 import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
 import { SyncAgentError } from './errors.ts';
-import type { Emit } from './events.ts';
+import type { Emit, RequestCounts } from './events.ts';
 import { counting } from './remote/counting-store.ts';
 import type { CountingStore } from './remote/counting-store.ts';
 import type { ObjectStore } from './remote/object-store.ts';
@@ -87,6 +89,8 @@ export interface Agent {
   restore(options?: Omit<RestoreOptions, 'interrupted'> & CallOptions): Promise<RestoreResult>;
   restoreTo(dir: string, options?: { readonly snapshot?: string } & CallOptions): Promise<RestoreToResult>;
   sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
+  /** What is known of the store without a request. */
+  look(options?: CallOptions): Promise<LocalLook>;
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
   show(snapshot: string, options?: CallOptions): Promise<Manifest>;
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
@@ -99,6 +103,8 @@ export interface Agent {
   doctor(options?: CallOptions): Promise<DoctorReport>;
   /** Requests made of the remote so far, without repeated ones, which are `retry` events. */
   requests(): number;
+  /** The same by kind. */
+  counts(): RequestCounts;
   close(): Promise<void>;
 }
 
@@ -112,6 +118,17 @@ export const defaultSettings = {
   rollbackCopies: 3,
   concurrency: 8,
 } as const;
+
+const noRequests: RequestCounts = {
+  put: 0,
+  get: 0,
+  head: 0,
+  list: 0,
+  copy: 0,
+  remove: 0,
+  bytesSent: 0,
+  bytesReceived: 0,
+};
 
 /** The composition root: puts real parts together. Touches neither disk nor network before the first call. */
 export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {
@@ -225,6 +242,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
           interrupted === undefined ? sync(context, options) : restore(context, { ...options, interrupted }),
         options.signal,
       ),
+    look: (options = {}) => read(lookLocally, options.signal),
     list: (options = {}) => read(listSnapshots, options.signal),
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
@@ -237,10 +255,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     status: (options = {}) => read(status, options.signal),
     doctor: (options = {}) => read(doctor, options.signal),
     requests: () => {
-      const { put = 0, get = 0, head = 0, list = 0, copy = 0, remove = 0 } = counted?.counts() ?? {};
+      const { put, get, head, list, copy, remove } = counted?.counts() ?? noRequests;
       // Keys are removed by the thousand.
       return put + get + head + list + copy + Math.ceil(remove / 1000);
     },
+    counts: () => counted?.counts() ?? noRequests,
     close: async () => {
       await (await opened)?.remote.close();
     },

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { AgentSettings } from './agent.ts';
+import type { SyncAgentSettings } from './open-daemon.ts';
 import { configVariable, environmentLayer } from './config/environment.ts';
 import { fileLayer } from './config/config-file.ts';
 import { parseLayer } from './config/schema.ts';
@@ -38,7 +38,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<Config> {
 }
 
 /** What an agent is made from. USAGE without a remote: a default place for backups would be a trap. */
-export function agentSettings(config: Config): AgentSettings {
+export function agentSettings(config: Config): SyncAgentSettings {
   if (config.remote === undefined) {
     throw new SyncAgentError('USAGE', 'Cannot work without a remote: none is configured', {
       remedy: 'Add --remote s3://bucket/prefix or --remote file:///backup/dir, or set SYNC_AGENT_REMOTE',
@@ -48,7 +48,7 @@ export function agentSettings(config: Config): AgentSettings {
 }
 
 /** As `agentSettings`, for calls that never touch the remote. */
-export function localSettings(config: Config, remote = ''): AgentSettings {
+export function localSettings(config: Config, remote = ''): SyncAgentSettings {
   return {
     store: config.store ?? defaultStore,
     remote,
@@ -62,6 +62,11 @@ export function localSettings(config: Config, remote = ''): AgentSettings {
     maxShrink: config.maxShrink,
     rollbackCopies: config.rollbackCopies,
     concurrency: config.concurrency,
+    intervalMs: config.interval,
+    cron: config.cron,
+    settleMs: config.settle,
+    detect: config.detect,
+    pollIntervalMs: config.pollInterval,
     s3: {
       endpoint: config['s3.endpoint'],
       region: config['s3.region'],

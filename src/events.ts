@@ -98,8 +98,10 @@ export interface RequestCounts {
   readonly put: number;
   readonly get: number;
   readonly head: number;
+  /** Pages. */
   readonly list: number;
   readonly copy: number;
+  /** Keys. */
   readonly remove: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;

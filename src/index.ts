@@ -1,4 +1,11 @@
 /** The library: everything the command line does, for programs. */
+export { createSyncAgent } from './sync-agent.ts';
+export type { StopOptions, SyncAgent, SyncAgentEvent, SyncAgentPorts } from './sync-agent.ts';
+export { defaultSchedule } from './open-daemon.ts';
+export type { SyncAgentSettings } from './open-daemon.ts';
+export type { Saved } from './daemon/daemon.ts';
+export type { DaemonOperations, OperationsFor } from './daemon/daemon-operations.ts';
+export type { DaemonStatus, RecordedEvent, RunningOperation } from './daemon/daemon-status.ts';
 export { createAgent, defaultSettings } from './agent.ts';
 export type { Agent, AgentPorts, AgentSettings, CallOptions } from './agent.ts';
 export type { Clock } from './clock.ts';
@@ -6,6 +13,7 @@ export type { BackupOptions, BackupResult } from './engine/backup.ts';
 export type { DoctorCheck, DoctorReport } from './engine/doctor.ts';
 export type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
 export type { PruneOptions, PruneResult } from './engine/prune.ts';
+export type { LocalLook } from './engine/look.ts';
 export type { RestoreToResult } from './engine/restore-to.ts';
 export type { RestoreOptions, RestoreResult } from './engine/restore.ts';
 export type { RollbackResult } from './engine/rollback.ts';
@@ -14,7 +22,19 @@ export type { SyncOptions, SyncResult } from './engine/sync.ts';
 export type { VerifyOptions, VerifyReport } from './engine/verify.ts';
 export { SyncAgentError, exitCodes, isSyncAgentError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
-export type { AgentEvent, Emit, Phase } from './events.ts';
+export type {
+  AgentEvent,
+  BackupReason,
+  ChangeSource,
+  DaemonEvent,
+  Emit,
+  ErrorFacts,
+  Operation,
+  OperationCosts,
+  Phase,
+  RequestCounts,
+  SnapshotFacts,
+} from './events.ts';
 export type { ObjectStore } from './remote/object-store.ts';
 export type { S3Options } from './remote/open-remote.ts';
 export type { Manifest } from './snapshot/manifest.ts';

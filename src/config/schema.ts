@@ -79,6 +79,12 @@ export const configSchema = z.strictObject({
   rollbackCopies: wholeNumber(0, 1000),
   concurrency: wholeNumber(1, 256),
 
+  interval: duration,
+  cron: text('a cron expression such as "30 3 * * *"'),
+  settle: duration,
+  detect: choice('auto', 'events', 'poll'),
+  pollInterval: duration,
+
   's3.endpoint': text('http(s)://host[:port]'),
   's3.region': text('a region'),
   's3.forcePathStyle': flag,

@@ -5,7 +5,7 @@ export interface Setting {
   readonly group: SettingGroup;
 }
 
-export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'S3:';
+export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'Agent:' | 'S3:';
 
 const setting = (group: SettingGroup, describe: string, type: Setting['type'] = 'string'): Setting => ({
   type,
@@ -41,6 +41,15 @@ export const settings = {
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
+
+  interval: setting(
+    'Agent:',
+    'At most one snapshot in so long, and no change waits longer; 0: only at fixed times [default: 1h]',
+  ),
+  cron: setting('Agent:', 'Fixed times besides, such as "30 3 * * *", in local time (TZ)'),
+  settle: setting('Agent:', 'After a change, how long the store should have been quiet [default: 2s]'),
+  detect: setting('Agent:', 'How changes are noticed: auto, events or poll [default: auto]'),
+  pollInterval: setting('Agent:', "How often the files' times are looked at as well [default: 30s]"),
 
   's3.endpoint': setting('S3:', 'Server other than AWS, such as http://localhost:9000'),
   's3.region': setting('S3:', 'Region of the bucket'),

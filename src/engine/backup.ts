@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { errnoOf, messageOf, SyncAgentError } from '../errors.ts';
 import { probeCreateOnly } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import { makeSnapshotId } from '../snapshot/layout.ts';
+import { epochMsOf, makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
@@ -14,6 +14,7 @@ import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
 import { cacheManifest, manifestIfReadable, readLineage, readRemote, recordRemoteState } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
+import { lookLocally } from './look.ts';
 import { hasContentOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
 import { publishCurrent } from './publish.ts';
@@ -29,6 +30,11 @@ export interface BackupOptions {
   readonly allowShrink?: boolean;
   /** Leave the remote alone while its newest snapshot is younger, milliseconds. */
   readonly minIntervalMs?: number;
+  /**
+   * Believe the local record, so that it costs no request, when it says that nothing was written since the store's
+   * parent, or that the parent itself is younger than `minIntervalMs`.
+   */
+  readonly local?: { readonly minIntervalMs: number };
   /** Capture, validate and compare, but change nothing in the remote. */
   readonly dryRun?: boolean;
 }
@@ -73,6 +79,8 @@ export type BackupResult =
  *     7 rotation                       crash: the next rotation goes on
  */
 export async function backup(context: Context, options: BackupOptions = {}): Promise<BackupResult> {
+  const known = options.local === undefined ? undefined : await withoutRequest(context, options.local);
+  if (known !== undefined) return known;
   const view = await readRemote(context);
   const lineage = await readLineage(context, view);
   if (!lineage.exists) {
@@ -151,6 +159,18 @@ const exists = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   );
+
+/** What the local record alone can say. */
+async function withoutRequest(
+  context: Context,
+  { minIntervalMs }: NonNullable<BackupOptions['local']>,
+): Promise<BackupResult | undefined> {
+  const { parent, isUnchanged } = await lookLocally(context);
+  if (parent === undefined) return undefined;
+  if (isUnchanged) return { type: 'unchanged', id: parent };
+  const ageMs = context.clock.now() - epochMsOf(parent);
+  return ageMs >= 0 && ageMs < minIntervalMs ? { type: 'too-soon', id: parent, ageMs } : undefined;
+}
 
 /** What can be said from the log and the file system's times alone. */
 function withoutCapture(view: LogView, lineage: Lineage, options: BackupOptions): BackupResult | undefined {

@@ -1,21 +1,9 @@
+import type { RequestCounts } from '../events.ts';
 import type { Body, ObjectStore } from './object-store.ts';
-
-export interface StoreCounts {
-  readonly put: number;
-  readonly get: number;
-  readonly head: number;
-  /** Pages. */
-  readonly list: number;
-  readonly copy: number;
-  /** Keys. */
-  readonly remove: number;
-  readonly bytesSent: number;
-  readonly bytesReceived: number;
-}
 
 export interface CountingStore extends ObjectStore {
   /** What was asked of the store so far, failed calls included. */
-  counts(): StoreCounts;
+  counts(): RequestCounts;
 }
 
 /** Counts the calls that reach `store`; below the retrying decorator that means every attempt. */

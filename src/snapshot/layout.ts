@@ -59,6 +59,12 @@ export function makeSnapshotId(epochMs: number, nonce: string): string {
   return `${new Date(epochMs).toISOString().replaceAll(':', '-')}-${nonce}`;
 }
 
+/** The instant a snapshot id names: its capture, by its host's clock, milliseconds since the epoch. */
+export function epochMsOf(snapshotId: string): number {
+  const [date = '', time = ''] = snapshotId.slice(0, '2026-11-21T11-30-05.123Z'.length).split('T');
+  return Date.parse(`${date}T${time.replaceAll('-', ':')}`);
+}
+
 export function isSnapshotId(text: string): boolean {
   return snapshotIdPattern.test(text);
 }

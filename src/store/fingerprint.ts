@@ -30,14 +30,18 @@ export function isSettled(files: readonly FileEntry[], nowMs: number): boolean {
   const [from, to] = [nowMs - tickMs, nowMs + tickMs].map((ms) => BigInt(Math.floor(ms)) * 1_000_000n);
   // A time in the future is no present write's: the clock was set back, or the file came from a host that is ahead.
   const isPresent = (time: bigint): boolean => time >= (from ?? 0n) && time <= (to ?? 0n);
-  return !files.some((file) => isPresent(file.mtimeNs) || isPresent(file.ctimeNs));
+  return !files.some((file) => !isTransient(file) && (isPresent(file.mtimeNs) || isPresent(file.ctimeNs)));
+}
+
+/** Readers make and touch SQLite's shared-memory file and an empty log, which hold nothing that lasts. */
+function isTransient({ path, size }: FileEntry): boolean {
+  return path.endsWith('-shm') || (path.endsWith('-wal') && size === 0);
 }
 
 function digest(scan: ScanResult, fields: (file: FileEntry) => readonly unknown[]): string {
   const hash = createHash('sha256');
   for (const file of scan.files) {
-    // Readers touch SQLite's shared-memory file; it holds nothing that lasts.
-    if (!file.path.endsWith('-shm')) hash.update(`${JSON.stringify(file.path)} ${fields(file).join(' ')}\n`);
+    if (!isTransient(file)) hash.update(`${JSON.stringify(file.path)} ${fields(file).join(' ')}\n`);
   }
   for (const path of scan.emptyDirectories) hash.update(`${JSON.stringify(path)}/\n`);
   for (const { path } of scan.oddities) hash.update(`${JSON.stringify(path)}?\n`);

@@ -27,6 +27,11 @@ export async function locateHome(storePath: string): Promise<Home> {
 }
 
 export const lockPath = (home: Home): string => join(home.dir, 'lock');
+/** Held by the agent that keeps running beside a store; `lockPath` by each operation. */
+export const agentLockPath = (home: Home): string => join(home.dir, 'agent-lock');
+export const agentStatusPath = (home: Home): string => join(home.dir, 'agent-status.json');
+/** Written to tell the running agent that the store was. */
+export const notifyPath = (home: Home): string => join(home.dir, 'notify');
 export const statePath = (home: Home): string => join(home.dir, 'state.json');
 export const journalPath = (home: Home): string => join(home.dir, 'journal.json');
 export const stagingRoot = (home: Home): string => join(home.dir, 'staging');

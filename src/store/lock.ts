@@ -6,31 +6,69 @@ import { isDiskFull } from './disk-space.ts';
 import type { FileSystem } from './file-system.ts';
 import { writeFileAtomic } from './file-system.ts';
 import type { Home } from './home.ts';
-import { lockPath, rollbackRoot, stagingRoot } from './home.ts';
+import { agentLockPath, lockPath, rollbackRoot, stagingRoot } from './home.ts';
 
 export interface Lock {
   release(): void;
 }
 
 /**
- * Takes the store's lock: one agent per store. It is SQLite's exclusive lock on an empty file, held by the kernel:
+ * Takes the store's lock: one operation per store. It is SQLite's exclusive lock on an empty file, held by the kernel:
  * it ends with its process, however that ends, and is seen across containers that share the disk. So there is no
  * stale lock to steal. `<lock>.json` names the holder for messages only.
  *
  * Rejects with BUSY, naming the holder, at once.
  */
-export async function lockStore(
+export function lockStore(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
+  return takeLock(fs, home, {
+    path: lockPath(home),
+    holder,
+    action: `Cannot lock the store "${home.store}"`,
+    timeoutMs: 0,
+  });
+}
+
+/** Takes the lock of the one agent that keeps running beside a store, as `lockStore` takes that of an operation. */
+export function lockAgent(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
+  const action = `Cannot watch the store "${home.store}"`;
+  // Somebody may just be asking whether it is held.
+  return takeLock(fs, home, { path: agentLockPath(home), holder, action, timeoutMs: 500 });
+}
+
+/** Whether an agent is running beside the store, on this host or in another container that shares the disk. */
+export async function isAgentRunning(home: Home): Promise<boolean> {
+  const path = agentLockPath(home);
+  if ((await lstat(path).catch(() => undefined)) === undefined) return false;
+  const database = new Database(path, { timeout: 0, readonly: true });
+  try {
+    database.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return false;
+  } catch (error) {
+    if (isBusy(error)) return true;
+    throw fromFileSystem(error, `Cannot look at the lock "${path}"`);
+  } finally {
+    database.close();
+  }
+}
+
+interface LockRequest {
+  readonly path: string;
+  readonly holder: { readonly command: string };
+  /** The beginning of messages. */
+  readonly action: string;
+  readonly timeoutMs: number;
+}
+
+async function takeLock(
   fs: FileSystem,
   home: Home,
-  holder: { readonly command: string },
+  { path, holder, action, timeoutMs }: LockRequest,
 ): Promise<Lock> {
-  const path = lockPath(home);
-  const action = `Cannot lock the store "${home.store}"`;
   let database: Database.Database;
   try {
     await assertOwnDirectories(home, action);
     await fs.makeDirectory(home.dir);
-    database = new Database(path, { timeout: 0 });
+    database = new Database(path, { timeout: timeoutMs });
   } catch (error) {
     throw isDiskFull(error) ? error : fromFileSystem(error, action);
   }
@@ -38,7 +76,7 @@ export async function lockStore(
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
-    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+    if (isBusy(error)) {
       throw new SyncAgentError('BUSY', `${action}: ${await describeHolder(path)} is working on it`, {
         remedy: 'Wait for it to finish, or stop it',
         cause: error,
@@ -59,6 +97,9 @@ export async function lockStore(
   });
   return { release: () => database.close() };
 }
+
+const isBusy = (error: unknown): boolean =>
+  error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
 
 /**
  * What is in staging is deleted without a look, and old rollback copies are: neither may lead elsewhere. In a store

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 let built: string | undefined;
@@ -23,6 +23,15 @@ export function buildCli(): string {
     built = join(directory, 'dist/bin.js');
   }
   return built;
+}
+
+/** A module of the built package. */
+export function builtUrl(path: string): string {
+  return new URL(path, pathToFileURL(buildCli())).href;
+}
+
+export async function importBuilt<T>(path: string): Promise<T> {
+  return (await import(builtUrl(path))) as T;
 }
 
 export interface Run {

@@ -1,0 +1,31 @@
+import type { BackupOptions, BackupResult } from '../engine/backup.ts';
+import type { SnapshotSummary } from '../engine/history.ts';
+import type { LocalLook } from '../engine/look.ts';
+import type { RestoreOptions, RestoreResult } from '../engine/restore.ts';
+import type { SyncOptions, SyncResult } from '../engine/sync.ts';
+import type { Emit, RequestCounts } from '../events.ts';
+
+interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the daemon has done by others, each call apart from its own process. */
+export interface DaemonOperations {
+  look(options?: CallOptions): Promise<LocalLook>;
+  list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
+  backupTurn(options: BackupOptions & CallOptions): Promise<{
+    readonly result: BackupResult;
+    readonly history: readonly SnapshotSummary[] | undefined;
+  }>;
+  backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
+  restore(options?: Omit<RestoreOptions, 'interrupted'> & CallOptions): Promise<RestoreResult>;
+  sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
+}
+
+/** Operations whose events and costs are told to one observer. */
+export type OperationsFor = (observer: {
+  readonly emit: Emit;
+  readonly onRequests: (requests: RequestCounts) => void;
+  /** What an aborted call gets to clean up, milliseconds. */
+  readonly abortGraceMs?: number;
+}) => DaemonOperations;

@@ -1,0 +1,44 @@
+import type { Clock } from '../clock.ts';
+import type { FileSystem } from '../store/file-system.ts';
+import { writeFileAtomic } from '../store/file-system.ts';
+import { agentStatusPath } from '../store/home.ts';
+import type { Home } from '../store/home.ts';
+import type { DaemonStatus } from './daemon-status.ts';
+
+/** What `sync-agent status` reads of an agent that runs elsewhere: its status without the long lists. */
+export type StatusFile = Omit<DaemonStatus, 'recentEvents' | 'history'>;
+
+export interface StatusFileWriter {
+  /** The status is another. Written soon, and once for many changes. */
+  changed(): void;
+  /** Resolves when the last change is written. */
+  close(): Promise<void>;
+}
+
+const delayMs = 250;
+
+export function statusFileWriter(
+  fs: FileSystem,
+  home: Home,
+  { clock, status }: { readonly clock: Clock; readonly status: () => DaemonStatus },
+): StatusFileWriter {
+  let isPending = false;
+  let written: Promise<void> = Promise.resolve();
+  const write = async (): Promise<void> => {
+    isPending = false;
+    const { recentEvents: _, history: __, ...file } = status();
+    // A disk that is full, or gone, is told by what the agent is there for.
+    await writeFileAtomic(fs, agentStatusPath(home), JSON.stringify(file)).catch(() => undefined);
+  };
+  return {
+    changed: () => {
+      if (isPending) return;
+      isPending = true;
+      written = written.then(() => clock.sleep(delayMs)).then(write);
+    },
+    close: async () => {
+      await written;
+      await write();
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import type { Clock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import type { ChangeSource, DaemonEvent } from '../events.ts';
+import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
+import { scanStore } from '../store/scan.ts';
+import type { ScanResult } from '../store/scan.ts';
+import { watchEvents } from './watch-events.ts';
+import type { EventWatch } from './watch-events.ts';
+
+export interface WatcherOptions {
+  readonly store: string;
+  /** `auto`: the system's events while they prove true, else polling. */
+  readonly detect: 'auto' | 'events' | 'poll';
+  /** How often the files' times are looked at, whatever the events say. */
+  readonly pollIntervalMs: number;
+  readonly clock: Clock;
+  readonly emit: (event: DaemonEvent) => void;
+  /** The store was, or may have been, written: at `atMs` at the earliest. */
+  readonly onChange: (source: ChangeSource, atMs: number) => void;
+  /** A look failed: what cannot be seen may have changed. */
+  readonly onTrouble: (message: string) => void;
+  /** Instead of the system's events. */
+  readonly openEvents?: typeof watchEvents;
+}
+
+export interface Watcher {
+  /** How changes are noticed at present. */
+  by(): 'events' | 'polling';
+  /** To be called when the directory was replaced, as by a restore. */
+  again(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A look at many files must not become the machine's main work. */
+const restPerLook = 20;
+const eventPatienceMs = 2000;
+
+/**
+ * Notices that a store is written, by two means. Events come at once, but not from every file system: network and some
+ * overlay mounts have none, and the kernel's number of watches is limited. So every so often all files' sizes and times are looked at as
+ * well, which opens nothing. A change that only the look saw is proof that events do not work here: from then on looks are relied on.
+ */
+export async function watchStore(options: WatcherOptions): Promise<Watcher> {
+  const { store, clock, emit, onChange, onTrouble } = options;
+  const stopping = new AbortController();
+  let events: EventWatch | undefined;
+  let eventsSinceLook = 0;
+  let seen = await lookAt(store);
+  let lookedAtMs = clock.now();
+
+  const announce = (why?: string): void =>
+    emit({
+      type: 'watching',
+      by: events === undefined ? 'polling' : 'events',
+      ...(why === undefined ? {} : { why }),
+    });
+  const giveEventsUp = async (why: string): Promise<void> => {
+    const given = events;
+    events = undefined;
+    if (given === undefined || stopping.signal.aborted) return;
+    announce(why);
+    await given.close();
+  };
+  const openEvents = async (): Promise<void> => {
+    if (options.detect === 'poll') return;
+    events = await (options.openEvents ?? watchEvents)(store, {
+      onEvent: () => {
+        eventsSinceLook += 1;
+        onChange('events', clock.now());
+      },
+      onError: (error) => void giveEventsUp(`the system's events failed: ${messageOf(error)}`),
+    });
+  };
+
+  const look = async (): Promise<void> => {
+    const startedAtMs = clock.now();
+    const found = await lookAt(store);
+    if (found.digest !== seen.digest && eventsSinceLook === 0) {
+      onChange('polling', lookedAtMs);
+      if (found.identity !== seen.identity) await reopen();
+      else if (options.detect === 'auto' && events !== undefined) {
+        // Its event may be on its way.
+        await clock.sleep(eventPatienceMs, { signal: stopping.signal });
+        if (eventsSinceLook === 0) await giveEventsUp('a change came without an event');
+      }
+    }
+    seen = found;
+    eventsSinceLook = 0;
+    lookedAtMs = startedAtMs;
+  };
+  const reopen = async (): Promise<void> => {
+    if (events === undefined) return;
+    await events.close();
+    await openEvents();
+  };
+
+  const run = async (): Promise<void> => {
+    let pauseMs = options.pollIntervalMs;
+    while (!stopping.signal.aborted) {
+      await clock.sleep(pauseMs, { signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+      const startedAt = clock.monotonic();
+      await look().catch((error: unknown) => {
+        if (!stopping.signal.aborted) onTrouble(messageOf(error));
+      });
+      pauseMs = Math.max(options.pollIntervalMs, (clock.monotonic() - startedAt) * restPerLook);
+    }
+  };
+
+  await openEvents();
+  announce();
+  const loop = run();
+  return {
+    by: () => (events === undefined ? 'polling' : 'events'),
+    again: async () => {
+      seen = await lookAt(store);
+      lookedAtMs = clock.now();
+      await reopen();
+    },
+    stop: async () => {
+      stopping.abort();
+      await loop;
+      await events?.close();
+    },
+  };
+}
+
+interface Look {
+  readonly digest: string;
+  readonly identity: string;
+}
+
+/** A store that is not there, or not yet, looks like an empty one. */
+async function lookAt(store: string): Promise<Look> {
+  const [scan, identity] = await Promise.all([
+    scanStore(store).catch((error: unknown): ScanResult => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return emptyScan;
+      throw error;
+    }),
+    storeIdentity(store),
+  ]);
+  return { digest: `${identity} ${fingerprint(scan)}`, identity };
+}
+
+const emptyScan: ScanResult = { files: [], emptyDirectories: [], oddities: [] };

@@ -1,0 +1,38 @@
+import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
+import { storeExists } from '../store/home.ts';
+import { scanStore } from '../store/scan.ts';
+import { readState } from '../store/state.ts';
+import type { Context } from './context.ts';
+
+/** What this host knows of the store without asking the remote. */
+export interface LocalLook {
+  readonly exists: boolean;
+  /** The snapshot that the store's content was last equal to, as recorded here. */
+  readonly parent: string | undefined;
+  /** Nothing was written since the store was equal to `parent`. False also when nobody knows. */
+  readonly isUnchanged: boolean;
+  /** When the store was last written, milliseconds since the epoch by the files' times; undefined without a file. */
+  readonly writtenAtMs: number | undefined;
+}
+
+/** Looks at the files' times and the local record. Makes no request and opens no file of the store. */
+export async function lookLocally(context: Context): Promise<LocalLook> {
+  const { home, remoteId } = context;
+  if (!(await storeExists(home)))
+    return { exists: false, parent: undefined, isUnchanged: false, writtenAtMs: undefined };
+  const [scan, local, identity] = await Promise.all([
+    scanStore(home.store),
+    readState(home),
+    storeIdentity(home.store),
+  ]);
+  const recorded = local?.identity === identity ? local.remotes[remoteId] : undefined;
+  const newestNs = scan.files.reduce((newest, file) => (file.mtimeNs > newest ? file.mtimeNs : newest), 0n);
+  return {
+    exists: true,
+    parent: recorded?.parent?.id,
+    // An upload whose answer was lost may have been committed: only the remote can tell.
+    isUnchanged:
+      recorded?.parent != null && recorded.pending === null && recorded.fingerprint === fingerprint(scan),
+    writtenAtMs: scan.files.length === 0 ? undefined : Number(newestNs / 1_000_000n),
+  };
+}

@@ -1,0 +1,68 @@
+import { hostname } from 'node:os';
+import type { AgentSettings } from './agent.ts';
+import { systemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
+import { createDaemon } from './daemon/daemon.ts';
+import type { Daemon, DaemonSettings } from './daemon/daemon.ts';
+import type { OperationsFor } from './daemon/daemon-operations.ts';
+import type { AgentEvent, DaemonEvent } from './events.ts';
+import { operationsInProcesses } from './operations/operation-process.ts';
+import { formatRemote, parseRemote } from './remote/remote-url.ts';
+import { nodeFileSystem } from './store/file-system.ts';
+import { locateHome } from './store/home.ts';
+import { version } from './version.ts';
+
+export interface SyncAgentSettings extends AgentSettings {
+  /** At most one snapshot in so long, and no change waits longer for one; default an hour, 0: only at fixed times. */
+  readonly intervalMs?: number | undefined;
+  /** After a change, how long the store should have been quiet; default 2 s. Never delays a backup much. */
+  readonly settleMs?: number | undefined;
+  /** Fixed times besides, as a cron expression of five or six fields in this host's time zone. */
+  readonly cron?: string | undefined;
+  /** How changes are noticed; `auto` by default: events of the system as long as they prove true. */
+  readonly detect?: DaemonSettings['detect'] | undefined;
+  /** How often the files' times are looked at, whatever the events say; default 30 s. */
+  readonly pollIntervalMs?: number | undefined;
+}
+
+export interface DaemonPorts {
+  readonly clock?: Clock | undefined;
+  /** What the agent is run as, for whoever finds the store taken. */
+  readonly command: string;
+  /** Instead of operations in processes of their own. */
+  readonly operationsFor?: OperationsFor | undefined;
+  readonly emit: (event: AgentEvent | DaemonEvent) => void;
+}
+
+export const defaultSchedule = {
+  intervalMs: 60 * 60 * 1000,
+  settleMs: 2000,
+  detect: 'auto',
+  pollIntervalMs: 30_000,
+  shutdownBudgetMs: 25_000,
+} as const;
+
+/** Puts a daemon together from real parts. Nothing is watched, and nobody asked, before it is started. */
+export async function openDaemon(
+  settings: SyncAgentSettings,
+  { clock = systemClock, command, operationsFor, emit }: DaemonPorts,
+): Promise<Daemon> {
+  return createDaemon({
+    settings: {
+      intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
+      settleMs: settings.settleMs ?? defaultSchedule.settleMs,
+      cron: settings.cron ?? null,
+      detect: settings.detect ?? defaultSchedule.detect,
+      pollIntervalMs: settings.pollIntervalMs ?? defaultSchedule.pollIntervalMs,
+    },
+    home: await locateHome(settings.store),
+    remote: formatRemote(parseRemote(settings.remote)),
+    version,
+    host: settings.host ?? hostname(),
+    command,
+    operationsFor: operationsFor ?? ((observer) => operationsInProcesses(settings, observer)),
+    clock,
+    fs: nodeFileSystem,
+    emit,
+  });
+}

@@ -1,0 +1,57 @@
+/**
+ * One operation in a process of its own. It ends by itself: with its answer, or when the process that asked is gone,
+ * so that nobody works on a store unsupervised.
+ */
+import { createAgent } from '../agent.ts';
+import { SyncAgentError, messageOf } from '../errors.ts';
+import { backupTurn } from './backup-turn.ts';
+import type { Answer, PlainError, Request } from './operation-protocol.ts';
+
+const aborter = new AbortController();
+const abort = (reason: string): void =>
+  aborter.abort(new SyncAgentError('INTERRUPTED', `Cannot finish: ${reason}`));
+
+// A terminal's Ctrl-C and a service manager reach every process of a group; this one follows its parent alone.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => undefined);
+process.on('disconnect', () => abort('the process that asked for it is gone'));
+process.on('message', (request: Request) => {
+  if (request.type === 'abort') abort(request.reason);
+  else void run(request);
+});
+
+async function run({ settings, operation, args }: Extract<Request, { type: 'run' }>): Promise<void> {
+  const agent = createAgent(settings, { emit: (event) => void send({ type: 'event', event }) });
+  const operations = { ...agent, backupTurn: backupTurn(agent) };
+  const perform = operations[operation] as (...args: readonly unknown[]) => Promise<unknown>;
+  try {
+    const result = await perform(...withSignal(args));
+    await send({ type: 'result', result, requests: agent.counts() });
+  } catch (error) {
+    await send({ type: 'error', error: plainError(error), requests: agent.counts() });
+  } finally {
+    await agent.close();
+    if (process.connected) process.disconnect();
+  }
+}
+
+/** The last argument of every call is its options. */
+function withSignal(args: readonly unknown[]): readonly unknown[] {
+  const options = args.at(-1);
+  return [...args.slice(0, -1), { ...(options as object | undefined), signal: aborter.signal }];
+}
+
+function send(answer: Answer): Promise<void> {
+  return new Promise((resolve) => {
+    if (!process.connected) return resolve();
+    process.send?.(answer, undefined, {}, () => resolve());
+  });
+}
+
+function plainError(error: unknown): PlainError {
+  const known =
+    error instanceof SyncAgentError
+      ? error
+      : new SyncAgentError('INTERNAL', `Cannot go on: ${messageOf(error)}`, { cause: error });
+  const { code, message, remedy, retryable } = known;
+  return { code, message, remedy, retryable, stack: error instanceof Error ? error.stack : undefined };
+}

@@ -1,0 +1,33 @@
+import type { Agent, AgentSettings } from '../agent.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { AgentEvent, RequestCounts } from '../events.ts';
+import type { BackupTurn } from './backup-turn.ts';
+
+/** What an operation process can be asked to do: the calls of an agent, and a scheduler's turn. */
+export type Operations = Omit<Agent, 'requests' | 'counts' | 'close'> & { readonly backupTurn: BackupTurn };
+export type OperationName = keyof Operations;
+
+/** To the process, first. `args` without a signal: aborting is a message of its own. */
+export type Request =
+  | {
+      readonly type: 'run';
+      readonly settings: AgentSettings;
+      readonly operation: OperationName;
+      readonly args: readonly unknown[];
+    }
+  | { readonly type: 'abort'; readonly reason: string };
+
+/** From the process: events as they happen, then one answer. */
+export type Answer =
+  | { readonly type: 'event'; readonly event: AgentEvent }
+  | { readonly type: 'result'; readonly result: unknown; readonly requests: RequestCounts }
+  | { readonly type: 'error'; readonly error: PlainError; readonly requests: RequestCounts };
+
+/** A SyncAgentError on its way between processes. */
+export interface PlainError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: string | undefined;
+  readonly retryable: boolean;
+  readonly stack: string | undefined;
+}

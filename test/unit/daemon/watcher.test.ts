@@ -1,0 +1,171 @@
+import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/clock.ts';
+import type { Clock } from '../../../src/clock.ts';
+import { watchStore } from '../../../src/daemon/watcher.ts';
+import type { Watcher, WatcherOptions } from '../../../src/daemon/watcher.ts';
+import type { ChangeSource, DaemonEvent } from '../../../src/events.ts';
+
+let root: string;
+let store: string;
+let watcher: Watcher | undefined;
+let events: DaemonEvent[];
+let changes: { source: ChangeSource; atMs: number }[];
+let noticed: () => void;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'sync-agent-watch-'));
+  store = join(root, 'store');
+  await mkdir(join(store, 'inner'), { recursive: true });
+  await writeFile(join(store, 'inner/a'), 'one');
+  events = [];
+  changes = [];
+  noticed = () => undefined;
+});
+afterEach(async () => {
+  await watcher?.stop();
+  watcher = undefined;
+  await rm(root, { recursive: true, force: true });
+});
+
+async function watching(options: Partial<WatcherOptions> = {}): Promise<void> {
+  watcher = await watchStore({
+    store,
+    detect: 'auto',
+    pollIntervalMs: 60_000,
+    clock: systemClock,
+    emit: (event) => {
+      events.push(event);
+      noticed();
+    },
+    onChange: (source, atMs) => {
+      changes.push({ source, atMs });
+      noticed();
+    },
+    onTrouble: (message) => {
+      throw new Error(message);
+    },
+    ...options,
+  });
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise<void>((resolve) => (noticed = resolve));
+}
+
+describe('a watch on a store', () => {
+  it.each([
+    ['a file written', () => writeFile(join(store, 'inner/a'), 'two')],
+    [
+      'a file created in a new directory',
+      async () => {
+        await mkdir(join(store, 'new'));
+        await writeFile(join(store, 'new/b'), 'b');
+      },
+    ],
+    ['a file removed', () => rm(join(store, 'inner/a'))],
+    ['a file moved', () => rename(join(store, 'inner/a'), join(store, 'b'))],
+  ])('notices %s by an event', async (_, write) => {
+    await watching();
+    await write();
+    await until(() => changes.length > 0);
+    expect(changes[0]?.source).toBe('events');
+    expect(watcher?.by()).toBe('events');
+  });
+
+  it('notices by polling where it is told to', async () => {
+    await watching({ detect: 'poll', pollIntervalMs: 20 });
+    const before = Date.now();
+    await writeFile(join(store, 'inner/a'), 'two');
+    await until(() => changes.length > 0);
+    expect(changes[0]?.source).toBe('polling');
+    expect(changes[0]?.atMs).toBeLessThanOrEqual(Date.now());
+    expect(changes[0]?.atMs).toBeGreaterThan(before - 1000);
+    expect(events).toContainEqual({ type: 'watching', by: 'polling' });
+  });
+
+  it('notices a change that keeps size and modification time', async () => {
+    await watching({ detect: 'poll', pollIntervalMs: 20 });
+    const past = new Date(2020, 1, 1);
+    await writeFile(join(store, 'inner/a'), 'two');
+    await utimes(join(store, 'inner/a'), past, past);
+    await until(() => changes.length > 0);
+    const count = changes.length;
+    await writeFile(join(store, 'inner/a'), 'six');
+    await utimes(join(store, 'inner/a'), past, past);
+    await until(() => changes.length > count);
+  });
+
+  it('relies on polling once a change came without an event', async () => {
+    // Events that never come: as on a network file system.
+    await watching({ pollIntervalMs: 50, openEvents: async () => ({ close: async () => undefined }) });
+    expect(watcher?.by()).toBe('events');
+    await writeFile(join(store, 'inner/a'), 'two');
+    await until(() => watcher?.by() === 'polling');
+    expect(changes[0]?.source).toBe('polling');
+    expect(events.at(-1)).toMatchObject({
+      type: 'watching',
+      by: 'polling',
+      why: expect.any(String) as string,
+    });
+  });
+
+  it('relies on polling once the events fail', async () => {
+    let fail: (error: Error) => void = () => undefined;
+    await watching({
+      pollIntervalMs: 50,
+      openEvents: async (_, { onError }) => {
+        fail = onError;
+        return { close: async () => undefined };
+      },
+    });
+    fail(new Error('ENOSPC: too many watches'));
+    await until(() => watcher?.by() === 'polling');
+    await writeFile(join(store, 'inner/a'), 'two');
+    await until(() => changes.length > 0);
+  });
+
+  it('goes on with a store that was replaced, whoever did it', async () => {
+    await watching({ pollIntervalMs: 50 });
+    await rename(store, join(root, 'old'));
+    await mkdir(store);
+    await writeFile(join(store, 'b'), 'b');
+    await until(() => changes.length > 0);
+    await watcher?.again();
+    const count = changes.length;
+    await writeFile(join(store, 'b'), 'c');
+    await until(() => changes.length > count);
+  });
+
+  it('notices a store that is made after it began', async () => {
+    await rm(store, { recursive: true });
+    await watching({ pollIntervalMs: 50 });
+    await mkdir(store);
+    await writeFile(join(store, 'b'), 'b');
+    await until(() => changes.length > 0);
+  });
+
+  it("does not take the agent's own directory, or SQLite's shared memory, for changes", async () => {
+    await mkdir(join(store, '.sync-agent'));
+    let looks = 0;
+    const counting: Clock = {
+      ...systemClock,
+      sleep: (...args) => {
+        looks += 1;
+        noticed();
+        return systemClock.sleep(...args);
+      },
+    };
+    await watching({ detect: 'poll', pollIntervalMs: 5, clock: counting });
+    await writeFile(join(store, '.sync-agent/state.json'), '{}');
+    await writeFile(join(store, 'x.sqlite-shm'), 'shared');
+    await writeFile(join(store, 'x.sqlite-wal'), '');
+    const before = looks;
+    await until(() => looks > before + 2);
+    expect(changes).toEqual([]);
+    await writeFile(join(store, 'x.sqlite-wal'), 'frame');
+    await until(() => changes.length > 0);
+  });
+});
