@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
+import { readRunningAgent } from './daemon/status-file.ts';
+import type { StatusFile } from './daemon/status-file.ts';
 import { backup } from './engine/backup.ts';
 import type { BackupOptions, BackupResult } from './engine/backup.ts';
 import type { Context, EngineSettings } from './engine/context.ts';
@@ -99,7 +101,8 @@ export interface Agent {
   clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
   rollbackCopies(): Promise<readonly RollbackCopy[]>;
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
-  status(options?: CallOptions): Promise<StatusReport>;
+  /** Store and remote, and what the agent says that keeps running beside the store. */
+  status(options?: CallOptions): Promise<StatusReport & { readonly agent: StatusFile | undefined }>;
   doctor(options?: CallOptions): Promise<DoctorReport>;
   /** Requests made of the remote so far, without repeated ones, which are `retry` events. */
   requests(): number;
@@ -252,7 +255,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     rollbackCopies: async () => listRollbackCopies(await locateHome(settings.store)),
     rollBack: (copy, options = {}) =>
       writeWhole('roll back', (context) => rollBack(context, copy, options), options.signal),
-    status: (options = {}) => read(status, options.signal),
+    status: (options = {}) =>
+      read(
+        async (context) => ({ ...(await status(context)), agent: await readRunningAgent(context.home) }),
+        options.signal,
+      ),
     doctor: (options = {}) => read(doctor, options.signal),
     requests: () => {
       const { put, get, head, list, copy, remove } = counted?.counts() ?? noRequests;

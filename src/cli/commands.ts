@@ -4,6 +4,7 @@ import type { Command } from './command.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { listCommand } from './list.ts';
+import { notifyCommand } from './notify.ts';
 import { pruneCommand } from './prune.ts';
 import { restoreCommand } from './restore.ts';
 import { rollbackCommand } from './rollback.ts';
@@ -25,5 +26,6 @@ export const commands: readonly Command[] = [
   clearHistoryCommand,
   rollbackCommand,
   statusCommand,
+  notifyCommand,
   doctorCommand,
 ];

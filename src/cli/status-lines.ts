@@ -1,5 +1,14 @@
 import type { Relation, StatusReport } from '../engine/status.ts';
-import { counted, facts, formatAge, formatBytes, formatCount, printable } from '../report/format.ts';
+import type { StatusFile } from '../daemon/status-file.ts';
+import {
+  counted,
+  facts,
+  formatAge,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  printable,
+} from '../report/format.ts';
 import type { Style } from '../report/style.ts';
 
 const relations: Readonly<Record<Relation, string>> = {
@@ -13,7 +22,11 @@ const relations: Readonly<Record<Relation, string>> = {
   incomplete: 'INCOMPLETE: a restore was interrupted in it; "sync-agent restore" finishes it',
 };
 
-export function statusLines(status: StatusReport, style: Style): readonly string[] {
+export function statusLines(
+  status: StatusReport & { readonly agent: StatusFile | undefined },
+  style: Style,
+  nowMs: number,
+): readonly string[] {
   const { relation } = status;
   const paint =
     relation === 'up-to-date'
@@ -31,9 +44,41 @@ export function statusLines(status: StatusReport, style: Style): readonly string
       ['disk', `${formatBytes(status.disk.freeBytes)} free of ${formatBytes(status.disk.totalBytes)}`],
       ['rollback', rollbackLine(status)],
     ]),
+    style.bold('Agent'),
+    ...agentLines(status.agent, style, nowMs),
     style.bold(`Remote ${status.remote.location}`),
     ...remoteLines(status, style),
   ];
+}
+
+/** What nobody is there to do is worth as much as what somebody does. */
+function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number): readonly string[] {
+  if (agent === undefined) return facts([['running', 'no; "sync-agent watch" backs up after changes']]);
+  const { dirtySinceMs, nextBackupAtMs, lastError, running, isOverdue } = agent;
+  const at = (ms: number): string => `${new Date(ms).toISOString()}, ${relative(ms, nowMs)}`;
+  return facts([
+    ['running', `pid ${agent.pid} on ${printable(agent.host)}, since ${at(agent.startedAtMs)}`],
+    ['unsaved', dirtySinceMs === null ? 'nothing' : `since ${at(dirtySinceMs)}`],
+    ...(running === null
+      ? []
+      : [['working', `${running.operation} since ${at(running.startedAtMs)}`] as const]),
+    ...(nextBackupAtMs === null ? [] : [['next backup', at(nextBackupAtMs)] as const]),
+    ...(isOverdue ? [['overdue', style.red('what was written is not saved in time')] as const] : []),
+    ...(lastError === null
+      ? []
+      : [
+          [
+            'last error',
+            style.red(
+              `${printable(lastError.message)} (${lastError.code}, ${at(lastError.atMs)})${lastError.remedy === null ? '' : `. ${printable(lastError.remedy)}`}`,
+            ),
+          ] as const,
+        ]),
+  ]);
+}
+
+function relative(ms: number, nowMs: number): string {
+  return ms > nowMs ? `in ${formatDuration(ms - nowMs)}` : formatAge(nowMs - ms);
 }
 
 function storeFacts({ store }: StatusReport): readonly (readonly [string, string])[] {

@@ -9,7 +9,7 @@ export const statusCommand: Command = {
   isQuery: true,
   run: async ({ agent, signal, style }) => {
     const result = await agent.status({ signal });
-    return { result, lines: statusLines(result, style), exitCode: exitCodeOf(result) };
+    return { result, lines: statusLines(result, style, Date.now()), exitCode: exitCodeOf(result) };
   },
 };
 

@@ -3,6 +3,8 @@ import type { FileSystem } from '../store/file-system.ts';
 import { writeFileAtomic } from '../store/file-system.ts';
 import { agentStatusPath } from '../store/home.ts';
 import type { Home } from '../store/home.ts';
+import { readFile } from 'node:fs/promises';
+import { isAgentRunning } from '../store/lock.ts';
 import type { DaemonStatus } from './daemon-status.ts';
 
 /** What `sync-agent status` reads of an agent that runs elsewhere: its status without the long lists. */
@@ -41,4 +43,19 @@ export function statusFileWriter(
       await write();
     },
   };
+}
+
+/**
+ * The agent that runs beside the store, as it last described itself; undefined when none does. Undefined, too, of one that
+ * has not written its status yet.
+ */
+export async function readRunningAgent(home: Home): Promise<StatusFile | undefined> {
+  if (!(await isAgentRunning(home))) return undefined;
+  try {
+    const status = JSON.parse(await readFile(agentStatusPath(home), 'utf8')) as StatusFile;
+    // A file of an earlier agent, or of another version: nothing is better than nonsense.
+    return typeof status.pid === 'number' && status.state !== 'stopped' ? status : undefined;
+  } catch {
+    return undefined;
+  }
 }
