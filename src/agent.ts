@@ -8,7 +8,9 @@ import { doctor } from './engine/doctor.ts';
 import { explainFailure } from './engine/explain-failure.ts';
 import type { DoctorReport } from './engine/doctor.ts';
 import { diffSnapshots, listSnapshots, showSnapshot } from './engine/history.ts';
-import type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+import type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+import { pin, unpin } from './engine/pin.ts';
+import type { PinOptions, PinResult } from './engine/pin.ts';
 import { clearHistory, prune } from './engine/prune.ts';
 import type { PruneOptions, PruneResult } from './engine/prune.ts';
 import { restoreTo } from './engine/restore-to.ts';
@@ -30,7 +32,6 @@ import type { CountingStore } from './remote/counting-store.ts';
 import type { ObjectStore } from './remote/object-store.ts';
 import { openRemote } from './remote/open-remote.ts';
 import type { OpenedRemote, S3Options } from './remote/open-remote.ts';
-import type { Manifest } from './snapshot/manifest.ts';
 import { adapterNamed, detectAdapter } from './store/adapters.ts';
 import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
@@ -54,6 +55,11 @@ export interface AgentSettings {
   /** `auto` recognises the kind of store by its files. */
   readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
   readonly keepLast?: number | undefined;
+  readonly keepHourly?: number | undefined;
+  readonly keepDaily?: number | undefined;
+  readonly keepWeekly?: number | undefined;
+  readonly keepMonthly?: number | undefined;
+  readonly keepWithinMs?: number | undefined;
   readonly graceMs?: number | undefined;
   readonly captureTimeoutMs?: number | undefined;
   readonly history?: EngineSettings['history'] | undefined;
@@ -88,10 +94,13 @@ export interface Agent {
   restoreTo(dir: string, options?: { readonly snapshot?: string } & CallOptions): Promise<RestoreToResult>;
   sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
-  show(snapshot: string, options?: CallOptions): Promise<Manifest>;
+  show(snapshot: string, options?: CallOptions): Promise<ShownSnapshot>;
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
   prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
+  /** Keeps a snapshot, whatever the retention rule says, until `unpin`. */
+  pin(snapshot: string, options?: PinOptions & CallOptions): Promise<PinResult>;
+  unpin(snapshot: string, options?: CallOptions): Promise<PinResult>;
   clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
   rollbackCopies(): Promise<readonly RollbackCopy[]>;
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
@@ -104,6 +113,11 @@ export interface Agent {
 
 export const defaultSettings = {
   keepLast: 24,
+  keepHourly: 0,
+  keepDaily: 0,
+  keepWeekly: 0,
+  keepMonthly: 0,
+  keepWithinMs: 0,
   graceMs: 2 * 60 * 60 * 1000,
   captureTimeoutMs: 60_000,
   history: 'copy',
@@ -230,6 +244,8 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),
+    pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
+    unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),
     clearHistory: (options = {}) => read((context) => clearHistory(context, options), options.signal),
     rollbackCopies: async () => listRollbackCopies(await locateHome(settings.store)),
     rollBack: (copy, options = {}) =>
@@ -250,6 +266,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
 function engineSettings(settings: AgentSettings): Omit<EngineSettings, 'prefixBytes'> {
   return {
     keepLast: settings.keepLast ?? defaultSettings.keepLast,
+    keepHourly: settings.keepHourly ?? defaultSettings.keepHourly,
+    keepDaily: settings.keepDaily ?? defaultSettings.keepDaily,
+    keepWeekly: settings.keepWeekly ?? defaultSettings.keepWeekly,
+    keepMonthly: settings.keepMonthly ?? defaultSettings.keepMonthly,
+    keepWithinMs: settings.keepWithinMs ?? defaultSettings.keepWithinMs,
     graceMs: settings.graceMs ?? defaultSettings.graceMs,
     captureTimeoutMs: settings.captureTimeoutMs ?? defaultSettings.captureTimeoutMs,
     history: settings.history ?? defaultSettings.history,

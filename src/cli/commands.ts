@@ -4,6 +4,7 @@ import type { Command } from './command.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { listCommand } from './list.ts';
+import { pinCommand, unpinCommand } from './pin.ts';
 import { pruneCommand } from './prune.ts';
 import { restoreCommand } from './restore.ts';
 import { rollbackCommand } from './rollback.ts';
@@ -22,6 +23,8 @@ export const commands: readonly Command[] = [
   diffCommand,
   verifyCommand,
   pruneCommand,
+  pinCommand,
+  unpinCommand,
   clearHistoryCommand,
   rollbackCommand,
   statusCommand,

@@ -266,6 +266,11 @@ export function contextOf(
     emit: () => undefined,
     settings: {
       keepLast,
+      keepHourly: 0,
+      keepDaily: 0,
+      keepWeekly: 0,
+      keepMonthly: 0,
+      keepWithinMs: 0,
       graceMs,
       captureTimeoutMs: 1,
       history: 'copy',
