@@ -32,7 +32,7 @@ export function closeGaps(
   return {
     entries,
     settled: unresolvedTips(entries, resolved)
-      .filter((tip) => tip !== entries.at(-1) && lostChild.has(tip.id))
+      .filter((tip) => lostChild.has(tip.id))
       .map((tip) => tip.id),
   };
 }

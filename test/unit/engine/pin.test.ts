@@ -95,6 +95,19 @@ describe('a pinned snapshot', () => {
     expect(await second.agent.restore()).toMatchObject({ type: 'restored', id: newest });
   });
 
+  it('is still an ancestor where the gap lies further back', async () => {
+    const id = await snapshots(1);
+    const second = await another();
+    await second.agent.restore();
+    await host.agent.pin(id);
+    const keeper = await makeHost({ remote, clock, settings: { keepLast: 2, graceMs } });
+    others.push(keeper);
+    await keeper.agent.restore();
+    const newest = await snapshots(4, keeper);
+    expect(await live()).toEqual([id, expect.any(String), newest]);
+    expect(await second.agent.status()).toMatchObject({ relation: 'behind', tips: [newest] });
+  });
+
   it('that was the end of a settled line does not look like a second tip when that line is dropped', async () => {
     const id = await snapshots(1);
     await host.agent.pin(id);
