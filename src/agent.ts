@@ -10,7 +10,9 @@ import { doctor } from './engine/doctor.ts';
 import { explainFailure } from './engine/explain-failure.ts';
 import type { DoctorReport } from './engine/doctor.ts';
 import { diffSnapshots, listSnapshots, showSnapshot } from './engine/history.ts';
-import type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+import type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+import { pin, unpin } from './engine/pin.ts';
+import type { PinOptions, PinResult } from './engine/pin.ts';
 import { clearHistory, prune } from './engine/prune.ts';
 import type { PruneOptions, PruneResult } from './engine/prune.ts';
 import { lookLocally } from './engine/look.ts';
@@ -34,7 +36,6 @@ import type { CountingStore } from './remote/counting-store.ts';
 import type { ObjectStore } from './remote/object-store.ts';
 import { openRemote } from './remote/open-remote.ts';
 import type { OpenedRemote, S3Options } from './remote/open-remote.ts';
-import type { Manifest } from './snapshot/manifest.ts';
 import { adapterNamed, detectAdapter } from './store/adapters.ts';
 import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
@@ -58,6 +59,11 @@ export interface AgentSettings {
   /** `auto` recognises the kind of store by its files. */
   readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
   readonly keepLast?: number | undefined;
+  readonly keepHourly?: number | undefined;
+  readonly keepDaily?: number | undefined;
+  readonly keepWeekly?: number | undefined;
+  readonly keepMonthly?: number | undefined;
+  readonly keepWithinMs?: number | undefined;
   readonly graceMs?: number | undefined;
   readonly captureTimeoutMs?: number | undefined;
   readonly history?: EngineSettings['history'] | undefined;
@@ -94,10 +100,13 @@ export interface Agent {
   /** What is known of the store without a request. */
   look(options?: CallOptions): Promise<LocalLook>;
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
-  show(snapshot: string, options?: CallOptions): Promise<Manifest>;
+  show(snapshot: string, options?: CallOptions): Promise<ShownSnapshot>;
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
   prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
+  /** Keeps a snapshot, whatever the retention rule says, until `unpin`. */
+  pin(snapshot: string, options?: PinOptions & CallOptions): Promise<PinResult>;
+  unpin(snapshot: string, options?: CallOptions): Promise<PinResult>;
   clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
   rollbackCopies(): Promise<readonly RollbackCopy[]>;
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
@@ -113,6 +122,11 @@ export interface Agent {
 
 export const defaultSettings = {
   keepLast: 24,
+  keepHourly: 0,
+  keepDaily: 0,
+  keepWeekly: 0,
+  keepMonthly: 0,
+  keepWithinMs: 0,
   graceMs: 2 * 60 * 60 * 1000,
   captureTimeoutMs: 60_000,
   history: 'copy',
@@ -251,6 +265,8 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),
+    pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
+    unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),
     clearHistory: (options = {}) => read((context) => clearHistory(context, options), options.signal),
     rollbackCopies: async () => listRollbackCopies(await locateHome(settings.store)),
     rollBack: (copy, options = {}) =>
@@ -276,6 +292,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
 function engineSettings(settings: AgentSettings): Omit<EngineSettings, 'prefixBytes'> {
   return {
     keepLast: settings.keepLast ?? defaultSettings.keepLast,
+    keepHourly: settings.keepHourly ?? defaultSettings.keepHourly,
+    keepDaily: settings.keepDaily ?? defaultSettings.keepDaily,
+    keepWeekly: settings.keepWeekly ?? defaultSettings.keepWeekly,
+    keepMonthly: settings.keepMonthly ?? defaultSettings.keepMonthly,
+    keepWithinMs: settings.keepWithinMs ?? defaultSettings.keepWithinMs,
     graceMs: settings.graceMs ?? defaultSettings.graceMs,
     captureTimeoutMs: settings.captureTimeoutMs ?? defaultSettings.captureTimeoutMs,
     history: settings.history ?? defaultSettings.history,

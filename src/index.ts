@@ -11,7 +11,8 @@ export type { Agent, AgentPorts, AgentSettings, CallOptions } from './agent.ts';
 export type { Clock } from './clock.ts';
 export type { BackupOptions, BackupResult } from './engine/backup.ts';
 export type { DoctorCheck, DoctorReport } from './engine/doctor.ts';
-export type { SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+export type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+export type { PinOptions, PinResult } from './engine/pin.ts';
 export type { PruneOptions, PruneResult } from './engine/prune.ts';
 export type { LocalLook } from './engine/look.ts';
 export type { RestoreToResult } from './engine/restore-to.ts';
@@ -37,6 +38,7 @@ export type {
 } from './events.ts';
 export type { ObjectStore } from './remote/object-store.ts';
 export type { S3Options } from './remote/open-remote.ts';
-export type { Manifest } from './snapshot/manifest.ts';
+export type { Manifest, Pin } from './snapshot/manifest.ts';
+export type { KeepReason } from './snapshot/retention.ts';
 export type { RollbackCopy } from './store/rollback-copies.ts';
 export { version } from './version.ts';

@@ -5,6 +5,7 @@ import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
 import { listCommand } from './list.ts';
 import { notifyCommand } from './notify.ts';
+import { pinCommand, unpinCommand } from './pin.ts';
 import { pruneCommand } from './prune.ts';
 import { restoreCommand } from './restore.ts';
 import { rollbackCommand } from './rollback.ts';
@@ -23,6 +24,8 @@ export const commands: readonly Command[] = [
   diffCommand,
   verifyCommand,
   pruneCommand,
+  pinCommand,
+  unpinCommand,
   clearHistoryCommand,
   rollbackCommand,
   statusCommand,

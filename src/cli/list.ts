@@ -2,6 +2,7 @@ import type { SnapshotSummary } from '../engine/history.ts';
 import { formatBytes, formatCount, formatDuration, printable, table } from '../report/format.ts';
 import type { Style } from '../report/style.ts';
 import type { Command } from './command.ts';
+import { pinText } from './pin-text.ts';
 
 export const listCommand: Command = {
   name: 'list',
@@ -40,7 +41,11 @@ function listLines(
       formatBytes(each.bytes),
       formatCount(each.records),
       printable(each.host),
-      [each.id === parent ? '<- this store' : '', hasTips && each.isTip ? 'tip' : '']
+      [
+        each.id === parent ? '<- this store' : '',
+        hasTips && each.isTip ? 'tip' : '',
+        each.pin === undefined ? '' : pinText(each.pin),
+      ]
         .filter(Boolean)
         .join(', '),
     ]),

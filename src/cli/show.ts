@@ -9,8 +9,9 @@ import {
   table,
 } from '../report/format.ts';
 import type { Style } from '../report/style.ts';
-import type { Manifest } from '../snapshot/manifest.ts';
+import type { ShownSnapshot } from '../engine/history.ts';
 import type { Command } from './command.ts';
+import { pinText } from './pin-text.ts';
 
 export const showCommand: Command = {
   name: 'show',
@@ -25,8 +26,8 @@ export const showCommand: Command = {
   },
 };
 
-function showLines(manifest: Omit<Manifest, 'log'>, style: Style): readonly string[] {
-  const { statistics, files, stall } = manifest;
+function showLines(manifest: Omit<ShownSnapshot, 'log'>, style: Style): readonly string[] {
+  const { statistics, files, stall, pin } = manifest;
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
   const shared = files.filter((file) => file.in !== undefined).length;
   return [
@@ -43,6 +44,9 @@ function showLines(manifest: Omit<Manifest, 'log'>, style: Style): readonly stri
         `${formatBytes(bytes)} in ${counted(files.length, 'file')}${shared === 0 ? '' : `, ${shared} of them shared`}`,
       ],
       ['writers', stall.heldMs === 0 ? 'not held back' : `held back for ${formatDuration(stall.heldMs)}`],
+      ...(pin === undefined
+        ? []
+        : [['kept', `${pinText(pin)} (${pin.at}, ${printable(pin.host)})`] as const]),
     ]),
     ...collectionLines(statistics.collections ?? [], style),
     '',
@@ -57,7 +61,7 @@ function showLines(manifest: Omit<Manifest, 'log'>, style: Style): readonly stri
 }
 
 function collectionLines(
-  collections: NonNullable<Manifest['statistics']['collections']>,
+  collections: NonNullable<ShownSnapshot['statistics']['collections']>,
   style: Style,
 ): readonly string[] {
   if (collections.length === 0) return [];

@@ -10,6 +10,7 @@ import {
   printable,
 } from '../report/format.ts';
 import type { Style } from '../report/style.ts';
+import { pinText } from './pin-text.ts';
 
 const relations: Readonly<Record<Relation, string>> = {
   'no-store': 'there is no store; "sync-agent restore" makes one',
@@ -101,7 +102,7 @@ function rollbackLine({ rollbackCopies }: StatusReport): string {
   return `${rollbackCopies.length === 1 ? '1 copy' : `${rollbackCopies.length} copies`}, ${formatBytes(bytes)}`;
 }
 
-function remoteLines({ remote, newest, tips }: StatusReport, style: Style): readonly string[] {
+function remoteLines({ remote, newest, tips, pins }: StatusReport, style: Style): readonly string[] {
   if (!remote.isReachable) {
     const { message, remedy } = remote.error;
     return [
@@ -121,6 +122,7 @@ function remoteLines({ remote, newest, tips }: StatusReport, style: Style): read
       `${formatCount(remote.snapshots)}, ${remote.isShared ? 'at most ' : ''}${formatBytes(remote.bytes)}`,
     ],
     ...(newest === undefined ? [] : [['records', formatCount(newest.records)] as const]),
+    ...pins.map((pin) => ['kept', `${pin.id}, ${pinText(pin)}`] as const),
     ...(tips.length > 1 ? [['diverged', style.red(`tips: ${tips.join(', ')}`)] as const] : []),
     ...remote.damagedCommits.map((message) => ['damaged', style.red(printable(message))] as const),
   ]);

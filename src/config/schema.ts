@@ -70,6 +70,12 @@ export const configSchema = z.strictObject({
   noProgress: flag,
   debug: flag,
 
+  keepLast: wholeNumber(1, 100_000),
+  keepHourly: wholeNumber(0, 100_000),
+  keepDaily: wholeNumber(0, 100_000),
+  keepWeekly: wholeNumber(0, 100_000),
+  keepMonthly: wholeNumber(0, 100_000),
+  keepWithin: duration,
   keep: wholeNumber(1, 100_000),
   grace: duration,
   captureTimeout: duration,
@@ -96,12 +102,12 @@ export const configSchema = z.strictObject({
   's3.checksums': choice('when_required', 'when_supported'),
 } satisfies Record<SettingKey, z.ZodType>);
 
-export type Config = z.output<typeof configSchema>;
+export type Config = Omit<z.output<typeof configSchema>, 'keep'>;
 
 export interface Layer {
   /** By setting key; undefined counts as not given. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** How the user wrote the setting: `--keep`, `SYNC_AGENT_KEEP`, `"keep" in /app/sync-agent.config.json`. */
+  /** How the user wrote the setting: `--grace`, `SYNC_AGENT_GRACE`, `"grace" in /app/sync-agent.config.json`. */
   readonly nameOf: (key: string) => string;
 }
 
@@ -115,12 +121,23 @@ export function parseLayer({ values, nameOf }: Layer): Config {
     });
   }
   const parsed = configSchema.safeParse(given);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return withoutAlias(parsed.data, nameOf);
   const issue = parsed.error.issues[0];
   const key = String(issue?.path[0] ?? '');
   throw new SyncAgentError(
     'USAGE',
     `Cannot use ${nameOf(key)} = ${shortOf(given[key])}: ${issue?.message ?? ''}`,
+  );
+}
+
+/** `keep` is another name of `keepLast`. Resolved within a layer, so that either name wins over those of lower ones. */
+function withoutAlias({ keep, ...config }: z.output<typeof configSchema>, nameOf: Layer['nameOf']): Config {
+  if (keep === undefined) return config;
+  if (config.keepLast === undefined) return { ...config, keepLast: keep };
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot use ${nameOf('keep')} beside ${nameOf('keepLast')}: they are the same setting`,
+    { remedy: 'Leave one of them out' },
   );
 }
 

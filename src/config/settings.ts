@@ -30,7 +30,16 @@ export const settings = {
   noProgress: setting('Output:', 'No progress bar', 'boolean'),
   debug: setting('Output:', 'Show stack traces', 'boolean'),
 
-  keep: setting('Engine:', 'Snapshots that rotation keeps [default: 24]'),
+  keepLast: setting('Engine:', 'Keep so many of the newest snapshots, at least 1 [default: 24]'),
+  keepHourly: setting(
+    'Engine:',
+    'Keep the newest snapshot of each of so many hours that have one [default: 0]',
+  ),
+  keepDaily: setting('Engine:', 'The same by days [default: 0]'),
+  keepWeekly: setting('Engine:', 'The same by weeks, from Monday [default: 0]'),
+  keepMonthly: setting('Engine:', 'The same by months [default: 0]'),
+  keepWithin: setting('Engine:', 'Keep every snapshot that is not older, such as 7d [default: 0]'),
+  keep: setting('Engine:', 'The same as --keep-last'),
   grace: setting('Engine:', 'How long others may rely on what they saw, such as 2h [default: 2h]'),
   captureTimeout: setting('Engine:', 'How long to wait for a quiet moment of the store [default: 60s]'),
   history: setting(

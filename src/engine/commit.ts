@@ -2,14 +2,16 @@ import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { createCommit, readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { commitKey, historyKey } from '../snapshot/layout.ts';
+import { closeGaps } from '../snapshot/close-gaps.ts';
 import { logEntryOf } from '../snapshot/manifest.ts';
-import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import type { LogEntry, Manifest, Pin } from '../snapshot/manifest.ts';
+import { pinsOf } from '../snapshot/pins.ts';
 import { planRetention } from '../snapshot/retention.ts';
 import type { RetentionPlan } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
 import { linkedKeys } from './linked-keys.ts';
 
-export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved'>;
+export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved' | 'pins'>;
 
 export interface CommitWork {
   /** What to commit on top of a log; asked again whenever another host was faster. */
@@ -24,6 +26,8 @@ export interface CommitWork {
   /** What stays, by default the retention rule; and tips declared settled. */
   readonly retain?: (view: LogView) => RetentionPlan;
   readonly resolve?: readonly string[];
+  /** The pins from here on, by default those there are; asked again like `draft`. */
+  readonly pins?: (view: LogView) => readonly Pin[];
 }
 
 export interface Committed {
@@ -54,11 +58,17 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
     const draft = work.draft(view);
     if (view !== work.view) await assertStillThere(context, draft, view);
     const plan = work.retain?.(view) ?? retainByRule(context, view, draft);
+    const resolved = [...(view.newest?.resolved ?? []), ...(work.resolve ?? [])];
+    const { entries, settled } = closeGaps(plan.retained, plan.dropped, resolved);
+    const live = new Map(entries.map((entry) => [entry.id, entry]));
+    const pins = (work.pins?.(view) ?? [...pinsOf(view.newest).values()]).filter(({ id }) => live.has(id));
     const manifest: Manifest = {
       ...draft,
+      parent: live.get(draft.id)?.parent ?? draft.parent,
       generation: nextGeneration(view),
-      log: plan.retained.filter((entry) => entry.id !== draft.id),
-      resolved: settledTips(view, plan, work.resolve),
+      log: entries.filter((entry) => entry.id !== draft.id),
+      resolved: [...new Set([...resolved, ...settled])].filter((id) => live.has(id)),
+      ...(pins.length > 0 ? { pins } : {}),
     };
     const created = await createCommit(remote, manifest, { createOnly: work.createOnly, signal });
     if (created !== undefined) {
@@ -143,15 +153,13 @@ function retainByRule(context: Context, view: LogView, draft: ManifestDraft): Re
     ageMs: 0,
   };
   const others = view.snapshots.filter(({ entry }) => entry.id !== draft.id);
-  return planRetention([...others, own], view.newest?.resolved ?? [], context.settings);
+  return planRetention([...others, own], context.settings, {
+    resolved: view.newest?.resolved ?? [],
+    pinned: [...pinsOf(view.newest).keys()],
+  });
 }
 
 const nextGeneration = (view: LogView): number => (view.commits.at(-1)?.generation ?? 0) + 1;
-
-function settledTips(view: LogView, plan: RetentionPlan, resolve: readonly string[] = []): string[] {
-  const live = new Set(plan.retained.map((entry) => entry.id));
-  return [...new Set([...(view.newest?.resolved ?? []), ...resolve])].filter((id) => live.has(id));
-}
 
 function latest(a: Date, b: Date | undefined): Date {
   return b !== undefined && b > a ? b : a;

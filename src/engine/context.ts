@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Emit, Phase } from '../events.ts';
 import type { ObjectStore } from '../remote/object-store.ts';
+import type { RetentionPolicy } from '../snapshot/retention.ts';
 import type { DiskSpace } from '../store/disk-space.ts';
 import type { FileSystem } from '../store/file-system.ts';
 import type { Home } from '../store/home.ts';
@@ -28,11 +29,8 @@ export interface Context {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface EngineSettings {
-  /** Snapshots that rotation keeps. */
-  readonly keepLast: number;
-  /** Milliseconds that others may still rely on what they saw; a backup gives up after half of it. */
-  readonly graceMs: number;
+/** With what of the history stays. Of `graceMs`: others may still rely on what they saw; a backup gives up after half of it. */
+export interface EngineSettings extends RetentionPolicy {
   readonly captureTimeoutMs: number;
   /** `copy`: every history directory is complete. `linked`: unchanged files stay where an older snapshot has them. */
   readonly history: 'copy' | 'linked';

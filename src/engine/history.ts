@@ -1,5 +1,6 @@
 import type { LogView } from '../snapshot/commit-log.ts';
-import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import type { LogEntry, Manifest, Pin } from '../snapshot/manifest.ts';
+import { pinsOf } from '../snapshot/pins.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
 import { manifestOf, readRemote } from './lineage.ts';
@@ -10,6 +11,8 @@ export interface SnapshotSummary extends LogEntry {
   readonly ageMs: number;
   /** Nobody's parent, and not settled. More than one such: hosts wrote beside each other. */
   readonly isTip: boolean;
+  /** Undefined while it is not pinned. */
+  readonly pin: Pin | undefined;
 }
 
 /** Live snapshots, oldest first. Two requests, or one where this host knows the newest commit. */
@@ -20,14 +23,26 @@ export async function listSnapshots(context: Context): Promise<readonly Snapshot
 export function summarise(view: LogView): readonly SnapshotSummary[] {
   const entries = view.snapshots.map(({ entry }) => entry);
   const tips = new Set(unresolvedTips(entries, view.newest?.resolved ?? []).map((tip) => tip.id));
-  return view.snapshots.map(({ entry, ageMs }) => ({ ...entry, ageMs, isTip: tips.has(entry.id) }));
+  const pins = pinsOf(view.newest);
+  return view.snapshots.map(({ entry, ageMs }) => ({
+    ...entry,
+    ageMs,
+    isTip: tips.has(entry.id),
+    pin: pins.get(entry.id),
+  }));
+}
+
+/** A manifest, and what the newest commit says of it. */
+export interface ShownSnapshot extends Omit<Manifest, 'pins'> {
+  readonly pin: Pin | undefined;
 }
 
 /** A snapshot's whole manifest. `name` as for a restore. */
-export async function showSnapshot(context: Context, name: string): Promise<Manifest> {
+export async function showSnapshot(context: Context, name: string): Promise<ShownSnapshot> {
   const view = await readRemote(context);
   const entries = view.snapshots.map(({ entry }) => entry);
-  return manifestOf(context, view, chooseSnapshot(entries, name));
+  const { pins: _, ...manifest } = await manifestOf(context, view, chooseSnapshot(entries, name));
+  return { ...manifest, pin: pinsOf(view.newest).get(manifest.id) };
 }
 
 export interface SnapshotDiff {

@@ -1,13 +1,12 @@
 import { SyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import { historyDirectory, historyPrefix, isSnapshotId, makeSnapshotId } from '../snapshot/layout.ts';
-import type { LogEntry } from '../snapshot/manifest.ts';
-import { planRetention, unresolvedTips } from '../snapshot/retention.ts';
-import type { RetentionPlan } from '../snapshot/retention.ts';
-import { probeCreateOnly } from '../snapshot/commit-log.ts';
-import { commitSnapshot } from './commit.ts';
+import { historyDirectory, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
+import { pinsOf } from '../snapshot/pins.ts';
+import { planClearing, planRetention } from '../snapshot/retention.ts';
+import type { KeepReason, Marks, RetentionPlan } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
 import { readRemote } from './lineage.ts';
+import { recommit } from './recommit.ts';
 import { rotate, voidCommitsOf } from './rotate.ts';
 
 export interface PruneOptions {
@@ -19,6 +18,8 @@ export interface PruneOptions {
 export interface PruneResult {
   readonly dropped: readonly string[];
   readonly retained: readonly string[];
+  /** By id, oldest first: why the snapshot stays; an empty list for one that is dropped. */
+  readonly reasons: Readonly<Record<string, readonly KeepReason[]>>;
   /** Objects deleted now; what is younger than the grace period goes later. */
   readonly objects: number;
   readonly isDryRun: boolean;
@@ -34,76 +35,59 @@ export async function prune(context: Context, options: PruneOptions = {}): Promi
     }
   }
   const retain = (current: LogView): RetentionPlan =>
-    planRetention(current.snapshots, [...(current.newest?.resolved ?? []), ...resolve], context.settings);
+    planRetention(current.snapshots, context.settings, marksOf(current, resolve));
   const plan = retain(view);
   const isIdle = plan.dropped.length === 0 && resolve.length === 0 && !(await hasGarbage(context, view));
   if (options.dryRun === true || isIdle)
     return { ...summary(plan), objects: 0, isDryRun: options.dryRun ?? false };
-  return recommit(context, view, { retain, resolve, atOnce: false });
+  return apply(context, view, { retain, resolve, atOnce: false });
 }
 
 /**
- * Drops every snapshot but the newest and unresolved tips, at once: nobody else's restore of an older one is waited
- * for. Generations go on where they were.
+ * Drops every snapshot but the newest, pinned ones and unresolved tips, at once: nobody else's restore of an older one
+ * is waited for. Generations go on where they were.
  */
 export async function clearHistory(
   context: Context,
   options: { readonly dryRun?: boolean } = {},
 ): Promise<PruneResult> {
   const view = await readRemote(context);
-  const retain = (current: LogView): RetentionPlan => {
-    const entries = current.snapshots.map(({ entry }) => entry);
-    const tips = new Set(unresolvedTips(entries, current.newest?.resolved ?? []).map((tip) => tip.id));
-    return {
-      retained: entries.filter((entry) => tips.has(entry.id)),
-      dropped: entries.filter((entry) => !tips.has(entry.id)),
-    };
-  };
+  const retain = (current: LogView): RetentionPlan =>
+    planClearing(
+      current.snapshots.map(({ entry }) => entry),
+      marksOf(current),
+    );
   const plan = retain(view);
   if (options.dryRun === true || plan.dropped.length === 0) {
     return { ...summary(plan), objects: 0, isDryRun: options.dryRun ?? false };
   }
-  return recommit(context, view, { retain, resolve: [], atOnce: true });
+  return apply(context, view, { retain, resolve: [], atOnce: true });
 }
 
-interface Recommit {
+interface Work {
   readonly retain: (view: LogView) => RetentionPlan;
   readonly resolve: readonly string[];
   readonly atOnce: boolean;
 }
 
-/**
- * What is live is said by the newest commit, so a change of it is a commit: the newest snapshot again, under a new
- * number, with the new log. It also fences off hosts in the middle of a backup, as `rotate` needs.
- */
-async function recommit(context: Context, view: LogView, work: Recommit): Promise<PruneResult> {
-  const { clock, remote, signal } = context;
-  if (view.newest === undefined) return { dropped: [], retained: [], objects: 0, isDryRun: false };
-  const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
-    signal,
-  });
-  const { newest } = view;
-  const uploadId = clock.randomHex(16);
+/** The commit also fences off hosts in the middle of a backup, as `rotate` needs. */
+async function apply(context: Context, view: LogView, work: Work): Promise<PruneResult> {
   let plan = work.retain(view);
-  const committed = await commitSnapshot(context, {
-    draft: (current) => {
-      const { generation: _, log: __, resolved: ___, ...draft } = current.newest ?? newest;
-      return { ...draft, uploadId };
-    },
-    view,
-    createOnly: createOnly === 'enforced',
-    startedAt: view.serverTime,
-    lastServerTime: undefined,
+  const committed = await recommit(context, view, {
     resolve: work.resolve,
     retain: (current) => (plan = work.retain(current)),
   });
-  const dropped = committed.dropped.map((entry) => entry.id);
+  if (committed === undefined) return { ...summary(plan), objects: 0, isDryRun: false };
   const { objects } = await rotate(context, {
     commit: committed.manifest,
     committedAt: committed.serverTime,
-    ...(work.atOnce ? { atOnce: dropped } : {}),
+    ...(work.atOnce ? { atOnce: committed.dropped.map((entry) => entry.id) } : {}),
   });
   return { ...summary(plan), objects, isDryRun: false };
+}
+
+function marksOf({ newest }: LogView, resolve: readonly string[] = []): Marks {
+  return { resolved: [...(newest?.resolved ?? []), ...resolve], pinned: [...pinsOf(newest).keys()] };
 }
 
 /** Whether void commits or files that no snapshot names have outlived the grace period. */
@@ -122,7 +106,14 @@ async function hasGarbage(context: Context, view: LogView): Promise<boolean> {
   return false;
 }
 
-function summary(plan: { readonly retained: readonly LogEntry[]; readonly dropped: readonly LogEntry[] }) {
-  const ids = (entries: readonly LogEntry[]): readonly string[] => entries.map((entry) => entry.id);
-  return { dropped: ids(plan.dropped), retained: ids(plan.retained) };
+function summary({
+  retained,
+  dropped,
+  reasons,
+}: RetentionPlan): Pick<PruneResult, 'dropped' | 'retained' | 'reasons'> {
+  return {
+    dropped: dropped.map((entry) => entry.id),
+    retained: retained.map((entry) => entry.id),
+    reasons: Object.fromEntries(reasons),
+  };
 }

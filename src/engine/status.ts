@@ -2,6 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
+import type { Pin } from '../snapshot/manifest.ts';
 import type { DiskSpace } from '../store/disk-space.ts';
 import { storeExists } from '../store/home.ts';
 import { findStoreUsers } from '../store/in-use.ts';
@@ -40,6 +41,7 @@ export interface StatusReport {
   readonly newest: SnapshotSummary | undefined;
   /** Snapshots that are nobody's parent; more than one means that hosts wrote beside each other. */
   readonly tips: readonly string[];
+  readonly pins: readonly Pin[];
   readonly store: StoreStatus;
   readonly remote: RemoteStatus;
   readonly rollbackCopies: readonly RollbackCopy[];
@@ -98,6 +100,7 @@ export async function status(context: Context): Promise<StatusReport> {
     parent: lineage.parent,
     newest: snapshots.at(-1),
     tips: snapshots.filter((each) => each.isTip).map((each) => each.id),
+    pins: snapshots.flatMap(({ pin }) => pin ?? []),
     store,
     remote: isReachable
       ? describeRemote(context, view)

@@ -42,6 +42,8 @@ export function operationsInProcesses(
     diff: bound('diff'),
     verify: bound('verify'),
     prune: bound('prune'),
+    pin: bound('pin'),
+    unpin: bound('unpin'),
     clearHistory: bound('clearHistory'),
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),

@@ -53,6 +53,16 @@ const logEntrySchema = z.object({
   linked: z.boolean().optional(),
 });
 
+/** A snapshot that retention must not drop. */
+const pinSchema = z.object({
+  id: snapshotId,
+  /** Why, in the words of whoever pinned it; may be empty. */
+  reason: label,
+  /** When and from where, by that host's clock. */
+  at: z.iso.datetime(),
+  host: label,
+});
+
 const manifestSchema = z
   .object({
     format: z.literal(manifestFormat),
@@ -75,6 +85,8 @@ const manifestSchema = z
     log: z.array(logEntrySchema),
     /** Tips that a person declared settled: no longer reported, no longer kept beyond retention. */
     resolved: z.array(snapshotId),
+    /** Live snapshots that stay until they are unpinned. Absent where there are none. */
+    pins: z.array(pinSchema).optional(),
   })
   .superRefine((manifest, context) => {
     const problem =
@@ -85,6 +97,7 @@ const manifestSchema = z
 
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestFile = z.infer<typeof fileSchema>;
+export type Pin = z.infer<typeof pinSchema>;
 export type LogEntry = z.infer<typeof logEntrySchema>;
 
 /**

@@ -1,9 +1,14 @@
+import { keptByCalendar } from './calendar.ts';
+import type { CalendarPolicy, CalendarReason } from './calendar.ts';
 import type { LogEntry } from './manifest.ts';
 
-export interface RetentionPolicy {
+/** What of the history stays: whatever one of the rules keeps. */
+export interface RetentionPolicy extends CalendarPolicy {
   /** How many of the newest snapshots are kept, at least 1. */
   readonly keepLast: number;
-  /** Milliseconds; nothing younger is ever dropped. */
+  /** Milliseconds; every snapshot that is not older by the server's clock is kept. 0 turns the rule off. */
+  readonly keepWithinMs: number;
+  /** Milliseconds; nothing younger is ever dropped: somebody may be restoring it. */
   readonly graceMs: number;
 }
 
@@ -13,32 +18,82 @@ export interface AgedEntry {
   readonly ageMs: number;
 }
 
+/** What people said of single snapshots, by their ids. */
+export interface Marks {
+  /** Tips that are settled. */
+  readonly resolved?: readonly string[];
+  readonly pinned?: readonly string[];
+}
+
+export type KeepReason = 'newest' | 'last' | CalendarReason | 'within' | 'grace' | 'tip' | 'pinned';
+
 export interface RetentionPlan {
   readonly retained: readonly LogEntry[];
   readonly dropped: readonly LogEntry[];
+  /** By id, oldest first: every rule that keeps the snapshot. Of one that is dropped an empty list. */
+  readonly reasons: ReadonlyMap<string, readonly KeepReason[]>;
 }
 
 /**
- * Which snapshots stay. Kept are the newest `keepLast`, unresolved tips whatever their age, and whatever is younger
- * than the grace period: somebody may be restoring it.
+ * Which snapshots stay, and why. The newest does, and pinned ones, and unresolved tips whatever their age. Ages are
+ * the server's; the hosts' clocks decide only which snapshots share an hour, day, week or month.
  */
 export function planRetention(
   snapshots: readonly AgedEntry[],
-  resolved: readonly string[],
   policy: RetentionPolicy,
+  { resolved = [], pinned = [] }: Marks = {},
 ): RetentionPlan {
-  const tips = new Set(
-    unresolvedTips(
-      snapshots.map((aged) => aged.entry),
-      resolved,
-    ).map((tip) => tip.id),
+  const entries = snapshots.map(({ entry }) => entry);
+  const marked = keptByMark(entries, { resolved, pinned });
+  const byCalendar = keptByCalendar(
+    entries.map((entry) => Date.parse(entry.createdAt)),
+    policy,
   );
-  const firstKept = snapshots.length - policy.keepLast;
-  const isKept = ({ entry, ageMs }: AgedEntry, index: number): boolean =>
-    index >= firstKept || ageMs <= policy.graceMs || tips.has(entry.id);
+  const firstOfLast = snapshots.length - policy.keepLast;
+  return planOf(entries, (entry, index) => {
+    const ageMs = snapshots[index]?.ageMs ?? 0;
+    return [
+      ...marked(entry),
+      ...(index >= firstOfLast ? (['last'] as const) : []),
+      ...(byCalendar[index] ?? []),
+      ...(policy.keepWithinMs > 0 && ageMs <= policy.keepWithinMs ? (['within'] as const) : []),
+      ...(ageMs <= policy.graceMs ? (['grace'] as const) : []),
+    ];
+  });
+}
+
+/** No history: the newest stays, pinned ones, and unresolved tips. */
+export function planClearing(entries: readonly LogEntry[], marks: Marks): RetentionPlan {
+  return planOf(entries, keptByMark(entries, marks));
+}
+
+/** Every snapshot stays: for a commit that changes something else. */
+export function planKeepingAll(entries: readonly LogEntry[]): RetentionPlan {
+  return { retained: entries, dropped: [], reasons: new Map() };
+}
+
+function keptByMark(
+  entries: readonly LogEntry[],
+  { resolved = [], pinned = [] }: Marks,
+): (entry: LogEntry) => readonly KeepReason[] {
+  const newest = entries.at(-1);
+  const pins = new Set(pinned);
+  const tips = new Set(unresolvedTips(entries, resolved).map((tip) => tip.id));
+  return (entry) => [
+    ...(entry === newest ? (['newest'] as const) : tips.has(entry.id) ? (['tip'] as const) : []),
+    ...(pins.has(entry.id) ? (['pinned'] as const) : []),
+  ];
+}
+
+function planOf(
+  entries: readonly LogEntry[],
+  reasonsOf: (entry: LogEntry, index: number) => readonly KeepReason[],
+): RetentionPlan {
+  const judged = entries.map((entry, index) => ({ entry, reasons: reasonsOf(entry, index) }));
   return {
-    retained: snapshots.filter(isKept).map((aged) => aged.entry),
-    dropped: snapshots.filter((aged, index) => !isKept(aged, index)).map((aged) => aged.entry),
+    retained: judged.filter(({ reasons }) => reasons.length > 0).map(({ entry }) => entry),
+    dropped: judged.filter(({ reasons }) => reasons.length === 0).map(({ entry }) => entry),
+    reasons: new Map(judged.map(({ entry, reasons }) => [entry.id, reasons])),
   };
 }
 

@@ -1,5 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { textBody } from '../../src/remote/body.ts';
+import { readManifest } from '../../src/snapshot/commit-log.ts';
+import { encodeManifest } from '../../src/snapshot/manifest.ts';
 import { passThrough, races, runRace } from '../support/race.ts';
 import type { Mutant } from '../support/race.ts';
 
@@ -19,6 +22,20 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'a backup never gave up': { startedAt: never },
   'rotation swept long after its commit': { committedAt: never },
+  'a commit forgot the pins': {
+    remote: (store) => ({
+      ...passThrough(store),
+      get: async (key, options) => {
+        const { pins: _, ...manifest } = await readManifest(store, key, options);
+        const text = encodeManifest(manifest);
+        return {
+          ...(await store.get(key, options)),
+          body: textBody(text).open(),
+          size: Buffer.byteLength(text),
+        };
+      },
+    }),
+  },
 };
 
 describe('hosts that race', () => {

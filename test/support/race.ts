@@ -3,6 +3,7 @@ import { systemClock } from '../../src/clock.ts';
 import type { Clock } from '../../src/clock.ts';
 import { commitSnapshot } from '../../src/engine/commit.ts';
 import type { Context } from '../../src/engine/context.ts';
+import { pin, unpin } from '../../src/engine/pin.ts';
 import { clearHistory, prune } from '../../src/engine/prune.ts';
 import { rotate } from '../../src/engine/rotate.ts';
 import { SyncAgentError, isSyncAgentError } from '../../src/errors.ts';
@@ -10,7 +11,9 @@ import { textBody } from '../../src/remote/body.ts';
 import { createMemoryStore } from '../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../src/remote/object-store.ts';
 import { readLog } from '../../src/snapshot/commit-log.ts';
+import type { LogView } from '../../src/snapshot/commit-log.ts';
 import { historyKey, makeSnapshotId } from '../../src/snapshot/layout.ts';
+import { pinsOf } from '../../src/snapshot/pins.ts';
 import type { Manifest } from '../../src/snapshot/manifest.ts';
 import { unresolvedTips } from '../../src/snapshot/retention.ts';
 import { nodeFileSystem } from '../../src/store/file-system.ts';
@@ -19,7 +22,7 @@ export const graceMs = 3_600_000;
 const keepLast = 2;
 
 /** What a host does, in order. */
-export type Step = 'backup' | 'prune' | 'clear-history';
+export type Step = 'backup' | 'prune' | 'clear-history' | 'pin' | 'unpin';
 
 export interface Race {
   /** One program per host. */
@@ -37,6 +40,8 @@ export const races: fc.Arbitrary<Race> = fc.record({
         { weight: 6, arbitrary: fc.constant<Step>('backup') },
         { weight: 1, arbitrary: fc.constant<Step>('prune') },
         { weight: 1, arbitrary: fc.constant<Step>('clear-history') },
+        { weight: 2, arbitrary: fc.constant<Step>('pin') },
+        { weight: 1, arbitrary: fc.constant<Step>('unpin') },
       ),
       { minLength: 1, maxLength: 3 },
     ),
@@ -76,7 +81,8 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
   let now = Date.UTC(2026, 0, 1);
   let calls = 0;
   const memory = createMemoryStore({ now: () => now });
-  const watched = watch(memory);
+  const pins: Pins = { promised: new Set(), givenUp: new Set() };
+  const watched = watch(memory, pins);
   const gate = async (label: string): Promise<void> => {
     await scheduler.schedule(Promise.resolve(), label);
     now += race.pauses[calls % race.pauses.length] ?? 0;
@@ -92,15 +98,41 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
       try {
         if (step === 'prune') await prune(context);
         else if (step === 'clear-history') await clearHistory(context);
+        else if (step === 'pin') await pinOne(context, pins);
+        else if (step === 'unpin') await unpinOne(context, pins);
         else parent = await backUp(context, parent, { commits, mutant });
       } catch (error) {
         // Giving up is an answer; the host tries again with its next step.
-        if (!isSyncAgentError(error, 'BUSY')) throw error;
+        if (!isSyncAgentError(error, 'BUSY') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
       }
     }
   });
   await scheduler.waitFor(Promise.all(programs));
-  await checkEnd(memory, commits, race);
+  await checkEnd(memory, commits, { race, pins });
+}
+
+/** What hosts were told of pins. */
+interface Pins {
+  /** Pinned: somebody was told so. */
+  readonly promised: Set<string>;
+  /** Somebody began to unpin it, so that it may go at any moment from then on. */
+  readonly givenUp: Set<string>;
+}
+
+/** Pins the oldest, which others are about to drop. */
+async function pinOne(context: Context, { promised, givenUp }: Pins): Promise<void> {
+  const oldest = (await readLog(context.remote)).snapshots[0]?.entry.id;
+  if (oldest === undefined) return;
+  await pin(context, oldest);
+  if (!givenUp.has(oldest)) promised.add(oldest);
+}
+
+async function unpinOne(context: Context, { promised, givenUp }: Pins): Promise<void> {
+  const [id] = pinsOf((await readLog(context.remote)).newest).keys();
+  if (id === undefined) return;
+  promised.delete(id);
+  givenUp.add(id);
+  await unpin(context, id);
 }
 
 /** The remote half of a backup, as `engine/backup.ts` does it, with a single file that holds its snapshot's id. */
@@ -149,11 +181,16 @@ export function draftOf(
   };
 }
 
-async function checkEnd(store: ObjectStore, commits: readonly Commit[], race: Race): Promise<void> {
+async function checkEnd(
+  store: ObjectStore,
+  commits: readonly Commit[],
+  { race, pins }: { readonly race: Race; readonly pins: Pins },
+): Promise<void> {
   const view = await readLog(store);
   const generations = commits.map(({ manifest }) => manifest.generation);
   if (new Set(generations).size !== generations.length) fail(`generations repeat: ${generations.join(', ')}`);
   const live = new Set(view.snapshots.map(({ entry }) => entry.id));
+  checkPins(view, pins);
   const mayClear = race.hosts.some((steps) => steps.includes('clear-history'));
   for (const { manifest } of commits.filter((commit) => !live.has(commit.manifest.id))) {
     const newer = commits.filter((commit) => commit.manifest.generation > manifest.generation).length;
@@ -166,10 +203,19 @@ async function checkEnd(store: ObjectStore, commits: readonly Commit[], race: Ra
   if (tips.length > 1 && !commits.some((commit) => commit.reported)) fail('a divergence was never reported');
 }
 
+function checkPins({ newest, snapshots }: LogView, { promised }: Pins): void {
+  for (const id of promised) {
+    if (!snapshots.some(({ entry }) => entry.id === id)) fail(`pinned snapshot ${id} was dropped`);
+    if (!pinsOf(newest).has(id)) fail(`the pin of ${id} was lost`);
+  }
+}
+
 /** Checks the remote after each change, and that nothing immutable is written twice. */
-function watch(store: ObjectStore): ObjectStore {
+function watch(store: ObjectStore, pins: Pins): ObjectStore {
   const check = async (): Promise<void> => {
-    const { newest, snapshots, damaged } = await readLog(store);
+    const view = await readLog(store);
+    const { newest, snapshots, damaged } = view;
+    checkPins(view, pins);
     if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
     if (newest === undefined) return;
     for (const { entry } of snapshots) {
@@ -266,6 +312,11 @@ export function contextOf(
     emit: () => undefined,
     settings: {
       keepLast,
+      keepHourly: 0,
+      keepDaily: 0,
+      keepWeekly: 0,
+      keepMonthly: 0,
+      keepWithinMs: 0,
       graceMs,
       captureTimeoutMs: 1,
       history: 'copy',

@@ -40,7 +40,7 @@ describe('layers', () => {
     write('sync-agent.config.json', { keep: 1, grace: '1h', concurrency: 2, remote: 's3://file' });
     const config = await resolved({ keep: '3' }, { SYNC_AGENT_KEEP: '2', SYNC_AGENT_REMOTE: 's3://env' });
     expect(config).toMatchObject({
-      keep: 3,
+      keepLast: 3,
       remote: 's3://env',
       grace: 3_600_000,
       concurrency: 2,
@@ -49,7 +49,34 @@ describe('layers', () => {
   });
 
   it('a flag that was not given does not hide the layers below', async () => {
-    expect(await resolved({ keep: undefined }, { SYNC_AGENT_KEEP: '2' })).toMatchObject({ keep: 2 });
+    expect(await resolved({ keep: undefined }, { SYNC_AGENT_KEEP: '2' })).toMatchObject({ keepLast: 2 });
+  });
+
+  it('"keep" is "keepLast", whichever name which layer uses', async () => {
+    write('sync-agent.config.json', { keepLast: 1 });
+    expect(await resolved({}, { SYNC_AGENT_KEEP: '2' })).toMatchObject({ keepLast: 2 });
+    write('sync-agent.config.json', { keep: 1 });
+    expect(await resolved({ keepLast: '3' }, { SYNC_AGENT_KEEP: '2' })).toMatchObject({ keepLast: 3 });
+    expect(await resolved()).toEqual({ keepLast: 1, store: join(cwd, 'chroma') });
+  });
+
+  it('every rule of retention reaches the engine', async () => {
+    const flags = {
+      keepLast: '1',
+      keepHourly: '2',
+      keepDaily: '3',
+      keepWeekly: '4',
+      keepMonthly: '5',
+      keepWithin: '7d',
+    };
+    expect(agentSettings({ ...(await resolved(flags)), remote: 's3://bucket' })).toMatchObject({
+      keepLast: 1,
+      keepHourly: 2,
+      keepDaily: 3,
+      keepWeekly: 4,
+      keepMonthly: 5,
+      keepWithinMs: 604_800_000,
+    });
   });
 
   it('an empty variable counts as unset', async () => {
@@ -92,6 +119,12 @@ describe('what cannot be understood is a USAGE error that', () => {
       () => (write('sync-agent.config.json', { keeep: 1 }), resolved()),
       /"keeep" in .*config\.json/,
       /"keep"/,
+    ],
+    [
+      'names both names of one setting',
+      () => resolved({ keep: '1', keepLast: '1' }),
+      /--keep beside --keep-last/,
+      /Leave one/,
     ],
     [
       'names an unknown key within s3',

@@ -18,7 +18,8 @@ describe('closest', () => {
     ['capture_timeout', 'captureTimeout'],
     ['rollbackCopys', 'rollbackCopies'],
     ['s3.endpont', 's3.endpoint'],
-    ['keepLast', 'keep'],
+    ['keepDaly', 'keepDaily'],
+    ['kep', 'keep'],
   ])('the setting %s is taken for %s', (word, meant) => {
     expect(closest(word, settingKeys)).toBe(meant);
   });

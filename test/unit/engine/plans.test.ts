@@ -4,7 +4,7 @@ import type { BackupFacts, CapturedFile } from '../../../src/engine/plan-backup.
 import { planRestore } from '../../../src/engine/plan-restore.ts';
 import type { RestoreFacts } from '../../../src/engine/plan-restore.ts';
 import type { LogEntry, Manifest } from '../../../src/snapshot/manifest.ts';
-import { planRetention, unresolvedTips } from '../../../src/snapshot/retention.ts';
+import { unresolvedTips } from '../../../src/snapshot/retention.ts';
 
 const idOf = (n: number): string => `2026-01-0${n}T00-00-00.000Z-0000000${n}`;
 const file = (path: string, content: string, size = 100): CapturedFile => ({
@@ -153,27 +153,7 @@ describe('planRestore', () => {
   });
 });
 
-describe('planRetention', () => {
-  const aged = (n: number, parent: number | null, ageMs: number) => ({ entry: entry(n, parent), ageMs });
-  const policy = { keepLast: 2, graceMs: 1000 };
-
-  it('keeps the newest, whatever is within the grace period, and tips of any age', () => {
-    const snapshots = [
-      aged(1, null, 9000),
-      aged(2, 1, 8000),
-      aged(3, 1, 7000),
-      aged(4, 3, 900),
-      aged(5, 4, 10),
-      aged(6, 5, 0),
-    ];
-    const { retained, dropped } = planRetention(snapshots, [], policy);
-    expect(retained.map((each) => each.generation)).toEqual([2, 4, 5, 6]);
-    expect(dropped.map((each) => each.generation)).toEqual([1, 3]);
-    expect(planRetention(snapshots, [idOf(2)], policy).dropped.map((each) => each.generation)).toEqual([
-      1, 2, 3,
-    ]);
-  });
-
+describe('unresolvedTips', () => {
   it('counts the newest as a tip even where it is settled', () => {
     expect(unresolvedTips([entry(1, null)], [idOf(1)])).toHaveLength(1);
   });

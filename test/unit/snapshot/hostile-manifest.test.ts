@@ -200,6 +200,13 @@ const hostileTexts: Record<string, string | (() => string)> = {
   'a log out of order': forge(honest([], { generation: 9, log: [entry(3), entry(2)] })),
   'a log that is endless text': forge(honest([], { log: 'x'.repeat(1e6) })),
   'a host of a megabyte': forge(honest([], { host: 'x'.repeat(1e6) })),
+  'pins as an object': forge(honest([], { pins: { length: 1, 0: pin() } })),
+  'null for pins': forge(honest([], { pins: null })),
+  'a pin of a path': forge(honest([], { pins: [pin({ id: '../../other' })] })),
+  'a pin without a reason': forge(honest([], { pins: [pin({ reason: undefined })] })),
+  'a pin with a reason of a megabyte': forge(honest([], { pins: [pin({ reason: 'x'.repeat(1e6) })] })),
+  'a pin at no time': forge(honest([], { pins: [pin({ at: 'now' })] })),
+  'a pin from a host of a megabyte': forge(honest([], { pins: [pin({ host: 'x'.repeat(1e6) })] })),
   'members nested deeper than the stack': () =>
     forge(honest()).replace('"format"', `"deep": ${'['.repeat(200_000)}${']'.repeat(200_000)}, "format"`),
   'files nested deeper than the stack': () =>
@@ -215,6 +222,13 @@ describe('a manifest that is none', () => {
         message: expect.stringContaining('"the-key"') as string,
       }),
     );
+  });
+
+  it('is not refused for pins: none, odd ones, or many of one snapshot', () => {
+    for (const pins of [[], [pin()], [pin(), pin({ reason: '\u001b[31m\r\n\u202E\uD800' })]]) {
+      expect(decodeManifest(forge(honest([], { pins })), 'key').pins).toEqual(pins);
+    }
+    expect(decodeManifest(forge(honest()), 'key').pins).toBeUndefined();
   });
 
   it('is told from one of a newer version, which says so', () => {
@@ -371,6 +385,10 @@ describe('a restore from a hostile remote', () => {
     await remote.put(historyKey(id, path), textBody('evil')).catch(() => undefined);
   }
 });
+
+function pin(others: object = {}): object {
+  return { id, reason: 'why', at: '2026-01-01T00:00:00.000Z', host: 'h', ...others };
+}
 
 function entry(generation: number): object {
   return {

@@ -1,0 +1,35 @@
+import { probeCreateOnly } from '../snapshot/commit-log.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { makeSnapshotId } from '../snapshot/layout.ts';
+import { commitSnapshot } from './commit.ts';
+import type { CommitWork, Committed } from './commit.ts';
+import type { Context } from './context.ts';
+
+/**
+ * What is live, settled and pinned is said by the newest commit, so a change of it is a commit: the newest snapshot
+ * again, under a new number. Undefined when there is none.
+ */
+export async function recommit(
+  context: Context,
+  view: LogView,
+  work: Pick<CommitWork, 'retain' | 'resolve' | 'pins'>,
+): Promise<Committed | undefined> {
+  const { clock, remote, signal } = context;
+  const { newest } = view;
+  if (newest === undefined) return undefined;
+  const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+    signal,
+  });
+  const uploadId = clock.randomHex(16);
+  return commitSnapshot(context, {
+    ...work,
+    draft: (current) => {
+      const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = current.newest ?? newest;
+      return { ...draft, uploadId };
+    },
+    view,
+    createOnly: createOnly === 'enforced',
+    startedAt: view.serverTime,
+    lastServerTime: undefined,
+  });
+}

@@ -1,0 +1,219 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { textBody } from '../../../src/remote/body.ts';
+import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { readLog } from '../../../src/snapshot/commit-log.ts';
+import { commitKey } from '../../../src/snapshot/layout.ts';
+import { encodeManifest } from '../../../src/snapshot/manifest.ts';
+import { pinsOf } from '../../../src/snapshot/pins.ts';
+import { makeHost, shiftableClock } from '../../support/host.ts';
+import type { Host } from '../../support/host.ts';
+import { passThrough } from '../../support/race.ts';
+
+const graceMs = 3_600_000;
+const settings = { keepLast: 1, graceMs };
+let clock: ReturnType<typeof shiftableClock>;
+let remote: ReturnType<typeof createMemoryStore>;
+let host: Host;
+let others: Host[] = [];
+
+beforeEach(async () => {
+  clock = shiftableClock();
+  remote = createMemoryStore({ now: () => clock.now() });
+  host = await makeHost({ remote, clock, settings });
+  others = [];
+});
+afterEach(async () => {
+  for (const each of [host, ...others]) await each.remove();
+});
+
+async function another(store: ObjectStore = remote): Promise<Host> {
+  const made = await makeHost({ remote: store, clock, settings });
+  others.push(made);
+  return made;
+}
+
+/** So many snapshots one after the other, each older than the grace period when the next is made. Resolves to the last. */
+async function snapshots(count: number, from: Host = host, gapMs = 2 * graceMs): Promise<string> {
+  let id = '';
+  for (let n = 0; n < count; n += 1) {
+    clock.forward(gapMs);
+    await from.write({ a: `${clock.now()}` });
+    const result = await from.agent.backup();
+    if (result.type !== 'committed') throw new Error(result.type);
+    id = result.id;
+  }
+  return id;
+}
+
+const live = async (): Promise<readonly string[]> =>
+  (await readLog(remote)).snapshots.map(({ entry }) => entry.id);
+const pins = async () => [...pinsOf((await readLog(remote)).newest).values()];
+
+describe('a pinned snapshot', () => {
+  it('outlives every backup, prune and clear-history of any host, with its files, until it is unpinned', async () => {
+    const id = await snapshots(1);
+    expect(await host.agent.pin('latest', { reason: 'before the move' })).toMatchObject({
+      id,
+      isChanged: true,
+      pin: { id, reason: 'before the move' },
+    });
+    const newest = await snapshots(3);
+    expect(await live()).toEqual([id, newest]);
+    const second = await another();
+    expect((await second.agent.restore()).type).toBe('restored');
+    const theirs = await snapshots(2, second);
+    clock.forward(2 * graceMs);
+    await second.agent.prune();
+    expect(await live()).toEqual([id, theirs]);
+    expect(await second.agent.clearHistory()).toMatchObject({
+      dropped: [],
+      reasons: { [id]: ['pinned'], [theirs]: ['newest'] },
+    });
+    expect(await second.agent.verify({ all: true, readData: true })).toMatchObject({ isSound: true });
+    expect(await second.agent.list()).toMatchObject([
+      { id, pin: { reason: 'before the move' } },
+      { pin: undefined },
+    ]);
+    expect(await second.agent.show(id)).toMatchObject({ pin: { reason: 'before the move' } });
+    expect(await second.agent.status()).toMatchObject({ pins: [{ id }], tips: [theirs] });
+
+    expect(await host.agent.unpin(id)).toEqual({ id, pin: undefined, isChanged: true });
+    expect(await live()).toEqual([id, theirs]);
+    expect(await host.agent.prune()).toMatchObject({ dropped: [id] });
+    expect(await pins()).toEqual([]);
+  });
+
+  it('is still an ancestor of the newest, though all between them are gone: no divergence, and it is replaced', async () => {
+    const id = await snapshots(1);
+    const second = await another();
+    await second.agent.restore();
+    await host.agent.pin(id);
+    const newest = await snapshots(3);
+    expect(await live()).toEqual([id, newest]);
+    expect(await second.agent.status()).toMatchObject({ relation: 'behind', tips: [newest] });
+    expect(await second.agent.restore()).toMatchObject({ type: 'restored', id: newest });
+  });
+
+  it('is still an ancestor where the gap lies further back', async () => {
+    const id = await snapshots(1);
+    const second = await another();
+    await second.agent.restore();
+    await host.agent.pin(id);
+    const keeper = await makeHost({ remote, clock, settings: { keepLast: 2, graceMs } });
+    others.push(keeper);
+    await keeper.agent.restore();
+    const newest = await snapshots(4, keeper);
+    expect(await live()).toEqual([id, expect.any(String), newest]);
+    expect(await second.agent.status()).toMatchObject({ relation: 'behind', tips: [newest] });
+  });
+
+  it('that was the end of a settled line does not look like a second tip when that line is dropped', async () => {
+    const id = await snapshots(1);
+    await host.agent.pin(id);
+    const tip = await snapshots(1);
+    const second = await another();
+    await second.write({ a: 'unrelated' });
+    const newest = await snapshots(1, second);
+    expect((await host.agent.status()).tips).toEqual([tip, newest]);
+    clock.forward(2 * graceMs);
+    await host.agent.prune({ resolve: [tip] });
+    expect(await live()).toEqual([id, newest]);
+    expect((await host.agent.status()).tips).toEqual([newest]);
+  });
+});
+
+describe('pin', () => {
+  it('writes nothing where there is nothing new, and takes a new reason', async () => {
+    const id = await snapshots(1);
+    await host.agent.pin(id);
+    const { commits } = await readLog(remote);
+    expect(await host.agent.pin(id)).toMatchObject({ isChanged: false, pin: { reason: '' } });
+    const other = await snapshots(1);
+    expect(await host.agent.unpin(other)).toMatchObject({ isChanged: false });
+    expect((await readLog(remote)).commits.at(-1)?.generation).toBe((commits.at(-1)?.generation ?? 0) + 1);
+    expect(await host.agent.pin(id, { reason: 'why' })).toMatchObject({ isChanged: true });
+    expect(await host.agent.pin(id, { reason: 'why' })).toMatchObject({ isChanged: false });
+    expect(await host.agent.pin(id)).toMatchObject({ isChanged: false, pin: { reason: 'why' } });
+    expect(await pins()).toMatchObject([{ id, reason: 'why' }]);
+  });
+
+  it('drops nothing, nor does unpin', async () => {
+    await snapshots(2, host, 1000);
+    const frugal = await makeHost({ remote, clock, settings: { keepLast: 1, graceMs: 0 } });
+    others.push(frugal);
+    const before = await live();
+    expect(before).toHaveLength(2);
+    await frugal.agent.pin('latest');
+    await frugal.agent.unpin('latest');
+    expect(await live()).toEqual(before);
+  });
+
+  it('refuses what is not there, and a reason that is too long', async () => {
+    await expect(host.agent.pin('latest')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await snapshots(1);
+    await expect(host.agent.pin('~5')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(host.agent.pin('latest', { reason: 'x'.repeat(501) })).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+    expect(await host.agent.pin('latest', { reason: 'x'.repeat(500) })).toMatchObject({ isChanged: true });
+  });
+
+  it('finds out that the snapshot went while another host was faster', async () => {
+    const id = await snapshots(1);
+    const newest = await snapshots(1, host, 1000);
+    const slow = await another(beforeCommit(async () => void (await host.agent.clearHistory())));
+    await expect(slow.agent.pin(id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await live()).toEqual([newest]);
+    expect(await pins()).toEqual([]);
+  });
+
+  it('carries on what another host pinned meanwhile', async () => {
+    const first = await snapshots(1);
+    const newest = await snapshots(1, host, 1000);
+    const slow = await another(beforeCommit(async () => void (await host.agent.pin(first))));
+    await slow.agent.pin(newest);
+    expect((await pins()).map(({ id }) => id)).toEqual([first, newest]);
+  });
+
+  it('never claims to have pinned with a number that was used and freed while the host slept', async () => {
+    const id = await snapshots(1);
+    const slow = await another(
+      beforeCommit(async () => {
+        // Three more commits of the same snapshot: its own number void, and freed by a rotation long after.
+        for (let n = 0; n < 3; n += 1) await host.agent[n % 2 === 0 ? 'pin' : 'unpin'](id);
+        await host.agent.unpin(id);
+        await remote.remove([commitKey(2)]);
+      }),
+    );
+    await expect(slow.agent.pin(id)).rejects.toMatchObject({ code: 'BUSY' });
+    expect(await pins()).toEqual([]);
+  });
+});
+
+it('a pin of a snapshot that is not live goes with the next commit', async () => {
+  const id = await snapshots(1);
+  const { newest } = await readLog(remote);
+  if (newest === undefined) throw new Error('no commit');
+  const pin = { reason: '', at: newest.createdAt, host: 'h' };
+  const stray = { ...pin, id: '2001-01-01T00-00-00.000Z-00000001' };
+  const forged = { ...newest, generation: 2, pins: [stray, { ...pin, id }] };
+  await remote.put(commitKey(2), textBody(encodeManifest(forged)));
+  await snapshots(1);
+  expect((await pins()).map((each) => each.id)).toEqual([id]);
+});
+
+/** The remote, as a host sees it that is overtaken once, just before its commit. */
+function beforeCommit(work: () => Promise<void>): ObjectStore {
+  let isOvertaken = false;
+  return {
+    ...passThrough(remote),
+    put: async (key, body, options) => {
+      if (key.startsWith('commits/') && !isOvertaken) {
+        isOvertaken = true;
+        await work();
+      }
+      return remote.put(key, body, options);
+    },
+  };
+}
