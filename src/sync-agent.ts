@@ -92,7 +92,8 @@ export function createSyncAgent(settings: SyncAgentSettings, ports: SyncAgentPor
       const stopped = daemon;
       stopped.tell({ type: 'stopping', reason: why });
       const saved = await stopped.stop({ reason: 'shutdown', deadlineMs: clock.monotonic() + budgetMs });
-      await stopped.close(saved);
+      stopped.tell({ type: 'stopped', ...saved });
+      await stopped.close();
       [daemon, opening] = [undefined, undefined];
       return saved;
     },

@@ -80,7 +80,7 @@ export interface Daemon {
    */
   stop(options: SaveOptions): Promise<Saved>;
   /** Lets another agent have the store. */
-  close(saved: Saved): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** What cleaning up after an interrupted backup may take: of the time that is left, and at most. */
@@ -229,8 +229,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
         sooner?.removeEventListener('abort', onSooner);
       }
     },
-    close: async (saved) => {
-      emit({ type: 'stopped', ...saved });
+    close: async () => {
       await statusFile.close();
       lock?.release();
       lock = undefined;
