@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { AgentSettings } from './agent.ts';
+import { defaultHttpAddress } from './config/http-address.ts';
 import { configVariable, environmentLayer } from './config/environment.ts';
 import { fileLayer } from './config/config-file.ts';
 import { parseLayer } from './config/schema.ts';
@@ -45,6 +46,21 @@ export function agentSettings(config: Config): AgentSettings {
     });
   }
   return localSettings(config, config.remote);
+}
+
+/** Where a running agent serves its status page and metrics. */
+export interface HttpSettings {
+  readonly host: string;
+  readonly port: number;
+  /** Somebody asked for this port: if it is taken, no other will do. */
+  readonly isPortFixed: boolean;
+  readonly token: string | undefined;
+}
+
+/** Null: nowhere. */
+export function httpSettings({ http, httpToken }: Config): HttpSettings | null {
+  if (http === 'off') return null;
+  return { ...(http ?? defaultHttpAddress), isPortFixed: http !== undefined, token: httpToken };
 }
 
 /** As `agentSettings`, for calls that never touch the remote. */

@@ -1,8 +1,9 @@
 import { inspect } from 'node:util';
 import * as z from 'zod';
 import { SyncAgentError } from '../errors.ts';
+import { httpAddressForm, parseHttpAddress } from './http-address.ts';
 import type { SettingKey } from './settings.ts';
-import { settingKeys } from './settings.ts';
+import { secretKeys, settingKeys } from './settings.ts';
 import { suggestion } from './suggest.ts';
 import { parseDuration, parseShare, parseSize } from './units.ts';
 
@@ -57,6 +58,15 @@ const share = value('a share such as 0.5 or 50%', (input) =>
   typeof input === 'boolean' ? undefined : parseShare(String(input)),
 );
 
+const http = value(httpAddressForm, (input) =>
+  input === true ? undefined : input === false ? 'off' : parseHttpAddress(String(input)),
+);
+
+/** What fits into a header, and is too long to be guessed. */
+const token = value('at least 16 characters, printable ASCII without spaces', (input) =>
+  typeof input === 'string' && /^[\x21-\x7e]{16,1024}$/.test(input) ? input : undefined,
+);
+
 /** The one schema for flags, environment and config files. Durations come out in milliseconds, sizes in bytes. */
 export const configSchema = z.strictObject({
   store: text('a directory'),
@@ -78,6 +88,10 @@ export const configSchema = z.strictObject({
   maxShrink: share,
   rollbackCopies: wholeNumber(0, 1000),
   concurrency: wholeNumber(1, 256),
+
+  http,
+  httpToken: token,
+  logFormat: choice('text', 'json'),
 
   's3.endpoint': text('http(s)://host[:port]'),
   's3.region': text('a region'),
@@ -112,10 +126,8 @@ export function parseLayer({ values, nameOf }: Layer): Config {
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const key = String(issue?.path[0] ?? '');
-  throw new SyncAgentError(
-    'USAGE',
-    `Cannot use ${nameOf(key)} = ${shortOf(given[key])}: ${issue?.message ?? ''}`,
-  );
+  const quoted = secretKeys.includes(key) ? '' : ` = ${shortOf(given[key])}`;
+  throw new SyncAgentError('USAGE', `Cannot use ${nameOf(key)}${quoted}: ${issue?.message ?? ''}`);
 }
 
 /** A value for a message: the beginning of it, and never an error of its own. */

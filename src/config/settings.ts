@@ -5,7 +5,7 @@ export interface Setting {
   readonly group: SettingGroup;
 }
 
-export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'S3:';
+export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'Agent:' | 'S3:';
 
 const setting = (group: SettingGroup, describe: string, type: Setting['type'] = 'string'): Setting => ({
   type,
@@ -42,6 +42,13 @@ export const settings = {
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
 
+  http: setting(
+    'Agent:',
+    'Where the status page and metrics are served: [host:]port, or off [default: 127.0.0.1:8477]',
+  ),
+  httpToken: setting('Agent:', 'What a POST has to bear; needed to listen beyond this host'),
+  logFormat: setting('Agent:', 'text or json [default: text on a terminal, else json]'),
+
   's3.endpoint': setting('S3:', 'Server other than AWS, such as http://localhost:9000'),
   's3.region': setting('S3:', 'Region of the bucket'),
   's3.forcePathStyle': setting('S3:', 'Name the bucket in the path, not in the host name', 'boolean'),
@@ -56,6 +63,9 @@ export const settings = {
 export type SettingKey = keyof typeof settings;
 
 export const settingKeys = Object.keys(settings) as readonly SettingKey[];
+
+/** Settings whose values no message may quote. */
+export const secretKeys: readonly string[] = ['httpToken'] satisfies readonly SettingKey[];
 
 export const environmentPrefix = 'SYNC_AGENT_';
 
