@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { AgentSettings } from './agent.ts';
 import { defaultHttpAddress } from './config/http-address.ts';
+import type { HttpSettings } from './config/http-address.ts';
 import { configVariable, environmentLayer } from './config/environment.ts';
 import { fileLayer } from './config/config-file.ts';
 import { parseLayer } from './config/schema.ts';
@@ -46,15 +47,6 @@ export function agentSettings(config: Config): AgentSettings {
     });
   }
   return localSettings(config, config.remote);
-}
-
-/** Where a running agent serves its status page and metrics. */
-export interface HttpSettings {
-  readonly host: string;
-  readonly port: number;
-  /** Somebody asked for this port: if it is taken, no other will do. */
-  readonly isPortFixed: boolean;
-  readonly token: string | undefined;
 }
 
 /** Null: nowhere. */

@@ -7,6 +7,13 @@ export interface HttpAddress {
   readonly port: number;
 }
 
+/** Where a running agent serves its status page and metrics. */
+export interface HttpSettings extends HttpAddress {
+  /** Somebody asked for this port: if it is taken, no other will do. */
+  readonly isPortFixed: boolean;
+  readonly token: string | undefined;
+}
+
 /** This host only: whoever wants more has to say so. */
 export const defaultHttpAddress: HttpAddress = { host: '127.0.0.1', port: 8477 };
 
