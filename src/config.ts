@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
 import type { SyncAgentSettings } from './open-daemon.ts';
+import { defaultHttpAddress } from './config/http-address.ts';
+import type { HttpSettings } from './config/http-address.ts';
 import { configVariable, environmentLayer } from './config/environment.ts';
 import { fileLayer } from './config/config-file.ts';
 import { parseLayer } from './config/schema.ts';
@@ -45,6 +47,12 @@ export function agentSettings(config: Config): SyncAgentSettings {
     });
   }
   return localSettings(config, config.remote);
+}
+
+/** Null: nowhere. */
+export function httpSettings({ http, httpToken }: Config): HttpSettings | null {
+  if (http === 'off') return null;
+  return { ...(http ?? defaultHttpAddress), isPortFixed: http !== undefined, token: httpToken };
 }
 
 /** As `agentSettings`, for calls that never touch the remote. */

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { flagOf, settingKeys, settings } from '../config/settings.ts';
+import { flagOf, secretKeys, settingKeys, settings } from '../config/settings.ts';
 import { suggestion } from '../config/suggest.ts';
 import { SyncAgentError } from '../errors.ts';
 import type { Command } from './command.ts';
@@ -87,7 +87,8 @@ function only(
   const values = given.get(name) ?? [];
   const different = [...new Set(values)];
   if (different.length < 2) return different[0];
-  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once: ${different.join(', ')}`);
+  const quoted = secretKeys.some((key) => flagOf(key) === name) ? '' : `: ${different.join(', ')}`;
+  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once${quoted}`);
 }
 
 function ownFlags(

@@ -1,8 +1,9 @@
 import { inspect } from 'node:util';
 import * as z from 'zod';
 import { SyncAgentError } from '../errors.ts';
+import { httpAddressForm, parseHttpAddress } from './http-address.ts';
 import type { SettingKey } from './settings.ts';
-import { settingKeys } from './settings.ts';
+import { secretKeys, settingKeys } from './settings.ts';
 import { suggestion } from './suggest.ts';
 import { parseDuration, parseShare, parseSize } from './units.ts';
 
@@ -57,6 +58,15 @@ const share = value('a share such as 0.5 or 50%', (input) =>
   typeof input === 'boolean' ? undefined : parseShare(String(input)),
 );
 
+const http = value(httpAddressForm, (input) =>
+  input === true ? undefined : input === false ? 'off' : parseHttpAddress(String(input)),
+);
+
+/** What fits into a header, and is too long to be guessed. */
+const token = value('at least 16 characters, printable ASCII without spaces', (input) =>
+  typeof input === 'string' && /^[\x21-\x7e]{16,1024}$/.test(input) ? input : undefined,
+);
+
 /** The one schema for flags, environment and config files. Durations come out in milliseconds, sizes in bytes. */
 export const configSchema = z.strictObject({
   store: text('a directory'),
@@ -90,6 +100,9 @@ export const configSchema = z.strictObject({
   settle: duration,
   detect: choice('auto', 'events', 'poll'),
   pollInterval: duration,
+  http,
+  httpToken: token,
+  logFormat: choice('text', 'json'),
 
   's3.endpoint': text('http(s)://host[:port]'),
   's3.region': text('a region'),
@@ -124,10 +137,8 @@ export function parseLayer({ values, nameOf }: Layer): Config {
   if (parsed.success) return withoutAlias(parsed.data, nameOf);
   const issue = parsed.error.issues[0];
   const key = String(issue?.path[0] ?? '');
-  throw new SyncAgentError(
-    'USAGE',
-    `Cannot use ${nameOf(key)} = ${shortOf(given[key])}: ${issue?.message ?? ''}`,
-  );
+  const quoted = secretKeys.includes(key) ? '' : ` = ${shortOf(given[key])}`;
+  throw new SyncAgentError('USAGE', `Cannot use ${nameOf(key)}${quoted}: ${issue?.message ?? ''}`);
 }
 
 /** `keep` is another name of `keepLast`. Resolved within a layer, so that either name wins over those of lower ones. */

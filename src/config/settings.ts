@@ -59,6 +59,12 @@ export const settings = {
   settle: setting('Agent:', 'After a change, how long the store should have been quiet [default: 2s]'),
   detect: setting('Agent:', 'How changes are noticed: auto, events or poll [default: auto]'),
   pollInterval: setting('Agent:', "How often the files' times are looked at as well [default: 30s]"),
+  http: setting(
+    'Agent:',
+    'Where the status page and metrics are served: [host:]port, or off [default: 127.0.0.1:8477]',
+  ),
+  httpToken: setting('Agent:', 'What a POST has to bear; needed to listen beyond this host'),
+  logFormat: setting('Agent:', 'text or json [default: text on a terminal, else json]'),
 
   's3.endpoint': setting('S3:', 'Server other than AWS, such as http://localhost:9000'),
   's3.region': setting('S3:', 'Region of the bucket'),
@@ -74,6 +80,9 @@ export const settings = {
 export type SettingKey = keyof typeof settings;
 
 export const settingKeys = Object.keys(settings) as readonly SettingKey[];
+
+/** Settings whose values no message may quote. */
+export const secretKeys: readonly string[] = ['httpToken'] satisfies readonly SettingKey[];
 
 export const environmentPrefix = 'SYNC_AGENT_';
 

@@ -85,3 +85,14 @@ export function printable(text: string): string {
     .replace(/\s*[\r\n]+\s*/g, ' ')
     .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, '\uFFFD');
 }
+
+/** `2026-11-21 11:30:05Z`; `an unknown time` for what is none. */
+export function formatUtc(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime())
+    ? 'an unknown time'
+    : date
+        .toISOString()
+        .replace(/\.\d+Z$/, 'Z')
+        .replace('T', ' ');
+}

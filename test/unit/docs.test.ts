@@ -11,7 +11,13 @@ import { exitCodes } from '../../src/errors.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(resolve(root, path), 'utf8');
 const readme = read('README.md');
-const documents = ['README.md', 'docs/format.md', 'docs/architecture.md', 'examples/chroma-app/README.md'];
+const documents = [
+  'README.md',
+  'docs/format.md',
+  'docs/architecture.md',
+  'docs/observability.md',
+  'examples/chroma-app/README.md',
+];
 const globalFlags = ['--config', '--help', ...Object.keys(settings).map((key) => `--${flagOf(key)}`)];
 const flagsOf = (name: string): readonly string[] =>
   Object.keys(commands.find((command) => command.name === name)?.options ?? {}).map((flag) => `--${flag}`);

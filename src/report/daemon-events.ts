@@ -1,0 +1,145 @@
+import type { AgentEvent, BackupReason, ChangeSource, DaemonEvent, Operation } from '../events.ts';
+import { linesOf, phaseNames } from './events.ts';
+import { counted, formatBytes, formatDuration, formatUtc, printable } from './format.ts';
+import { plainStyle } from './style.ts';
+
+export type EventLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface EventText {
+  readonly level: EventLevel;
+  /** One line, without a final period and without control characters. */
+  readonly sentence: string;
+}
+
+/** What each operation is called in "… failed" and "… ended". */
+export const operationNames: Readonly<Record<Operation, string>> = {
+  backup: 'Backup',
+  restore: 'Restore',
+  sync: 'Sync',
+  list: 'Look at the remote',
+  lease: 'Lease',
+};
+
+export const reasonNames: Readonly<Record<BackupReason, string>> = {
+  change: 'the store changed',
+  'fixed-time': 'it is the fixed time',
+  retry: 'the one before failed',
+  shutdown: 'the agent stops',
+  'command-exit': 'the application ended',
+  demand: 'somebody asked for it',
+};
+
+const sources: Readonly<Record<ChangeSource, string>> = {
+  events: 'its files changed',
+  polling: 'a look at it found changes',
+  notify: 'the application said so',
+  start: 'it differed at the start',
+};
+
+/** Every event as a line of a log: for people, and the `msg` of a structured one. */
+export function describeEvent(event: DaemonEvent | AgentEvent): EventText {
+  const { level, sentence } = textOf(event);
+  return { level, sentence: printable(sentence) };
+}
+
+function textOf(event: DaemonEvent | AgentEvent): EventText {
+  switch (event.type) {
+    case 'started':
+      return info(
+        `Started; ${
+          event.cron === null
+            ? `changes are backed up within ${formatDuration(event.intervalMs)}`
+            : `backups at "${event.cron}"`
+        }`,
+      );
+    case 'watching': {
+      const how = event.by === 'events' ? 'as they happen' : 'by looking again and again';
+      return info(`Changes are noticed ${how}${event.why === undefined ? '' : `: ${event.why}`}`);
+    }
+    case 'changed':
+      return info(`The store is ahead of its newest snapshot: ${sources[event.source]}`);
+    case 'scheduled':
+      return event.atMs === null
+        ? debug('No backup is due')
+        : info(`Next backup at ${formatUtc(event.atMs)}${because(event.reason)}`);
+    case 'operation-started':
+      return {
+        level: isQuiet(event.operation) ? 'debug' : 'info',
+        sentence: `${operationNames[event.operation]} began${because(event.reason)}`,
+      };
+    case 'operation-finished':
+      return {
+        level: isQuiet(event.operation) ? 'debug' : 'info',
+        sentence: `${operationNames[event.operation]} ended after ${formatDuration(event.durationMs)}: ${event.outcome}${contentOf(event)}`,
+      };
+    case 'operation-failed': {
+      const { message, remedy } = event.error;
+      const again = event.retryAtMs === null ? '' : `; tried again at ${formatUtc(event.retryAtMs)}`;
+      const advice = remedy === null ? '' : `. ${remedy}`;
+      return error(`${operationNames[event.operation]} failed: ${message}${again}${advice}`);
+    }
+    case 'listening':
+      return info(`Status page and metrics at ${event.url}`);
+    case 'command-started':
+      return info(`Started the application as pid ${event.pid}: ${event.command}`);
+    case 'command-exited': {
+      const how =
+        event.signal === null ? `with exit code ${event.exitCode ?? 'unknown'}` : `by ${event.signal}`;
+      return event.isExpected
+        ? info(`The application ended ${how}`)
+        : error(`The application ended unexpectedly ${how}`);
+    }
+    case 'stopping':
+      return info(`Stopping: ${event.reason}`);
+    case 'stopped':
+      return event.isSaved
+        ? info('Stopped; all that was written is saved')
+        : error(
+            `Stopped with unsaved changes${
+              event.unsavedSinceMs === null
+                ? ''
+                : `: what was written since ${formatUtc(event.unsavedSinceMs)}`
+            }`,
+          );
+    case 'phase':
+      return debug(phaseNames[event.phase]);
+    case 'progress':
+      return debug(`${phaseNames[event.phase]}: ${formatBytes(event.done)} of ${formatBytes(event.total)}`);
+    case 'warning':
+      return warn(event.remedy === undefined ? event.message : `${event.message}. ${event.remedy}`);
+    case 'diverged':
+      return warn(`Hosts wrote beside each other; tips: ${event.tips.join(', ')}`);
+    case 'captured':
+      return debug(lineOf(event));
+    case 'retry':
+      return warn(lineOf(event));
+    case 'committed':
+    case 'rotated':
+    case 'restored':
+      return info(lineOf(event));
+    default:
+      return event satisfies never;
+  }
+}
+
+const debug = (sentence: string): EventText => ({ level: 'debug', sentence });
+const info = (sentence: string): EventText => ({ level: 'info', sentence });
+const warn = (sentence: string): EventText => ({ level: 'warn', sentence });
+const error = (sentence: string): EventText => ({ level: 'error', sentence });
+
+/** As the command line says it. */
+const lineOf = (event: AgentEvent): string => linesOf(event, 'verbose', plainStyle).join(' ');
+
+/** What goes on all the time, and is of interest only when it fails. */
+const isQuiet = (operation: Operation): boolean => operation === 'list' || operation === 'lease';
+
+const because = (reason: BackupReason | null): string =>
+  reason === null ? '' : `, because ${reasonNames[reason]}`;
+
+function contentOf({ snapshot }: Extract<DaemonEvent, { type: 'operation-finished' }>): string {
+  if (snapshot === null) return '';
+  const { id, bytes, records, uploadBytes, heldMs } = snapshot;
+  const sent = uploadBytes > 0 ? `, ${formatBytes(uploadBytes)} uploaded` : '';
+  const held = heldMs > 0 ? `, writers held back ${formatDuration(heldMs)}` : '';
+  return ` ${id}, ${formatBytes(bytes)}, ${counted(records, 'record')}${sent}${held}`;
+}

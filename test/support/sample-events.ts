@@ -1,0 +1,79 @@
+import type { AgentEvent, DaemonEvent, OperationCosts } from '../../src/events.ts';
+
+export const sampleCosts: OperationCosts = {
+  durationMs: 3200,
+  requests: {
+    put: 4,
+    get: 1,
+    head: 0,
+    list: 1,
+    copy: 6,
+    remove: 0,
+    bytesSent: 1_500_000,
+    bytesReceived: 900,
+  },
+  retries: 2,
+};
+
+type Event = DaemonEvent | AgentEvent;
+type Samples = { readonly [T in Event['type']]: Extract<Event, { type: T }> };
+
+const noon = Date.UTC(2026, 10, 21, 12);
+
+/** One of each event there is: a new type does not compile before it has its sample. */
+export const sampleEvents: Samples = {
+  started: { type: 'started', intervalMs: 600_000, cron: null },
+  watching: { type: 'watching', by: 'polling', why: 'the file system tells of no changes' },
+  changed: { type: 'changed', source: 'events', atMs: noon },
+  scheduled: { type: 'scheduled', atMs: noon, reason: 'change' },
+  'operation-started': { type: 'operation-started', operation: 'backup', reason: 'change' },
+  'operation-finished': {
+    type: 'operation-finished',
+    operation: 'backup',
+    outcome: 'committed',
+    snapshot: {
+      id: '2026-11-21T12-00-00.000Z-12345678',
+      bytes: 52_428_800,
+      records: 12_345,
+      uploadBytes: 1_500_000,
+      heldMs: 18,
+      longestHoldMs: 11,
+    },
+    ...sampleCosts,
+  },
+  'operation-failed': {
+    type: 'operation-failed',
+    operation: 'backup',
+    error: {
+      code: 'REMOTE_UNREACHABLE',
+      message: 'Cannot put "commits/7.json": connect ECONNREFUSED',
+      remedy: 'Check the endpoint and the network',
+    },
+    retryAtMs: noon + 30_000,
+    ...sampleCosts,
+  },
+  listening: { type: 'listening', url: 'http://127.0.0.1:8477/' },
+  'command-started': { type: 'command-started', pid: 4711, command: 'node server.mjs' },
+  'command-exited': { type: 'command-exited', exitCode: null, signal: 'SIGKILL', isExpected: false },
+  stopping: { type: 'stopping', reason: 'SIGTERM' },
+  stopped: { type: 'stopped', isSaved: false, unsavedSinceMs: noon },
+  phase: { type: 'phase', phase: 'upload' },
+  progress: { type: 'progress', phase: 'upload', done: 1024, total: 4096 },
+  warning: { type: 'warning', code: 'NOTICE', message: 'The disk is nearly full', remedy: 'Make room' },
+  captured: { type: 'captured', bytes: 52_428_800, attempts: 1, heldMs: 18, longestHoldMs: 11 },
+  committed: { type: 'committed', id: '2026-11-21T12-00-00.000Z-12345678', generation: 7 },
+  rotated: { type: 'rotated', snapshots: ['2026-11-01T12-00-00.000Z-12345678'], objects: 12 },
+  restored: { type: 'restored', id: '2026-11-21T12-00-00.000Z-12345678', store: '/srv/app/chroma' },
+  diverged: {
+    type: 'diverged',
+    tips: ['2026-11-21T12-00-00.000Z-12345678', '2026-11-21T12-00-01.000Z-87654321'],
+  },
+  retry: {
+    type: 'retry',
+    operation: 'put',
+    key: 'commits/7.json',
+    attempt: 1,
+    delayMs: 400,
+    message: 'Cannot put "commits/7.json": it timed out',
+  },
+};
