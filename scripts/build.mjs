@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundleOptions } from './bundle-options.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outdir = process.argv[2] ?? join(root, 'dist');
@@ -17,8 +18,9 @@ execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '-
   stdio: 'inherit',
 });
 
-// Native code stays outside. The SDK is a chunk of its own, loaded for s3:// only.
+// The SDK is a chunk of its own, loaded for s3:// only.
 await build({
+  ...bundleOptions,
   absWorkingDir: root,
   entryPoints: {
     bin: 'src/bin.ts',
@@ -28,14 +30,4 @@ await build({
   outdir,
   // The compiled bin gives way to its bundle.
   allowOverwrite: true,
-  bundle: true,
-  splitting: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  external: ['better-sqlite3'],
-  banner: {
-    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
-  },
-  logLevel: 'warning',
 });

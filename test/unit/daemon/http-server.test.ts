@@ -28,7 +28,7 @@ async function start(options: Partial<HttpServerOptions> = {}, subject = fakeSub
     ...options,
   });
   stops.push(() => server.close());
-  return { server, subject, ask: (path: string, how: Ask = {}) => ask(server, path, how) };
+  return { server, subject, ask: (path: string, how: Ask = {}) => send(server, path, how) };
 }
 
 interface Ask {
@@ -44,7 +44,7 @@ interface Answer {
 }
 
 /** Sends headers as they are, which fetch would not. */
-function ask({ url }: HttpServer, path: string, { method = 'GET', headers, body }: Ask): Promise<Answer> {
+function send({ url }: HttpServer, path: string, { method = 'GET', headers, body }: Ask): Promise<Answer> {
   const { port } = new URL(url);
   return new Promise((resolve, reject) => {
     const sent = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {

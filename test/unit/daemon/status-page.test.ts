@@ -1,3 +1,4 @@
+/* eslint-disable no-control-regex -- what pages must not hold */
 import { describe, expect, it } from 'vitest';
 import type { DaemonStatus } from '../../../src/daemon/daemon-status.ts';
 import { verdictOf } from '../../../src/daemon/http/page/verdict.ts';

@@ -1,0 +1,14 @@
+/** How the command line is bundled: one file that starts fast, and chunks for what is loaded later. */
+export const bundleOptions = {
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  // Native code stays outside.
+  external: ['better-sqlite3'],
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
+  logLevel: 'warning',
+};
