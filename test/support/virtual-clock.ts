@@ -1,0 +1,65 @@
+import { interrupted } from '../../src/errors.ts';
+import type { Clock } from '../../src/clock.ts';
+
+export interface VirtualClock extends Clock {
+  /** Sleeps under way. */
+  pending(): number;
+  /** Lets time pass, sleep by sleep, until `work` has settled; rejects when nobody sleeps and it has not. */
+  run<T>(work: Promise<T>): Promise<T>;
+}
+
+interface Sleeper {
+  readonly atMs: number;
+  readonly wake: () => void;
+}
+
+/** Time that passes only when all that could happen at this instant has happened. Both clocks start elsewhere. */
+export function virtualClock(): VirtualClock {
+  const epoch = Date.UTC(2026, 10, 21);
+  let time = 500;
+  const sleepers = new Set<Sleeper>();
+
+  const sleep: Clock['sleep'] = (ms, options) =>
+    new Promise((resolve, reject) => {
+      const signal = options?.signal;
+      const abort = (): void => {
+        sleepers.delete(sleeper);
+        reject(interrupted('Waiting', signal?.reason));
+      };
+      const sleeper: Sleeper = {
+        atMs: time + Math.max(0, ms),
+        wake: () => {
+          sleepers.delete(sleeper);
+          signal?.removeEventListener('abort', abort);
+          resolve();
+        },
+      };
+      if (signal?.aborted === true) return abort();
+      signal?.addEventListener('abort', abort, { once: true });
+      sleepers.add(sleeper);
+    });
+
+  const run = async <T>(work: Promise<T>): Promise<T> => {
+    let isSettled = false;
+    const settle = (): void => void (isSettled = true);
+    work.then(settle, settle);
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (isSettled) return work;
+      const [next] = [...sleepers].toSorted((a, b) => a.atMs - b.atMs);
+      if (next === undefined) throw new Error('Nobody sleeps, and the work has not ended');
+      time = next.atMs;
+      next.wake();
+    }
+  };
+
+  return {
+    now: () => epoch + time,
+    monotonic: () => time,
+    sleep,
+    random: () => 0.5,
+    randomHex: (bytes) => 'ab'.repeat(bytes),
+    pending: () => sleepers.size,
+    run,
+  };
+}
