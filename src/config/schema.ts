@@ -79,6 +79,8 @@ export const configSchema = z.strictObject({
   rollbackCopies: wholeNumber(0, 1000),
   concurrency: wholeNumber(1, 256),
 
+  shutdownBudget: duration,
+
   's3.endpoint': text('http(s)://host[:port]'),
   's3.region': text('a region'),
   's3.forcePathStyle': flag,

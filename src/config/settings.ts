@@ -5,7 +5,7 @@ export interface Setting {
   readonly group: SettingGroup;
 }
 
-export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'S3:';
+export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'Agent:' | 'S3:';
 
 const setting = (group: SettingGroup, describe: string, type: Setting['type'] = 'string'): Setting => ({
   type,
@@ -41,6 +41,11 @@ export const settings = {
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
+
+  shutdownBudget: setting(
+    'Agent:',
+    'From the signal that stops a command to the exit, such as 25s [default: 25s]',
+  ),
 
   's3.endpoint': setting('S3:', 'Server other than AWS, such as http://localhost:9000'),
   's3.region': setting('S3:', 'Region of the bucket'),
