@@ -6,7 +6,7 @@ export const bundleOptions = {
   format: 'esm',
   target: 'node20',
   // Native code stays outside.
-  external: ['better-sqlite3'],
+  external: ['better-sqlite3', 'koffi'],
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
   },

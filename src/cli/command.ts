@@ -9,6 +9,10 @@ export interface Command {
   readonly describe: string;
   readonly positionals?: readonly Positional[];
   readonly options?: Readonly<Record<string, CommandOption>>;
+  /** What follows "--" and is not ours to understand: `flags.list(name)`. */
+  readonly rest?: Positional;
+  /** It decides itself what a signal means; `signal` never aborts. */
+  readonly ownsSignals?: boolean;
   /** It answers a question, so that --quiet does not silence its result. */
   readonly isQuery: boolean;
   /** Whether the agent must have a remote; default true. */
@@ -44,10 +48,12 @@ export interface Invocation {
 }
 
 export interface Outcome {
-  /** What --json prints: an object. */
-  readonly result: object;
+  /** What --json prints: an object. Null if stdout was another program's. */
+  readonly result: object | null;
   /** What people read. */
   readonly lines: readonly string[];
   /** Default 0. */
   readonly exitCode?: number;
+  /** Nothing that still runs is waited for. */
+  readonly exitsAtOnce?: boolean;
 }

@@ -21,7 +21,7 @@ export async function helpText(args: readonly string[], commands: readonly Comma
     .wrap(Math.min(process.stdout.columns || 100, 120))
     .epilogue(epilogue);
   for (const key of settingKeys) parser = parser.option(flagOf(key), settings[key]);
-  for (const { name, describe, positionals = [], options = {} } of commands) {
+  for (const { name, describe, positionals = [], rest, options = {} } of commands) {
     const pattern = [
       name,
       ...positionals.map((each) => (each.isRequired ? `<${each.name}>` : `[${each.name}]`)),
@@ -31,6 +31,12 @@ export async function helpText(args: readonly string[], commands: readonly Comma
         builder.positional(each.name, { type: 'string', describe: each.describe });
       for (const [flag, { type, describe: text }] of Object.entries(options))
         builder.option(flag, { type, describe: text });
+      if (rest !== undefined) {
+        const what = rest.name.toUpperCase();
+        builder.usage(
+          `$0 ${name} [flags] -- ${what} [ARGUMENT...]\n\n${describe}\n\n${what}  ${rest.describe}`,
+        );
+      }
       return builder;
     });
   }

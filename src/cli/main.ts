@@ -1,23 +1,25 @@
 import { asSyncAgentError, errorDocument, errorLines, stackLines } from '../report/error.ts';
 import { styleFor } from '../report/style.ts';
-import { commands } from './commands.ts';
+import { commands as allCommands } from './commands.ts';
 import { parseCommandLine } from './parse.ts';
 
 /** Runs a command line to its end and resolves to the exit code. Never rejects. */
-export async function main(args: readonly string[]): Promise<number> {
+export async function main(args: readonly string[], commands = allCommands): Promise<number> {
   const { stdout, stderr, env } = process;
   const print = (line: string): void => void stdout.write(`${line}\n`);
+  // What follows "--" may be another program's flags.
+  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
   // Errors of the command line itself must come out in the form that was asked for, too.
   const isAsked = (flag: string, variable: string): boolean =>
-    args.includes(flag) || ['1', 'true', 'yes'].includes((env[variable] ?? '').toLowerCase());
+    own.includes(flag) || ['1', 'true', 'yes'].includes((env[variable] ?? '').toLowerCase());
   const form = { json: isAsked('--json', 'SYNC_AGENT_JSON'), debug: isAsked('--debug', 'SYNC_AGENT_DEBUG') };
   try {
-    if (args.includes('--version')) {
+    if (own.includes('--version')) {
       const { version } = await import('../version.ts');
       print(version);
       return 0;
     }
-    if (asksForHelp(args)) {
+    if (asksForHelp(own)) {
       const { helpText } = await import('./help.ts');
       print(await helpText(args, commands));
       return 0;

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { flagOf, secretKeys, settingKeys, settings } from '../config/settings.ts';
 import { suggestion } from '../config/suggest.ts';
 import { SyncAgentError } from '../errors.ts';
-import type { Command } from './command.ts';
+import type { Command, Positional } from './command.ts';
 
 export interface ParsedCommand {
   readonly command: Command;
@@ -30,7 +30,9 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
     allowPositionals: true,
     tokens: true,
   });
-  const [name, ...words] = tokens.flatMap((token) => (token.kind === 'positional' ? [token.value] : []));
+  const terminator = tokens.find((token) => token.kind === 'option-terminator')?.index ?? Infinity;
+  const [first, ...positionals] = tokens.filter((token) => token.kind === 'positional');
+  const name = first?.value;
   const command = commands.find((each) => each.name === name);
   if (command === undefined) {
     // A flag that no command has may have left its value where the command's name was expected.
@@ -39,6 +41,12 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
     }
     throw noCommand(name, commands);
   }
+
+  const hasRest = command.rest !== undefined;
+  const words = positionals.filter(({ index }) => !hasRest || index < terminator).map(({ value }) => value);
+  const rest = positionals.filter(({ index }) => hasRest && index > terminator).map(({ value }) => value);
+  // Before its flags, which would be taken for ours.
+  if (hasRest) assertRest(command, command.rest, { words, rest });
 
   const flags = known.get(command) ?? new Map<string, FlagType>();
   const given = new Map<string, (string | true)[]>();
@@ -53,7 +61,11 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
     command,
     settings: Object.fromEntries(settingKeys.map((key) => [key, only(flagOf(key), given)])),
     configFile: only('config', given) as string | undefined,
-    values: { ...positionalsOf(command, words), ...ownFlags(command, given) },
+    values: {
+      ...positionalsOf(command, words),
+      ...(command.rest === undefined ? {} : { [command.rest.name]: rest }),
+      ...ownFlags(command, given),
+    },
   };
 }
 
@@ -64,6 +76,25 @@ function flagsOf({ options = {} }: Command): Map<string, FlagType> {
     ...settingKeys.map((key) => [flagOf(key), settings[key].type] as const),
     ...Object.entries(options).map(([name, { type }]) => [name, type] as const),
   ]);
+}
+
+/** Throws if a command to run was forgotten, or the "--" before it. */
+function assertRest(
+  { name, positionals = [] }: Command,
+  { name: what, isRequired }: Positional,
+  { words, rest }: { readonly words: readonly string[]; readonly rest: readonly string[] },
+): void {
+  if (rest[0] !== undefined && rest[0] !== '') return;
+  const surplus = words[positionals.length];
+  if (surplus !== undefined) {
+    throw new SyncAgentError('USAGE', `Cannot run "${name}": ${what.toUpperCase()} goes after "--"`, {
+      remedy: `Write sync-agent ${name} -- ${surplus}, with flags of sync-agent before "--"`,
+    });
+  }
+  if (!isRequired) return;
+  throw new SyncAgentError('USAGE', `Cannot run "${name}": it needs "--" and then ${what.toUpperCase()}`, {
+    remedy: `"sync-agent ${name} --help" shows how`,
+  });
 }
 
 interface OptionToken {

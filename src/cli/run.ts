@@ -4,7 +4,7 @@ import { createReporter } from '../report/reporter.ts';
 import { styleFor } from '../report/style.ts';
 import { createFlags } from './flags.ts';
 import type { ParsedCommand } from './parse.ts';
-import { listenForSignals } from './signals.ts';
+import { listenForSignals, neverInterrupted } from './signals.ts';
 
 export interface RunOptions {
   readonly print: (line: string) => void;
@@ -35,7 +35,8 @@ export async function runCommand(parsed: ParsedCommand, { print, form }: RunOpti
     hasProgress: config.noProgress !== true,
     now: () => performance.now(),
   });
-  const interruption = listenForSignals((line) => reporter.say(line));
+  const interruption =
+    command.ownsSignals === true ? neverInterrupted : listenForSignals((line) => reporter.say(line));
   const { createAgent } = await import('../agent.ts');
   const agent = createAgent(settings, { emit: reporter.emit });
   try {
@@ -50,8 +51,12 @@ export async function runCommand(parsed: ParsedCommand, { print, form }: RunOpti
       commandLine: (words) => ['sync-agent', words, ...repeatedFlags(parsed.settings)].join(' '),
     });
     reporter.stop();
-    if (form.json) print(JSON.stringify(outcome.result, null, 2));
-    else if (config.quiet !== true || command.isQuery) for (const line of outcome.lines) print(line);
+    if (form.json) {
+      if (outcome.result !== null) print(JSON.stringify(outcome.result, null, 2));
+    } else if (config.quiet !== true || command.isQuery) {
+      for (const line of outcome.lines) print(line);
+    }
+    if (outcome.exitsAtOnce === true) process.exit(outcome.exitCode);
     return outcome.exitCode ?? 0;
   } catch (error) {
     // A timer or a call of Node's that the signal ended.

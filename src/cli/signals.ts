@@ -6,6 +6,12 @@ export interface Interruption {
   release(): void;
 }
 
+/** For commands that listen to signals themselves. */
+export const neverInterrupted: Interruption = {
+  signal: new AbortController().signal,
+  release: () => undefined,
+};
+
 /**
  * The first Ctrl-C or SIGTERM aborts, so that work ends cleanly. A second one ends the process as the system would:
  * at once, even while a thread is in a long call.

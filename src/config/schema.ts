@@ -103,6 +103,7 @@ export const configSchema = z.strictObject({
   http,
   httpToken: token,
   logFormat: choice('text', 'json'),
+  shutdownBudget: duration,
 
   's3.endpoint': text('http(s)://host[:port]'),
   's3.region': text('a region'),

@@ -65,6 +65,10 @@ export const settings = {
   ),
   httpToken: setting('Agent:', 'What a POST has to bear; needed to listen beyond this host'),
   logFormat: setting('Agent:', 'text or json [default: text on a terminal, else json]'),
+  shutdownBudget: setting(
+    'Agent:',
+    'From the signal that stops a command to the exit, such as 25s [default: 25s]',
+  ),
 
   's3.endpoint': setting('S3:', 'Server other than AWS, such as http://localhost:9000'),
   's3.region': setting('S3:', 'Region of the bucket'),

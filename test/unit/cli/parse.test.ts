@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { commands } from '../../../src/cli/commands.ts';
 import { helpText } from '../../../src/cli/help.ts';
+import { superviseCommand } from '../../../src/cli/supervise-command.ts';
 import { parseCommandLine } from '../../../src/cli/parse.ts';
 import { flagOf, settingKeys } from '../../../src/config/settings.ts';
 
+const run = superviseCommand(() => Promise.reject(new Error('is not run here')));
+const parseRun = (line: string) => parseCommandLine(line.split(' '), [...commands, run]);
 const parse = (line: string) => parseCommandLine(line.split(' ').filter(Boolean), commands);
 
 describe('a command line', () => {
@@ -20,6 +23,33 @@ describe('a command line', () => {
 
   it('gives positionals their names', () => {
     expect(parse('diff ~1 latest').values).toEqual({ from: '~1', to: 'latest' });
+  });
+
+  it('leaves what follows "--" to the command that is run', () => {
+    const parsed = parseRun(
+      '--keep 3 run --on-error fail --json -- chroma run --path /data --keep=9 -x -- --json',
+    );
+    expect(parsed.settings).toMatchObject({ keep: '3', json: true });
+    expect(parsed.values).toEqual({
+      'on-error': 'fail',
+      command: ['chroma', 'run', '--path', '/data', '--keep=9', '-x', '--', '--json'],
+    });
+  });
+
+  it.each([
+    ['run', /it needs "--" and then COMMAND/, /run --help/],
+    ['run --', /it needs "--" and then COMMAND/, /run --help/],
+    ['run chroma run --path x', /COMMAND goes after "--"/, /Write sync-agent run -- chroma/],
+    ['run --no-restore chroma -- run', /"chroma" is one argument too many/, /run --help/],
+    ['run --path x -- chroma', /--path with "run": there is no such flag/, /.*/],
+  ])('%j is refused', (line, message, remedy) => {
+    expect(() => parseRun(line)).toThrow(
+      expect.objectContaining({
+        code: 'USAGE',
+        message: expect.stringMatching(message) as string,
+        remedy: expect.stringMatching(remedy) as string,
+      }),
+    );
   });
 
   it.each([
@@ -58,6 +88,13 @@ describe('help', () => {
         expect(text, `${name} --help`).toContain(`--${flag} `);
       }
     }
+  });
+
+  it('shows where the command to run goes, and what may stand before it', async () => {
+    const text = await helpText(['run', '--help'], [run]);
+    expect(text).toContain('sync-agent run [flags] -- COMMAND [ARGUMENT...]');
+    for (const flag of Object.keys(run.options ?? {})) expect(text).toContain(`--${flag} `);
+    expect(text).toContain('--shutdown-budget ');
   });
 
   it('completes command names, and the flags of a command', async () => {

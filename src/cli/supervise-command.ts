@@ -1,0 +1,119 @@
+import { exitCodeOfStart, startCommand } from '../daemon/command-process.ts';
+import { processSignals } from '../daemon/process-signals.ts';
+import { startReaper } from '../daemon/reaper.ts';
+import type { RunSubject } from '../daemon/run-subject.ts';
+import { supervise } from '../daemon/supervise.ts';
+import type { Supervised } from '../daemon/supervise.ts';
+import { systemClock } from '../clock.ts';
+import { isSyncAgentError } from '../errors.ts';
+import type { DaemonEvent } from '../events.ts';
+import { errorDocument, errorLines } from '../report/error.ts';
+import type { Command, Invocation } from './command.ts';
+import { mayContinue } from './may-continue.ts';
+
+export interface OpenedSubject {
+  readonly subject: RunSubject;
+  /** Where the supervisor's own events go, beside those of the schedule. */
+  readonly emit: (event: DaemonEvent) => void;
+}
+
+export interface OpenSubjectOptions {
+  /** Its restore keeps no rollback copy. */
+  readonly skipBackup: boolean;
+}
+
+/** `run`, for what `open` makes of an invocation. */
+export function superviseCommand(
+  open: (invocation: Invocation, options: OpenSubjectOptions) => Promise<OpenedSubject>,
+): Command {
+  return {
+    name: 'run',
+    describe: 'Restore, run a command, back up while it runs, and once more after it ended',
+    isQuery: false,
+    ownsSignals: true,
+    rest: {
+      name: 'command',
+      describe: 'The program to run, without a shell, and its arguments',
+      isRequired: true,
+    },
+    options: {
+      'no-restore': { type: 'boolean', describe: 'Start the command with the store as it is' },
+      'on-error': {
+        type: 'string',
+        describe:
+          'When the remote is out of reach: fail, or continue with the present store [default: continue if there is one]',
+      },
+      'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of a store that is replaced' },
+    },
+    run: async (invocation) => {
+      const { config, flags, say, style } = invocation;
+      const onError = flags.choice('on-error', ['fail', 'continue']);
+      const argv = flags.list('command');
+      // Whoever read our messages may go before the command does.
+      process.stderr.on('error', () => undefined);
+      const stopReaping = await startReaper({ warn: (line) => say(`${style.red('WARNING:')} ${line}`) });
+      const { subject, emit } = await open(invocation, { skipBackup: flags.has('skip-backup') });
+      const supervised = await supervise(
+        tolerant(subject, invocation, onError),
+        { name: argv[0] ?? '', start: () => startCommand(argv, { env: process.env, cwd: process.cwd() }) },
+        {
+          shutdownBudgetMs: config.shutdownBudget ?? defaultShutdownBudgetMs,
+          restore: !flags.has('no-restore'),
+          signals: processSignals,
+          clock: systemClock,
+          emit,
+        },
+      );
+      stopReaping();
+      return outcomeOf(supervised, invocation);
+    },
+  };
+}
+
+/** Platforms give 10 to 30 seconds, most of them 30. */
+const defaultShutdownBudgetMs = 25_000;
+
+/** A subject whose restore may fail where `restore --on-error` lets an application start. */
+function tolerant(
+  subject: RunSubject,
+  { config, say, style }: Invocation,
+  onError: 'fail' | 'continue' | undefined,
+): RunSubject {
+  return {
+    start: () => subject.start(),
+    stop: (options) => subject.stop(options),
+    restore: async (options) => {
+      try {
+        await subject.restore(options);
+      } catch (error) {
+        const isAccepted =
+          (isSyncAgentError(error, 'DIVERGED') && onError === 'continue') ||
+          (await mayContinue(error, { store: config.store ?? '', onError }));
+        if (!isSyncAgentError(error) || !isAccepted) throw error;
+        say(`${style.red('WARNING:')} ${error.message}`);
+        say(
+          'WARNING: Nothing was restored. Starting with what is on this disk, which may be old (--on-error)',
+        );
+      }
+    },
+  };
+}
+
+function outcomeOf({ exitCode, failure, isSaved, unsavedSinceMs }: Supervised, { say, style }: Invocation) {
+  if (failure !== undefined) for (const line of errorLines(failure, style)) say(line);
+  if (!isSaved) {
+    const since = unsavedSinceMs === null ? 'last' : `since ${new Date(unsavedSinceMs).toISOString()}`;
+    say(
+      `${style.red('WARNING:')} Not in any snapshot: what was written ${since}. It is on this disk only, until a backup is made from it`,
+    );
+  }
+  return {
+    result:
+      failure === undefined
+        ? null
+        : { error: { ...errorDocument(failure).error, exitCode: exitCodeOfStart(failure) } },
+    lines: [],
+    exitCode,
+    exitsAtOnce: true,
+  };
+}

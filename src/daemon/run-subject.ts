@@ -1,0 +1,32 @@
+import type { BackupReason } from '../events.ts';
+
+/** What `run` keeps durable, as its supervisor sees it: the schedule and its operations behind four promises. */
+export interface RunSubject {
+  /**
+   * Restores before the command starts. Rejects with a SyncAgentError: the command must not start. An abort ends it
+   * with INTERRUPTED and a store that is whole, or whose journal makes it so at the next run.
+   */
+  restore(options: { readonly signal: AbortSignal }): Promise<void>;
+  /** Begins to notice changes and to schedule backups. Called before the command starts, so that no write is missed. */
+  start(): Promise<void>;
+  /**
+   * Stops scheduling and backs up what is not saved. May be called again after it resolved: for a command that was
+   * still running and may have written since. A backup that cannot be made is a result, not a rejection.
+   */
+  stop(options: StopOptions): Promise<Saved>;
+}
+
+export interface StopOptions {
+  readonly reason: BackupReason;
+  /** By then it has resolved and left the remote clean, on the monotonic clock; Infinity while nobody hurries. */
+  readonly deadlineMs: number;
+  /** Aborts when it must end sooner than `deadlineMs` said. */
+  readonly signal: AbortSignal;
+}
+
+export interface Saved {
+  /** All that was written before the call is in a snapshot. */
+  readonly isSaved: boolean;
+  /** Wall clock, milliseconds; null when saved, or when nobody knows. */
+  readonly unsavedSinceMs: number | null;
+}

@@ -1,0 +1,236 @@
+import type { Clock } from '../clock.ts';
+import { SyncAgentError } from '../errors.ts';
+import type { DaemonEvent } from '../events.ts';
+import { exitCodeOf, exitCodeOfSignal, exitCodeOfStart } from './command-process.ts';
+import type { CommandExit, RunningCommand } from './command-process.ts';
+import type { SignalSource } from './process-signals.ts';
+import type { RunSubject, Saved } from './run-subject.ts';
+import { listenForStop } from './stop-request.ts';
+import type { StopRequest } from './stop-request.ts';
+
+export interface SuperviseOptions {
+  /** From the signal that asks to stop to the end of this call. */
+  readonly shutdownBudgetMs: number;
+  /** Whether to restore before the command starts. */
+  readonly restore: boolean;
+  readonly signals: SignalSource;
+  readonly clock: Clock;
+  readonly emit: (event: DaemonEvent) => void;
+}
+
+export interface CommandToRun {
+  /** For events. Without its arguments: they may hold secrets. */
+  readonly name: string;
+  start(): Promise<RunningCommand>;
+}
+
+export interface Supervised extends Saved {
+  /** The command's; 128 and the signal's number if a signal ended it; a shell's if it could not be started. */
+  readonly exitCode: number;
+  /** Why there was no command. */
+  readonly failure?: SyncAgentError;
+}
+
+/**
+ *   restoring ──restored──▶ running ──asked to stop──▶ stopping ──exited, or its share is over──▶ saving ⟲ ──▶ done
+ *       │                      └────────────────────── exited ────────────────────────────────────▲
+ *       ├── asked to stop ─────────────────────────────────────────────────────────────────────────────────▶ done
+ *       └── cannot start the command ─────────────────────────────────────────────────────────────▲
+ *
+ * `saving` is entered again when the command was still running at the beginning of the last backup: what that one holds
+ * may not be all. A restore that fails rejects; no command was started, and nothing has to be saved.
+ */
+type State =
+  | { readonly type: 'restoring' }
+  | { readonly type: 'running' }
+  | { readonly type: 'stopping' }
+  | { readonly type: 'saving' }
+  | { readonly type: 'done'; readonly result: Supervised };
+
+/**
+ * Restores, runs the command while `subject` backs it up, and saves what it wrote last. Rejects only with what
+ * `restore` or `start` rejected with; from the start of the command on, its exit code is the result, saved or not.
+ * Within the budget it always resolves, and the command has ended or was killed.
+ */
+export async function supervise(
+  subject: RunSubject,
+  command: CommandToRun,
+  options: SuperviseOptions,
+): Promise<Supervised> {
+  const run = new Run(subject, command, options);
+  try {
+    let state: State = { type: 'restoring' };
+    while (state.type !== 'done') state = await run.next(state);
+    return state.result;
+  } finally {
+    run.release();
+  }
+}
+
+class Run {
+  readonly #subject: RunSubject;
+  readonly #command: CommandToRun;
+  readonly #options: SuperviseOptions;
+  readonly #request: StopRequest;
+  #child: RunningCommand | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #exit: CommandExit | undefined;
+  #failure: SyncAgentError | undefined;
+
+  constructor(subject: RunSubject, command: CommandToRun, options: SuperviseOptions) {
+    this.#subject = subject;
+    this.#command = command;
+    this.#options = options;
+    this.#request = listenForStop({
+      signals: options.signals,
+      clock: options.clock,
+      budgetMs: options.shutdownBudgetMs,
+      forward: (name) => this.#child?.signal(name),
+    });
+    const { requested, signal } = this.#request;
+    requested.addEventListener('abort', () =>
+      options.emit({ type: 'stopping', reason: signal()?.name ?? '' }),
+    );
+  }
+
+  release(): void {
+    this.#request.release();
+  }
+
+  async next(state: Exclude<State, { readonly type: 'done' }>): Promise<State> {
+    switch (state.type) {
+      case 'restoring':
+        return (await this.#isRestored()) ? this.#start() : this.#done(nothingToSave);
+      case 'running':
+        await first(this.#exited, this.#request.requested);
+        if (this.#isRunning) return { type: 'stopping' };
+        this.#options.emit({ type: 'stopping', reason: 'command-exit' });
+        return { type: 'saving' };
+      case 'stopping':
+        this.#askToStop();
+        await first(this.#exited, this.#request.commandOver);
+        return { type: 'saving' };
+      case 'saving':
+        return this.#save();
+      default:
+        return state satisfies never;
+    }
+  }
+
+  /** Whether the command may start. */
+  async #isRestored(): Promise<boolean> {
+    const { requested, over } = this.#request;
+    try {
+      if (this.#options.restore) await first(this.#subject.restore({ signal: requested }), over);
+    } catch (error) {
+      if (!requested.aborted) throw error;
+    }
+    return !requested.aborted;
+  }
+
+  async #start(): Promise<State> {
+    const { killing, over } = this.#request;
+    await first(this.#subject.start(), over);
+    if (this.#request.requested.aborted) return { type: 'saving' };
+    const { name } = this.#command;
+    try {
+      this.#child = await this.#command.start();
+    } catch (error) {
+      this.#failure =
+        error instanceof SyncAgentError
+          ? error
+          : new SyncAgentError('INTERNAL', `Cannot start "${name}"`, { cause: error });
+      return { type: 'saving' };
+    }
+    const { pid, exited } = this.#child;
+    this.#options.emit({ type: 'command-started', pid, command: name });
+    killing.addEventListener('abort', () => this.#child?.signal('SIGKILL'), { once: true });
+    if (killing.aborted) this.#child.signal('SIGKILL');
+    this.#exited = this.#watch(exited);
+    return { type: 'running' };
+  }
+
+  async #watch(exited: RunningCommand['exited']): Promise<void> {
+    const exit = await exited;
+    this.#exit = exit;
+    this.#options.emit({ type: 'command-exited', ...exit, isExpected: !this.#isCrash });
+  }
+
+  get #isRunning(): boolean {
+    return this.#child !== undefined && this.#exit === undefined;
+  }
+
+  /** It ended by itself, and not well. */
+  get #isCrash(): boolean {
+    return this.#exit !== undefined && this.#exit.exitCode !== 0 && !this.#request.requested.aborted;
+  }
+
+  #askToStop(): void {
+    const signal = this.#request.signal();
+    // Programs take a second Ctrl-C for impatience, so one that was typed is not repeated.
+    if (signal !== undefined && !signal.isTyped) this.#child?.signal(signal.name);
+  }
+
+  /** One backup. It is the final one if nothing could write since before it began. */
+  async #save(): Promise<State> {
+    const { clock } = this.#options;
+    const { deadlineMs, giveUp, over } = this.#request;
+    const wasRunning = this.#isRunning;
+    // SIGINT by `kill` looks as if it was typed, and some programs ignore it.
+    if (wasRunning && this.#request.signal()?.name !== 'SIGTERM') this.#child?.signal('SIGTERM');
+    const beganMs = clock.now();
+    const stopped = this.#subject
+      .stop({
+        reason: this.#isCrash ? 'command-exit' : 'shutdown',
+        deadlineMs: deadlineMs(),
+        signal: giveUp,
+      })
+      .catch(() => unsaved);
+    const saved = (await first(stopped, over)) ?? unsaved;
+    if (!wasRunning) return this.#done(saved);
+    await first(this.#exited, over);
+    if (!giveUp.aborted) return { type: 'saving' };
+    return this.#done({ isSaved: false, unsavedSinceMs: saved.unsavedSinceMs ?? beganMs });
+  }
+
+  #done(saved: Saved): State {
+    this.#options.emit({ type: 'stopped', ...saved });
+    return {
+      type: 'done',
+      result: {
+        ...saved,
+        exitCode: this.#exitCode(),
+        ...(this.#failure === undefined ? {} : { failure: this.#failure }),
+      },
+    };
+  }
+
+  #exitCode(): number {
+    if (this.#exit !== undefined) return exitCodeOf(this.#exit);
+    if (this.#failure !== undefined) return exitCodeOfStart(this.#failure);
+    // Killed, and not yet gone.
+    if (this.#child !== undefined) return exitCodeOfSignal('SIGKILL');
+    return exitCodeOfSignal(this.#request.signal()?.name ?? null);
+  }
+}
+
+const nothingToSave: Saved = { isSaved: true, unsavedSinceMs: null };
+const unsaved: Saved = { isSaved: false, unsavedSinceMs: null };
+
+/** What the promise resolves to, or undefined if the latch closes first. */
+async function first<T>(promise: Promise<T>, latch: AbortSignal): Promise<T | undefined> {
+  if (latch.aborted) {
+    promise.catch(() => undefined);
+    return undefined;
+  }
+  let onAbort = (): void => undefined;
+  const closed = new Promise<undefined>((resolve) => {
+    onAbort = () => resolve(undefined);
+    latch.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, closed]);
+  } finally {
+    latch.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,63 @@
+/** `sync-agent run` with a subject that does as SUPERVISED says and tells SUPERVISED_LOG what happened. */
+import { spawn } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { main } from '../../src/cli/main.ts';
+import { superviseCommand } from '../../src/cli/supervise-command.ts';
+import type { RunSubject } from '../../src/daemon/run-subject.ts';
+import { SyncAgentError } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+
+export interface SupervisedScript {
+  readonly restoreMs?: number;
+  readonly restoreError?: ErrorCode;
+  readonly stopMs?: number;
+  readonly isSaved?: boolean;
+  /** An error nobody catches, once the command runs. */
+  readonly hasDefect?: boolean;
+  /** A process of the agent's own that ends with this exit code, again and again while the command runs. */
+  readonly ownChildren?: number;
+}
+
+const script = JSON.parse(process.env['SUPERVISED'] ?? '{}') as SupervisedScript;
+const note = (line: string): void => appendFileSync(process.env['SUPERVISED_LOG'] ?? '', `${line}\n`);
+
+const subject: RunSubject = {
+  restore: async ({ signal }) => {
+    note('restore');
+    await delay(script.restoreMs ?? 0, undefined, { signal });
+    if (script.restoreError !== undefined) throw new SyncAgentError(script.restoreError, 'Cannot restore it');
+    note('restored');
+  },
+  start: async () => {
+    note('start');
+    if (script.ownChildren !== undefined) void spawnAgainAndAgain(script.ownChildren);
+  },
+  stop: async ({ reason }) => {
+    note(`stop ${reason}`);
+    await delay(script.stopMs ?? 0);
+    const isSaved = script.isSaved ?? true;
+    return { isSaved, unsavedSinceMs: isSaved ? null : Date.UTC(2026, 10, 21) };
+  },
+};
+
+async function spawnAgainAndAgain(exitCode: number): Promise<void> {
+  for (;;) {
+    const child = spawn('/bin/sh', ['-c', `exit ${exitCode}`], { stdio: 'ignore' });
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    note(`own child exited ${String(code)}`);
+  }
+}
+
+const run = superviseCommand(async () => ({
+  subject,
+  emit: (event) => {
+    note(JSON.stringify(event));
+    if (event.type === 'command-started' && script.hasDefect === true) {
+      setImmediate(() => {
+        throw new Error('a defect');
+      });
+    }
+  },
+}));
+process.exitCode = await main(process.argv.slice(2), [run]);
