@@ -55,6 +55,11 @@ export function httpSettings({ http, httpToken }: Config): HttpSettings | null {
   return { ...(http ?? defaultHttpAddress), isPortFixed: http !== undefined, token: httpToken };
 }
 
+/** For everything between the signal to stop and the exit, milliseconds. Platforms give 10 to 30 seconds, most of them 30. */
+export function shutdownBudgetMs({ shutdownBudget = 25_000 }: Config): number {
+  return shutdownBudget;
+}
+
 /** As `agentSettings`, for calls that never touch the remote. */
 export function localSettings(config: Config, remote = ''): SyncAgentSettings {
   return {

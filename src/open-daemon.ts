@@ -5,11 +5,15 @@ import type { Clock } from './clock.ts';
 import { createDaemon } from './daemon/daemon.ts';
 import type { Daemon, DaemonSettings } from './daemon/daemon.ts';
 import type { OperationsFor } from './daemon/daemon-operations.ts';
+import type { HttpSettings } from './config/http-address.ts';
+import type { HttpSubject } from './daemon/http/http-subject.ts';
+import type { HttpServer } from './daemon/http/server.ts';
 import type { AgentEvent, DaemonEvent } from './events.ts';
 import { operationsInProcesses } from './operations/operation-process.ts';
 import { formatRemote, parseRemote } from './remote/remote-url.ts';
 import { nodeFileSystem } from './store/file-system.ts';
 import { locateHome } from './store/home.ts';
+import type { Home } from './store/home.ts';
 import { version } from './version.ts';
 
 export interface SyncAgentSettings extends AgentSettings {
@@ -23,6 +27,8 @@ export interface SyncAgentSettings extends AgentSettings {
   readonly detect?: DaemonSettings['detect'] | undefined;
   /** How often the files' times are looked at, whatever the events say; default 30 s. */
   readonly pollIntervalMs?: number | undefined;
+  /** Where a started agent serves its status page, health and metrics; nowhere by default. */
+  readonly http?: HttpSettings | undefined;
 }
 
 export interface DaemonPorts {
@@ -42,12 +48,13 @@ export const defaultSchedule = {
   shutdownBudgetMs: 25_000,
 } as const;
 
-/** Puts a daemon together from real parts. Nothing is watched, and nobody asked, before it is started. */
+/** Puts a daemon together from real parts. Nothing is watched, served or asked before it is claimed or started. */
 export async function openDaemon(
   settings: SyncAgentSettings,
   { clock = systemClock, command, operationsFor, emit }: DaemonPorts,
 ): Promise<Daemon> {
-  return createDaemon({
+  const home = await locateHome(settings.store);
+  const daemon = createDaemon({
     settings: {
       intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
       settleMs: settings.settleMs ?? defaultSchedule.settleMs,
@@ -55,7 +62,7 @@ export async function openDaemon(
       detect: settings.detect ?? defaultSchedule.detect,
       pollIntervalMs: settings.pollIntervalMs ?? defaultSchedule.pollIntervalMs,
     },
-    home: await locateHome(settings.store),
+    home,
     remote: formatRemote(parseRemote(settings.remote)),
     version,
     host: settings.host ?? hostname(),
@@ -65,4 +72,39 @@ export async function openDaemon(
     fs: nodeFileSystem,
     emit,
   });
+  return settings.http === undefined ? daemon : withHttp(daemon, home, settings.http);
+}
+
+/** Serves from the claim on, so that whoever waits for the agent sees it restore. */
+function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
+  let server: HttpServer | undefined;
+  const claim = async (): Promise<void> => {
+    await daemon.claim();
+    if (server !== undefined) return;
+    const { startHttpServer } = await import('./daemon/http/server.ts');
+    const subject: HttpSubject = {
+      status: () => daemon.status(),
+      notify: async () => daemon.notify(),
+      subscribe: (listener) => daemon.subscribe(listener),
+      look: async () => {
+        const { lookAtDisk } = await import('./daemon/http/local-facts.ts');
+        return lookAtDisk(home, Date.now());
+      },
+    };
+    server = await startHttpServer(subject, { ...settings, emit: (event) => daemon.tell(event) });
+    daemon.tell({ type: 'listening', url: server.url });
+  };
+  return {
+    ...daemon,
+    claim,
+    start: async () => {
+      await claim();
+      await daemon.start();
+    },
+    close: async () => {
+      await server?.close();
+      server = undefined;
+      await daemon.close();
+    },
+  };
 }

@@ -9,10 +9,12 @@ import { pinCommand, unpinCommand } from './pin.ts';
 import { pruneCommand } from './prune.ts';
 import { restoreCommand } from './restore.ts';
 import { rollbackCommand } from './rollback.ts';
+import { runCommand } from './run-command.ts';
 import { showCommand } from './show.ts';
 import { statusCommand } from './status.ts';
 import { syncCommand } from './sync.ts';
 import { verifyCommand } from './verify.ts';
+import { watchCommand } from './watch.ts';
 
 /** In the order of --help. */
 export const commands: readonly Command[] = [
@@ -29,6 +31,8 @@ export const commands: readonly Command[] = [
   clearHistoryCommand,
   rollbackCommand,
   statusCommand,
+  runCommand,
+  watchCommand,
   notifyCommand,
   doctorCommand,
 ];

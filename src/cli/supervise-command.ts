@@ -5,6 +5,7 @@ import type { RunSubject } from '../daemon/run-subject.ts';
 import { supervise } from '../daemon/supervise.ts';
 import type { Supervised } from '../daemon/supervise.ts';
 import { systemClock } from '../clock.ts';
+import { shutdownBudgetMs } from '../config.ts';
 import { isSyncAgentError } from '../errors.ts';
 import type { DaemonEvent } from '../events.ts';
 import { errorDocument, errorLines } from '../report/error.ts';
@@ -15,6 +16,8 @@ export interface OpenedSubject {
   readonly subject: RunSubject;
   /** Where the supervisor's own events go, beside those of the schedule. */
   readonly emit: (event: DaemonEvent) => void;
+  /** Lets another agent have the store. */
+  close(): Promise<void>;
 }
 
 export interface OpenSubjectOptions {
@@ -52,26 +55,23 @@ export function superviseCommand(
       // Whoever read our messages may go before the command does.
       process.stderr.on('error', () => undefined);
       const stopReaping = await startReaper({ warn: (line) => say(`${style.red('WARNING:')} ${line}`) });
-      const { subject, emit } = await open(invocation, { skipBackup: flags.has('skip-backup') });
+      const { subject, emit, close } = await open(invocation, { skipBackup: flags.has('skip-backup') });
       const supervised = await supervise(
         tolerant(subject, invocation, onError),
         { name: argv[0] ?? '', start: () => startCommand(argv, { env: process.env, cwd: process.cwd() }) },
         {
-          shutdownBudgetMs: config.shutdownBudget ?? defaultShutdownBudgetMs,
+          shutdownBudgetMs: shutdownBudgetMs(config),
           restore: !flags.has('no-restore'),
           signals: processSignals,
           clock: systemClock,
           emit,
         },
-      );
+      ).finally(close);
       stopReaping();
       return outcomeOf(supervised, invocation);
     },
   };
 }
-
-/** Platforms give 10 to 30 seconds, most of them 30. */
-const defaultShutdownBudgetMs = 25_000;
 
 /** A subject whose restore may fail where `restore --on-error` lets an application start. */
 function tolerant(

@@ -59,5 +59,6 @@ const run = superviseCommand(async () => ({
       });
     }
   },
+  close: async () => note('closed'),
 }));
 process.exitCode = await main(process.argv.slice(2), [run]);

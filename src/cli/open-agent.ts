@@ -1,0 +1,21 @@
+import { agentSettings, httpSettings } from '../config.ts';
+import type { Config } from '../config.ts';
+import type { Daemon } from '../daemon/daemon.ts';
+import { styleFor } from '../report/style.ts';
+
+/** The agent that `watch` and `run` keep running. It logs to stderr. */
+export async function openAgent(config: Config, command: string): Promise<Daemon> {
+  const [{ openDaemon }, { createDaemonLog, defaultLogFormat }] = await Promise.all([
+    import('../open-daemon.ts'),
+    import('../report/daemon-log.ts'),
+  ]);
+  const { stderr, env } = process;
+  const log = createDaemonLog({
+    format: config.logFormat ?? defaultLogFormat(stderr),
+    level: config.quiet === true ? 'warn' : config.verbose === true ? 'debug' : 'info',
+    stream: stderr,
+    style: styleFor(stderr, env),
+  });
+  const http = httpSettings(config) ?? undefined;
+  return openDaemon({ ...agentSettings(config), http }, { command, emit: log.emit });
+}

@@ -1,0 +1,39 @@
+import type { RestoreResult } from '../engine/restore.ts';
+import { SyncAgentError } from '../errors.ts';
+import type { Command } from './command.ts';
+import { openAgent } from './open-agent.ts';
+import { superviseCommand } from './supervise-command.ts';
+
+export const runCommand: Command = superviseCommand(async ({ config, flags }, { skipBackup }) => {
+  const daemon = await openAgent(config, `run -- ${flags.list('command')[0] ?? ''}`);
+  return {
+    subject: {
+      restore: async ({ signal }) => {
+        await daemon.claim();
+        const result = await daemon.operate({
+          operation: 'restore',
+          reason: null,
+          work: (operations) => operations.restore({ skipBackup, signal }),
+          describe: ({ type }) => ({ outcome: type }),
+        });
+        assertAgreed(result);
+      },
+      start: () => daemon.start(),
+      stop: (options) => daemon.stop(options),
+    },
+    emit: (event) => daemon.tell(event),
+    close: () => daemon.close(),
+  };
+});
+
+function assertAgreed(result: RestoreResult): void {
+  if (result.type !== 'diverged') return;
+  throw new SyncAgentError(
+    'DIVERGED',
+    `Cannot start: the store and the remote have diverged, since ${result.why}`,
+    {
+      remedy:
+        '"sync-agent restore --dry-run" says more. Go on with this store by --on-error continue, or take the remote\'s by "sync-agent restore --force"',
+    },
+  );
+}

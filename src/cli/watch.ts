@@ -1,0 +1,51 @@
+import { shutdownBudgetMs } from '../config.ts';
+import { exitCodes } from '../errors.ts';
+import type { Command } from './command.ts';
+import { openAgent } from './open-agent.ts';
+
+export const watchCommand: Command = {
+  name: 'watch',
+  describe: 'Keep running beside an application: back up after changes, and once more at the end',
+  isQuery: false,
+  ownsSignals: true,
+  run: async (invocation) => {
+    const { config } = invocation;
+    // Listened to before anything is claimed, so that nothing has to be found out again.
+    const asked = firstSignal();
+    const daemon = await openAgent(config, 'watch');
+    try {
+      await daemon.start();
+      const name = await asked;
+      daemon.tell({ type: 'stopping', reason: name });
+      const deadlineMs = performance.now() + shutdownBudgetMs(config);
+      const saved = await daemon.stop({ reason: 'shutdown', deadlineMs });
+      daemon.tell({ type: 'stopped', ...saved });
+      const { lastError } = daemon.status();
+      return {
+        result: { type: 'stopped', signal: name, ...saved },
+        lines: [],
+        exitCode: saved.isSaved ? 0 : exitCodes[lastError?.code ?? 'INTERNAL'],
+      };
+    } finally {
+      await daemon.close();
+    }
+  },
+};
+
+/** The first signal asks for an end, the second one is one: at once, as the system would do it. */
+function firstSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+    let isAsked = false;
+    const onSignal = (name: NodeJS.Signals): void => {
+      if (!isAsked) {
+        isAsked = true;
+        resolve(name);
+        return;
+      }
+      for (const each of names) process.removeListener(each, onSignal);
+      process.kill(process.pid, name);
+    };
+    for (const name of names) process.on(name, onSignal);
+  });
+}
