@@ -67,9 +67,8 @@ describe('deploy/', () => {
     for (const { file, name, value } of variables) {
       expect(settingNames.map(variableOf), `${name} in ${file}`).toContain(name);
       const isThere = Object.keys(settings).map(variableOf).includes(name);
-      if (isThere) expect(() => parseLayer(environmentLayer({ [name]: value })), `${file}`).not.toThrow();
-      if (/_(INTERVAL|SHUTDOWN_BUDGET)$/.test(name))
-        expect(parseDuration(value), `${file}`).toBeGreaterThan(0);
+      if (isThere) expect(() => parseLayer(environmentLayer({ [name]: value })), file).not.toThrow();
+      if (/_(INTERVAL|SHUTDOWN_BUDGET)$/.test(name)) expect(parseDuration(value), file).toBeGreaterThan(0);
     }
   });
 
@@ -185,7 +184,7 @@ describe.each(pages)('%s', (path) => {
 
   it('uses only commands, flags and variables that exist', () => {
     for (const line of codeOf(text)) {
-      for (const [, rest = ''] of line.matchAll(/(?:^|[\s/"])sync-agent ([a-z][^|;&)]*)/g)) {
+      for (const [, rest = ''] of line.matchAll(/(?:^|[\s/"])sync-agent ([a-z][^|;&)'"]*)/g)) {
         expectCommand(rest.trim().split(/\s+/), path);
       }
     }
