@@ -20,7 +20,7 @@ const pending: {
   readonly commands: Readonly<Record<string, readonly string[]>>;
   readonly settings: readonly string[];
 } = {
-  commands: { watch: [], run: ['--no-restore'], notify: [], restore: ['--wait-for-lease'] },
+  commands: { watch: [], run: ['--no-restore'], restore: ['--wait-for-lease'] },
   settings: ['interval', 'shutdownBudget', 'lease', 'http', 'httpToken', 'logFormat'],
 };
 
@@ -41,7 +41,7 @@ describe('deploy/', () => {
 
   it('starts sync-agent with commands and flags that exist', () => {
     expect(new Set(invocations.map(({ args: [name] }) => name))).toEqual(
-      new Set(['restore', 'watch', 'run', 'notify', 'backup']),
+      new Set(['restore', 'watch', 'run', 'backup']),
     );
     for (const { file, args } of invocations) expectCommand(args, file);
   });
