@@ -1,15 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
 import { helpText } from '../../src/cli/help.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { flagOf, settings, variableOf } from '../../src/config/settings.ts';
 import { exitCodes } from '../../src/errors.ts';
+import { brokenLinks, codeOf, readDocument as read } from '../support/documents.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const read = (path: string): string => readFileSync(resolve(root, path), 'utf8');
 const readme = read('README.md');
 const documents = [
   'README.md',
@@ -89,16 +85,7 @@ describe.each(documents)('%s', (path) => {
   });
 
   it('has no link that leads nowhere', () => {
-    const broken = [...text.matchAll(/\]\(([^)\s]+)\)/g)]
-      .map(([, target = '']) => target)
-      .filter((target) => !/^[a-z]+:/.test(target))
-      .filter((target) => {
-        const [file = '', anchor] = target.split('#');
-        const place = file === '' ? resolve(root, path) : resolve(root, dirname(path), file);
-        if (!existsSync(place)) return true;
-        return anchor !== undefined && !anchorsOf(read(relative(root, place))).includes(anchor);
-      });
-    expect(broken).toEqual([]);
+    expect(brokenLinks(path)).toEqual([]);
   });
 });
 
@@ -132,26 +119,5 @@ function tableRows(title: string): readonly (readonly string[])[] {
       .slice(1, -1)
       .split('|')
       .map((cell) => cell.trim()),
-  );
-}
-
-/** Code blocks, line by line, and code spans. */
-function codeOf(text: string): readonly string[] {
-  const blocks = [...text.matchAll(/^ *```[a-z]*\n(.*?)^ *```/gms)].flatMap(([, block = '']) =>
-    block.split('\n'),
-  );
-  const spans = [...text.replace(/^ *```.*?^ *```/gms, '').matchAll(/`([^`]+)`/g)].map(
-    ([, span = '']) => span,
-  );
-  return [...blocks.map((line) => line.replace(/#.*$/, '')), ...spans];
-}
-
-/** As GitHub makes them. */
-function anchorsOf(text: string): readonly string[] {
-  return [...text.replace(/^ *```.*?^ *```/gms, '').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
-    title
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-'),
   );
 }
