@@ -15,6 +15,8 @@ export interface SupervisedScript {
   readonly isSaved?: boolean;
   /** An error nobody catches, once the command runs. */
   readonly hasDefect?: boolean;
+  /** How long it is busy before it passes a signal on: two that arrive at once would merge into one. */
+  readonly busyMs?: number;
   /** A process of the agent's own that ends with this exit code, again and again while the command runs. */
   readonly ownChildren?: number;
 }
@@ -53,6 +55,9 @@ const run = superviseCommand(async () => ({
   subject,
   emit: (event) => {
     note(JSON.stringify(event));
+    if (event.type === 'stopping' && script.busyMs !== undefined) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, script.busyMs);
+    }
     if (event.type === 'command-started' && script.hasDefect === true) {
       setImmediate(() => {
         throw new Error('a defect');
