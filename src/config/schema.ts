@@ -57,6 +57,13 @@ const share = value('a share such as 0.5 or 50%', (input) =>
   typeof input === 'boolean' ? undefined : parseShare(String(input)),
 );
 
+const hook = text('a shell command or an http(s) URL');
+
+const timeLimit = value(
+  `${durationForm}, above 0`,
+  (input) => (typeof input === 'string' ? parseDuration(input) : undefined) || undefined,
+);
+
 /** The one schema for flags, environment and config files. Durations come out in milliseconds, sizes in bytes. */
 export const configSchema = z.strictObject({
   store: text('a directory'),
@@ -78,6 +85,12 @@ export const configSchema = z.strictObject({
   maxShrink: share,
   rollbackCopies: wholeNumber(0, 1000),
   concurrency: wholeNumber(1, 256),
+
+  hookBeforeBackup: hook,
+  hookAfterBackup: hook,
+  hookBeforeRestore: hook,
+  hookAfterRestore: hook,
+  hookTimeout: timeLimit,
 
   's3.endpoint': text('http(s)://host[:port]'),
   's3.region': text('a region'),

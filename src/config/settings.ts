@@ -5,7 +5,7 @@ export interface Setting {
   readonly group: SettingGroup;
 }
 
-export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'S3:';
+export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'Hooks:' | 'S3:';
 
 const setting = (group: SettingGroup, describe: string, type: Setting['type'] = 'string'): Setting => ({
   type,
@@ -41,6 +41,12 @@ export const settings = {
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
+
+  hookBeforeBackup: setting('Hooks:', 'Shell command, or URL that gets a POST, before each backup'),
+  hookAfterBackup: setting('Hooks:', 'The same after each backup, also one that failed'),
+  hookBeforeRestore: setting('Hooks:', 'The same before each restore; a command that fails stops it'),
+  hookAfterRestore: setting('Hooks:', 'The same after each restore, also one that failed'),
+  hookTimeout: setting('Hooks:', 'How long each hook may take [default: 30s]'),
 
   's3.endpoint': setting('S3:', 'Server other than AWS, such as http://localhost:9000'),
   's3.region': setting('S3:', 'Region of the bucket'),
