@@ -3,6 +3,7 @@ import { clearHistoryCommand } from './clear-history.ts';
 import type { Command } from './command.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
+import { initCommand } from './init.ts';
 import { listCommand } from './list.ts';
 import { pruneCommand } from './prune.ts';
 import { restoreCommand } from './restore.ts';
@@ -14,6 +15,7 @@ import { verifyCommand } from './verify.ts';
 
 /** In the order of --help. */
 export const commands: readonly Command[] = [
+  initCommand,
   backupCommand,
   restoreCommand,
   syncCommand,

@@ -46,6 +46,7 @@ export async function runCommand(parsed: ParsedCommand, { print, form }: RunOpti
     const outcome = await command.run({
       agent,
       config,
+      given: parsed.settings,
       flags,
       signal: interruption.signal,
       style: styleFor(stdout, env),
