@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 
 export interface FoundStore {
   /** Absolute. */
@@ -36,17 +36,24 @@ export async function findStores(
   const hinted = usualVariables.flatMap((name) => (env[name] ? [resolve(cwd, env[name])] : []));
   const usual = usualNames.map((name) => join(cwd, name));
   const found = new Map<string, FoundStore>();
-  for (const path of [...hinted, ...usual]) {
-    const store = path === cwd ? undefined : await judge(path, { acceptsFiles: true });
+  for (const path of [...hinted, ...usual, ...(await directoriesBelow(cwd))]) {
+    if (path === cwd || found.has(path)) continue;
+    const store = await judge(path, { acceptsFiles: hinted.includes(path) || usual.includes(path) });
     if (store !== undefined) found.set(path, store);
   }
-  for (const path of await directoriesBelow(cwd)) {
-    const isWithin = [...found.keys()].some((outer) => path === outer || path.startsWith(`${outer}/`));
-    const store = isWithin ? undefined : await judge(path, { acceptsFiles: false });
-    if (store !== undefined) found.set(path, store);
-  }
-  const rank = { chroma: 0, sqlite: 1, files: 2 };
-  return [...found.values()].toSorted((a, b) => rank[a.kind] - rank[b.kind]);
+  return withoutNested([...found.values()]).toSorted((a, b) => rank[a.kind] - rank[b.kind]);
+}
+
+const rank = { chroma: 0, sqlite: 1, files: 2 };
+
+/** Of stores within each other the outer one, unless only the inner one is a database. */
+function withoutNested(stores: readonly FoundStore[]): readonly FoundStore[] {
+  const isWithin = (inner: FoundStore, outer: FoundStore): boolean => inner.path.startsWith(outer.path + sep);
+  return stores.filter((store) =>
+    store.kind === 'files'
+      ? !stores.some((other) => isWithin(other, store) || isWithin(store, other))
+      : !stores.some((other) => other.kind !== 'files' && isWithin(store, other)),
+  );
 }
 
 async function judge(
