@@ -3,8 +3,9 @@ import { once } from 'node:events';
 
 /** Why no program can be run on a terminal here; undefined where one can. */
 export function terminalMissing(): string | undefined {
-  const { stdout } = spawnSync('script', ['--version'], { encoding: 'utf8' });
-  return stdout?.includes('util-linux') === true ? undefined : 'needs script of util-linux';
+  const { stdout, error } = spawnSync('script', ['--version'], { encoding: 'utf8' });
+  const isThere = error === undefined && stdout.includes('util-linux');
+  return isThere ? undefined : 'needs script of util-linux';
 }
 
 export interface OnTerminal {
