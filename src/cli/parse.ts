@@ -87,7 +87,9 @@ function only(
   const values = given.get(name) ?? [];
   const different = [...new Set(values)];
   if (different.length < 2) return different[0];
-  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once: ${different.join(', ')}`);
+  // A hook may hold a token.
+  const shown = name.startsWith('hook-') ? '' : `: ${different.join(', ')}`;
+  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once${shown}`);
 }
 
 function ownFlags(

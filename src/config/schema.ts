@@ -127,8 +127,13 @@ export function parseLayer({ values, nameOf }: Layer): Config {
   const key = String(issue?.path[0] ?? '');
   throw new SyncAgentError(
     'USAGE',
-    `Cannot use ${nameOf(key)} = ${shortOf(given[key])}: ${issue?.message ?? ''}`,
+    `Cannot use ${nameOf(key)}${mayHoldSecret(key) ? '' : ` = ${shortOf(given[key])}`}: ${issue?.message ?? ''}`,
   );
+}
+
+/** A command or a URL may hold a token. */
+function mayHoldSecret(key: string): boolean {
+  return /^hook(Before|After)/.test(key);
 }
 
 /** A value for a message: the beginning of it, and never an error of its own. */

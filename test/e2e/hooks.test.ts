@@ -84,6 +84,16 @@ describe('hooks of the command line', () => {
     );
     expect(run).toMatchObject({ exitCode: 2, stdout: '' });
     expect(run.stderr).not.toContain(secret);
+    const twice = await runCli(
+      ['backup', '--hook-after-backup', `https://${secret}/1`, '--hook-after-backup', `https://${secret}/2`],
+      { cwd },
+    );
+    expect(twice).toMatchObject({ exitCode: 2 });
+    configure({ hookAfterBackup: { url: `https://${secret}/x` } });
+    const listed = await runCli(['backup'], { cwd });
+    expect(listed).toMatchObject({ exitCode: 2 });
+    expect(twice.stderr + listed.stderr).not.toContain(secret);
+    configure({});
     const bad = await runCli(['backup', '--remote', 'file:///nowhere/x', '--hook-timeout', '0'], { cwd });
     expect(bad).toMatchObject({ exitCode: 2 });
     expect(bad.stderr).toContain('--hook-timeout');
