@@ -20,6 +20,7 @@ import { buildCli } from '../support/built-cli.ts';
 import { runCli } from '../support/cli.ts';
 import type { CliResult } from '../support/cli.ts';
 import { unpackFixture } from '../support/fixtures.ts';
+import { startS3Server } from '../support/s3-server.ts';
 import { keys, startOnTerminal, terminalMissing } from '../support/terminal.ts';
 import type { OnTerminal } from '../support/terminal.ts';
 
@@ -161,6 +162,25 @@ describe('init without questions', () => {
     expect(readFileSync(target, 'utf8')).toBe(
       text.replace('"start"', '"prestart": "sync-agent restore",\r\n        "start"'),
     );
+  });
+
+  it('tries an S3 server with the credentials of the environment, and writes how to reach it', async () => {
+    const server = await startS3Server();
+    try {
+      server.createBucket('bucket');
+      const flags = ['--yes', '--remote', 's3://bucket/shop', '--s3-endpoint', server.endpoint];
+      const env = { AWS_ACCESS_KEY_ID: server.accessKeyId, AWS_REGION: 'us-east-1' };
+      const wrong = { ...env, AWS_SECRET_ACCESS_KEY: 'not-the-secret' };
+      expect(await runCli(['init', ...flags], { cwd, env: wrong })).toMatchObject({ exitCode: 7 });
+      expect(added()).toEqual([]);
+      const right = { ...env, AWS_SECRET_ACCESS_KEY: server.secretAccessKey };
+      const fine = await runCli(['init', ...flags], { cwd, env: right });
+      expect(fine).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('~/.aws') as string });
+      expect(JSON.parse(read('sync-agent.config.json'))).toMatchObject({ s3: { endpoint: server.endpoint } });
+      expect(await runCli(['backup'], { cwd, env: right })).toMatchObject({ exitCode: 0 });
+    } finally {
+      await server.close();
+    }
   });
 
   it('never writes a credential, and refuses one that stands in an answer', async () => {
