@@ -2,12 +2,13 @@ import { resolve } from 'node:path';
 import type { SyncAgentSettings } from './open-daemon.ts';
 import { defaultHttpAddress } from './config/http-address.ts';
 import type { HttpSettings } from './config/http-address.ts';
-import { configVariable, environmentLayer } from './config/environment.ts';
+import { configVariable, environmentLayer, inHookVariable } from './config/environment.ts';
 import { fileLayer } from './config/config-file.ts';
 import { parseLayer } from './config/schema.ts';
 import type { Config } from './config/schema.ts';
 import { flagOf } from './config/settings.ts';
 import { SyncAgentError } from './errors.ts';
+import type { Hooks } from './hooks/hook.ts';
 
 export type { Config } from './config/schema.ts';
 
@@ -96,5 +97,19 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
       uploadConcurrency: config['s3.uploadConcurrency'],
       checksums: config['s3.checksums'],
     },
+  };
+}
+
+/** Undefined when there is none, and within a hook: what a hook calls must not call that hook again. */
+export function hookSettings(config: Config, env: Readonly<NodeJS.ProcessEnv>): Hooks | undefined {
+  const { hookBeforeBackup, hookAfterBackup, hookBeforeRestore, hookAfterRestore } = config;
+  const texts = [hookBeforeBackup, hookAfterBackup, hookBeforeRestore, hookAfterRestore];
+  if (texts.every((text) => text === undefined) || env[inHookVariable]) return undefined;
+  return {
+    beforeBackup: hookBeforeBackup,
+    afterBackup: hookAfterBackup,
+    beforeRestore: hookBeforeRestore,
+    afterRestore: hookAfterRestore,
+    timeoutMs: config.hookTimeout,
   };
 }

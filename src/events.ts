@@ -30,7 +30,17 @@ export type AgentEvent =
       readonly attempt: number;
       readonly delayMs: number;
       readonly message: string;
-    };
+    }
+  /** A hook has ended; `message` says what was wrong with one that is not ok. */
+  | {
+      readonly type: 'hook';
+      readonly hook: string;
+      readonly outcome: 'ok' | 'failed' | 'timed-out';
+      readonly durationMs: number;
+      readonly message?: string;
+    }
+  /** What a hook's command printed. */
+  | { readonly type: 'hook-output'; readonly hook: string; readonly line: string };
 
 /** What an agent that keeps running tells besides: everything its schedule does, so that its log can be audited. */
 export type DaemonEvent =

@@ -36,6 +36,9 @@ export type {
   RequestCounts,
   SnapshotFacts,
 } from './events.ts';
+export type { HookDocument, HookName, Hooks } from './hooks/hook.ts';
+export { withHooks } from './hooks/with-hooks.ts';
+export type { HookContext } from './hooks/with-hooks.ts';
 export type { ObjectStore } from './remote/object-store.ts';
 export type { S3Options } from './remote/open-remote.ts';
 export type { Manifest, Pin } from './snapshot/manifest.ts';

@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import type { AgentSettings } from './agent.ts';
 import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { createDaemon } from './daemon/daemon.ts';
@@ -9,6 +8,7 @@ import type { HttpSettings } from './config/http-address.ts';
 import type { HttpSubject } from './daemon/http/http-subject.ts';
 import type { HttpServer } from './daemon/http/server.ts';
 import type { AgentEvent, DaemonEvent } from './events.ts';
+import type { OperationSettings } from './operations/operation-protocol.ts';
 import { operationsInProcesses } from './operations/operation-process.ts';
 import { formatRemote, parseRemote } from './remote/remote-url.ts';
 import { nodeFileSystem } from './store/file-system.ts';
@@ -16,7 +16,7 @@ import { locateHome } from './store/home.ts';
 import type { Home } from './store/home.ts';
 import { version } from './version.ts';
 
-export interface SyncAgentSettings extends AgentSettings {
+export interface SyncAgentSettings extends OperationSettings {
   /** At most one snapshot in so long, and no change waits longer for one; default an hour, 0: only at fixed times. */
   readonly intervalMs?: number | undefined;
   /** After a change, how long the store should have been quiet; default 2 s. Never delays a backup much. */

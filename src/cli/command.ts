@@ -36,6 +36,8 @@ export interface CommandOption {
 export interface Invocation {
   readonly agent: Agent;
   readonly config: Config;
+  /** Settings that were typed as flags, by key, as typed. */
+  readonly given: Readonly<Record<string, unknown>>;
   readonly flags: Flags;
   readonly signal: AbortSignal;
   readonly style: Style;

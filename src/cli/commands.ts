@@ -3,6 +3,7 @@ import { clearHistoryCommand } from './clear-history.ts';
 import type { Command } from './command.ts';
 import { diffCommand } from './diff.ts';
 import { doctorCommand } from './doctor.ts';
+import { initCommand } from './init.ts';
 import { listCommand } from './list.ts';
 import { notifyCommand } from './notify.ts';
 import { pinCommand, unpinCommand } from './pin.ts';
@@ -18,6 +19,7 @@ import { watchCommand } from './watch.ts';
 
 /** In the order of --help. */
 export const commands: readonly Command[] = [
+  initCommand,
   backupCommand,
   restoreCommand,
   syncCommand,

@@ -18,7 +18,8 @@ export const doctorCommand: Command = {
   },
 };
 
-function doctorLines({ checks }: DoctorReport, style: Style): readonly string[] {
+/** One line for each check, and what to do about it. */
+export function doctorLines({ checks }: DoctorReport, style: Style): readonly string[] {
   const marks = { ok: style.green('ok  '), warn: style.yellow('warn'), fail: style.red('FAIL') };
   const width = Math.max(...checks.map(({ name }) => name.length));
   return checks.flatMap(({ name, status, detail, remedy }) => [

@@ -1,4 +1,4 @@
-import { agentSettings, httpSettings } from '../config.ts';
+import { agentSettings, hookSettings, httpSettings } from '../config.ts';
 import type { Config } from '../config.ts';
 import type { Daemon } from '../daemon/daemon.ts';
 import { styleFor } from '../report/style.ts';
@@ -17,5 +17,6 @@ export async function openAgent(config: Config, command: string): Promise<Daemon
     style: styleFor(stderr, env),
   });
   const http = httpSettings(config) ?? undefined;
-  return openDaemon({ ...agentSettings(config), http }, { command, emit: log.emit });
+  const hooks = hookSettings(config, env);
+  return openDaemon({ ...agentSettings(config), http, hooks }, { command, emit: log.emit });
 }

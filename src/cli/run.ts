@@ -1,5 +1,8 @@
-import { agentSettings, localSettings, resolveConfig } from '../config.ts';
+import type { Agent } from '../agent.ts';
+import { agentSettings, hookSettings, localSettings, resolveConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { flagOf } from '../config/settings.ts';
+import type { Emit } from '../events.ts';
 import { createReporter } from '../report/reporter.ts';
 import { styleFor } from '../report/style.ts';
 import { createFlags } from './flags.ts';
@@ -38,11 +41,13 @@ export async function runCommand(parsed: ParsedCommand, { print, form }: RunOpti
   const interruption =
     command.ownsSignals === true ? neverInterrupted : listenForSignals((line) => reporter.say(line));
   const { createAgent } = await import('../agent.ts');
-  const agent = createAgent(settings, { emit: reporter.emit });
+  const bare = createAgent(settings, { emit: reporter.emit });
+  const agent = needsRemote ? await hooked(bare, config, reporter.emit) : bare;
   try {
     const outcome = await command.run({
       agent,
       config,
+      given: parsed.settings,
       flags,
       signal: interruption.signal,
       style: styleFor(stdout, env),
@@ -68,6 +73,14 @@ export async function runCommand(parsed: ParsedCommand, { print, form }: RunOpti
     interruption.release();
     await agent.close();
   }
+}
+
+async function hooked(agent: Agent, config: Config, emit: Emit): Promise<Agent> {
+  const hooks = hookSettings(config, process.env);
+  const { store = '', remote, host } = config;
+  if (hooks === undefined || remote === undefined) return agent;
+  const { withHooks } = await import('../hooks/with-hooks.ts');
+  return withHooks(agent, hooks, { store, remote, host, emit });
 }
 
 /** The flags without which the same store and remote would not be found again. */

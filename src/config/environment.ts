@@ -6,8 +6,11 @@ import { suggestion } from './suggest.ts';
 /** Names the config file; not a setting itself. */
 export const configVariable = `${environmentPrefix}CONFIG`;
 
-/** Variables that belong to this project's tests and development. */
-const foreign = /^SYNC_AGENT_(TEST_.*|GLIBC_DIR)$/;
+/** Set for the commands that hooks run. */
+export const inHookVariable = `${environmentPrefix}IN_HOOK`;
+
+/** Variables that are no settings: hooks', and those of this project's tests and development. */
+const foreign = /^SYNC_AGENT_(IN_HOOK|TEST_.*|GLIBC_DIR)$/;
 
 /** The settings in `SYNC_AGENT_*`; an empty variable counts as unset. Throws USAGE for one that means nothing. */
 export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {

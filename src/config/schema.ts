@@ -67,6 +67,13 @@ const token = value('at least 16 characters, printable ASCII without spaces', (i
   typeof input === 'string' && /^[\x21-\x7e]{16,1024}$/.test(input) ? input : undefined,
 );
 
+const hook = text('a shell command or an http(s) URL');
+
+const timeLimit = value(
+  `${durationForm}, above 0`,
+  (input) => (typeof input === 'string' ? parseDuration(input) : undefined) || undefined,
+);
+
 /** The one schema for flags, environment and config files. Durations come out in milliseconds, sizes in bytes. */
 export const configSchema = z.strictObject({
   store: text('a directory'),
@@ -104,6 +111,11 @@ export const configSchema = z.strictObject({
   httpToken: token,
   logFormat: choice('text', 'json'),
   shutdownBudget: duration,
+  hookBeforeBackup: hook,
+  hookAfterBackup: hook,
+  hookBeforeRestore: hook,
+  hookAfterRestore: hook,
+  hookTimeout: timeLimit,
 
   's3.endpoint': text('http(s)://host[:port]'),
   's3.region': text('a region'),

@@ -5,7 +5,7 @@ export interface Setting {
   readonly group: SettingGroup;
 }
 
-export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'Agent:' | 'S3:';
+export type SettingGroup = 'Store and remote:' | 'Output:' | 'Engine:' | 'Agent:' | 'Hooks:' | 'S3:';
 
 const setting = (group: SettingGroup, describe: string, type: Setting['type'] = 'string'): Setting => ({
   type,
@@ -70,6 +70,12 @@ export const settings = {
     'From the signal that stops a command to the exit, such as 25s [default: 25s]',
   ),
 
+  hookBeforeBackup: setting('Hooks:', 'Shell command, or URL that gets a POST, before each backup'),
+  hookAfterBackup: setting('Hooks:', 'The same after each backup, also one that failed'),
+  hookBeforeRestore: setting('Hooks:', 'The same before each restore; a command that fails stops it'),
+  hookAfterRestore: setting('Hooks:', 'The same after each restore, also one that failed'),
+  hookTimeout: setting('Hooks:', 'How long each hook may take [default: 30s]'),
+
   's3.endpoint': setting('S3:', 'Server other than AWS, such as http://localhost:9000'),
   's3.region': setting('S3:', 'Region of the bucket'),
   's3.forcePathStyle': setting('S3:', 'Name the bucket in the path, not in the host name', 'boolean'),
@@ -86,7 +92,13 @@ export type SettingKey = keyof typeof settings;
 export const settingKeys = Object.keys(settings) as readonly SettingKey[];
 
 /** Settings whose values no message may quote. */
-export const secretKeys: readonly string[] = ['httpToken'] satisfies readonly SettingKey[];
+export const secretKeys: readonly string[] = [
+  'httpToken',
+  'hookBeforeBackup',
+  'hookAfterBackup',
+  'hookBeforeRestore',
+  'hookAfterRestore',
+] satisfies readonly SettingKey[];
 
 export const environmentPrefix = 'SYNC_AGENT_';
 

@@ -164,6 +164,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
     case 'listening':
     case 'command-started':
     case 'command-exited':
+    case 'hook':
+    case 'hook-output':
       return status;
     default:
       return event satisfies never;

@@ -4,6 +4,8 @@
  */
 import { createAgent } from '../agent.ts';
 import { SyncAgentError, messageOf } from '../errors.ts';
+import type { AgentEvent } from '../events.ts';
+import { withHooks } from '../hooks/with-hooks.ts';
 import { backupTurn } from './backup-turn.ts';
 import type { Answer, PlainError, Request } from './operation-protocol.ts';
 
@@ -20,7 +22,10 @@ process.on('message', (request: Request) => {
 });
 
 async function run({ settings, operation, args }: Extract<Request, { type: 'run' }>): Promise<void> {
-  const agent = createAgent(settings, { emit: (event) => void send({ type: 'event', event }) });
+  const emit = (event: AgentEvent): void => void send({ type: 'event', event });
+  const bare = createAgent(settings, { emit });
+  const { hooks, store, remote, host } = settings;
+  const agent = hooks === undefined ? bare : withHooks(bare, hooks, { store, remote, host, emit });
   const operations = { ...agent, backupTurn: backupTurn(agent) };
   const perform = operations[operation] as (...args: readonly unknown[]) => Promise<unknown>;
   try {

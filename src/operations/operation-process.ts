@@ -1,10 +1,9 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { AgentSettings } from '../agent.ts';
 import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../errors.ts';
 import type { Emit, RequestCounts } from '../events.ts';
-import type { Answer, OperationName, Operations, Request } from './operation-protocol.ts';
+import type { Answer, OperationName, OperationSettings, Operations, Request } from './operation-protocol.ts';
 
 export interface OperationProcessOptions {
   readonly emit?: Emit;
@@ -25,7 +24,7 @@ const defaultAbortGraceMs = 10_000;
  * Costs about a quarter of a second of start-up. Rejects as the agent's own calls do.
  */
 export function operationsInProcesses(
-  settings: AgentSettings,
+  settings: OperationSettings,
   options: OperationProcessOptions = {},
 ): Operations {
   const bound = (operation: OperationName) =>
@@ -53,7 +52,7 @@ export function operationsInProcesses(
 }
 
 async function runOperation(
-  settings: AgentSettings,
+  settings: OperationSettings,
   operation: OperationName,
   args: readonly unknown[],
   { emit, onRequests, abortGraceMs = defaultAbortGraceMs }: OperationProcessOptions,

@@ -1,17 +1,23 @@
 import type { Agent, AgentSettings } from '../agent.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { AgentEvent, RequestCounts } from '../events.ts';
+import type { Hooks } from '../hooks/hook.ts';
 import type { BackupTurn } from './backup-turn.ts';
 
 /** What an operation process can be asked to do: the calls of an agent, and a scheduler's turn. */
 export type Operations = Omit<Agent, 'requests' | 'counts' | 'close'> & { readonly backupTurn: BackupTurn };
 export type OperationName = keyof Operations;
 
+export interface OperationSettings extends AgentSettings {
+  /** They run in the operation's process, around it. */
+  readonly hooks?: Hooks | undefined;
+}
+
 /** To the process, first. `args` without a signal: aborting is a message of its own. */
 export type Request =
   | {
       readonly type: 'run';
-      readonly settings: AgentSettings;
+      readonly settings: OperationSettings;
       readonly operation: OperationName;
       readonly args: readonly unknown[];
     }

@@ -113,6 +113,14 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
       return debug(lineOf(event));
     case 'retry':
       return warn(lineOf(event));
+    case 'hook':
+      return event.outcome === 'ok'
+        ? debug(`The ${event.hook} hook was done in ${formatDuration(event.durationMs)}`)
+        : warn(
+            `The ${event.hook} hook ${event.outcome === 'failed' ? 'failed' : 'was ended'}: ${event.message ?? ''}`,
+          );
+    case 'hook-output':
+      return info(`The ${event.hook} hook printed: ${event.line}`);
     case 'committed':
     case 'rotated':
     case 'restored':

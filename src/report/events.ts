@@ -1,5 +1,5 @@
 import type { AgentEvent, Phase } from '../events.ts';
-import { counted, formatBytes, formatDuration } from './format.ts';
+import { counted, formatBytes, formatDuration, printable } from './format.ts';
 import type { Style } from './style.ts';
 
 /** What each phase is called while it goes on. */
@@ -50,10 +50,32 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
         : [];
     case 'restored':
       return isVerbose ? [`Snapshot ${event.id} is in place at "${event.store}"`] : [];
+    case 'hook':
+      return hookLines(event, isVerbose, style);
+    case 'hook-output':
+      return verbosity === 'quiet' ? [] : [`${event.hook}: ${printable(event.line)}`];
     case 'phase':
     case 'progress':
       return [];
     default:
       return event satisfies never;
+  }
+}
+
+function hookLines(
+  { hook, outcome, durationMs, message = '' }: Extract<AgentEvent, { type: 'hook' }>,
+  isVerbose: boolean,
+  style: Style,
+): readonly string[] {
+  const after = formatDuration(durationMs);
+  switch (outcome) {
+    case 'ok':
+      return isVerbose ? [`The ${hook} hook was done in ${after}`] : [];
+    case 'failed':
+      return [`${style.yellow('warning:')} The ${hook} hook failed after ${after}: ${message}`];
+    case 'timed-out':
+      return [`${style.yellow('warning:')} The ${hook} hook was ended: ${message} (see --hook-timeout)`];
+    default:
+      return outcome satisfies never;
   }
 }

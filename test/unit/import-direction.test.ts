@@ -27,6 +27,9 @@ const forbidden = [
   ['src/engine/d.ts', '../remote/directory-store.ts'],
   ['src/engine/e.ts', '../store/chroma-adapter.ts'],
   ['src/engine/f.ts', '../agent.ts'],
+  ['src/engine/g.ts', '../hooks/with-hooks.ts'],
+  ['src/hooks/a.ts', '../cli/main.ts'],
+  ['src/hooks/b.ts', '../engine/backup.ts'],
   ['src/report/a.ts', '../engine/backup.ts'],
   ['src/daemon/a.ts', '../cli/main.ts'],
   ['src/agent.ts', './cli/main.ts'],
@@ -43,6 +46,8 @@ const allowed = [
   ['src/engine/ok2.ts', '../store/store-adapter.ts'],
   ['src/engine/ok3.ts', '../snapshot/commit-log.ts'],
   ['src/daemon/ok.ts', '../engine/backup.ts'],
+  ['src/daemon/ok2.ts', '../hooks/with-hooks.ts'],
+  ['src/hooks/ok.ts', '../agent.ts'],
   ['src/cli/ok.ts', '../agent.ts'],
   ['src/bin.ts', './cli/main.ts'],
 ] as const;

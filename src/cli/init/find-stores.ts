@@ -1,0 +1,118 @@
+import { readdir, stat } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { join, resolve, sep } from 'node:path';
+
+export interface FoundStore {
+  /** Absolute. */
+  readonly path: string;
+  readonly kind: 'chroma' | 'sqlite' | 'files';
+  readonly bytes: number;
+}
+
+/** Directories that applications use by habit; there they count without a database too. */
+const usualNames = ['chroma', 'chroma_data', 'chroma-data', '.chroma', 'data'];
+
+/** Variables in which applications keep the place of their store. */
+const usualVariables = [
+  'CHROMA_DB',
+  'CHROMA_PATH',
+  'CHROMA_DB_PATH',
+  'PERSIST_DIRECTORY',
+  'CHROMA_PERSIST_DIRECTORY',
+];
+
+const deepest = 3;
+/** A look must not take longer than a person waits. */
+const mostDirectories = 500;
+
+/**
+ * Directories that look like a store, likely ones first: below `cwd`, and where the environment points. `cwd` itself
+ * is none: it holds the application.
+ */
+export async function findStores(
+  cwd: string,
+  env: Readonly<NodeJS.ProcessEnv>,
+): Promise<readonly FoundStore[]> {
+  const hinted = usualVariables.flatMap((name) => (env[name] ? [resolve(cwd, env[name])] : []));
+  const usual = usualNames.map((name) => join(cwd, name));
+  const found = new Map<string, FoundStore>();
+  for (const path of [...hinted, ...usual, ...(await directoriesBelow(cwd))]) {
+    if (path === cwd || found.has(path)) continue;
+    const store = await judge(path, { acceptsFiles: hinted.includes(path) || usual.includes(path) });
+    if (store !== undefined) found.set(path, store);
+  }
+  return withoutNested([...found.values()]).toSorted((a, b) => rank[a.kind] - rank[b.kind]);
+}
+
+const rank = { chroma: 0, sqlite: 1, files: 2 };
+
+/** Of stores within each other the outer one, unless only the inner one is a database. */
+function withoutNested(stores: readonly FoundStore[]): readonly FoundStore[] {
+  const isWithin = (inner: FoundStore, outer: FoundStore): boolean => inner.path.startsWith(outer.path + sep);
+  return stores.filter((store) =>
+    store.kind === 'files'
+      ? !stores.some((other) => isWithin(other, store) || isWithin(store, other))
+      : !stores.some((other) => other.kind !== 'files' && isWithin(store, other)),
+  );
+}
+
+async function judge(
+  path: string,
+  { acceptsFiles }: { readonly acceptsFiles: boolean },
+): Promise<FoundStore | undefined> {
+  const entries = await entriesOf(path);
+  const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+  const kind = names.includes('chroma.sqlite3')
+    ? 'chroma'
+    : names.some((name) => /\.(sqlite3?|db)$/i.test(name))
+      ? 'sqlite'
+      : 'files';
+  if (isRemote(entries) || (kind === 'files' && (!acceptsFiles || entries.length === 0))) return undefined;
+  return { path, kind, bytes: await bytesBelow(path) };
+}
+
+/** Breadth first, without what belongs to tools. */
+async function directoriesBelow(root: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  let level = [root];
+  for (let depth = 0; depth < deepest && found.length < mostDirectories; depth += 1) {
+    const next: string[] = [];
+    for (const directory of level) {
+      const entries = await entriesOf(directory);
+      if (isRemote(entries)) continue;
+      for (const entry of entries) {
+        if (entry.isDirectory() && entry.name !== 'node_modules' && !entry.name.startsWith('.'))
+          next.push(join(directory, entry.name));
+      }
+    }
+    found.push(...next);
+    level = next;
+  }
+  return found.slice(0, mostDirectories);
+}
+
+/** A directory that snapshots are kept in holds the current files of a store, too. */
+function isRemote(entries: readonly Dirent[]): boolean {
+  return ['commits', 'history'].every((name) =>
+    entries.some((entry) => entry.name === name && entry.isDirectory()),
+  );
+}
+
+async function entriesOf(directory: string): Promise<readonly Dirent[]> {
+  return readdir(directory, { withFileTypes: true }).catch(() => []);
+}
+
+async function bytesBelow(path: string): Promise<number> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => []);
+  const sizes = await Promise.all(
+    entries
+      .filter((entry) => entry.isFile())
+      .map((entry) =>
+        stat(join(entry.parentPath, entry.name)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

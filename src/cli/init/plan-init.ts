@@ -1,0 +1,153 @@
+import { isAbsolute, join, relative, sep } from 'node:path';
+import { configFileName } from '../../config/config-file.ts';
+import { SyncAgentError } from '../../errors.ts';
+import { parseRemote } from '../../remote/remote-url.ts';
+import { setInJson, styleOf } from './edit-json.ts';
+import type { InitFacts, JsonObject } from './init-facts.ts';
+
+export type ConfigPlace = 'file' | 'package';
+export type Scalar = string | number | boolean;
+
+export interface InitAnswers {
+  /** Absolute. */
+  readonly store: string;
+  readonly remote: string;
+  /** Further settings by key, such as `s3.endpoint`, as they are to stand in the config. */
+  readonly settings: Readonly<Record<string, Scalar>>;
+  readonly configIn: ConfigPlace;
+  /** Whether package.json is to restore before each start. */
+  readonly prestart: boolean;
+}
+
+export interface InitPlan {
+  /** Files to write; none for a file that already says so. */
+  readonly writes: readonly FileWrite[];
+  readonly configFile: string;
+  readonly prestart: Prestart;
+}
+
+export interface FileWrite {
+  readonly path: string;
+  /** The text that the plan was made from; undefined when there was no file. */
+  readonly before: string | undefined;
+  readonly after: string;
+}
+
+export type Prestart =
+  | { readonly type: 'added' | 'extended'; readonly script: string }
+  /** It restores already. */
+  | { readonly type: 'present'; readonly script: string }
+  | { readonly type: 'none' };
+
+const restoreCall = 'sync-agent restore';
+
+/** What a question was asked about: its answer takes the place of what a config said before. */
+const asked = ['store', 'remote', 's3.endpoint', 's3.region'];
+
+/** What to write, and nothing done yet. Throws USAGE for answers that cannot stand together or hold a credential. */
+export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
+  parseRemote(answers.remote);
+  refuseCredentials(answers.settings['s3.endpoint']);
+  const { cwd, packageText, configText } = facts;
+  const packageFile = join(cwd, 'package.json');
+  const configFile = answers.configIn === 'file' ? join(cwd, configFileName) : packageFile;
+  const content = configOf(answers, facts);
+
+  let edited = packageText;
+  if (answers.configIn === 'package') edited = setInJson(need(edited, cwd), ['syncAgent'], content);
+  const prestart = answers.prestart ? prestartOf(facts) : ({ type: 'none' } as const);
+  if (prestart.type === 'added' || prestart.type === 'extended') {
+    edited = setInJson(need(edited, cwd), ['scripts', 'prestart'], prestart.script, { before: 'start' });
+  }
+  const { indent, newline } = styleOf(configText ?? packageText ?? '');
+  const config = `${JSON.stringify(content, null, indent)}\n`.replaceAll('\n', newline);
+  const writes = [
+    ...(answers.configIn === 'file' ? [{ path: configFile, before: configText, after: config }] : []),
+    ...(edited === undefined ? [] : [{ path: packageFile, before: packageText, after: edited }]),
+  ];
+  return { writes: writes.filter(({ before, after }) => before !== after), configFile, prestart };
+}
+
+/** The present `prestart`, where there is one that does not restore yet. */
+export function foreignPrestart(manifest: JsonObject | undefined): string | undefined {
+  const script = prestartIn(manifest);
+  return script === undefined || restores(script) ? undefined : script;
+}
+
+/** Where a config stands already. */
+export function existingConfig({ config, manifest }: InitFacts): ConfigPlace | undefined {
+  if (config !== undefined) return 'file';
+  return manifest?.['syncAgent'] === undefined ? undefined : 'package';
+}
+
+function prestartOf({ cwd, manifest, packageText }: InitFacts): Prestart {
+  need(packageText, cwd);
+  const script = prestartIn(manifest);
+  if (script === undefined) return { type: 'added', script: restoreCall };
+  if (restores(script)) return { type: 'present', script };
+  return { type: 'extended', script: `${restoreCall} && ${script}` };
+}
+
+function prestartIn(manifest: JsonObject | undefined): string | undefined {
+  const scripts = manifest?.['scripts'];
+  const script =
+    typeof scripts === 'object' && scripts !== null ? (scripts as JsonObject)['prestart'] : undefined;
+  return typeof script === 'string' && script.trim() !== '' ? script : undefined;
+}
+
+function restores(script: string): boolean {
+  return /\bsync-agent\s+(restore|sync)\b/.test(script);
+}
+
+/** The config as it stands in a file: what was not asked stays, `s3.x` is `x` within `s3`. */
+function configOf({ store, remote, settings }: InitAnswers, facts: InitFacts): JsonObject {
+  const before = facts.config ?? (facts.manifest?.['syncAgent'] as JsonObject | undefined) ?? {};
+  const flat: Record<string, unknown> = {
+    store: shortPath(facts.cwd, store),
+    remote: shortRemote(facts.cwd, remote),
+  };
+  for (const [key, value] of Object.entries(before)) {
+    if (key === 's3' && typeof value === 'object' && value !== null) {
+      for (const [name, each] of Object.entries(value)) flat[`s3.${name}`] ??= each;
+    } else flat[key] ??= value;
+  }
+  for (const key of asked.slice(2)) delete flat[key];
+  Object.assign(flat, settings);
+  const entries = Object.entries(flat);
+  const s3 = entries.flatMap(([key, value]) =>
+    key.startsWith('s3.') ? [[key.slice(3), value] as const] : [],
+  );
+  return {
+    ...Object.fromEntries(entries.filter(([key]) => !key.startsWith('s3.'))),
+    ...(s3.length === 0 ? {} : { s3: Object.fromEntries(s3) }),
+  };
+}
+
+/** `./chroma` for what lies below the config, so that the directory can move as a whole; else the absolute path. */
+function shortPath(cwd: string, path: string): string {
+  const short = relative(cwd, path);
+  if (isAbsolute(short) || short === '..' || short.startsWith(`..${sep}`)) return path;
+  return `./${short.replaceAll(sep, '/')}`;
+}
+
+function shortRemote(cwd: string, remote: string): string {
+  const location = parseRemote(remote);
+  if (location.type === 's3') return remote.trim();
+  const short = shortPath(cwd, location.path);
+  // The relative form is a plain path, not a URL.
+  return short.startsWith('./') && short !== './' ? `file:${short}` : remote.trim();
+}
+
+function refuseCredentials(endpoint: Scalar | undefined): void {
+  if (typeof endpoint !== 'string' || !/\/\/[^/]*@/.test(endpoint)) return;
+  throw new SyncAgentError('USAGE', 'Cannot write the endpoint into a config: there is a credential in it', {
+    remedy: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use ~/.aws',
+  });
+}
+
+function need(packageText: string | undefined, cwd: string): string {
+  if (packageText !== undefined) return packageText;
+  throw new SyncAgentError('USAGE', `Cannot use package.json: there is none in "${cwd}"`, {
+    remedy: 'Run "npm init", or use --config-in file and --no-prestart',
+  });
+}

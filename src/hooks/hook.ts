@@ -1,0 +1,53 @@
+import { SyncAgentError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+
+export type HookedOperation = 'backup' | 'restore';
+export type HookName = `${'before' | 'after'}-${HookedOperation}`;
+
+/** Plain data. Each hook is a shell command, or an http(s) URL that gets a POST; either may hold secrets. */
+export interface Hooks {
+  readonly beforeBackup?: string | undefined;
+  readonly afterBackup?: string | undefined;
+  readonly beforeRestore?: string | undefined;
+  readonly afterRestore?: string | undefined;
+  /** How long each may take, default 30 s. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What a hook is told: a webhook's body, a command's standard input. */
+export interface HookDocument {
+  readonly hook: HookName;
+  readonly store: string;
+  readonly remote: string;
+  readonly host: string;
+  /** When it was called, ISO 8601, by this host's clock. */
+  readonly at: string;
+  /** Of a hook that runs after success: the operation's result, as --json prints it. */
+  readonly result?: { readonly type: string; readonly id?: string };
+  /** Of a hook that runs after a failure. */
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
+}
+
+export type HookAction =
+  { readonly type: 'command'; readonly command: string } | { readonly type: 'webhook'; readonly url: URL };
+
+/** Throws USAGE, which does not repeat the text, for a URL that is none. */
+export function parseHooks(hooks: Hooks): ReadonlyMap<HookName, HookAction> {
+  const texts: readonly (readonly [HookName, string | undefined])[] = [
+    ['before-backup', hooks.beforeBackup],
+    ['after-backup', hooks.afterBackup],
+    ['before-restore', hooks.beforeRestore],
+    ['after-restore', hooks.afterRestore],
+  ];
+  const actions = new Map<HookName, HookAction>();
+  for (const [name, text] of texts) if (text !== undefined) actions.set(name, parseHook(name, text.trim()));
+  return actions;
+}
+
+function parseHook(name: HookName, text: string): HookAction {
+  if (!/^https?:/i.test(text)) return { type: 'command', command: text };
+  if (URL.canParse(text)) return { type: 'webhook', url: new URL(text) };
+  throw new SyncAgentError('USAGE', `Cannot use the ${name} hook: its URL cannot be understood`, {
+    remedy: 'Write https://host/path, special characters percent-encoded',
+  });
+}

@@ -1,0 +1,59 @@
+import { callWebhook } from './call-webhook.ts';
+import type { HookAction, HookDocument } from './hook.ts';
+import { runCommand } from './run-command.ts';
+
+export interface HookCall {
+  readonly signal: AbortSignal;
+  /** A line that a command printed. */
+  readonly onLine: (line: string) => void;
+}
+
+export interface RunHookOptions {
+  readonly timeoutMs: number;
+  /** Ends the hook early. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onLine: (line: string) => void;
+}
+
+export type HookOutcome =
+  | { readonly type: 'ok' }
+  /** `message` completes "the hook failed: …" and holds no secret. */
+  | { readonly type: 'failed' | 'timed-out'; readonly message: string };
+
+/** The longest that a timer can wait; a longer one would end at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** Runs one hook to its end or its time-out. Never rejects. */
+export async function runHook(
+  action: HookAction,
+  document: HookDocument,
+  { timeoutMs, signal, onLine }: RunHookOptions,
+): Promise<HookOutcome> {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), Math.min(timeoutMs, longestTimerMs));
+  const ended = signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]);
+  try {
+    const complaint = await perform(action, document, { signal: ended, onLine });
+    if (complaint === undefined) return { type: 'ok' };
+    if (signal?.aborted === true) return { type: 'failed', message: 'it was interrupted' };
+    if (timeout.signal.aborted)
+      return { type: 'timed-out', message: `it took longer than ${timeoutMs / 1000} s` };
+    return { type: 'failed', message: complaint };
+  } catch {
+    // What would be thrown here may quote the command or the URL.
+    return { type: 'failed', message: 'it could not be started' };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function perform(action: HookAction, document: HookDocument, call: HookCall): Promise<string | undefined> {
+  switch (action.type) {
+    case 'command':
+      return runCommand(action.command, document, call);
+    case 'webhook':
+      return callWebhook(action.url, document, call);
+    default:
+      return action satisfies never;
+  }
+}

@@ -1,0 +1,154 @@
+import { hostname } from 'node:os';
+import type { Agent } from '../agent.ts';
+import { systemClock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
+import { SyncAgentError, messageOf, throwIfAborted } from '../errors.ts';
+import type { Emit } from '../events.ts';
+import { formatRemote, parseRemote } from '../remote/remote-url.ts';
+import { parseHooks } from './hook.ts';
+import type { HookDocument, HookName, HookedOperation, Hooks } from './hook.ts';
+import { runHook } from './run-hook.ts';
+
+export interface HookContext {
+  /** The agent's, for hooks to read. */
+  readonly store: string;
+  readonly remote: string;
+  /** Default: the host name. */
+  readonly host?: string | undefined;
+  readonly emit?: Emit;
+  readonly clock?: Clock;
+}
+
+type Outcome = Pick<HookDocument, 'result' | 'error'>;
+type SyncCall = NonNullable<Parameters<Agent['sync']>[0]>;
+type SyncResult = Awaited<ReturnType<Agent['sync']>>;
+
+interface Guarded {
+  readonly signal?: AbortSignal | undefined;
+  /** A failed command does not stop it. */
+  readonly force: boolean;
+}
+
+const defaultTimeoutMs = 30_000;
+
+/**
+ * The agent with hooks around its backups and restores, dry runs aside. They run outside the store's lock, so that
+ * they may call sync-agent themselves. Whatever was begun by a before-hook is followed by the after-hook, with the
+ * result or the error. A hook that fails is told as an event and changes no result, with one exception: a command
+ * before a restore, which may be what stops the server. If that fails, the restore is REFUSED before it
+ * touched anything, unless it was forced.
+ */
+export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Agent {
+  const actions = parseHooks(hooks);
+  if (actions.size === 0) return agent;
+  const { timeoutMs = defaultTimeoutMs } = hooks;
+  const { store, emit = () => undefined, clock = systemClock, host = hostname() } = context;
+  // Throws for a URL with a credential in it, which a hook must not be told.
+  const remote = formatRemote(parseRemote(context.remote));
+
+  /** Resolves to what is wrong with a command that failed. */
+  const call = async (hook: HookName, outcome: Outcome, signal: AbortSignal | undefined) => {
+    const action = actions.get(hook);
+    if (action === undefined) return undefined;
+    const at = new Date(clock.now()).toISOString();
+    const startedAt = clock.monotonic();
+    const onLine = (line: string): void => emit({ type: 'hook-output', hook, line });
+    const document = { hook, store, remote, host, at, ...outcome };
+    const { type, ...rest } = await runHook(action, document, { timeoutMs, signal, onLine });
+    emit({ type: 'hook', hook, outcome: type, durationMs: clock.monotonic() - startedAt, ...rest });
+    return 'message' in rest && action.type === 'command' ? rest.message : undefined;
+  };
+
+  const around = async <R extends SyncResult>(
+    operation: HookedOperation,
+    { signal, force }: Guarded,
+    work: () => Promise<R>,
+  ): Promise<R> => {
+    let result: R;
+    try {
+      const complaint = await call(`before-${operation}`, {}, signal);
+      throwIfAborted(signal, `Running the before-${operation} hook`);
+      if (complaint !== undefined && operation === 'restore' && !force) throw refused(store, complaint);
+      result = await work();
+    } catch (error) {
+      await call(`after-${operation}`, { error: describe(error, signal) }, afterwards(signal));
+      throw error;
+    }
+    await call(`after-${operation}`, { result }, afterwards(signal));
+    return result;
+  };
+
+  return {
+    ...agent,
+    backup: (options = {}) =>
+      options.dryRun === true
+        ? agent.backup(options)
+        : around('backup', { signal: options.signal, force: true }, () => agent.backup(options)),
+    restore: (options = {}) =>
+      options.dryRun === true
+        ? agent.restore(options)
+        : around('restore', guarded(options), () => agent.restore(options)),
+    sync: async (options = {}) =>
+      options.dryRun === true
+        ? agent.sync(options)
+        : around(await foresee(agent, options), guarded(options), () => agent.sync(options)),
+  };
+}
+
+/** The signal that ended an operation must not end the report of it. */
+function afterwards(signal: AbortSignal | undefined): AbortSignal | undefined {
+  return signal?.aborted === true ? undefined : signal;
+}
+
+function guarded({ signal, force = false }: SyncCall): Guarded {
+  return { signal, force };
+}
+
+/**
+ * Which of the two a sync will be, as far as looking tells: a call that fails, or that cannot say, counts as a backup.
+ * Whatever it says, the sync decides anew under the lock.
+ */
+async function foresee(agent: Agent, options: SyncCall): Promise<HookedOperation> {
+  try {
+    const { relation } = await agent.status({ signal: options.signal });
+    switch (relation) {
+      case 'no-store':
+      case 'behind':
+      case 'incomplete':
+        return 'restore';
+      case 'empty-remote':
+      case 'up-to-date':
+      case 'changed':
+      case 'diverged':
+        return 'backup';
+      case 'unknown':
+        return isRestore(await agent.sync({ ...options, dryRun: true })) ? 'restore' : 'backup';
+      default:
+        return relation satisfies never;
+    }
+  } catch {
+    // The sync itself will say what is wrong.
+    return 'backup';
+  }
+}
+
+/** Of a dry run: whether a store would be replaced. */
+function isRestore(result: SyncResult): boolean {
+  return result.type === 'planned' && !('uploadBytes' in result);
+}
+
+function describe(error: unknown, signal: AbortSignal | undefined): NonNullable<Outcome['error']> {
+  const code =
+    error instanceof SyncAgentError ? error.code : signal?.aborted === true ? 'INTERRUPTED' : 'INTERNAL';
+  return { code, message: messageOf(error) };
+}
+
+function refused(store: string, complaint: string): SyncAgentError {
+  return new SyncAgentError(
+    'REFUSED',
+    `Cannot restore "${store}": the before-restore hook failed: ${complaint}`,
+    {
+      remedy: 'Nothing was touched. Mend the hook, or run "sync-agent restore --force" to go on without it',
+    },
+  );
+}
