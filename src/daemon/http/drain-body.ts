@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 
 /** Reads and forgets a request's body. False when it is longer than `maxBytes`; the rest is then left unread. */
-export async function drainBody(request: IncomingMessage, maxBytes: number): Promise<boolean> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return false;
+export function drainBody(request: IncomingMessage, maxBytes: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {

@@ -1,6 +1,5 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { formatHttpAddress } from '../../config/http-address.ts';
 import type { HttpSettings } from '../../config/http-address.ts';
 import { SyncAgentError, errnoOf } from '../../errors.ts';
@@ -65,7 +64,6 @@ export async function startHttpServer(subject: HttpSubject, options: HttpServerO
     );
   });
   server.maxConnections = maxConnections;
-  server.on('clientError', refuseConnection);
   const { port, isElsewhere } = await listen(server, options);
   // What fails from here on fails for one connection.
   server.on('error', () => undefined);
@@ -149,20 +147,4 @@ function send(request: IncomingMessage, response: ServerResponse, reply: Reply):
     ...reply.headers,
   });
   response.end(request.method === 'HEAD' ? undefined : body);
-}
-
-/** What is no HTTP, too long or too slow. */
-function refuseConnection(error: Error, socket: Duplex): void {
-  const code = errnoOf(error);
-  if (code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const status =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }

@@ -1,7 +1,7 @@
 import { phaseNames } from '../../../report/events.ts';
 import type { DaemonStatus, RunningOperation } from '../../daemon-status.ts';
 import { isFailing } from '../is-failing.ts';
-import { ago, ahead, inWords } from './words.ts';
+import { ago, ahead, inShort, inWords } from './words.ts';
 
 /** `good`: all saved. `busy`: at work. `waiting`: not saved yet, as it should be. `split`: hosts diverged. */
 export type Tone = 'good' | 'busy' | 'waiting' | 'bad' | 'split' | 'calm';
@@ -73,7 +73,7 @@ function overdue(status: DaemonStatus, nowMs: number): Verdict {
     tone: 'bad',
     headline: `Overdue${since}`,
     detail: sentences(
-      `Changes should be saved within ${inWords(intervalMs)}.`,
+      `Changes should be saved within ${inShort(intervalMs)}.`,
       isSaving(running)
         ? 'A backup is running now.'
         : nextBackupAtMs === null
