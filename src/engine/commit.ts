@@ -4,6 +4,7 @@ import type { LogView } from '../snapshot/commit-log.ts';
 import { commitKey, historyKey } from '../snapshot/layout.ts';
 import { logEntryOf } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import { byPrecedence } from '../snapshot/precedence.ts';
 import { planRetention } from '../snapshot/retention.ts';
 import type { RetentionPlan } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
@@ -13,7 +14,7 @@ export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved'>;
 
 export interface CommitWork {
   /** What to commit on top of a log; asked again whenever another host was faster. */
-  readonly draft: (view: LogView) => ManifestDraft;
+  readonly draft: (view: LogView) => ManifestDraft | Promise<ManifestDraft>;
   /** The log as read when the operation began. */
   readonly view: LogView;
   /** Whether the remote enforces create-only writes. */
@@ -51,13 +52,15 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
   for (;;) {
     const elapsedMs = now.getTime() - work.startedAt.getTime();
     if (elapsedMs > settings.graceMs / 2) throw tooSlow(elapsedMs, settings.graceMs);
-    const draft = work.draft(view);
+    const draft = await work.draft(view);
     if (view !== work.view) await assertStillThere(context, draft, view);
     const plan = work.retain?.(view) ?? retainByRule(context, view, draft);
     const manifest: Manifest = {
       ...draft,
       generation: nextGeneration(view),
-      log: plan.retained.filter((entry) => entry.id !== draft.id),
+      log: plan.retained
+        .filter((entry) => entry.id !== draft.id)
+        .toSorted((a, b) => a.generation - b.generation),
       resolved: settledTips(view, plan, work.resolve),
     };
     const created = await createCommit(remote, manifest, { createOnly: work.createOnly, signal });
@@ -95,8 +98,10 @@ async function readLogAfter(context: Context, manifest: Manifest, before: LogVie
     const snapshots = before.snapshots.filter(({ entry }) => kept.has(entry.id));
     return {
       ...before,
-      newest: manifest,
-      snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }],
+      head: manifest,
+      snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }].toSorted((a, b) =>
+        byPrecedence(a.entry, b.entry),
+      ),
       damaged: [],
     };
   }
@@ -108,7 +113,7 @@ async function readLogAfter(context: Context, manifest: Manifest, before: LogVie
  */
 async function assertLive(context: Context, manifest: Manifest, after: LogView): Promise<void> {
   const isLive = after.snapshots.some(({ entry }) => entry.id === manifest.id);
-  if (isLive || after.newest === undefined) return;
+  if (isLive || after.head === undefined) return;
   await context.remote.remove([commitKey(manifest.generation)], { signal: context.signal });
   throw new SyncAgentError(
     'BUSY',
@@ -143,14 +148,15 @@ function retainByRule(context: Context, view: LogView, draft: ManifestDraft): Re
     ageMs: 0,
   };
   const others = view.snapshots.filter(({ entry }) => entry.id !== draft.id);
-  return planRetention([...others, own], view.newest?.resolved ?? [], context.settings);
+  const snapshots = [...others, own].toSorted((a, b) => byPrecedence(a.entry, b.entry));
+  return planRetention(snapshots, view.head?.resolved ?? [], context.settings);
 }
 
 const nextGeneration = (view: LogView): number => (view.commits.at(-1)?.generation ?? 0) + 1;
 
 function settledTips(view: LogView, plan: RetentionPlan, resolve: readonly string[] = []): string[] {
   const live = new Set(plan.retained.map((entry) => entry.id));
-  return [...new Set([...(view.newest?.resolved ?? []), ...resolve])].filter((id) => live.has(id));
+  return [...new Set([...(view.head?.resolved ?? []), ...resolve])].filter((id) => live.has(id));
 }
 
 function latest(a: Date, b: Date | undefined): Date {

@@ -19,7 +19,7 @@ export async function listSnapshots(context: Context): Promise<readonly Snapshot
 
 export function summarise(view: LogView): readonly SnapshotSummary[] {
   const entries = view.snapshots.map(({ entry }) => entry);
-  const tips = new Set(unresolvedTips(entries, view.newest?.resolved ?? []).map((tip) => tip.id));
+  const tips = new Set(unresolvedTips(entries, view.head?.resolved ?? []).map((tip) => tip.id));
   return view.snapshots.map(({ entry, ageMs }) => ({ ...entry, ageMs, isTip: tips.has(entry.id) }));
 }
 

@@ -1,13 +1,13 @@
 import { SyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { historyDirectory, historyPrefix, isSnapshotId, makeSnapshotId } from '../snapshot/layout.ts';
-import type { LogEntry } from '../snapshot/manifest.ts';
+import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { planRetention, unresolvedTips } from '../snapshot/retention.ts';
 import type { RetentionPlan } from '../snapshot/retention.ts';
 import { probeCreateOnly } from '../snapshot/commit-log.ts';
 import { commitSnapshot } from './commit.ts';
 import type { Context } from './context.ts';
-import { readRemote } from './lineage.ts';
+import { newestManifest, readRemote } from './lineage.ts';
 import { rotate, voidCommitsOf } from './rotate.ts';
 
 export interface PruneOptions {
@@ -34,7 +34,7 @@ export async function prune(context: Context, options: PruneOptions = {}): Promi
     }
   }
   const retain = (current: LogView): RetentionPlan =>
-    planRetention(current.snapshots, [...(current.newest?.resolved ?? []), ...resolve], context.settings);
+    planRetention(current.snapshots, [...(current.head?.resolved ?? []), ...resolve], context.settings);
   const plan = retain(view);
   const isIdle = plan.dropped.length === 0 && resolve.length === 0 && !(await hasGarbage(context, view));
   if (options.dryRun === true || isIdle)
@@ -53,7 +53,7 @@ export async function clearHistory(
   const view = await readRemote(context);
   const retain = (current: LogView): RetentionPlan => {
     const entries = current.snapshots.map(({ entry }) => entry);
-    const tips = new Set(unresolvedTips(entries, current.newest?.resolved ?? []).map((tip) => tip.id));
+    const tips = new Set(unresolvedTips(entries, current.head?.resolved ?? []).map((tip) => tip.id));
     return {
       retained: entries.filter((entry) => tips.has(entry.id)),
       dropped: entries.filter((entry) => !tips.has(entry.id)),
@@ -78,16 +78,18 @@ interface Recommit {
  */
 async function recommit(context: Context, view: LogView, work: Recommit): Promise<PruneResult> {
   const { clock, remote, signal } = context;
-  if (view.newest === undefined) return { dropped: [], retained: [], objects: 0, isDryRun: false };
+  const { head } = view;
+  if (head === undefined) return { dropped: [], retained: [], objects: 0, isDryRun: false };
   const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
     signal,
   });
-  const { newest } = view;
   const uploadId = clock.randomHex(16);
   let plan = work.retain(view);
   const committed = await commitSnapshot(context, {
-    draft: (current) => {
-      const { generation: _, log: __, resolved: ___, ...draft } = current.newest ?? newest;
+    draft: async (current) => {
+      // What is recommitted must be what no rule drops. The head need not be: a host that lost its lease made it.
+      const newest: Manifest = (await newestManifest(context, current)) ?? current.head ?? head;
+      const { generation: _, log: __, resolved: ___, ...draft } = newest;
       return { ...draft, uploadId };
     },
     view,
@@ -109,11 +111,11 @@ async function recommit(context: Context, view: LogView, work: Recommit): Promis
 /** Whether void commits or files that no snapshot names have outlived the grace period. */
 async function hasGarbage(context: Context, view: LogView): Promise<boolean> {
   const { remote, settings, signal } = context;
-  if (view.newest === undefined) return false;
+  if (view.head === undefined) return false;
   const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
   const cutoff = serverTime.getTime() - settings.graceMs;
   if (voidCommitsOf(view).some((commit) => commit.lastModified.getTime() < cutoff)) return true;
-  const live = new Set([view.newest.id, ...view.newest.log.map((entry) => entry.id)]);
+  const live = new Set([view.head.id, ...view.head.log.map((entry) => entry.id)]);
   for (const id of names.filter((name) => isSnapshotId(name) && !live.has(name))) {
     for await (const page of remote.list(historyDirectory(id), { signal })) {
       if (page.objects.some((object) => object.lastModified.getTime() < cutoff)) return true;

@@ -196,7 +196,7 @@ function describeRemote({ remote }: Context, view: LogView): RemoteStatus {
 
 const nothingKnown: LogView = {
   serverTime: new Date(0),
-  newest: undefined,
+  head: undefined,
   snapshots: [],
   commits: [],
   damaged: [],

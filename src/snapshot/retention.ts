@@ -1,4 +1,5 @@
 import type { LogEntry } from './manifest.ts';
+import { byPrecedence } from './precedence.ts';
 
 export interface RetentionPolicy {
   /** How many of the newest snapshots are kept, at least 1. */
@@ -19,7 +20,7 @@ export interface RetentionPlan {
 }
 
 /**
- * Which snapshots stay. Kept are the newest `keepLast`, unresolved tips whatever their age, and whatever is younger
+ * Which of the snapshots, the newest last, stay. Kept are the newest `keepLast`, unresolved tips whatever their age, and whatever is younger
  * than the grace period: somebody may be restoring it.
  */
 export function planRetention(
@@ -43,7 +44,7 @@ export function planRetention(
 }
 
 /**
- * Snapshots that are nobody's parent, oldest first. More than one: hosts wrote beside each other, and a person has
+ * Snapshots that are nobody's parent, the newest last. More than one: hosts wrote beside each other, and a person has
  * to choose. The newest snapshot is always one of them.
  */
 export function unresolvedTips(
@@ -51,7 +52,8 @@ export function unresolvedTips(
   resolved: readonly string[],
 ): readonly LogEntry[] {
   const settled = new Set([...snapshots.map((entry) => entry.parent), ...resolved]);
-  return snapshots.filter((entry, index) => index === snapshots.length - 1 || !settled.has(entry.id));
+  const ranked = snapshots.toSorted(byPrecedence);
+  return ranked.filter((entry, index) => index === ranked.length - 1 || !settled.has(entry.id));
 }
 
 /** Whether `ancestor` is `descendant` or one of its parents' parents, as far as the live log knows. */

@@ -122,7 +122,8 @@ async function backUp(
     lastServerTime: serverTime,
   });
   const { before, manifest } = committed;
-  const reported = before.newest !== undefined && before.newest.id !== parent;
+  const newest = before.snapshots.at(-1)?.entry;
+  const reported = newest !== undefined && newest.id !== parent;
   commits.push({ manifest, reported });
   await rotate(context, { commit: manifest, committedAt: mutant.committedAt ?? committed.serverTime });
   return id;
@@ -162,22 +163,22 @@ async function checkEnd(store: ObjectStore, commits: readonly Commit[], race: Ra
   }
   // Two tips at the end, and nobody was told: the worst kind of silence.
   const entries = view.snapshots.map(({ entry }) => entry);
-  const tips = unresolvedTips(entries, view.newest?.resolved ?? []);
+  const tips = unresolvedTips(entries, view.head?.resolved ?? []);
   if (tips.length > 1 && !commits.some((commit) => commit.reported)) fail('a divergence was never reported');
 }
 
 /** Checks the remote after each change, and that nothing immutable is written twice. */
 function watch(store: ObjectStore): ObjectStore {
   const check = async (): Promise<void> => {
-    const { newest, snapshots, damaged } = await readLog(store);
+    const { head, snapshots, damaged } = await readLog(store);
     if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
-    if (newest === undefined) return;
+    if (head === undefined) return;
     for (const { entry } of snapshots) {
       const info = await store.head(historyKey(entry.id, 'f'));
       if (info === undefined)
         fail(`live snapshot ${entry.id} (generation ${entry.generation}) lost its file`);
     }
-    for (const entry of newest.log) {
+    for (const entry of head.log) {
       if (!snapshots.some((live) => live.entry.generation === entry.generation)) {
         fail(`live commit ${entry.generation} is gone`);
       }
