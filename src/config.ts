@@ -62,6 +62,7 @@ export function localSettings(config: Config, remote = ''): AgentSettings {
     maxShrink: config.maxShrink,
     rollbackCopies: config.rollbackCopies,
     concurrency: config.concurrency,
+    leaseMs: config.lease === 'off' ? undefined : config.lease,
     s3: {
       endpoint: config['s3.endpoint'],
       region: config['s3.region'],

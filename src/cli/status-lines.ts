@@ -1,5 +1,13 @@
 import type { Relation, StatusReport } from '../engine/status.ts';
-import { counted, facts, formatAge, formatBytes, formatCount, printable } from '../report/format.ts';
+import {
+  counted,
+  facts,
+  formatAge,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  printable,
+} from '../report/format.ts';
 import type { Style } from '../report/style.ts';
 
 const relations: Readonly<Record<Relation, string>> = {
@@ -56,7 +64,7 @@ function rollbackLine({ rollbackCopies }: StatusReport): string {
   return `${rollbackCopies.length === 1 ? '1 copy' : `${rollbackCopies.length} copies`}, ${formatBytes(bytes)}`;
 }
 
-function remoteLines({ remote, newest, tips }: StatusReport, style: Style): readonly string[] {
+function remoteLines({ remote, newest, tips, lease }: StatusReport, style: Style): readonly string[] {
   if (!remote.isReachable) {
     const { message, remedy } = remote.error;
     return [
@@ -76,7 +84,14 @@ function remoteLines({ remote, newest, tips }: StatusReport, style: Style): read
       `${formatCount(remote.snapshots)}, ${remote.isShared ? 'at most ' : ''}${formatBytes(remote.bytes)}`,
     ],
     ...(newest === undefined ? [] : [['records', formatCount(newest.records)] as const]),
+    ...(lease === undefined ? [] : [['lease', leaseLine(lease)] as const]),
     ...(tips.length > 1 ? [['diverged', style.red(`tips: ${tips.join(', ')}`)] as const] : []),
     ...remote.damagedCommits.map((message) => ['damaged', style.red(printable(message))] as const),
   ]);
+}
+
+function leaseLine({ host, since, epoch, expiresInMs }: NonNullable<StatusReport['lease']>): string {
+  const who = host === undefined ? 'cannot be read' : `host ${printable(host)}`;
+  const from = since === undefined ? '' : ` since ${since}`;
+  return `${who}${from}, epoch ${epoch}, for another ${formatDuration(expiresInMs)} unless renewed`;
 }

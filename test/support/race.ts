@@ -16,7 +16,7 @@ import { unresolvedTips } from '../../src/snapshot/retention.ts';
 import { nodeFileSystem } from '../../src/store/file-system.ts';
 
 export const graceMs = 3_600_000;
-const keepLast = 2;
+export const keepLast = 2;
 
 /** What a host does, in order. */
 export type Step = 'backup' | 'prune' | 'clear-history';
@@ -168,7 +168,7 @@ async function checkEnd(store: ObjectStore, commits: readonly Commit[], race: Ra
 }
 
 /** Checks the remote after each change, and that nothing immutable is written twice. */
-function watch(store: ObjectStore): ObjectStore {
+export function watch(store: ObjectStore): ObjectStore {
   const check = async (): Promise<void> => {
     const { head, snapshots, damaged } = await readLog(store);
     if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
@@ -285,7 +285,7 @@ export function contextOf(
   };
 }
 
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -295,6 +295,6 @@ function seeded(seed: number): () => number {
   };
 }
 
-function fail(message: string): never {
+export function fail(message: string): never {
   throw new SyncAgentError('INTERNAL', `The race broke the protocol: ${message}`);
 }
