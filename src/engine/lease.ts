@@ -128,7 +128,7 @@ async function extend(
   throw neverSettled(state === 'held' ? 'renew' : 'release');
 }
 
-function objectOf({ settings }: Context, lease: Lease, state: LeaseObject['state']): LeaseObject {
+function objectOf({ settings, clock }: Context, lease: Lease, state: LeaseObject['state']): LeaseObject {
   return {
     format: 1,
     state,
@@ -136,6 +136,7 @@ function objectOf({ settings }: Context, lease: Lease, state: LeaseObject['state
     ttlMs: lease.ttlMs,
     acquiredAt: lease.acquiredAt,
     holder: { host: settings.host, agent: settings.agent, session: lease.session },
+    uploadId: clock.randomHex(16),
   };
 }
 

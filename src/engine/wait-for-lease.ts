@@ -81,7 +81,7 @@ export async function waitForTurn(
         epoch,
         host: plan.lease?.holder.host,
         since: plan.lease?.acquiredAt,
-        atMostMs: leftMs,
+        atMostMs: waitMs,
         expiresInMs: plan.remainingMs,
       });
       told = epoch;

@@ -14,6 +14,7 @@ const maxLeaseBytes = 64 * 1024;
 export const maxLeaseMs = 24 * 60 * 60 * 1000;
 
 const label = z.string().max(1024);
+const hex = z.string().regex(/^[0-9a-f]{32}$/);
 const number = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 
 const leaseSchema = z.object({
@@ -25,7 +26,9 @@ const leaseSchema = z.object({
   ttlMs: number.max(maxLeaseMs),
   /** By the holder's clock, for people. */
   acquiredAt: z.iso.datetime(),
-  holder: z.object({ host: label, agent: label, session: z.string().regex(/^[0-9a-f]{32}$/) }),
+  holder: z.object({ host: label, agent: label, session: hex }),
+  /** Names the attempt to write this object. */
+  uploadId: hex,
 });
 
 export type LeaseObject = z.infer<typeof leaseSchema>;
@@ -86,8 +89,7 @@ export async function createLease(
   options: Options = {},
 ): Promise<boolean> {
   const isOurs = async (): Promise<boolean> => {
-    const found = await readLease(remote, next, options);
-    return found?.holder.session === lease.holder.session && found.state === lease.state;
+    return (await readLease(remote, next, options))?.uploadId === lease.uploadId;
   };
   try {
     await remote.put(leaseKey(next), textBody(`${JSON.stringify(lease, null, 1)}\n`), {

@@ -36,7 +36,7 @@ interface Program {
   /** The process dies at this store call, before or after its effect. */
   readonly diesAt: number | undefined;
   readonly diesAfter: boolean;
-  /** The answers of these writes are lost, but not their effect. */
+  /** The answers of these calls are lost, but not their effect. */
   readonly lostAnswers: readonly number[];
 }
 
@@ -165,10 +165,10 @@ export async function runLeaseRace(
       await turn(label, each.laps[calls % each.laps.length] ?? 0);
       calls += 1;
     };
-    const afterwards = (isWrite: boolean): void => {
+    const afterwards = (): void => {
       if (each.diesAt === calls - 1 && each.diesAfter) throw new Crash();
-      if (isWrite && each.lostAnswers.includes(calls - 1))
-        throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot put: the connection was reset');
+      if (each.lostAnswers.includes(calls - 1))
+        throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot call: the connection was reset');
     };
     const store = observed(world, watched, { gate, afterwards, host: () => host, mutant });
     const plain = contextOf(mutant.remote?.(store, hostNow) ?? store, hostNow, random, `host-${index}`);
@@ -226,9 +226,11 @@ async function carryOut(world: World, host: Host, step: LeaseStep, mutant: Lease
     case 'renew':
     case 'renew often':
       for (let count = step === 'renew' ? 1 : 10; count > 0 && host.lease !== undefined; count -= 1) {
+        const before = new Set(world.grants.get(host.lease.session));
         const renewed = await renewLease(context, host.lease);
         if (renewed.type === 'lost') return;
         assertGranted(world, renewed.lease);
+        if (before.has(renewed.lease.number)) fail(`lease ${renewed.lease.number} was not renewed`);
         host.lease = renewed.lease;
       }
       return;
@@ -287,7 +289,7 @@ async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<st
 
 interface Observation {
   readonly gate: (label: string) => Promise<void>;
-  readonly afterwards: (isWrite: boolean) => void;
+  readonly afterwards: () => void;
   readonly host: () => Host;
   readonly mutant: LeaseMutant;
 }
@@ -309,7 +311,7 @@ function observed(
       const result = await store.put(key, body, options);
       if (before !== undefined) await checkLease(world, host(), key, before);
       if (key.startsWith('commits/')) await checkCommit(world, host(), key, mutant);
-      afterwards(true);
+      afterwards();
       return result;
     },
     get: async (key, options) => {
@@ -318,14 +320,14 @@ function observed(
         host().sawItOver = false;
         throw error;
       });
-      afterwards(false);
+      afterwards();
       return result;
     },
     remove: async (keys, options) => {
       if (keys.length === 0) return;
       await gate(`remove ${keys.length}`);
       await store.remove(keys, options);
-      afterwards(false);
+      afterwards();
     },
     listDirectories: async (prefix, options) => {
       await gate(`directories ${prefix}`);
@@ -339,7 +341,7 @@ function observed(
       // What it sees of its own, fresh object is no reason to act.
       const truth = await truthOf(world);
       if (isForLease) host().sawItOver = truth.isOver && truth.host !== host().context.settings.host;
-      afterwards(false);
+      afterwards();
     },
   };
 }
