@@ -1,9 +1,13 @@
+import { chmod } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { collect } from '../../../src/remote/body.ts';
+import { SyncAgentError } from '../../../src/errors.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import type { ObjectStore } from '../../../src/remote/object-store.ts';
 import { readLog } from '../../../src/snapshot/commit-log.ts';
 import { byPrecedence, stampOf } from '../../../src/snapshot/precedence.ts';
 import { unresolvedTips } from '../../../src/snapshot/retention.ts';
+import { passThrough } from '../../support/race.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 
@@ -17,8 +21,10 @@ const graceMs = 60_000;
 function world() {
   const clock = shiftableClock();
   const remote = createMemoryStore({ now: clock.now });
-  const host = async (): Promise<Host> => {
-    const made = await makeHost({ remote, clock, settings: { graceMs, keepLast: 1 } });
+  const host = async (
+    { keepLast, seen }: { keepLast: number; seen: ObjectStore } = { keepLast: 1, seen: remote },
+  ): Promise<Host> => {
+    const made = await makeHost({ remote: seen, clock, settings: { graceMs, keepLast } });
     hosts.push(made);
     return made;
   };
@@ -82,7 +88,58 @@ describe('a snapshot of a host that lost its lease', () => {
     expect(await committed(newcomer, 2)).toMatchObject({ diverged: [], parent: second.id });
     expect(await old.agent.status()).toMatchObject({ relation: 'diverged' });
     expect(await old.agent.restore()).toMatchObject({ type: 'diverged' });
-    expect(await old.agent.sync()).toMatchObject({ type: 'diverged' });
+    const newest = (await newcomer.agent.list()).at(-1)?.id;
+    expect(await old.agent.sync()).toMatchObject({ type: 'diverged', id: newest });
+  });
+
+  it('is not what a store of unknown origin is compared with', async () => {
+    const { host, second } = await handOver();
+    const unknown = await host();
+    await unknown.write({ f: 'newcomer' });
+    await chmod(`${unknown.store}/f`, 0o644);
+    expect(await unknown.agent.backup()).toEqual({ type: 'unchanged', id: second.id });
+  });
+
+  it('takes no place among those that retention keeps as the newest', async () => {
+    const { clock, host, remote } = world();
+    const [old, newcomer] = [
+      await host({ keepLast: 2, seen: remote }),
+      await host({ keepLast: 2, seen: remote }),
+    ];
+    await old.write({ f: 'first' });
+    await committed(old, 1);
+    await newcomer.agent.restore();
+    const kept: string[] = [];
+    for (const f of ['second', 'the third']) {
+      await newcomer.write({ f });
+      kept.push((await committed(newcomer, 2)).id);
+    }
+    clock.forward(3 * graceMs);
+    await old.write({ f: 'late, and longer' });
+    const late = await committed(old, 1);
+    expect((await old.agent.list()).map(({ id }) => id)).toEqual([late.id, ...kept]);
+  });
+
+  it('is not published when the log cannot be read after its commit', async () => {
+    const { host, remote, textOf } = await handOver();
+    let isCommitted = false;
+    const seen: ObjectStore = {
+      ...passThrough(remote),
+      put: async (key, body, options) => {
+        const result = await remote.put(key, body, options);
+        if (key.startsWith('commits/')) isCommitted = true;
+        return result;
+      },
+      async *list(prefix, options) {
+        if (isCommitted && prefix === 'commits/')
+          throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot list: the connection was reset');
+        yield* remote.list(prefix, options);
+      },
+    };
+    const other = await host({ keepLast: 1, seen });
+    await other.write({ f: 'from a host that is cut off' });
+    expect(await committed(other, 1)).toMatchObject({ isFenced: true });
+    expect(await textOf('f')).toBe('newcomer');
   });
 
   it('is told each time, even if it grew from the newest', async () => {

@@ -129,6 +129,75 @@ describe('a lease', () => {
     expect(next.events.filter((event) => event.type === 'lease')).toHaveLength(1);
   });
 
+  it('is not had by a host that slept until its number was used and swept', async () => {
+    const all = world();
+    const other = await all.host();
+    let sleeps: (() => Promise<void>) | undefined;
+    const sleeper = await all.host({
+      ...passThrough(all.memory),
+      put: async (key, body, options) => {
+        if (parseLeaseKey(key) !== undefined) {
+          const sleep = sleeps;
+          sleeps = undefined;
+          await sleep?.();
+        }
+        return all.memory.put(key, body, options);
+      },
+    });
+    const othersGoOn = async (): Promise<void> => {
+      let taken = await other.agent.acquireLease({ ttlMs });
+      for (let count = 0; count < 10; count += 1) {
+        const renewed = await other.agent.renewLease(taken);
+        if (renewed.type === 'renewed') taken = renewed.lease;
+      }
+    };
+    const numbers = async (): Promise<readonly number[]> => (await readLeases(all.memory)).numbers;
+
+    sleeps = othersGoOn;
+    const late = sleeper.agent.acquireLease({ ttlMs, onTimeout: 'fail' });
+    await expect(late).rejects.toMatchObject({ code: 'BUSY' });
+    expect(await numbers()).not.toContain(1);
+
+    const taken = await sleeper.agent.acquireLease({ ttlMs });
+    sleeps = othersGoOn;
+    expect(await sleeper.agent.renewLease(taken)).toMatchObject({ type: 'lost' });
+    expect(await numbers()).not.toContain(taken.number + 1);
+  });
+
+  it('is asked for again when its number was taken, and swept before it could be read', async () => {
+    let refusals = 0;
+    const { host } = world((store) => ({
+      ...passThrough(store),
+      put: async (key, body, options) => {
+        if (parseLeaseKey(key) === undefined || refusals > 0) return store.put(key, body, options);
+        refusals += 1;
+        throw new SyncAgentError('ALREADY_EXISTS', 'Cannot put: it already exists');
+      },
+    }));
+    const { agent } = await host();
+    expect(await agent.acquireLease({ ttlMs })).toMatchObject({ epoch: 1 });
+    expect(refusals).toBe(1);
+  });
+
+  it('is listed again when its newest object was swept before it could be read', async () => {
+    const { host, memory } = world();
+    const { agent } = await host();
+    const taken = await agent.acquireLease({ ttlMs });
+    let isSwept = false;
+    const racing: ObjectStore = {
+      ...passThrough(memory),
+      get: async (key, options) => {
+        if (!isSwept) {
+          isSwept = true;
+          await agent.renewLease(taken);
+          await memory.remove([leaseKey(taken.number)]);
+        }
+        return memory.get(key, options);
+      },
+    };
+    expect((await readLeases(racing)).newest).toMatchObject({ number: 2, lease: { epoch: 1 } });
+  });
+
   it('that is still held when the time is up: goes on with a warning, or fails', async () => {
     const { host } = world();
     const [old, next] = [await host(), await host()];
