@@ -13,6 +13,8 @@ import { diffSnapshots, listSnapshots, showSnapshot } from './engine/history.ts'
 import type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from './engine/history.ts';
 import { pin, unpin } from './engine/pin.ts';
 import type { PinOptions, PinResult } from './engine/pin.ts';
+import { acquireLease, releaseLease, renewLease } from './engine/lease.ts';
+import type { AcquireOptions, Lease, ReleaseResult, RenewResult } from './engine/lease.ts';
 import { clearHistory, prune } from './engine/prune.ts';
 import type { PruneOptions, PruneResult } from './engine/prune.ts';
 import { lookLocally } from './engine/look.ts';
@@ -29,6 +31,8 @@ import { sync } from './engine/sync.ts';
 import type { SyncOptions, SyncResult } from './engine/sync.ts';
 import { verify } from './engine/verify.ts';
 import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
+import { defaultLeaseMs, waitForLease } from './engine/wait-for-lease.ts';
+import type { WaitOptions, WaitResult } from './engine/wait-for-lease.ts';
 import { SyncAgentError } from './errors.ts';
 import type { Emit, RequestCounts } from './events.ts';
 import { counting } from './remote/counting-store.ts';
@@ -73,6 +77,8 @@ export interface AgentSettings {
   readonly concurrency?: number | undefined;
   /** Names this host in manifests; the host name by default. */
   readonly host?: string | undefined;
+  /** How long a lease lasts that is not renewed, milliseconds. */
+  readonly leaseMs?: number | undefined;
 }
 
 /** What an agent works with, replaceable in tests. */
@@ -112,6 +118,15 @@ export interface Agent {
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
   /** Store and remote, and what the agent says that keeps running beside the store. */
   status(options?: CallOptions): Promise<StatusReport & { readonly agent: StatusFile | undefined }>;
+  /**
+   * Takes the lease for this host; `settings.leaseMs` is the default of `ttlMs`. Whoever has one renews it each third of
+   * that time, and gives its `epoch` to each backup. A lease is plain data, and may be passed on to other processes.
+   */
+  acquireLease(options?: Partial<AcquireOptions> & CallOptions): Promise<Lease>;
+  renewLease(lease: Lease, options?: CallOptions): Promise<RenewResult>;
+  releaseLease(lease: Lease, options?: CallOptions): Promise<ReleaseResult>;
+  /** Waits until no host has the lease, without taking it: what another host hands over is in the remote then. */
+  waitForLease(options: WaitOptions & CallOptions): Promise<WaitResult>;
   doctor(options?: CallOptions): Promise<DoctorReport>;
   /** Requests made of the remote so far, without repeated ones, which are `retry` events. */
   requests(): number;
@@ -134,6 +149,7 @@ export const defaultSettings = {
   maxShrink: 0.5,
   rollbackCopies: 3,
   concurrency: 8,
+  leaseMs: defaultLeaseMs,
 } as const;
 
 const noRequests: RequestCounts = {
@@ -276,6 +292,13 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         async (context) => ({ ...(await status(context)), agent: await readRunningAgent(context.home) }),
         options.signal,
       ),
+    acquireLease: (options = {}) => {
+      const { ttlMs = settings.leaseMs ?? defaultSettings.leaseMs } = options;
+      return read((context) => acquireLease(context, { ...options, ttlMs }), options.signal);
+    },
+    renewLease: (lease, options = {}) => read((context) => renewLease(context, lease), options.signal),
+    releaseLease: (lease, options = {}) => read((context) => releaseLease(context, lease), options.signal),
+    waitForLease: (options) => read((context) => waitForLease(context, options), options.signal),
     doctor: (options = {}) => read(doctor, options.signal),
     requests: () => {
       const { put, get, head, list, copy, remove } = counted?.counts() ?? noRequests;

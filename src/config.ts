@@ -86,6 +86,7 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
     settleMs: config.settle,
     detect: config.detect,
     pollIntervalMs: config.pollInterval,
+    leaseMs: config.lease === 'off' ? undefined : config.lease,
     s3: {
       endpoint: config['s3.endpoint'],
       region: config['s3.region'],

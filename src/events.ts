@@ -23,6 +23,7 @@ export type AgentEvent =
   | { readonly type: 'rotated'; readonly snapshots: readonly string[]; readonly objects: number }
   | { readonly type: 'restored'; readonly id: string; readonly store: string }
   | { readonly type: 'diverged'; readonly tips: readonly string[] }
+  | LeaseEvent
   | {
       readonly type: 'retry';
       readonly operation: string;
@@ -122,6 +123,29 @@ export interface ErrorFacts {
   readonly message: string;
   readonly remedy: string | null;
 }
+
+/** `epoch` is this host's, and while it waits, the holder's. */
+export type LeaseEvent =
+  | { readonly type: 'lease'; readonly state: 'acquired' | 'renewed' | 'released'; readonly epoch: number }
+  | {
+      readonly type: 'lease';
+      readonly state: 'waiting';
+      readonly epoch: number;
+      /** Who has it, and since when by that host's clock, ISO 8601; undefined where that cannot be read. */
+      readonly host: string | undefined;
+      readonly since: string | undefined;
+      /** How long this host will wait, milliseconds. */
+      readonly atMostMs: number;
+      /** When the lease ends by itself if its holder is dead, milliseconds. */
+      readonly expiresInMs: number;
+    }
+  /** Another host took it. */
+  | {
+      readonly type: 'lease';
+      readonly state: 'lost';
+      readonly epoch: number;
+      readonly to: string | undefined;
+    };
 
 export type Phase =
   'capture' | 'validate' | 'upload' | 'commit' | 'publish' | 'rotate' | 'download' | 'swap' | 'verify';

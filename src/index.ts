@@ -12,6 +12,8 @@ export type { Clock } from './clock.ts';
 export type { BackupOptions, BackupResult } from './engine/backup.ts';
 export type { DoctorCheck, DoctorReport } from './engine/doctor.ts';
 export type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from './engine/history.ts';
+export type { AcquireOptions, Lease, ReleaseResult, RenewResult } from './engine/lease.ts';
+export type { LeaseStatus } from './engine/lease-status.ts';
 export type { PinOptions, PinResult } from './engine/pin.ts';
 export type { PruneOptions, PruneResult } from './engine/prune.ts';
 export type { LocalLook } from './engine/look.ts';
@@ -21,6 +23,7 @@ export type { RollbackResult } from './engine/rollback.ts';
 export type { Relation, RemoteStatus, StatusReport, StoreStatus } from './engine/status.ts';
 export type { SyncOptions, SyncResult } from './engine/sync.ts';
 export type { VerifyOptions, VerifyReport } from './engine/verify.ts';
+export type { WaitOptions, WaitResult } from './engine/wait-for-lease.ts';
 export { SyncAgentError, exitCodes, isSyncAgentError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export type {
@@ -30,6 +33,7 @@ export type {
   DaemonEvent,
   Emit,
   ErrorFacts,
+  LeaseEvent,
   Operation,
   OperationCosts,
   Phase,

@@ -61,6 +61,7 @@ export async function openDaemon(
       cron: settings.cron ?? null,
       detect: settings.detect ?? defaultSchedule.detect,
       pollIntervalMs: settings.pollIntervalMs ?? defaultSchedule.pollIntervalMs,
+      leaseMs: settings.leaseMs ?? null,
     },
     home,
     remote: formatRemote(parseRemote(settings.remote)),

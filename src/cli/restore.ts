@@ -13,10 +13,16 @@ export const restoreCommand: Command = {
     'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the present store' },
     force: { type: 'boolean', describe: 'Even when the store is newer, diverged or in use' },
     'dry-run': { type: 'boolean', describe: 'Say what would be done' },
+    'wait-for-lease': {
+      type: 'string',
+      describe:
+        'Let a host that has the lease make its final backup first, but wait no longer than this, such as 60s',
+    },
     'on-error': {
       type: 'string',
       describe:
-        'Before a start, when the remote is out of reach: fail, or continue with the present store [default: continue if there is one]',
+        'Before a start, when the remote is out of reach: fail, or continue with the present store [default: continue if there is one]. ' +
+        'When --wait-for-lease waited in vain: fail, or go on [default: go on]',
     },
   },
   run: async (invocation) => {
@@ -26,6 +32,7 @@ export const restoreCommand: Command = {
     const to = flags.text('to');
     if (to !== undefined) return restoreInto(invocation, to, snapshot);
     try {
+      await waitForHandOver(invocation, onError);
       return await restoreInPlace(invocation, snapshot, onError);
     } catch (error) {
       const { mayContinue } = await import('./may-continue.ts');
@@ -39,6 +46,15 @@ export const restoreCommand: Command = {
     }
   },
 };
+
+async function waitForHandOver(
+  { agent, flags, signal }: Invocation,
+  onError: 'fail' | 'continue' | undefined,
+): Promise<void> {
+  const waitMs = flags.duration('wait-for-lease');
+  if (waitMs === undefined) return;
+  await agent.waitForLease({ waitMs, onTimeout: onError ?? 'continue', signal });
+}
 
 async function restoreInPlace(
   { agent, config, flags, signal, style, say, commandLine }: Invocation,
@@ -71,8 +87,8 @@ async function restoreInto(
   dir: string,
   snapshot: string | undefined,
 ): Promise<Outcome> {
-  for (const name of ['skip-backup', 'force', 'dry-run', 'on-error']) {
-    if (!flags.has(name) && (name !== 'on-error' || flags.text(name) === undefined)) continue;
+  for (const name of ['skip-backup', 'force', 'dry-run', 'wait-for-lease', 'on-error']) {
+    if (!flags.has(name) && flags.text(name) === undefined) continue;
     throw new SyncAgentError(
       'USAGE',
       `Cannot use --${name} with --to: it is about the store, which --to does not touch`,

@@ -4,27 +4,39 @@ import type { Command } from './command.ts';
 import { openAgent } from './open-agent.ts';
 import { superviseCommand } from './supervise-command.ts';
 
-export const runCommand: Command = superviseCommand(async ({ config, flags }, { skipBackup }) => {
-  const daemon = await openAgent(config, `run -- ${flags.list('command')[0] ?? ''}`);
-  return {
-    subject: {
-      restore: async ({ signal }) => {
-        await daemon.claim();
-        const result = await daemon.operate({
-          operation: 'restore',
-          reason: null,
-          work: (operations) => operations.restore({ skipBackup, signal }),
-          describe: ({ type }) => ({ outcome: type }),
-        });
-        assertAgreed(result);
+export const runCommand: Command = superviseCommand(
+  async ({ config, flags }, { skipBackup, waitForLeaseMs }) => {
+    const daemon = await openAgent(config, `run -- ${flags.list('command')[0] ?? ''}`);
+    return {
+      subject: {
+        restore: async ({ signal }) => {
+          await daemon.claim();
+          if (typeof config.lease === 'number') {
+            await daemon.takeLease({ waitMs: waitForLeaseMs ?? 0, signal });
+          } else if (waitForLeaseMs !== undefined) {
+            await daemon.operate({
+              operation: 'lease',
+              reason: null,
+              work: (operations) => operations.waitForLease({ waitMs: waitForLeaseMs, signal }),
+              describe: ({ type }) => ({ outcome: type }),
+            });
+          }
+          const result = await daemon.operate({
+            operation: 'restore',
+            reason: null,
+            work: (operations) => operations.restore({ skipBackup, signal }),
+            describe: ({ type }) => ({ outcome: type }),
+          });
+          assertAgreed(result);
+        },
+        start: () => daemon.start(),
+        stop: (options) => daemon.stop(options),
       },
-      start: () => daemon.start(),
-      stop: (options) => daemon.stop(options),
-    },
-    emit: (event) => daemon.tell(event),
-    close: () => daemon.close(),
-  };
-});
+      emit: (event) => daemon.tell(event),
+      close: () => daemon.close(),
+    };
+  },
+);
 
 function assertAgreed(result: RestoreResult): void {
   if (result.type !== 'diverged') return;

@@ -102,7 +102,7 @@ function rollbackLine({ rollbackCopies }: StatusReport): string {
   return `${rollbackCopies.length === 1 ? '1 copy' : `${rollbackCopies.length} copies`}, ${formatBytes(bytes)}`;
 }
 
-function remoteLines({ remote, newest, tips, pins }: StatusReport, style: Style): readonly string[] {
+function remoteLines({ remote, newest, tips, pins, lease }: StatusReport, style: Style): readonly string[] {
   if (!remote.isReachable) {
     const { message, remedy } = remote.error;
     return [
@@ -123,7 +123,14 @@ function remoteLines({ remote, newest, tips, pins }: StatusReport, style: Style)
     ],
     ...(newest === undefined ? [] : [['records', formatCount(newest.records)] as const]),
     ...pins.map((pin) => ['kept', `${pin.id}, ${pinText(pin)}`] as const),
+    ...(lease === undefined ? [] : [['lease', leaseLine(lease)] as const]),
     ...(tips.length > 1 ? [['diverged', style.red(`tips: ${tips.join(', ')}`)] as const] : []),
     ...remote.damagedCommits.map((message) => ['damaged', style.red(printable(message))] as const),
   ]);
+}
+
+function leaseLine({ host, since, epoch, expiresInMs }: NonNullable<StatusReport['lease']>): string {
+  const who = host === undefined ? 'cannot be read' : `host ${printable(host)}`;
+  const from = since === undefined ? '' : ` since ${since}`;
+  return `${who}${from}, epoch ${epoch}, for another ${formatDuration(expiresInMs)} unless renewed`;
 }

@@ -23,6 +23,8 @@ export interface OpenedSubject {
 export interface OpenSubjectOptions {
   /** Its restore keeps no rollback copy. */
   readonly skipBackup: boolean;
+  /** How long its restore waits for a host that has the lease, milliseconds. */
+  readonly waitForLeaseMs: number | undefined;
 }
 
 /** `run`, for what `open` makes of an invocation. */
@@ -41,6 +43,11 @@ export function superviseCommand(
     },
     options: {
       'no-restore': { type: 'boolean', describe: 'Start the command with the store as it is' },
+      'wait-for-lease': {
+        type: 'string',
+        describe:
+          'Let a host that has the lease make its final backup first, but wait no longer than this, such as 60s',
+      },
       'on-error': {
         type: 'string',
         describe:
@@ -55,7 +62,10 @@ export function superviseCommand(
       // Whoever read our messages may go before the command does.
       process.stderr.on('error', () => undefined);
       const stopReaping = await startReaper({ warn: (line) => say(`${style.red('WARNING:')} ${line}`) });
-      const { subject, emit, close } = await open(invocation, { skipBackup: flags.has('skip-backup') });
+      const { subject, emit, close } = await open(invocation, {
+        skipBackup: flags.has('skip-backup'),
+        waitForLeaseMs: flags.duration('wait-for-lease'),
+      });
       const supervised = await supervise(
         tolerant(subject, invocation, onError),
         { name: argv[0] ?? '', start: () => startCommand(argv, { env: process.env, cwd: process.cwd() }) },

@@ -101,6 +101,11 @@ export const configSchema = z.strictObject({
   maxShrink: share,
   rollbackCopies: wholeNumber(0, 1000),
   concurrency: wholeNumber(1, 256),
+  lease: value('off, or a duration from 10s to 24h', (input) => {
+    if (input === 'off') return 'off';
+    const ms = typeof input === 'string' ? parseDuration(input) : undefined;
+    return ms !== undefined && ms >= 10_000 && ms <= 24 * 3_600_000 ? ms : undefined;
+  }),
 
   interval: duration,
   cron: text('a cron expression such as "30 3 * * *"'),

@@ -50,6 +50,7 @@ export const settings = {
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
+  lease: setting('Engine:', 'Hold a lease that lasts so long unless renewed, such as 60s [default: off]'),
 
   interval: setting(
     'Agent:',

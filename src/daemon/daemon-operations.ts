@@ -1,7 +1,9 @@
 import type { BackupOptions, BackupResult } from '../engine/backup.ts';
 import type { SnapshotSummary } from '../engine/history.ts';
+import type { AcquireOptions, Lease, ReleaseResult, RenewResult } from '../engine/lease.ts';
 import type { LocalLook } from '../engine/look.ts';
 import type { RestoreOptions, RestoreResult } from '../engine/restore.ts';
+import type { WaitOptions, WaitResult } from '../engine/wait-for-lease.ts';
 import type { SyncOptions, SyncResult } from '../engine/sync.ts';
 import type { Emit, RequestCounts } from '../events.ts';
 
@@ -19,6 +21,10 @@ export interface DaemonOperations {
   }>;
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
   restore(options?: Omit<RestoreOptions, 'interrupted'> & CallOptions): Promise<RestoreResult>;
+  acquireLease(options?: Partial<AcquireOptions> & CallOptions): Promise<Lease>;
+  renewLease(lease: Lease, options?: CallOptions): Promise<RenewResult>;
+  releaseLease(lease: Lease, options?: CallOptions): Promise<ReleaseResult>;
+  waitForLease(options: WaitOptions & CallOptions): Promise<WaitResult>;
   sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
 }
 

@@ -20,6 +20,8 @@ export interface DaemonStatus {
   readonly nextBackupAtMs: number | null;
   readonly nextBackupReason: BackupReason | null;
   readonly running: RunningOperation | null;
+  /** Of this host; null without one. A lost one stays: its backups rank below those of whoever took it. */
+  readonly lease: { readonly epoch: number; readonly isLost: boolean } | null;
   /** The newest snapshot that this store made or was restored from. */
   readonly lastSnapshot: { readonly id: string; readonly createdAtMs: number } | null;
   /** When a backup last ended well, with or without a new snapshot. */

@@ -10,6 +10,7 @@ import type { Lock } from '../store/lock.ts';
 import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
 import type { OperationsFor } from './daemon-operations.ts';
 import { fixedTimes } from './fixed-times.ts';
+import { createLeaseKeeper } from './lease-keeper.ts';
 import { listenForNotifications } from './notifications.ts';
 import { performer } from './performer.ts';
 import type { Performance } from './performer.ts';
@@ -28,6 +29,8 @@ export interface DaemonSettings {
   readonly cron: string | null;
   readonly detect: 'auto' | 'events' | 'poll';
   readonly pollIntervalMs: number;
+  /** How long this host's lease lasts when it dies; null: it takes none. */
+  readonly leaseMs: number | null;
 }
 
 export interface DaemonOptions {
@@ -66,6 +69,11 @@ export interface Daemon {
   claim(): Promise<void>;
   /** An operation that somebody asked for, when no other runs. */
   operate<T>(performance: Performance<T>): Promise<T>;
+  /**
+   * Takes the lease, where the settings ask for one, after whoever has it, or from them when `waitMs` is over. `start`
+   * does it as well, when it is free.
+   */
+  takeLease(options: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** Begins to watch the store and to back up. */
   start(): Promise<void>;
   notify(): void;
@@ -86,6 +94,7 @@ export interface Daemon {
 /** What cleaning up after an interrupted backup may take: of the time that is left, and at most. */
 const cleanUpShare = 0.15;
 const mostCleanUpMs = 3000;
+const releaseMs = 3000;
 
 export function createDaemon(options: DaemonOptions): Daemon {
   const { settings, home, clock, fs, operationsFor } = options;
@@ -114,6 +123,18 @@ export function createDaemon(options: DaemonOptions): Daemon {
     if (event.type !== 'progress' && event.type !== 'phase') statusFile.changed();
   };
   const perform = performer(operationsFor, { clock, emit });
+  const keeper =
+    settings.leaseMs === null
+      ? undefined
+      : createLeaseKeeper({
+          ttlMs: settings.leaseMs,
+          perform,
+          clock,
+          onChange: (lease) => {
+            recorder.recordLease(lease);
+            statusFile.changed();
+          },
+        });
 
   const backUp = async (reason: BackupReason, { signal, retryAtMs }: TurnOptions): Promise<TurnOutcome> => {
     const isByInterval = reason === 'change' || reason === 'retry';
@@ -121,7 +142,11 @@ export function createDaemon(options: DaemonOptions): Daemon {
       operation: 'backup',
       reason,
       work: (operations) =>
-        operations.backupTurn({ local: { minIntervalMs: isByInterval ? settings.intervalMs : 0 }, signal }),
+        operations.backupTurn({
+          local: { minIntervalMs: isByInterval ? settings.intervalMs : 0 },
+          ...withEpoch(keeper?.epoch()),
+          signal,
+        }),
       describe: (turn) => ({ outcome: turn.result.type, snapshot: factsOf(turn.result) }),
       retryAtMs,
     });
@@ -143,9 +168,11 @@ export function createDaemon(options: DaemonOptions): Daemon {
   });
 
   const stopping = new AbortController();
+  const ending = new AbortController();
   let lock: Lock | undefined;
   let watcher: Watcher | undefined;
   let listening: Promise<void> | undefined;
+  let keeping: Promise<void> | undefined;
 
   const claim = async (): Promise<void> => {
     lock ??= await lockAgent(fs, home, { command: options.command });
@@ -174,6 +201,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
         if (performance.operation !== 'backup') await watcher?.again();
         return result;
       }),
+    takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
     start: async () => {
       await claim();
       // First the watch, then the look: a change in between is seen by both rather than by none.
@@ -194,6 +222,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
         signal: stopping.signal,
         onNotice: () => scheduler.changed('notify', clock.now()),
       });
+      keeping = keeper?.keep(ending.signal);
       const from = await lookAround();
       emit({ type: 'started', intervalMs: settings.intervalMs, cron: settings.cron });
       scheduler.start(from);
@@ -230,6 +259,10 @@ export function createDaemon(options: DaemonOptions): Daemon {
       }
     },
     close: async () => {
+      // Held through the final backup. Whoever waits for it need not wait until it expires.
+      ending.abort();
+      await keeping;
+      await keeper?.release(AbortSignal.timeout(releaseMs));
       await statusFile.close();
       lock?.release();
       lock = undefined;
@@ -247,6 +280,10 @@ export function createDaemon(options: DaemonOptions): Daemon {
       return isSyncAgentError(error, 'NOT_FOUND') && scheduler.state().dirtySinceMs === null;
     }
   }
+}
+
+function withEpoch(epoch: number | undefined): { readonly epoch?: number } {
+  return epoch === undefined ? {} : { epoch };
 }
 
 /** What a backup made, for events. */

@@ -16,6 +16,7 @@ export interface StatusRecorder {
   recordSchedule(state: ScheduleState, next: PlannedBackup | null): void;
   /** The store equals, or grew from, this snapshot. */
   recordSnapshot(id: string): void;
+  recordLease(lease: DaemonStatus['lease']): void;
   recordHistory(snapshots: readonly SnapshotSummary[]): void;
   status(): DaemonStatus;
   /** Each event, once it is recorded. Returns the way to end it. */
@@ -40,6 +41,7 @@ export function createStatusRecorder(
     nextBackupAtMs: null,
     nextBackupReason: null,
     running: null,
+    lease: null,
     lastSnapshot: null,
     lastSuccessAtMs: null,
     lastError: null,
@@ -85,6 +87,9 @@ export function createStatusRecorder(
     recordSnapshot: (id) => {
       status = { ...status, lastSnapshot: { id, createdAtMs: epochMsOf(id) } };
     },
+    recordLease: (lease) => {
+      status = { ...status, lease };
+    },
     recordHistory: (snapshots) => {
       status = {
         ...status,
@@ -119,6 +124,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       return { ...status, detection: event.by };
     case 'operation-started': {
       const { operation, reason } = event;
+      // Beside whatever else runs, and of no interest while it works.
+      if (operation === 'lease') return status;
       return {
         ...status,
         running: { operation, reason, startedAtMs: atMs, phase: null, done: 0, total: 0 },
@@ -136,7 +143,7 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       const isBackup = event.operation === 'backup' && event.outcome !== 'too-soon';
       return {
         ...status,
-        running: null,
+        running: status.running?.operation === event.operation ? null : status.running,
         lastError: status.lastError?.operation === event.operation ? null : status.lastError,
         lastSuccessAtMs: isBackup ? atMs : status.lastSuccessAtMs,
       };
@@ -144,7 +151,7 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
     case 'operation-failed':
       return {
         ...status,
-        running: null,
+        running: status.running?.operation === event.operation ? null : status.running,
         lastError: { ...event.error, atMs, operation: event.operation },
       };
     case 'diverged':
@@ -166,6 +173,7 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
     case 'command-exited':
     case 'hook':
     case 'hook-output':
+    case 'lease':
       return status;
     default:
       return event satisfies never;

@@ -5,14 +5,22 @@ import type { LogView } from '../snapshot/commit-log.ts';
 import { epochMsOf, makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
-import { unresolvedTips } from '../snapshot/retention.ts';
+import { stampOf } from '../snapshot/precedence.ts';
 import { isDiskFull } from '../store/disk-space.ts';
 import { stagingRoot } from '../store/home.ts';
 import { scanStore } from '../store/scan.ts';
 import { commitSnapshot } from './commit.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
-import { cacheManifest, manifestIfReadable, readLineage, readRemote, recordRemoteState } from './lineage.ts';
+import { divergedTips, isFenced } from './diverged.ts';
+import {
+  cacheManifest,
+  manifestIfReadable,
+  newestManifest,
+  readLineage,
+  readRemote,
+  recordRemoteState,
+} from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { lookLocally } from './look.ts';
 import { hasContentOf, planBackup } from './plan-backup.ts';
@@ -37,6 +45,8 @@ export interface BackupOptions {
   readonly local?: { readonly minIntervalMs: number };
   /** Capture, validate and compare, but change nothing in the remote. */
   readonly dryRun?: boolean;
+  /** That of the lease this host has, or had: `Lease.epoch`. */
+  readonly epoch?: number;
 }
 
 export type BackupResult =
@@ -64,6 +74,8 @@ export type BackupResult =
       readonly longestHoldMs: number;
       /** Tips, when there is more than one: hosts wrote beside each other. */
       readonly diverged: readonly string[];
+      /** This host lost its lease: the snapshot is kept, and the next holder's stays the newest. */
+      readonly isFenced: boolean;
       readonly dropped: readonly string[];
     };
 
@@ -96,11 +108,12 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
     const staged = await stageStore(context, attempt).catch(async (error: unknown) => {
       throw await stagingFailure(context, error);
     });
-    const parent = await parentManifest(context, view, lineage, staged);
+    const newest = await newestManifest(context, view);
+    const parent = await parentManifest(context, { view, lineage, staged, newest });
     const plan = planBackup({
       captured: staged,
       parent,
-      newest: view.newest,
+      newest,
       force: options.force ?? false,
       allowShrink: options.allowShrink ?? false,
       maxShrink: context.settings.maxShrink,
@@ -112,7 +125,7 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
             'If the loss is meant, use --allow-shrink; else "sync-agent restore --force" brings the snapshot back',
         });
       case 'unchanged': {
-        const id = parent?.id ?? view.newest?.id ?? '';
+        const id = parent?.id ?? newest?.id ?? '';
         if (options.dryRun !== true) await recordUnchanged(context, view, lineage, staged, id);
         return { type: 'unchanged', id };
       }
@@ -124,6 +137,7 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
           staged,
           plan,
           parentId: parent?.id ?? lineage.parent ?? null,
+          epoch: options.epoch,
         });
     }
   } finally {
@@ -192,12 +206,15 @@ const isLive = (view: LogView, id: string): boolean => view.snapshots.some(({ en
 /** The snapshot this store grew from. Where nothing is known, equal content counts as proof. */
 async function parentManifest(
   context: Context,
-  view: LogView,
-  lineage: Lineage,
-  staged: StagedStore,
+  {
+    view,
+    lineage,
+    staged,
+    newest,
+  }: Pick<Work, 'view' | 'lineage' | 'staged'> & { newest: Manifest | undefined },
 ): Promise<Manifest | undefined> {
   if (lineage.parent === undefined) {
-    return view.newest !== undefined && hasContentOf(staged, view.newest) ? view.newest : undefined;
+    return newest !== undefined && hasContentOf(staged, newest) ? newest : undefined;
   }
   const aged = view.snapshots.find(({ entry }) => entry.id === lineage.parent);
   return aged === undefined ? undefined : manifestIfReadable(context, view, aged.entry);
@@ -209,6 +226,7 @@ interface Work {
   readonly staged: StagedStore;
   readonly plan: Extract<BackupPlan, { type: 'commit' }>;
   readonly parentId: string | null;
+  readonly epoch: number | undefined;
 }
 
 async function carryOut(context: Context, work: Work): Promise<BackupResult> {
@@ -253,7 +271,13 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
   };
   enterPhase(context, 'commit');
   const committed = await commitSnapshot(context, {
-    draft: () => draft,
+    draft: (current) => ({
+      ...draft,
+      ...stampOf(
+        current.snapshots.map(({ entry }) => entry),
+        work.epoch,
+      ),
+    }),
     view,
     createOnly: createOnly === 'enforced',
     startedAt: view.serverTime,
@@ -278,11 +302,16 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     rotate(context, { commit: manifest, committedAt: committed.serverTime }),
   );
 
-  const live = [...manifest.log, ...committed.after.snapshots.map(({ entry }) => entry)];
-  const diverged = isDiverged(committed.before, parentId, work.lineage.state.settled)
-    ? tipsOf(live, manifest, committed.after)
-    : [];
-  if (diverged.length > 1) context.emit({ type: 'diverged', tips: diverged });
+  const diverged = divergedTips(committed, work.lineage.state.settled);
+  if (diverged.length > 0) context.emit({ type: 'diverged', tips: diverged });
+  if (isFenced(committed)) {
+    context.emit({
+      type: 'warning',
+      code: 'DIVERGED',
+      message: `Snapshot ${id} is kept, but does not count as the newest: another host has taken the lease over`,
+      remedy: 'Stop the application on this host; what it wrote since is in that snapshot only',
+    });
+  }
   return {
     type: 'committed',
     id,
@@ -295,23 +324,10 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     reuseBytes: plan.reuseBytes,
     heldMs: staged.heldMs,
     longestHoldMs: staged.longestHoldMs,
-    diverged: diverged.length > 1 ? diverged : [],
+    diverged,
+    isFenced: isFenced(committed),
     dropped: committed.dropped.map((entry) => entry.id),
   };
-}
-
-/** Another host's snapshot was the newest when ours was committed, and nobody chose ours over it. */
-function isDiverged(before: LogView, parentId: string | null, settled: readonly string[]): boolean {
-  return before.newest !== undefined && before.newest.id !== parentId && !settled.includes(before.newest.id);
-}
-
-function tipsOf(
-  live: readonly Manifest['log'][number][],
-  manifest: Manifest,
-  after: LogView,
-): readonly string[] {
-  const unique = [...new Map(live.map((entry) => [entry.id, entry])).values()];
-  return unresolvedTips(unique, after.newest?.resolved ?? manifest.resolved).map((tip) => tip.id);
 }
 
 /** The snapshot exists; what fails now is worth a warning, and the next backup does it again. */

@@ -6,6 +6,7 @@ import { closeGaps } from '../snapshot/close-gaps.ts';
 import { logEntryOf } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest, Pin } from '../snapshot/manifest.ts';
 import { pinsOf } from '../snapshot/pins.ts';
+import { byPrecedence } from '../snapshot/precedence.ts';
 import { planRetention } from '../snapshot/retention.ts';
 import type { RetentionPlan } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
@@ -15,7 +16,7 @@ export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved' | '
 
 export interface CommitWork {
   /** What to commit on top of a log; asked again whenever another host was faster. */
-  readonly draft: (view: LogView) => ManifestDraft;
+  readonly draft: (view: LogView) => ManifestDraft | Promise<ManifestDraft>;
   /** The log as read when the operation began. */
   readonly view: LogView;
   /** Whether the remote enforces create-only writes. */
@@ -55,18 +56,18 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
   for (;;) {
     const elapsedMs = now.getTime() - work.startedAt.getTime();
     if (elapsedMs > settings.graceMs / 2) throw tooSlow(elapsedMs, settings.graceMs);
-    const draft = work.draft(view);
+    const draft = await work.draft(view);
     if (view !== work.view) await assertStillThere(context, draft, view);
     const plan = work.retain?.(view) ?? retainByRule(context, view, draft);
-    const resolved = [...(view.newest?.resolved ?? []), ...(work.resolve ?? [])];
+    const resolved = [...(view.head?.resolved ?? []), ...(work.resolve ?? [])];
     const { entries, settled } = closeGaps(plan.retained, plan.dropped, resolved);
     const live = new Map(entries.map((entry) => [entry.id, entry]));
-    const pins = (work.pins?.(view) ?? [...pinsOf(view.newest).values()]).filter(({ id }) => live.has(id));
+    const pins = (work.pins?.(view) ?? [...pinsOf(view.head).values()]).filter(({ id }) => live.has(id));
     const manifest: Manifest = {
       ...draft,
       parent: live.get(draft.id)?.parent ?? draft.parent,
       generation: nextGeneration(view),
-      log: entries.filter((entry) => entry.id !== draft.id),
+      log: entries.filter((entry) => entry.id !== draft.id).toSorted((a, b) => a.generation - b.generation),
       resolved: [...new Set([...resolved, ...settled])].filter((id) => live.has(id)),
       ...(pins.length > 0 ? { pins } : {}),
     };
@@ -105,8 +106,10 @@ async function readLogAfter(context: Context, manifest: Manifest, before: LogVie
     const snapshots = before.snapshots.filter(({ entry }) => kept.has(entry.id));
     return {
       ...before,
-      newest: manifest,
-      snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }],
+      head: manifest,
+      snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }].toSorted((a, b) =>
+        byPrecedence(a.entry, b.entry),
+      ),
       damaged: [],
     };
   }
@@ -118,7 +121,7 @@ async function readLogAfter(context: Context, manifest: Manifest, before: LogVie
  */
 async function assertLive(context: Context, manifest: Manifest, after: LogView): Promise<void> {
   const isLive = after.snapshots.some(({ entry }) => entry.id === manifest.id);
-  if (isLive || after.newest === undefined) return;
+  if (isLive || after.head === undefined) return;
   await context.remote.remove([commitKey(manifest.generation)], { signal: context.signal });
   throw new SyncAgentError(
     'BUSY',
@@ -153,9 +156,10 @@ function retainByRule(context: Context, view: LogView, draft: ManifestDraft): Re
     ageMs: 0,
   };
   const others = view.snapshots.filter(({ entry }) => entry.id !== draft.id);
-  return planRetention([...others, own], context.settings, {
-    resolved: view.newest?.resolved ?? [],
-    pinned: [...pinsOf(view.newest).keys()],
+  const snapshots = [...others, own].toSorted((a, b) => byPrecedence(a.entry, b.entry));
+  return planRetention(snapshots, context.settings, {
+    resolved: view.head?.resolved ?? [],
+    pinned: [...pinsOf(view.head).keys()],
   });
 }
 

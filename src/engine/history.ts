@@ -22,8 +22,8 @@ export async function listSnapshots(context: Context): Promise<readonly Snapshot
 
 export function summarise(view: LogView): readonly SnapshotSummary[] {
   const entries = view.snapshots.map(({ entry }) => entry);
-  const tips = new Set(unresolvedTips(entries, view.newest?.resolved ?? []).map((tip) => tip.id));
-  const pins = pinsOf(view.newest);
+  const tips = new Set(unresolvedTips(entries, view.head?.resolved ?? []).map((tip) => tip.id));
+  const pins = pinsOf(view.head);
   return view.snapshots.map(({ entry, ageMs }) => ({
     ...entry,
     ageMs,
@@ -42,7 +42,7 @@ export async function showSnapshot(context: Context, name: string): Promise<Show
   const view = await readRemote(context);
   const entries = view.snapshots.map(({ entry }) => entry);
   const { pins: _, ...manifest } = await manifestOf(context, view, chooseSnapshot(entries, name));
-  return { ...manifest, pin: pinsOf(view.newest).get(manifest.id) };
+  return { ...manifest, pin: pinsOf(view.head).get(manifest.id) };
 }
 
 export interface SnapshotDiff {

@@ -44,7 +44,9 @@ export async function readLineage(context: Context, view: LogView): Promise<Line
   const scan = await scanStore(home.store);
   const isUnchanged =
     (state.fingerprint !== null && state.fingerprint === fingerprint(scan)) ||
-    (parent !== undefined && parent !== view.newest?.id && (await stillEquals(context, view, parent, scan)));
+    (parent !== undefined &&
+      parent !== view.snapshots.at(-1)?.entry.id &&
+      (await stillEquals(context, view, parent, scan)));
   return { exists: true, parent, isUnchanged, state };
 }
 
@@ -99,7 +101,7 @@ export async function cacheManifest(context: Context, manifest: Manifest): Promi
 
 /** The manifest of a live snapshot. SNAPSHOT_CORRUPT when it is damaged, or was rotated away meanwhile. */
 export async function manifestOf(context: Context, view: LogView, entry: LogEntry): Promise<Manifest> {
-  if (view.newest?.id === entry.id) return view.newest;
+  if (view.head?.id === entry.id) return view.head;
   try {
     return await readCommit(context.remote, entry.generation, { signal: context.signal });
   } catch (error) {
@@ -122,6 +124,12 @@ export async function manifestIfReadable(
     if (isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;
     throw error;
   }
+}
+
+/** The newest snapshot's manifest; undefined when there is none that can be read. */
+export async function newestManifest(context: Context, view: LogView): Promise<Manifest | undefined> {
+  const newest = view.snapshots.at(-1)?.entry;
+  return newest && manifestIfReadable(context, view, newest);
 }
 
 async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {

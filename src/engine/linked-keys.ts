@@ -10,8 +10,8 @@ export async function linkedKeys(context: Context, view: LogView): Promise<Reado
   const note = (manifest: Manifest): void => {
     for (const file of manifest.files) if (file.in !== undefined) keys.add(historyKey(file.in, file.path));
   };
-  if (view.newest !== undefined) note(view.newest);
-  for (const entry of view.newest?.log ?? []) {
+  if (view.head !== undefined) note(view.head);
+  for (const entry of view.head?.log ?? []) {
     if (entry.linked === true)
       note(await readCommit(context.remote, entry.generation, { signal: context.signal }));
   }

@@ -31,7 +31,7 @@ export async function pin(context: Context, name: string, { reason }: PinOptions
   }
   const view = await readRemote(context);
   const { id } = chooseSnapshot(entriesOf(view), name);
-  const present = pinsOf(view.newest).get(id);
+  const present = pinsOf(view.head).get(id);
   if (present !== undefined && (reason === undefined || reason === present.reason)) {
     return { id, pin: present, isChanged: false };
   }
@@ -45,7 +45,7 @@ export async function pin(context: Context, name: string, { reason }: PinOptions
 export async function unpin(context: Context, name: string): Promise<PinResult> {
   const view = await readRemote(context);
   const { id } = chooseSnapshot(entriesOf(view), name);
-  const isChanged = pinsOf(view.newest).has(id);
+  const isChanged = pinsOf(view.head).has(id);
   if (isChanged) await change(context, view, { action: 'unpin', id, pin: undefined });
   return { id, pin: undefined, isChanged };
 }
@@ -64,13 +64,13 @@ async function change(context: Context, view: LogView, { action, id, pin: fresh 
       const entries = entriesOf(current);
       // Dropped by another host, which was faster.
       if (!entries.some((entry) => entry.id === id)) throw noSuchSnapshot(id, entries);
-      const others = [...pinsOf(current.newest).values()].filter((each) => each.id !== id);
+      const others = [...pinsOf(current.head).values()].filter((each) => each.id !== id);
       return fresh === undefined ? others : [...others, fresh];
     },
   });
   // A host that slept may have created a number that was used and freed meanwhile, which nobody reads. That the
   // snapshot it committed again is live proves nothing here, since it was live before.
-  if (committed === undefined || pinsOf(committed.after.newest).has(id) === (fresh !== undefined)) return;
+  if (committed === undefined || pinsOf(committed.after.head).has(id) === (fresh !== undefined)) return;
   throw new SyncAgentError('BUSY', `Cannot ${action} snapshot ${id}: other hosts went on meanwhile`, {
     remedy: 'Run it again',
   });

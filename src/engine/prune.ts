@@ -86,18 +86,18 @@ async function apply(context: Context, view: LogView, work: Work): Promise<Prune
   return { ...summary(plan), objects, isDryRun: false };
 }
 
-function marksOf({ newest }: LogView, resolve: readonly string[] = []): Marks {
-  return { resolved: [...(newest?.resolved ?? []), ...resolve], pinned: [...pinsOf(newest).keys()] };
+function marksOf({ head }: LogView, resolve: readonly string[] = []): Marks {
+  return { resolved: [...(head?.resolved ?? []), ...resolve], pinned: [...pinsOf(head).keys()] };
 }
 
 /** Whether void commits or files that no snapshot names have outlived the grace period. */
 async function hasGarbage(context: Context, view: LogView): Promise<boolean> {
   const { remote, settings, signal } = context;
-  if (view.newest === undefined) return false;
+  if (view.head === undefined) return false;
   const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
   const cutoff = serverTime.getTime() - settings.graceMs;
   if (voidCommitsOf(view).some((commit) => commit.lastModified.getTime() < cutoff)) return true;
-  const live = new Set([view.newest.id, ...view.newest.log.map((entry) => entry.id)]);
+  const live = new Set([view.head.id, ...view.head.log.map((entry) => entry.id)]);
   for (const id of names.filter((name) => isSnapshotId(name) && !live.has(name))) {
     for await (const page of remote.list(historyDirectory(id), { signal })) {
       if (page.objects.some((object) => object.lastModified.getTime() < cutoff)) return true;

@@ -12,18 +12,19 @@ import type { Context } from './context.ts';
 /**
  * Brings the current files and `manifest.json` up to a commit: for people and plain S3 tools. Nobody relies on them,
  * so a crash in the middle, or two hosts at once, leave a mixture that the next backup mends: `manifest.json` is
- * written last, and files are left alone only where it names the snapshot that the commit followed.
+ * written last, and files are left alone only where it names what was the newest snapshot before the commit.
  */
 export async function publishCurrent(
   context: Context,
   work: { readonly manifest: Manifest; readonly before: LogView; readonly after: LogView },
 ): Promise<void> {
   const { manifest } = work;
-  if (work.after.newest !== undefined && work.after.newest.generation > manifest.generation) return;
+  // Another host was faster, or has the lease: the current files are its snapshot's.
+  if (newestId(work.after) !== manifest.id) return;
   enterPhase(context, 'publish');
   const { remote, settings, signal } = context;
   const published = await readPublished(context);
-  const isTrusted = published !== undefined && published.id === work.before.newest?.id;
+  const isTrusted = published !== undefined && published.id === newestId(work.before);
   const present = new Map(isTrusted ? published.files.map((file) => [file.path, file.sha256]) : []);
 
   const stale = manifest.files.filter((file) => present.get(file.path) !== file.sha256);
@@ -40,6 +41,8 @@ export async function publishCurrent(
     signal,
   });
 }
+
+const newestId = (view: LogView): string | undefined => view.snapshots.at(-1)?.entry.id;
 
 async function readPublished(context: Context): Promise<Manifest | undefined> {
   try {

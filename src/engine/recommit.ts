@@ -4,6 +4,7 @@ import { makeSnapshotId } from '../snapshot/layout.ts';
 import { commitSnapshot } from './commit.ts';
 import type { CommitWork, Committed } from './commit.ts';
 import type { Context } from './context.ts';
+import { newestManifest } from './lineage.ts';
 
 /**
  * What is live, settled and pinned is said by the newest commit, so a change of it is a commit: the newest snapshot
@@ -15,16 +16,18 @@ export async function recommit(
   work: Pick<CommitWork, 'retain' | 'resolve' | 'pins'>,
 ): Promise<Committed | undefined> {
   const { clock, remote, signal } = context;
-  const { newest } = view;
-  if (newest === undefined) return undefined;
+  const { head } = view;
+  if (head === undefined) return undefined;
   const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
     signal,
   });
   const uploadId = clock.randomHex(16);
   return commitSnapshot(context, {
     ...work,
-    draft: (current) => {
-      const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = current.newest ?? newest;
+    draft: async (current) => {
+      // What is recommitted must be what no rule drops. The head need not be: a host that lost its lease made it.
+      const newest = (await newestManifest(context, current)) ?? current.head ?? head;
+      const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = newest;
       return { ...draft, uploadId };
     },
     view,

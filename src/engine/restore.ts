@@ -124,7 +124,7 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
 
 /** What is missing may have been rotated away by others: then the log tells of newer snapshots. */
 async function hasMovedOn(context: Context, view: LogView): Promise<boolean> {
-  return (await readRemote(context)).newest?.generation !== view.newest?.generation;
+  return (await readRemote(context)).head?.generation !== view.head?.generation;
 }
 
 interface Work {
@@ -240,7 +240,7 @@ async function leaveAlone(
     case 'diverged': {
       const tips = unresolvedTips(
         view.snapshots.map(({ entry }) => entry),
-        view.newest?.resolved ?? [],
+        view.head?.resolved ?? [],
       );
       context.emit({ type: 'diverged', tips: tips.map((tip) => tip.id) });
       return { type: 'diverged', id: candidate.id, why: plan.why, tips: tips.map((tip) => tip.id) };
@@ -270,7 +270,7 @@ function isInRemote({ lineage, view }: Work): boolean {
 function stateAfter({ view, manifest, lineage, isChosen }: Work): RemoteState {
   const tips = unresolvedTips(
     view.snapshots.map((each) => each.entry),
-    view.newest?.resolved ?? [],
+    view.head?.resolved ?? [],
   );
   const entry = view.snapshots.find((each) => each.entry.id === manifest.id)?.entry;
   return {

@@ -30,10 +30,10 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   const view = await readLog(remote, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal });
   const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < settings.graceMs / 2;
-  if (view.newest === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
+  if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
 
   const cutoff = new Date(serverTime.getTime() - settings.graceMs);
-  const live = new Set([view.newest.id, ...view.newest.log.map((entry) => entry.id)]);
+  const live = new Set([view.head.id, ...view.head.log.map((entry) => entry.id)]);
   const atOnce = new Set(work.atOnce);
   const isOld = (object: { readonly lastModified: Date }): boolean => object.lastModified < cutoff;
 
@@ -61,12 +61,9 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
 
 /** Commit objects that the newest commit does not name, other than itself. */
 export function voidCommitsOf(view: LogView): LogView['commits'] {
-  const live = new Set([
-    view.newest?.generation,
-    ...(view.newest?.log ?? []).map((entry) => entry.generation),
-  ]);
+  const live = new Set([view.head?.generation, ...(view.head?.log ?? []).map((entry) => entry.generation)]);
   return view.commits.filter(
-    ({ generation }) => !live.has(generation) && generation < (view.newest?.generation ?? 0),
+    ({ generation }) => !live.has(generation) && generation < (view.head?.generation ?? 0),
   );
 }
 

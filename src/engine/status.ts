@@ -15,6 +15,8 @@ import type { StoreAdapter } from '../store/store-adapter.ts';
 import type { Context } from './context.ts';
 import { summarise } from './history.ts';
 import type { SnapshotSummary } from './history.ts';
+import { leaseStatus } from './lease-status.ts';
+import type { LeaseStatus } from './lease-status.ts';
 import { readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { planRestore } from './plan-restore.ts';
@@ -42,6 +44,8 @@ export interface StatusReport {
   /** Snapshots that are nobody's parent; more than one means that hosts wrote beside each other. */
   readonly tips: readonly string[];
   readonly pins: readonly Pin[];
+  /** Undefined when nobody has it, or the remote could not be asked. */
+  readonly lease: LeaseStatus | undefined;
   readonly store: StoreStatus;
   readonly remote: RemoteStatus;
   readonly rollbackCopies: readonly RollbackCopy[];
@@ -81,11 +85,12 @@ export interface RemoteError {
 /** A question must not hang for the minutes that a backup is willing to wait. */
 const patienceMs = 15_000;
 
-/** Looks, changes nothing, and costs two requests at most. A remote that cannot be reached is part of the report. */
+/** Looks, changes nothing, and costs three requests at most, four where there are leases. A remote that cannot be reached is part of the report. */
 export async function status(context: Context): Promise<StatusReport> {
   const { home } = context;
-  const [view, store, rollbackCopies, disk, journal] = await Promise.all([
+  const [view, lease, store, rollbackCopies, disk, journal] = await Promise.all([
     askRemote(context),
+    ask(context, leaseStatus),
     describeStore(context),
     listRollbackCopies(home),
     context.diskSpace(home.store),
@@ -101,6 +106,7 @@ export async function status(context: Context): Promise<StatusReport> {
     newest: snapshots.at(-1),
     tips: snapshots.filter((each) => each.isTip).map((each) => each.id),
     pins: snapshots.flatMap(({ pin }) => pin ?? []),
+    lease: lease !== undefined && 'epoch' in lease ? lease : undefined,
     store,
     remote: isReachable
       ? describeRemote(context, view)
@@ -133,11 +139,18 @@ export function relate(lineage: Lineage, view: LogView | undefined): Relation {
 }
 
 /** The log, or why it could not be read, within `patienceMs`. */
-export async function askRemote(context: Context): Promise<LogView | RemoteError> {
+export function askRemote(context: Context): Promise<LogView | RemoteError> {
+  return ask(context, readRemote);
+}
+
+async function ask<T>(
+  context: Context,
+  question: (context: Context) => Promise<T>,
+): Promise<T | RemoteError> {
   const timeout = AbortSignal.timeout(patienceMs);
   const signal = context.signal === undefined ? timeout : AbortSignal.any([context.signal, timeout]);
   try {
-    return await readRemote({ ...context, signal });
+    return await question({ ...context, signal });
   } catch (error) {
     if (!isSyncAgentError(error) || context.signal?.aborted === true) throw error;
     if (!timeout.aborted) return { code: error.code, message: error.message, remedy: error.remedy };
@@ -199,7 +212,7 @@ function describeRemote({ remote }: Context, view: LogView): RemoteStatus {
 
 const nothingKnown: LogView = {
   serverTime: new Date(0),
-  newest: undefined,
+  head: undefined,
   snapshots: [],
   commits: [],
   damaged: [],

@@ -26,12 +26,12 @@ export async function sync(context: Context, options: SyncOptions = {}): Promise
     case 'diverged': {
       const tips = unresolvedTips(
         view.snapshots.map(({ entry }) => entry),
-        view.newest?.resolved ?? [],
+        view.head?.resolved ?? [],
       ).map((tip) => tip.id);
       context.emit({ type: 'diverged', tips });
       return {
         type: 'diverged',
-        id: view.newest?.id ?? '',
+        id: view.snapshots.at(-1)?.entry.id ?? '',
         why: 'the local store and the remote both moved',
         tips,
       };

@@ -52,9 +52,9 @@ export async function verify(context: Context, options: VerifyOptions = {}): Pro
 }
 
 /** The log is listed before its newest commit is read, and that commit names these: nobody rotated them away. */
-function missingCommits({ newest, commits }: LogView): readonly string[] {
+function missingCommits({ head, commits }: LogView): readonly string[] {
   const present = new Set(commits.map(({ generation }) => generation));
-  return (newest?.log ?? [])
+  return (head?.log ?? [])
     .filter(({ generation }) => !present.has(generation))
     .map(({ generation, id }) => `commit "${commitKey(generation)}" of snapshot ${id} is missing`);
 }

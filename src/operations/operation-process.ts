@@ -47,6 +47,10 @@ export function operationsInProcesses(
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),
     status: bound('status'),
+    acquireLease: bound('acquireLease'),
+    renewLease: bound('renewLease'),
+    releaseLease: bound('releaseLease'),
+    waitForLease: bound('waitForLease'),
     doctor: bound('doctor'),
   };
 }

@@ -1,4 +1,11 @@
-import type { AgentEvent, BackupReason, ChangeSource, DaemonEvent, Operation } from '../events.ts';
+import type {
+  AgentEvent,
+  LeaseEvent,
+  BackupReason,
+  ChangeSource,
+  DaemonEvent,
+  Operation,
+} from '../events.ts';
 import { linesOf, phaseNames } from './events.ts';
 import { counted, formatBytes, formatDuration, formatUtc, printable } from './format.ts';
 import { plainStyle } from './style.ts';
@@ -113,6 +120,8 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
       return debug(lineOf(event));
     case 'retry':
       return warn(lineOf(event));
+    case 'lease':
+      return leaseText(event);
     case 'hook':
       return event.outcome === 'ok'
         ? debug(`The ${event.hook} hook was done in ${formatDuration(event.durationMs)}`)
@@ -124,6 +133,21 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
     case 'committed':
     case 'rotated':
     case 'restored':
+      return info(lineOf(event));
+    default:
+      return event satisfies never;
+  }
+}
+
+function leaseText(event: LeaseEvent): EventText {
+  switch (event.state) {
+    case 'renewed':
+      return debug(`Renewed the lease, epoch ${event.epoch}`);
+    case 'lost':
+      return warn(lineOf(event).replace(/^warning: /, ''));
+    case 'acquired':
+    case 'released':
+    case 'waiting':
       return info(lineOf(event));
     default:
       return event satisfies never;

@@ -1,4 +1,4 @@
-import type { AgentEvent, Phase } from '../events.ts';
+import type { AgentEvent, LeaseEvent, Phase } from '../events.ts';
 import { counted, formatBytes, formatDuration, printable } from './format.ts';
 import type { Style } from './style.ts';
 
@@ -54,6 +54,8 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
       return hookLines(event, isVerbose, style);
     case 'hook-output':
       return verbosity === 'quiet' ? [] : [`${event.hook}: ${printable(event.line)}`];
+    case 'lease':
+      return leaseLines(event, verbosity, style);
     case 'phase':
     case 'progress':
       return [];
@@ -77,5 +79,32 @@ function hookLines(
       return [`${style.yellow('warning:')} The ${hook} hook was ended: ${message} (see --hook-timeout)`];
     default:
       return outcome satisfies never;
+  }
+}
+
+function leaseLines(event: LeaseEvent, verbosity: Verbosity, style: Style): readonly string[] {
+  switch (event.state) {
+    case 'waiting': {
+      const who = event.host === undefined ? 'another host' : `host "${printable(event.host)}"`;
+      const since = event.since === undefined ? '' : ` since ${event.since}`;
+      return [
+        `Waiting for ${who}, which has the lease${since}: until it hands over, ${formatDuration(event.atMostMs)} at most` +
+          (event.expiresInMs < event.atMostMs ? `, ${formatDuration(event.expiresInMs)} if it is dead` : ''),
+      ];
+    }
+    case 'lost': {
+      const who = event.to === undefined ? 'another host' : `host "${printable(event.to)}"`;
+      return [
+        `${style.yellow('warning:')} The lease is lost to ${who}: snapshots of this host do not count as the newest any more`,
+      ];
+    }
+    case 'acquired':
+      return verbosity === 'verbose' ? [`Took the lease, epoch ${event.epoch}`] : [];
+    case 'renewed':
+      return [];
+    case 'released':
+      return verbosity === 'verbose' ? [`Gave the lease back, epoch ${event.epoch}`] : [];
+    default:
+      return event satisfies never;
   }
 }

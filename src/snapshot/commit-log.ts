@@ -4,6 +4,7 @@ import type { ObjectStore } from '../remote/object-store.ts';
 import { commitKey, commitsPrefix, parseCommitKey, probeKey } from './layout.ts';
 import { decodeManifest, encodeManifest, logEntryOf, maxManifestBytes } from './manifest.ts';
 import type { LogEntry, Manifest } from './manifest.ts';
+import { byPrecedence } from './precedence.ts';
 import type { AgedEntry } from './retention.ts';
 
 /**
@@ -17,13 +18,13 @@ import type { AgedEntry } from './retention.ts';
 export interface LogView {
   /** The server's clock when the log was listed. */
   readonly serverTime: Date;
-  /** The newest readable commit; undefined while the remote holds none. */
-  readonly newest: Manifest | undefined;
-  /** Live snapshots in ascending generations, the newest last. */
+  /** The newest readable commit: it says what is live. Undefined while the remote holds none. */
+  readonly head: Manifest | undefined;
+  /** Live snapshots, the newest last. Where leases are used, that need not be `head`: see `byPrecedence`. */
   readonly snapshots: readonly AgedEntry[];
   /** Every commit object there is, ascending, void ones too. */
   readonly commits: readonly CommitObject[];
-  /** Newer commits than `newest` that could not be read, with the reason. Restore and verify report them. */
+  /** Newer commits than `head` that could not be read, with the reason. Restore and verify report them. */
   readonly damaged: readonly DamagedCommit[];
 }
 
@@ -78,16 +79,16 @@ async function readListed(
   for (const commit of commits.toReversed()) {
     try {
       const { known } = options;
-      const newest = isKnown(commit, known)
+      const head = isKnown(commit, known)
         ? known.manifest
         : await readCommit(remote, commit.generation, options);
-      return { serverTime, newest, snapshots: liveSnapshots(newest, commits, serverTime), commits, damaged };
+      return { serverTime, head, snapshots: liveSnapshots(head, commits, serverTime), commits, damaged };
     } catch (error) {
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
       damaged.push({ key: commit.key, error });
     }
   }
-  return { serverTime, newest: undefined, snapshots: [], commits, damaged };
+  return { serverTime, head: undefined, snapshots: [], commits, damaged };
 }
 
 /** Reads and checks one commit. NOT_FOUND, SNAPSHOT_CORRUPT or TOO_NEW name its key. */
@@ -229,13 +230,13 @@ function isKnown(commit: CommitObject, known: KnownCommit | undefined): known is
 }
 
 function liveSnapshots(
-  newest: Manifest,
+  head: Manifest,
   commits: readonly CommitObject[],
   serverTime: Date,
 ): readonly AgedEntry[] {
   const modified = new Map(commits.map((commit) => [commit.generation, commit.lastModified]));
-  const entries: readonly LogEntry[] = [...newest.log, logEntryOf(newest)];
-  return entries.flatMap((entry) => {
+  const entries: readonly LogEntry[] = [...head.log, logEntryOf(head)];
+  return entries.toSorted(byPrecedence).flatMap((entry) => {
     const lastModified = modified.get(entry.generation);
     return lastModified === undefined
       ? []

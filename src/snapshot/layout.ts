@@ -7,9 +7,11 @@ import { SyncAgentError } from '../errors.ts';
  *     <path>                              the newest snapshot's files, for people
  *     history/<snapshot id>/<path>        every snapshot's files, written once
  *     commits/<generation>.json           the commit log
+ *     leases/<number>.json                who may commit what counts as newest
  */
 export const manifestKey = 'manifest.json';
 export const commitsPrefix = 'commits/';
+export const leasesPrefix = 'leases/';
 export const historyPrefix = 'history/';
 
 /** Top-level names that a store file must not have: ours in every remote, in a directory remote, and on disk. */
@@ -17,6 +19,7 @@ const reservedNames: readonly string[] = [
   manifestKey,
   'history',
   'commits',
+  'leases',
   '.sync-agent.tmp',
   '.sync-agent',
 ];
@@ -25,14 +28,33 @@ const reservedNames: readonly string[] = [
 const maxKeyBytes = 1024;
 
 export function commitKey(generation: number): string {
-  return `${commitsPrefix}${String(generation).padStart(10, '0')}.json`;
+  return numberedKey(commitsPrefix, generation);
 }
 
 /** The generation a key of the commit log stands for; undefined for any other key. */
 export function parseCommitKey(key: string): number | undefined {
-  const digits = /^commits\/([0-9]{10})\.json$/.exec(key)?.[1];
-  const generation = digits === undefined ? 0 : Number(digits);
-  return generation > 0 ? generation : undefined;
+  return parseNumberedKey(commitsPrefix, key);
+}
+
+export function leaseKey(number: number): string {
+  return numberedKey(leasesPrefix, number);
+}
+
+/** The number of a lease object; undefined for any other key. */
+export function parseLeaseKey(key: string): number | undefined {
+  return parseNumberedKey(leasesPrefix, key);
+}
+
+function numberedKey(prefix: string, number: number): string {
+  return `${prefix}${String(number).padStart(10, '0')}.json`;
+}
+
+function parseNumberedKey(prefix: string, key: string): number | undefined {
+  const digits = key.startsWith(prefix)
+    ? /^([0-9]{10})\.json$/.exec(key.slice(prefix.length))?.[1]
+    : undefined;
+  const number = digits === undefined ? 0 : Number(digits);
+  return number > 0 ? number : undefined;
 }
 
 /** Where a remote is tried out, under the id of a snapshot that will never be: rotation sweeps what stays behind. */

@@ -17,6 +17,8 @@ const storePath = z.string().superRefine((path, context) => {
     context.addIssue({ code: 'custom', message: `path ${JSON.stringify(path)} ${problem}` });
 });
 const label = z.string().max(1024);
+/** Of the lease under which a snapshot was committed; absent where it was 0: nobody had one. */
+const epoch = count.min(1);
 
 const fileSchema = z.object({
   path: storePath,
@@ -51,6 +53,7 @@ const logEntrySchema = z.object({
   records: count,
   /** The snapshot names objects of older snapshots' directories. */
   linked: z.boolean().optional(),
+  epoch: epoch.optional(),
 });
 
 /** A snapshot that retention must not drop. */
@@ -81,6 +84,7 @@ const manifestSchema = z
     statistics: z.object({ records: count, collections: z.array(collectionSchema).optional() }),
     /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
     stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
+    epoch: epoch.optional(),
     /** The other snapshots that are live as of this commit, ascending generations, all below this one's. */
     log: z.array(logEntrySchema),
     /** Tips that a person declared settled: no longer reported, no longer kept beyond retention. */
@@ -148,6 +152,7 @@ export function logEntryOf(manifest: Manifest): LogEntry {
     bytes: totalBytes(manifest.files),
     records: manifest.statistics.records,
     ...(manifest.files.some((file) => file.in !== undefined) ? { linked: true } : {}),
+    ...(manifest.epoch === undefined ? {} : { epoch: manifest.epoch }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { keptByCalendar } from './calendar.ts';
 import type { CalendarPolicy, CalendarReason } from './calendar.ts';
 import type { LogEntry } from './manifest.ts';
+import { byPrecedence } from './precedence.ts';
 
 /** What of the history stays: whatever one of the rules keeps. */
 export interface RetentionPolicy extends CalendarPolicy {
@@ -35,8 +36,8 @@ export interface RetentionPlan {
 }
 
 /**
- * Which snapshots stay, and why. The newest does, and pinned ones, and unresolved tips whatever their age. Ages are
- * the server's; the hosts' clocks decide only which snapshots share an hour, day, week or month.
+ * Which of the snapshots, the newest last, stay, and why. The newest does, and pinned ones, and unresolved tips
+ * whatever their age. Ages are the server's; the hosts' clocks decide only which snapshots share an hour, day, week or month.
  */
 export function planRetention(
   snapshots: readonly AgedEntry[],
@@ -98,7 +99,7 @@ function planOf(
 }
 
 /**
- * Snapshots that are nobody's parent, oldest first. More than one: hosts wrote beside each other, and a person has
+ * Snapshots that are nobody's parent, the newest last. More than one: hosts wrote beside each other, and a person has
  * to choose. The newest snapshot is always one of them.
  */
 export function unresolvedTips(
@@ -106,7 +107,8 @@ export function unresolvedTips(
   resolved: readonly string[],
 ): readonly LogEntry[] {
   const settled = new Set([...snapshots.map((entry) => entry.parent), ...resolved]);
-  return snapshots.filter((entry, index) => index === snapshots.length - 1 || !settled.has(entry.id));
+  const ranked = snapshots.toSorted(byPrecedence);
+  return ranked.filter((entry, index) => index === ranked.length - 1 || !settled.has(entry.id));
 }
 
 /** Whether `ancestor` is `descendant` or one of its parents' parents, as far as the live log knows. */

@@ -66,6 +66,19 @@ describe.skipIf(noDirectory !== undefined)('the recipe for a directory remote', 
     expect(contentOf(target)).toEqual(before);
   });
 
+  it('takes the newest snapshot by epoch, not that of the newest commit', async () => {
+    const place = await makePlace();
+    const { agent, store } = await newAgent(place);
+    await agent.backup({ epoch: 2 });
+    const before = contentOf(store);
+    await writeFile(join(store, 'more.txt'), 'of a host that lost its lease');
+    expect(await agent.backup({ epoch: 1 })).toMatchObject({ generation: 2, isFenced: true });
+    const target = newTarget();
+    const { code } = await run('directory', { ...place.env, target });
+    expect(code).toBe(0);
+    expect(contentOf(target)).toEqual(before);
+  });
+
   it('refuses a damaged file, naming it', async () => {
     const place = await makePlace();
     const { agent } = await newAgent(place);

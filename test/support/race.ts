@@ -19,7 +19,7 @@ import { unresolvedTips } from '../../src/snapshot/retention.ts';
 import { nodeFileSystem } from '../../src/store/file-system.ts';
 
 export const graceMs = 3_600_000;
-const keepLast = 2;
+export const keepLast = 2;
 
 /** What a host does, in order. */
 export type Step = 'backup' | 'prune' | 'clear-history' | 'pin' | 'unpin';
@@ -119,6 +119,8 @@ interface Pins {
   readonly givenUp: Set<string>;
 }
 
+const noPins: Pins = { promised: new Set(), givenUp: new Set() };
+
 /** Pins the oldest, which others are about to drop. */
 async function pinOne(context: Context, { promised, givenUp }: Pins): Promise<void> {
   const oldest = (await readLog(context.remote)).snapshots[0]?.entry.id;
@@ -128,7 +130,7 @@ async function pinOne(context: Context, { promised, givenUp }: Pins): Promise<vo
 }
 
 async function unpinOne(context: Context, { promised, givenUp }: Pins): Promise<void> {
-  const [id] = pinsOf((await readLog(context.remote)).newest).keys();
+  const [id] = pinsOf((await readLog(context.remote)).head).keys();
   if (id === undefined) return;
   promised.delete(id);
   givenUp.add(id);
@@ -154,7 +156,8 @@ async function backUp(
     lastServerTime: serverTime,
   });
   const { before, manifest } = committed;
-  const reported = before.newest !== undefined && before.newest.id !== parent;
+  const newest = before.snapshots.at(-1)?.entry;
+  const reported = newest !== undefined && newest.id !== parent;
   commits.push({ manifest, reported });
   await rotate(context, { commit: manifest, committedAt: mutant.committedAt ?? committed.serverTime });
   return id;
@@ -199,31 +202,31 @@ async function checkEnd(
   }
   // Two tips at the end, and nobody was told: the worst kind of silence.
   const entries = view.snapshots.map(({ entry }) => entry);
-  const tips = unresolvedTips(entries, view.newest?.resolved ?? []);
+  const tips = unresolvedTips(entries, view.head?.resolved ?? []);
   if (tips.length > 1 && !commits.some((commit) => commit.reported)) fail('a divergence was never reported');
 }
 
-function checkPins({ newest, snapshots }: LogView, { promised }: Pins): void {
+function checkPins({ head, snapshots }: LogView, { promised }: Pins): void {
   for (const id of promised) {
     if (!snapshots.some(({ entry }) => entry.id === id)) fail(`pinned snapshot ${id} was dropped`);
-    if (!pinsOf(newest).has(id)) fail(`the pin of ${id} was lost`);
+    if (!pinsOf(head).has(id)) fail(`the pin of ${id} was lost`);
   }
 }
 
 /** Checks the remote after each change, and that nothing immutable is written twice. */
-function watch(store: ObjectStore, pins: Pins): ObjectStore {
+export function watch(store: ObjectStore, pins: Pins = noPins): ObjectStore {
   const check = async (): Promise<void> => {
     const view = await readLog(store);
-    const { newest, snapshots, damaged } = view;
+    const { head, snapshots, damaged } = view;
     checkPins(view, pins);
     if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
-    if (newest === undefined) return;
+    if (head === undefined) return;
     for (const { entry } of snapshots) {
       const info = await store.head(historyKey(entry.id, 'f'));
       if (info === undefined)
         fail(`live snapshot ${entry.id} (generation ${entry.generation}) lost its file`);
     }
-    for (const entry of newest.log) {
+    for (const entry of head.log) {
       if (!snapshots.some((live) => live.entry.generation === entry.generation)) {
         fail(`live commit ${entry.generation} is gone`);
       }
@@ -335,7 +338,7 @@ export function contextOf(
   };
 }
 
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -345,6 +348,6 @@ function seeded(seed: number): () => number {
   };
 }
 
-function fail(message: string): never {
+export function fail(message: string): never {
   throw new SyncAgentError('INTERNAL', `The race broke the protocol: ${message}`);
 }

@@ -57,6 +57,7 @@ export const sampleEvents: Samples = {
   'command-exited': { type: 'command-exited', exitCode: null, signal: 'SIGKILL', isExpected: false },
   stopping: { type: 'stopping', reason: 'SIGTERM' },
   stopped: { type: 'stopped', isSaved: false, unsavedSinceMs: noon },
+  lease: { type: 'lease', state: 'lost', epoch: 3, to: 'web-2' },
   hook: {
     type: 'hook',
     hook: 'after-backup',

@@ -95,6 +95,7 @@ export const savedStatus: DaemonStatus = {
   nextBackupAtMs: null,
   nextBackupReason: null,
   running: null,
+  lease: null,
   lastSnapshot: { id: newest.id, createdAtMs: noon - 4 * minute },
   lastSuccessAtMs: noon - 4 * minute,
   lastError: null,

@@ -15,22 +15,12 @@ import { brokenLinks, codeOf, readDocument, repository } from '../support/docume
 import { podProblems } from '../support/pod.ts';
 import type { Container, Pod } from '../support/pod.ts';
 
-/** What the files below deploy/ use that is not there yet. Empty, it has had its time: then it goes. */
-const pending: {
-  readonly commands: Readonly<Record<string, readonly string[]>>;
-  readonly settings: readonly string[];
-} = {
-  commands: { restore: ['--wait-for-lease'] },
-  settings: ['lease'],
-};
-
-const settingNames = [...Object.keys(settings), ...pending.settings];
-const commandNames = [...commands.map(({ name }) => name), ...Object.keys(pending.commands)];
+const settingNames = Object.keys(settings);
+const commandNames: readonly string[] = commands.map(({ name }) => name);
 const globalFlags = ['--config', '--help', ...settingNames.map((key) => `--${flagOf(key)}`)];
 const flagsOf = (name: string): readonly string[] => [
   ...globalFlags,
   ...Object.keys(commands.find((command) => command.name === name)?.options ?? {}).map((flag) => `--${flag}`),
-  ...(pending.commands[name] ?? []),
 ];
 const files = deploymentFiles();
 const pages = readdirSync(join(repository, 'docs/platforms')).map((name) => `docs/platforms/${name}`);

@@ -100,3 +100,26 @@ it('there is colour only on a terminal and without NO_COLOR', () => {
   expect(styleFor({ isTTY: true }, { TERM: 'dumb' }).red('x')).toBe('x');
   expect(styleFor({ isTTY: false }, {}).red('x')).toBe('x');
 });
+
+describe('a lease', () => {
+  const waiting = {
+    type: 'lease',
+    state: 'waiting',
+    epoch: 3,
+    host: 'a\u001B[2J',
+    since: undefined,
+  } as const;
+
+  it('tells for whom it waits and how long at most, without what could upset a terminal', () => {
+    reporter(false).emit({ ...waiting, atMostMs: 60_000, expiresInMs: 20_000 });
+    expect(output).toMatch(
+      /^Waiting for host "a.*", which has the lease: until it hands over, 1m at most, 20s/,
+    );
+    expect(output).not.toContain('\u001B');
+  });
+
+  it('is told when it is lost, also to a quiet terminal', () => {
+    reporter(false, 'quiet').emit({ type: 'lease', state: 'lost', epoch: 3, to: 'b' });
+    expect(output).toContain('The lease is lost to host "b"');
+  });
+});

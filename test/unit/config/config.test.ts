@@ -188,3 +188,20 @@ describe('what cannot be understood is a USAGE error that', () => {
     );
   });
 });
+
+describe('the lease', () => {
+  it.each([
+    ['off', undefined],
+    ['60s', 60_000],
+    ['24h', 86_400_000],
+  ])('%s is understood', async (lease, leaseMs) => {
+    expect(agentSettings(await resolved({ lease, remote: 's3://x' })).leaseMs).toBe(leaseMs);
+  });
+
+  it.each(['9s', '25h', '60', 'on'])('%s is refused', async (lease) => {
+    await expect(resolved({ lease })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('off, or a duration from 10s to 24h') as string,
+    });
+  });
+});

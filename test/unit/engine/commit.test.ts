@@ -18,7 +18,7 @@ function world(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
   const commit = async (id: string, work: Partial<CommitWork> = {}) => {
     const view = work.view ?? (await readLog(memory));
     return commitSnapshot(context, {
-      draft: () => draftOf(id, view.newest?.id ?? null, context.clock),
+      draft: () => draftOf(id, view.head?.id ?? null, context.clock),
       createOnly: true,
       startedAt: view.serverTime,
       lastServerTime: undefined,
@@ -43,7 +43,7 @@ describe('commitSnapshot', () => {
     await context.remote.remove([commitKey(2)]);
     await expect(commit(idOf(99), { view: stale })).rejects.toMatchObject({ code: 'BUSY' });
     expect(await memory.head(commitKey(2))).toBeUndefined();
-    expect((await readLog(memory)).newest?.id).toBe(idOf(6));
+    expect((await readLog(memory)).head?.id).toBe(idOf(6));
   });
 
   it('gives up after half the grace period, before it commits', async () => {
@@ -118,7 +118,7 @@ describe('readLog', () => {
         return memory.get(key, options);
       },
     };
-    expect((await readLog(racing)).newest?.id).toBe(idOf(2));
+    expect((await readLog(racing)).head?.id).toBe(idOf(2));
   });
 
   it('passes over a damaged newest commit and reports it', async () => {
@@ -127,7 +127,7 @@ describe('readLog', () => {
     await commit(idOf(2));
     await memory.put(commitKey(2), textBody('{}'));
     const view = await readLog(memory);
-    expect(view.newest?.id).toBe(idOf(1));
+    expect(view.head?.id).toBe(idOf(1));
     expect(view.damaged).toMatchObject([{ key: commitKey(2) }]);
   });
 });

@@ -48,7 +48,7 @@ async function snapshots(count: number, from: Host = host, gapMs = 2 * graceMs):
 
 const live = async (): Promise<readonly string[]> =>
   (await readLog(remote)).snapshots.map(({ entry }) => entry.id);
-const pins = async () => [...pinsOf((await readLog(remote)).newest).values()];
+const pins = async () => [...pinsOf((await readLog(remote)).head).values()];
 
 describe('a pinned snapshot', () => {
   it('outlives every backup, prune and clear-history of any host, with its files, until it is unpinned', async () => {
@@ -193,7 +193,7 @@ describe('pin', () => {
 
 it('a pin of a snapshot that is not live goes with the next commit', async () => {
   const id = await snapshots(1);
-  const { newest } = await readLog(remote);
+  const { head: newest } = await readLog(remote);
   if (newest === undefined) throw new Error('no commit');
   const pin = { reason: '', at: newest.createdAt, host: 'h' };
   const stray = { ...pin, id: '2001-01-01T00-00-00.000Z-00000001' };

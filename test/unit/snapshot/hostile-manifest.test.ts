@@ -283,11 +283,12 @@ describe('a manifest that is none', () => {
     const many = honest(
       Array.from({ length: 20_000 }, (_, n) => file(`d${n % 100}/${'y/'.repeat(100)}${n}`)),
     );
-    const started = performance.now();
+    // CPU time: the machine may have other work.
+    const started = process.cpuUsage();
     expect(() => decodeManifest(forge(long), 'key')).toThrow('longer than 1024 bytes');
     expect(decodeManifest(forge(many), 'key').files).toHaveLength(20_000);
-    expect(performance.now() - started).toBeLessThan(10_000);
-  });
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(10);
+  }, 120_000);
 });
 
 describe('a restore from a hostile remote', () => {
