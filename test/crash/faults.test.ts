@@ -1,215 +1,44 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import type { Clock } from '../../src/clock.ts';
 import { exitCodes, isSyncAgentError, SyncAgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
 import { createMemoryStore } from '../../src/remote/memory-store.ts';
 import type { GetOptions, GetResult, ObjectStore } from '../../src/remote/object-store.ts';
 import { openRemote } from '../../src/remote/open-remote.ts';
-import type { S3Options } from '../../src/remote/open-remote.ts';
 import { retrying } from '../../src/remote/retrying-store.ts';
 import { nodeFileSystem } from '../../src/store/file-system.ts';
-import { chances, isWrite, seededFaults, startFaultProxy } from '../support/fault-proxy.ts';
-import type { FaultProxy, ProxiedRequest, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
-import { fastTmp, makeHost, readTree } from '../support/host.ts';
+import { isWrite } from '../support/fault-proxy.ts';
+import type { ProxiedRequest, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
+import {
+  commitOf,
+  expectSound,
+  first,
+  hastyClock,
+  hour,
+  makeWorld,
+  MiB,
+  outcomeOf,
+  places,
+  real,
+  RealDate,
+  restoreDate,
+  second,
+  shiftDate,
+} from '../support/fault-world.ts';
+import type { Files, Place, World } from '../support/fault-world.ts';
+import { fastTmp, makeHost } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
 import { startS3Server } from '../support/s3-server.ts';
-import { realS3 } from '../support/s3.ts';
 
-type Files = Readonly<Record<string, string>>;
-
-const hour = 3_600_000;
-const MiB = 1024 * 1024;
-
-/** As the system's, but pauses between attempts are short. */
-const hastyClock: Clock = { ...systemClock, sleep: (ms, options) => systemClock.sleep(ms / 50, options) };
-
-/** An S3 server to put a proxy before. */
-interface Place {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
-  /** Longer than the server ever needs. */
-  readonly stallTimeoutMs: number;
-  /** Whether the server's clock can be set forward, with this host's. */
-  readonly canAge: boolean;
-  makeBucket(): Promise<string>;
-  close(): Promise<void>;
-}
-
-/** One bucket behind one proxy, and hosts that use it. */
-interface World {
-  readonly place: Place;
-  readonly proxy: FaultProxy;
-  readonly url: string;
-  /** A host that reaches the bucket through the proxy; `wrap` replaces its remote by a broken variant. */
-  host(options?: {
-    readonly root?: string;
-    readonly direct?: boolean;
-    readonly s3?: S3Options;
-    readonly clock?: Clock;
-    readonly wrap?: (remote: ObjectStore) => ObjectStore;
-  }): Promise<Host>;
-  close(): Promise<void>;
-}
-
-async function makeWorld(place: Place): Promise<World> {
-  const proxy = await startFaultProxy(place.endpoint);
-  const url = `s3://${await place.makeBucket()}/some prefix`;
-  const hosts: Host[] = [];
-  const remotes: ObjectStore[] = [];
-  return {
-    place,
-    proxy,
-    url,
-    host: async ({ root, direct = false, s3, clock = hastyClock, wrap } = {}) => {
-      const { region, credentials, stallTimeoutMs } = place;
-      const host = await makeHost({
-        clock,
-        ...(root === undefined ? {} : { root }),
-        settings: { keepLast: 2, graceMs: 2 * hour },
-        remote: lazily(async () => {
-          const endpoint = direct ? place.endpoint : proxy.endpoint;
-          const patience = direct ? 30_000 : stallTimeoutMs;
-          const settings = {
-            endpoint,
-            region,
-            credentials,
-            forcePathStyle: true,
-            stallTimeoutMs: patience,
-            copyTimeoutMs: patience,
-            connectTimeoutMs: patience,
-            partSizeBytes: 5 * MiB,
-            retry: { attempts: 4 },
-            ...s3,
-          };
-          const { remote } = await openRemote(url, {
-            s3: settings,
-            clock,
-            emit: (event) => host.events.push(event),
-            fs: nodeFileSystem,
-          });
-          remotes.push(remote);
-          return wrap?.(remote) ?? remote;
-        }, url),
-      });
-      hosts.push(host);
-      return host;
-    },
-    close: async () => {
-      for (const remote of remotes) await remote.close();
-      await proxy.close();
-      for (const host of hosts) await host.remove();
-    },
-  };
-}
-
-/** The events of a host are known only once it is there. */
-function lazily(open: () => Promise<ObjectStore>, location: string): ObjectStore {
-  let opened: Promise<ObjectStore> | undefined;
-  const store = (): Promise<ObjectStore> => (opened ??= open());
-  return {
-    location,
-    put: async (...args) => (await store()).put(...args),
-    get: async (...args) => (await store()).get(...args),
-    head: async (...args) => (await store()).head(...args),
-    list: async function* (...args) {
-      yield* (await store()).list(...args);
-    },
-    listDirectories: async (...args) => (await store()).listDirectories(...args),
-    copy: async (...args) => (await store()).copy(...args),
-    remove: async (...args) => (await store()).remove(...args),
-    sweepUploads: async (...args) => (await store()).sweepUploads(...args),
-    close: async () => (await store()).close(),
-  };
-}
-
-/** Both clocks of a server in this process and its clients. */
-const RealDate = Date;
-let shiftMs = 0;
-function shiftDate(ms: number): void {
-  shiftMs += ms;
-  const now = (): number => RealDate.now() + shiftMs;
-  globalThis.Date = new Proxy(RealDate, {
-    construct: (target, args: []) => (args.length === 0 ? new target(now()) : new target(...args)),
-    get: (target, name) => (name === 'now' ? now : (Reflect.get(target, name) as unknown)),
-  });
-}
-function restoreDate(): void {
-  globalThis.Date = RealDate;
-  shiftMs = 0;
-}
 afterEach(restoreDate);
-
-async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
-  const timer = new AbortController();
-  const late = delay(ms, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`${what} did not end within ${ms} ms`);
-  });
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
-  }
-}
-
-type Outcome<T> =
-  { readonly type: 'done'; readonly value: T } | { readonly type: 'failed'; readonly error: SyncAgentError };
-
-/** Whatever else it throws is a defect. */
-async function outcomeOf<T>(work: Promise<T>): Promise<Outcome<T>> {
-  try {
-    return { type: 'done', value: await work };
-  } catch (error) {
-    if (!isSyncAgentError(error)) throw error;
-    return { type: 'failed', error };
-  }
-}
 
 async function failureOf(work: Promise<unknown>): Promise<SyncAgentError> {
   const outcome = await outcomeOf(work);
   if (outcome.type === 'done') throw new Error(`expected a failure, got ${JSON.stringify(outcome.value)}`);
   return outcome.error;
-}
-
-async function commitOf(work: ReturnType<Host['agent']['backup']>) {
-  const result = await work;
-  if (result.type !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(result)}`);
-  return result;
-}
-
-/** What must be true once the faults are over, whatever happened before. `contents`: of every snapshot ever committed. */
-async function expectSound(world: World, root: string, contents: ReadonlyMap<string, Files>): Promise<void> {
-  world.proxy.setFault(undefined);
-  await world.proxy.accept();
-  const host = await world.host({ direct: true, root });
-  const listed = await host.agent.list();
-  const generations = listed.map((each) => each.generation);
-  expect(new Set(generations).size).toBe(generations.length);
-  if (listed.length > 0) {
-    const report = await host.agent.verify({ all: true, readData: true });
-    expect(report).toMatchObject({ isSound: true, damagedCommits: [] });
-  }
-  for (const { id } of listed) {
-    const dir = await mkdtemp(join(fastTmp, 'sync-agent-to-'));
-    try {
-      await host.agent.restoreTo(join(dir, 'out'), { snapshot: id });
-      expect(await readTree(join(dir, 'out')), `content of ${id}`).toEqual(contents.get(id));
-    } finally {
-      await rm(dir, { recursive: true });
-    }
-  }
-  await host.write({ 'after.txt': `the faults ${listed.length}` });
-  expect(await host.agent.backup()).toMatchObject({ type: 'committed', diverged: [] });
-  const bare = await world.host({ direct: true });
-  await bare.agent.restore();
-  expect(await bare.read()).toEqual(await host.read());
 }
 
 /** Answers with the fault wherever `matches`, at most `times`. */
@@ -244,47 +73,6 @@ const noBucket = {
   message: 'The specified bucket does not exist',
 } as const;
 
-const first: Files = { 'a.txt': 'first', 'sub/b.txt': 'b'.repeat(300_000), 'c.txt': 'same' };
-const second: Files = { ...first, 'a.txt': 'second', 'd.txt': 'new' };
-
-const inProcess = async (): Promise<Place> => {
-  const server = await startS3Server();
-  const { endpoint, region, accessKeyId, secretAccessKey } = server;
-  let buckets = 0;
-  return {
-    endpoint,
-    region,
-    credentials: { accessKeyId, secretAccessKey },
-    stallTimeoutMs: 300,
-    canAge: true,
-    makeBucket: async () => {
-      buckets += 1;
-      server.createBucket(`bucket-${buckets}`);
-      return `bucket-${buckets}`;
-    },
-    close: () => server.close(),
-  };
-};
-const real = realS3();
-const places: readonly { readonly name: string; readonly open: () => Promise<Place> }[] = [
-  { name: 'the server in this process', open: inProcess },
-  ...(real === undefined
-    ? []
-    : [
-        {
-          name: real.endpoint,
-          open: async (): Promise<Place> => ({
-            endpoint: real.endpoint,
-            region: real.region,
-            credentials: { accessKeyId: real.accessKeyId, secretAccessKey: real.secretAccessKey },
-            stallTimeoutMs: 1500,
-            canAge: false,
-            makeBucket: () => real.makeBucket(),
-            close: async () => {},
-          }),
-        },
-      ]),
-];
 if (real === undefined) {
   describe('faults before a real server', () => {
     it.skip('needs SYNC_AGENT_TEST_S3_ENDPOINT');
@@ -742,22 +530,6 @@ describe.each(places)('faults before $name', ({ open }) => {
       expect(await host.agent.restore()).toEqual({ type: 'empty-remote' });
     });
   });
-
-  describe('random faults', () => {
-    const seeds = Number(process.env['SYNC_AGENT_TEST_FAULT_SEEDS'] ?? 3);
-    it.each(Array.from({ length: seeds }, (_, index) => index + 1))(
-      'seed %i: every command succeeds or says why, and nothing is lost',
-      async (seed) => {
-        await setUp();
-        try {
-          await runSeed(world, seed);
-        } catch (cause) {
-          const log = world.proxy.log.join('\n  ');
-          throw new Error(`seed ${seed}: ${String(cause)}\n  ${log}`, { cause });
-        }
-      },
-    );
-  });
 });
 
 /** Snapshots that appeared although the command said that it failed. */
@@ -892,84 +664,6 @@ function passingOn(remote: ObjectStore): ObjectStore {
     sweepUploads: (...args) => remote.sweepUploads(...args),
     close: () => remote.close(),
   };
-}
-
-/** What a command may say under random faults. The grace period is long; nothing is denied or damaged. */
-const expectedCodes: readonly ErrorCode[] = ['REMOTE_UNREACHABLE'];
-
-/** Backups, restores on a bare and on an older host, and a prune, all among faults. */
-async function runSeed(world: World, seed: number): Promise<void> {
-  const { proxy, place } = world;
-  const random = chances(`run ${seed}`);
-  const rate = [0.08, 0.2, 0.45][seed % 3] ?? 0.2;
-  const faults = seededFaults(seed, {
-    rate,
-    stallTimeoutMs: place.stallTimeoutMs,
-    mayDamage: (request, how) => (how === 'flip' ? isHistory(request) : request.operation !== 'GetObject'),
-  });
-  /** Of every snapshot that was ever seen. */
-  const contents = new Map<string, Files>();
-  const inspector = await world.host({ direct: true });
-  const listed = async (): Promise<readonly string[]> =>
-    (await inspector.agent.list()).map((each) => each.id);
-  const among = async <T>(name: string, work: () => Promise<T>): Promise<Outcome<T>> => {
-    proxy.setFault(faults);
-    try {
-      const outcome = await within(60_000, name, outcomeOf(work()));
-      if (outcome.type === 'failed' && !expectedCodes.includes(outcome.error.code)) throw outcome.error;
-      return outcome;
-    } finally {
-      proxy.setFault(undefined);
-      await proxy.accept();
-    }
-  };
-
-  const host = await world.host();
-  const older = await world.host();
-  const files: Record<string, string> = { ...first };
-  for (let round = 1; round <= 3; round += 1) {
-    files['a.txt'] = `round ${round}`;
-    files[`only-${round}.txt`] = 'x'.repeat(random() * 50_000);
-    await host.write(files);
-    const before = await listed();
-    const outcome = await among(`backup ${round}`, () => host.agent.backup());
-    expect(await host.read()).toEqual(files);
-    const after = await listed();
-    const added = after.filter((id) => !before.includes(id));
-    expect(after.slice(0, before.length)).toEqual(before);
-    expect(added.length).toBeLessThanOrEqual(1);
-    for (const id of added) contents.set(id, { ...files });
-    if (outcome.type === 'done') {
-      expect(outcome.value).toMatchObject({ type: 'committed', id: added[0], diverged: [] });
-    }
-    await expectRestored(round === 2 ? older : await world.host());
-  }
-  await expectRestored(older);
-
-  async function expectRestored(target: Host): Promise<void> {
-    const was = await target.read();
-    const newest = (await listed()).at(-1);
-    const outcome = await among('restore', () => target.agent.restore());
-    if (outcome.type === 'failed') {
-      // Not a byte of it, or it failed when all was done but writing that down.
-      expect([was, contents.get(newest ?? '')]).toContainEqual(await target.read());
-    } else if (newest === undefined) expect(outcome.value).toEqual({ type: 'empty-remote' });
-    else {
-      expect(outcome.value).toMatchObject({ id: newest });
-      expect(['restored', 'equal']).toContain(outcome.value.type);
-      expect(await target.read()).toEqual(contents.get(newest));
-    }
-  }
-
-  if (place.canAge) shiftDate(3 * hour);
-  const before = await listed();
-  const kept = before.slice(place.canAge ? -2 : -before.length);
-  const outcome = await among('prune', () => host.agent.prune());
-  const after = await listed();
-  expect([before, kept]).toContainEqual(after);
-  if (outcome.type === 'done') expect(after).toEqual(kept);
-  expect(await host.read()).toEqual(files);
-  await expectSound(world, host.root, contents);
 }
 
 describe('a host whose clock is wrong', () => {
