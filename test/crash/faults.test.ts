@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
 import { exitCodes, isSyncAgentError, SyncAgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
@@ -79,26 +79,31 @@ if (real === undefined) {
   });
 }
 
-describe.each(places)('faults before $name', ({ open }) => {
+// Each has a bucket of its own, and waits most of its time.
+describe.concurrent.each(places)('faults before $name', ({ open }) => {
   let place: Place;
-  let world: World;
   beforeAll(async () => {
     place = await open();
   });
-  afterEach(() => world.close());
   afterAll(() => place.close());
+  const inWorld = test.extend<{ readonly world: World }>({
+    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern
+    world: async ({}, use) => {
+      const world = await makeWorld(place);
+      await use(world);
+      await world.close();
+    },
+  });
 
   /** A host with one snapshot, and what that snapshot holds. */
-  async function backedUp(): Promise<{ readonly host: Host; readonly contents: Map<string, Files> }> {
+  async function backedUp(
+    world: World,
+  ): Promise<{ readonly host: Host; readonly contents: Map<string, Files> }> {
     const host = await world.host();
     await host.write(first);
     const { id } = await commitOf(host.agent.backup());
     return { host, contents: new Map([[id, first]]) };
   }
-
-  const setUp = async (): Promise<void> => {
-    world = await makeWorld(place);
-  };
 
   describe('a passing fault costs an attempt, no more:', () => {
     const passing: readonly ProxyFault[] = [
@@ -112,9 +117,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       { type: 'reset', when: 'after' },
       { type: 'reset', when: 'after', politely: true },
     ];
-    it.each(passing)('%j, on every first request of a kind', async (fault) => {
-      await setUp();
-      const { root, contents } = await rootOf(backedUp());
+    inWorld.for(passing)('%j, on every first request of a kind', async (fault, { world }) => {
+      const { root, contents } = await rootOf(backedUp(world));
       // Several files at once are refused together.
       const s3 = { retry: { attempts: 12 } };
       const host = await world.host({ root, s3 });
@@ -143,9 +147,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       { type: 'stall', share: 0.7 },
       { type: 'flip', share: 0.3, bit: 4 },
     ];
-    it.each(broken)('%j in the body of every file', async (fault) => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld.for(broken)('%j in the body of every file', async (fault, { world }) => {
+      const { host, contents } = await backedUp(world);
       const struck = new Set<string>();
       world.proxy.setFault((request) => {
         if (!isHistoryGet(request) || struck.has(request.key)) return undefined;
@@ -159,16 +162,15 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it.each<ProxyFault>([
+    inWorld.for<ProxyFault>([
       { type: 'truncate', share: 0.9 },
       { type: 'stall', share: 0.5 },
       { type: 'length', by: 7, ending: 'close' },
       { type: 'length', by: -20, ending: 'close' },
       { type: 'replace', body: '' },
       { type: 'replace', body: '<html><body>Please log in</body></html>' },
-    ])('%j in a listing, which is never taken for an empty or shorter one', async (fault) => {
-      await setUp();
-      await backedUp();
+    ])('%j in a listing, which is never taken for an empty or shorter one', async (fault, { world }) => {
+      await backedUp(world);
       world.proxy.setFault(strike(({ operation }) => operation === 'ListObjectsV2', fault, 1));
       const bare = await world.host();
       expect(await bare.agent.restore()).toMatchObject({ type: 'restored' });
@@ -176,9 +178,8 @@ describe.each(places)('faults before $name', ({ open }) => {
     });
   });
 
-  it('a manifest damaged on its way once costs nobody a snapshot', async () => {
-    await setUp();
-    const { host, contents } = await backedUp();
+  inWorld('a manifest damaged on its way once costs nobody a snapshot', async ({ world }) => {
+    const { host, contents } = await backedUp(world);
     await host.write(second);
     contents.set((await commitOf(host.agent.backup())).id, second);
     // Another host, which has not cached it, commits on top of what it read.
@@ -196,28 +197,29 @@ describe.each(places)('faults before $name', ({ open }) => {
     expect(listed.map((each) => each.id)).toEqual([...contents.keys()]);
   });
 
-  it('sees damage in every read of a file for what it is, names the object, and takes the older snapshot', async () => {
-    await setUp();
-    const { host } = await backedUp();
-    const flip = { type: 'flip', share: 0.5, bit: 0 } as const;
-    world.proxy.setFault(strike(isHistoryGet, flip));
-    const bare = await world.host();
-    const failure = await failureOf(bare.agent.restore());
-    expect(failure).toMatchObject({ code: 'SNAPSHOT_CORRUPT', exitCode: 5 });
-    expect(failure.message).toMatch(/history\/\S+\/(a|c|sub\/b)\.txt/);
-    expect(await bare.read()).toBeUndefined();
+  inWorld(
+    'sees damage in every read of a file for what it is, names the object, and takes the older snapshot',
+    async ({ world }) => {
+      const { host } = await backedUp(world);
+      const flip = { type: 'flip', share: 0.5, bit: 0 } as const;
+      world.proxy.setFault(strike(isHistoryGet, flip));
+      const bare = await world.host();
+      const failure = await failureOf(bare.agent.restore());
+      expect(failure).toMatchObject({ code: 'SNAPSHOT_CORRUPT', exitCode: 5 });
+      expect(failure.message).toMatch(/history\/\S+\/(a|c|sub\/b)\.txt/);
+      expect(await bare.read()).toBeUndefined();
 
-    world.proxy.setFault(undefined);
-    await host.write(second);
-    const { id } = await commitOf(host.agent.backup());
-    world.proxy.setFault(strike(({ key }) => key.includes(`/history/${id}/`), flip));
-    const result = await bare.agent.restore();
-    expect(result).toMatchObject({ type: 'restored', skipped: [expect.stringContaining(id)] });
-    expect(await bare.read()).toEqual(first);
-  });
+      world.proxy.setFault(undefined);
+      await host.write(second);
+      const { id } = await commitOf(host.agent.backup());
+      world.proxy.setFault(strike(({ key }) => key.includes(`/history/${id}/`), flip));
+      const result = await bare.agent.restore();
+      expect(result).toMatchObject({ type: 'restored', skipped: [expect.stringContaining(id)] });
+      expect(await bare.read()).toEqual(first);
+    },
+  );
 
-  it('uploads in parts through lost, repeated and broken requests', async () => {
-    await setUp();
+  inWorld('uploads in parts through lost, repeated and broken requests', async ({ world }) => {
     const bytes = Buffer.alloc(11 * MiB, 'sync');
     const struck = new Set<string>();
     const faults: readonly ProxyFault[] = [
@@ -255,9 +257,8 @@ describe.each(places)('faults before $name', ({ open }) => {
     }
   });
 
-  it('waits for a link that is slow but alive', async () => {
-    await setUp();
-    const { host, contents } = await backedUp();
+  inWorld.sequential('waits for a link that is slow but alive', async ({ world }) => {
+    const { host, contents } = await backedUp(world);
     const bare = await world.host();
     const pauseMs = place.stallTimeoutMs / 5;
     world.proxy.setFault(strike(isHistoryGet, { type: 'slow', pauseMs }));
@@ -271,7 +272,7 @@ describe.each(places)('faults before $name', ({ open }) => {
   });
 
   describe('a fault that stays', () => {
-    it.each<readonly [ProxyFault, ErrorCode, number]>([
+    inWorld.for<readonly [ProxyFault, ErrorCode, number]>([
       [busy, 'REMOTE_UNREACHABLE', 4],
       [{ type: 'status', status: 500, code: 'InternalError' }, 'REMOTE_UNREACHABLE', 4],
       [{ type: 'status', status: 429, code: 'TooManyRequests' }, 'REMOTE_UNREACHABLE', 4],
@@ -281,22 +282,23 @@ describe.each(places)('faults before $name', ({ open }) => {
       [forbidden, 'DENIED', 1],
       [{ type: 'status', status: 400, code: 'InvalidRequest' }, 'REMOTE_UNREACHABLE', 1],
       [noBucket, 'NOT_FOUND', 1],
-    ])('%j fails a backup with %s after %i attempts, and commits nothing', async (fault, code, attempts) => {
-      await setUp();
-      const { host, contents } = await backedUp();
-      await host.write(second);
-      const before = world.proxy.requests.length;
-      world.proxy.setFault(strike(isHistoryPut, fault));
-      const failure = await failureOf(host.agent.backup());
-      expect(failure).toMatchObject({ code, exitCode: exitCodes[code] });
-      expectAttempts(world.proxy.requests.slice(before).filter(isHistoryPut), attempts);
-      expect(await host.read()).toEqual(second);
-      await expectSound(world, host.root, contents);
-    });
+    ])(
+      '%j fails a backup with %s after %i attempts, and commits nothing',
+      async ([fault, code, attempts], { world }) => {
+        const { host, contents } = await backedUp(world);
+        await host.write(second);
+        const before = world.proxy.requests.length;
+        world.proxy.setFault(strike(isHistoryPut, fault));
+        const failure = await failureOf(host.agent.backup());
+        expect(failure).toMatchObject({ code, exitCode: exitCodes[code] });
+        expectAttempts(world.proxy.requests.slice(before).filter(isHistoryPut), attempts);
+        expect(await host.read()).toEqual(second);
+        await expectSound(world, host.root, contents);
+      },
+    );
 
-    it('a refused connection fails backup and restore with exit code 6', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('a refused connection fails backup and restore with exit code 6', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       const bare = await world.host();
       await world.proxy.refuse();
@@ -310,9 +312,8 @@ describe.each(places)('faults before $name', ({ open }) => {
   });
 
   describe('credentials', () => {
-    it('that may only read still restore and verify; a backup is denied', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('that may only read still restore and verify; a backup is denied', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       world.proxy.setFault(strike(({ operation }) => isWrite(operation), forbidden));
       const bare = await world.host();
@@ -329,55 +330,58 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it.each([2, 4, 6, 9, 12])('that expire at request %i leave both sides whole', async (number) => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld.for([2, 4, 6, 9, 12])(
+      'that expire at request %i leave both sides whole',
+      async (number, { world }) => {
+        const { host, contents } = await backedUp(world);
+        await host.write(second);
+        const begin = world.proxy.requests.length;
+        world.proxy.setFault(strike((request) => request.number - begin >= number, expired));
+        const outcome = await outcomeOf(host.agent.backup());
+        if (outcome.type === 'failed') {
+          expect(outcome.error).toMatchObject({ code: 'DENIED', remedy: 'Renew the session credentials' });
+        }
+        expect(await host.read()).toEqual(second);
+        await learn(world, contents, second);
+        const bare = await world.host();
+        expect(await failureOf(bare.agent.restore())).toMatchObject({ code: 'DENIED', exitCode: 7 });
+        expect(await bare.read()).toBeUndefined();
+        await expectSound(world, host.root, contents);
+      },
+    );
+  });
+
+  inWorld.for([1, 2, 3, 5, 8])(
+    'a bucket that vanishes at request %i leaves the store whole',
+    async (number, { world }) => {
+      const { host, contents } = await backedUp(world);
+      const older = await world.host();
+      await older.agent.restore();
       await host.write(second);
-      const begin = world.proxy.requests.length;
-      world.proxy.setFault(strike((request) => request.number - begin >= number, expired));
+      const vanishAt = (begin: number): void =>
+        world.proxy.setFault(strike((request) => request.number - begin >= number, noBucket));
+
+      vanishAt(world.proxy.requests.length);
       const outcome = await outcomeOf(host.agent.backup());
-      if (outcome.type === 'failed') {
-        expect(outcome.error).toMatchObject({ code: 'DENIED', remedy: 'Renew the session credentials' });
-      }
+      if (outcome.type === 'failed') expect(outcome.error).toMatchObject({ code: 'NOT_FOUND', exitCode: 3 });
       expect(await host.read()).toEqual(second);
+
+      // A restore over an older store, too.
+      world.proxy.setFault(undefined);
+      await host.agent.backup();
       await learn(world, contents, second);
-      const bare = await world.host();
-      expect(await failureOf(bare.agent.restore())).toMatchObject({ code: 'DENIED', exitCode: 7 });
-      expect(await bare.read()).toBeUndefined();
+      vanishAt(world.proxy.requests.length);
+      const restored = await outcomeOf(older.agent.restore());
+      if (restored.type === 'failed') {
+        expect(['NOT_FOUND', 'SNAPSHOT_CORRUPT']).toContain(restored.error.code);
+        expect(await older.read()).toEqual(first);
+      } else if (restored.value.type === 'restored') expect(await older.read()).toEqual(second);
+      else expect(await older.read()).toEqual(first);
       await expectSound(world, host.root, contents);
-    });
-  });
+    },
+  );
 
-  it.each([1, 2, 3, 5, 8])('a bucket that vanishes at request %i leaves the store whole', async (number) => {
-    await setUp();
-    const { host, contents } = await backedUp();
-    const older = await world.host();
-    await older.agent.restore();
-    await host.write(second);
-    const vanishAt = (begin: number): void =>
-      world.proxy.setFault(strike((request) => request.number - begin >= number, noBucket));
-
-    vanishAt(world.proxy.requests.length);
-    const outcome = await outcomeOf(host.agent.backup());
-    if (outcome.type === 'failed') expect(outcome.error).toMatchObject({ code: 'NOT_FOUND', exitCode: 3 });
-    expect(await host.read()).toEqual(second);
-
-    // A restore over an older store, too.
-    world.proxy.setFault(undefined);
-    await host.agent.backup();
-    await learn(world, contents, second);
-    vanishAt(world.proxy.requests.length);
-    const restored = await outcomeOf(older.agent.restore());
-    if (restored.type === 'failed') {
-      expect(['NOT_FOUND', 'SNAPSHOT_CORRUPT']).toContain(restored.error.code);
-      expect(await older.read()).toEqual(first);
-    } else if (restored.value.type === 'restored') expect(await older.read()).toEqual(second);
-    else expect(await older.read()).toEqual(first);
-    await expectSound(world, host.root, contents);
-  });
-
-  it('a bucket that never was is NOT_FOUND, with what to do', async () => {
-    await setUp();
+  inWorld('a bucket that never was is NOT_FOUND, with what to do', async ({ world }) => {
     const { region, credentials } = place;
     const { remote } = await openRemote('s3://no-such-bucket-at-all/x', {
       s3: { endpoint: world.proxy.endpoint, region, credentials, forcePathStyle: true },
@@ -407,43 +411,43 @@ describe.each(places)('faults before $name', ({ open }) => {
       { type: 'duplicate', answer: 'second' },
       { type: 'again-later', requests: 3 },
     ];
-    it.each(lost)('whose answer is lost is one commit and no failure: %j', async (fault) => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld.for(lost)('whose answer is lost is one commit and no failure: %j', async (fault, { world }) => {
+      const { host, contents } = await backedUp(world);
       await expectOneCommit(world, host, contents, fault);
       await expectSound(world, host.root, contents);
     });
 
-    it.each<ProxyFault>([
+    inWorld.for<ProxyFault>([
       { type: 'flip', share: 0.5, bit: 0 },
       { type: 'length', by: -40, ending: 'close' },
-    ])('whose answer is lost is one commit although the read-back is damaged once: %j', async (damage) => {
-      await setUp();
-      const { host } = await backedUp();
-      await host.write(second);
-      let stage: 'healthy' | 'answer lost' | 'read-back damaged' = 'healthy';
-      world.proxy.setFault((request) => {
-        if (isCommitPut(request) && stage === 'healthy') {
-          stage = 'answer lost';
-          return { type: 'reset', when: 'after' };
-        }
-        if (
-          stage === 'answer lost' &&
-          request.operation === 'GetObject' &&
-          request.key.includes('/commits/')
-        ) {
-          stage = 'read-back damaged';
-          return damage;
-        }
-        return undefined;
-      });
-      expect(await commitOf(host.agent.backup())).toMatchObject({ generation: 2, diverged: [] });
-      expect(stage).toBe('read-back damaged');
-    });
+    ])(
+      'whose answer is lost is one commit although the read-back is damaged once: %j',
+      async (damage, { world }) => {
+        const { host } = await backedUp(world);
+        await host.write(second);
+        let stage: 'healthy' | 'answer lost' | 'read-back damaged' = 'healthy';
+        world.proxy.setFault((request) => {
+          if (isCommitPut(request) && stage === 'healthy') {
+            stage = 'answer lost';
+            return { type: 'reset', when: 'after' };
+          }
+          if (
+            stage === 'answer lost' &&
+            request.operation === 'GetObject' &&
+            request.key.includes('/commits/')
+          ) {
+            stage = 'read-back damaged';
+            return damage;
+          }
+          return undefined;
+        });
+        expect(await commitOf(host.agent.backup())).toMatchObject({ generation: 2, diverged: [] });
+        expect(stage).toBe('read-back damaged');
+      },
+    );
 
-    it('whose answer is lost every time is one commit and no failure', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('whose answer is lost every time is one commit and no failure', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       world.proxy.setFault(strike(isCommitPut, { type: 'reset', when: 'after' }));
       contents.set((await commitOf(host.agent.backup())).id, second);
@@ -451,9 +455,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it('that never arrives is a failure, and the next backup makes up for it', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('that never arrives is a failure, and the next backup makes up for it', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       world.proxy.setFault(strike(isCommitPut, { type: 'reset', when: 'before' }));
       expect(await failureOf(host.agent.backup())).toMatchObject({ code: 'REMOTE_UNREACHABLE' });
@@ -464,9 +467,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it('that happened although nobody could tell is adopted by the next run', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('that happened although nobody could tell is adopted by the next run', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       let isDown = false;
       world.proxy.setFault((request) => {
@@ -481,29 +483,28 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it('whose answer is lost while another host takes the number keeps both snapshots', async () => {
-      await setUp();
-      await expectBothKept(world);
-    });
+    inWorld(
+      'whose answer is lost while another host takes the number keeps both snapshots',
+      async ({ world }) => {
+        await expectBothKept(world);
+      },
+    );
   });
 
   describe('these guards bite:', () => {
-    it('without the read-back, a lost answer on the commit is a false failure', async () => {
-      await setUp();
-      const { root, contents } = await rootOf(backedUp());
+    inWorld('without the read-back, a lost answer on the commit is a false failure', async ({ world }) => {
+      const { root, contents } = await rootOf(backedUp(world));
       const host = await world.host({ root, wrap: withoutReadBack });
       const fault = { type: 'reset', when: 'after' } as const;
       await expect(expectOneCommit(world, host, contents, fault)).rejects.toThrow(/Cannot put/);
     });
 
-    it('a retry that takes "already exists" for its own success loses a snapshot', async () => {
-      await setUp();
+    inWorld('a retry that takes "already exists" for its own success loses a snapshot', async ({ world }) => {
       await expect(expectBothKept(world, trustingTheRetry)).rejects.toThrow();
     });
 
-    it('a retry of every failure repeats what is denied', async () => {
-      await setUp();
-      const { root } = await rootOf(backedUp());
+    inWorld('a retry of every failure repeats what is denied', async ({ world }) => {
+      const { root } = await rootOf(backedUp(world));
       const host = await world.host({ root, wrap: retryingEverything });
       await host.write(second);
       const before = world.proxy.requests.length;
@@ -513,18 +514,16 @@ describe.each(places)('faults before $name', ({ open }) => {
       expect(() => expectAttempts(puts, 1)).toThrow();
     });
 
-    it('without a retry, one lost connection fails the command', async () => {
-      await setUp();
-      const { root } = await rootOf(backedUp());
+    inWorld('without a retry, one lost connection fails the command', async ({ world }) => {
+      const { root } = await rootOf(backedUp(world));
       const host = await world.host({ root, s3: { retry: { attempts: 1 } } });
       await host.write(second);
       world.proxy.setFault(strike(isHistoryPut, { type: 'reset', when: 'during' }, 1));
       await expect(host.agent.backup()).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
     });
 
-    it('a remote that lists nothing instead of failing looks empty', async () => {
-      await setUp();
-      await backedUp();
+    inWorld('a remote that lists nothing instead of failing looks empty', async ({ world }) => {
+      await backedUp(world);
       const host = await world.host({ wrap: listingNothing });
       // What an answer without a listing must never lead to.
       expect(await host.agent.restore()).toEqual({ type: 'empty-remote' });
@@ -573,7 +572,9 @@ async function expectBothKept(world: World, wrap?: (remote: ObjectStore) => Obje
   const origin = await world.host({ direct: true });
   await origin.write(first);
   const base = await commitOf(origin.agent.backup());
-  const slow = await world.host(wrap === undefined ? {} : { wrap });
+  // Its request waits while the other host backs up.
+  const s3 = { stallTimeoutMs: 30_000 };
+  const slow = await world.host(wrap === undefined ? { s3 } : { s3, wrap });
   const fast = await world.host({ direct: true });
   for (const host of [slow, fast]) await host.agent.restore();
   await slow.write({ mine: 'slow' });

@@ -219,7 +219,7 @@ const inProcess = async (): Promise<Place> => {
     endpoint,
     region,
     credentials: { accessKeyId, secretAccessKey },
-    stallTimeoutMs: 300,
+    stallTimeoutMs: 600,
     canAge: true,
     makeBucket: async () => {
       buckets += 1;
