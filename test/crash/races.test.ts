@@ -1,9 +1,29 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isSyncAgentError } from '../../src/errors.ts';
+import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { commitKey, parseCommitKey } from '../../src/snapshot/layout.ts';
 import { passThrough, races, runRace } from '../support/race.ts';
 import type { Mutant } from '../support/race.ts';
 
 const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1000);
+
+/** Numbers that are taken are tried in turn, with the manifest of the first try. */
+function blindly(store: ObjectStore): ObjectStore {
+  return {
+    ...passThrough(store),
+    put: async (key, body, options) => {
+      for (let number = parseCommitKey(key) ?? 0; number > 0; number += 1) {
+        try {
+          return await store.put(commitKey(number), body, options);
+        } catch (error) {
+          if (!isSyncAgentError(error, 'ALREADY_EXISTS')) throw error;
+        }
+      }
+      return store.put(key, body, options);
+    },
+  };
+}
 
 const property = (mutant?: Mutant) =>
   fc.asyncProperty(races, fc.scheduler(), (race, scheduler) => runRace(race, scheduler, mutant));
@@ -19,6 +39,9 @@ const mutants: Readonly<Record<string, Mutant>> = {
   },
   'a backup never gave up': { startedAt: never },
   'rotation swept long after its commit': { committedAt: never },
+  'rotation kept no grace period': { rotationGraceMs: 2 },
+  'a commit kept one snapshot too few': { keepLast: 1 },
+  'a host took another number without reading the log again': { remote: blindly },
 };
 
 describe('hosts that race', () => {

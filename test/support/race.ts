@@ -61,6 +61,9 @@ export interface Mutant {
   readonly startedAt?: Date;
   /** When rotation believes that its commit was made. */
   readonly committedAt?: Date;
+  /** The grace period that rotation keeps, and the number of snapshots that a commit keeps. */
+  readonly rotationGraceMs?: number;
+  readonly keepLast?: number;
 }
 
 interface Commit {
@@ -86,7 +89,11 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
   const random = seeded(race.seed);
   const programs = race.hosts.map(async (steps, index) => {
     const seen = gated(watched, gate);
-    const context = contextOf(mutant.remote?.(seen) ?? seen, () => now, random, `host-${index}`);
+    const honest = contextOf(mutant.remote?.(seen) ?? seen, () => now, random, `host-${index}`);
+    const context = {
+      ...honest,
+      settings: { ...honest.settings, keepLast: mutant.keepLast ?? keepLast },
+    };
     let parent: string | null = null;
     for (const step of steps) {
       try {
@@ -124,7 +131,11 @@ async function backUp(
   const { before, manifest } = committed;
   const reported = before.newest !== undefined && before.newest.id !== parent;
   commits.push({ manifest, reported });
-  await rotate(context, { commit: manifest, committedAt: mutant.committedAt ?? committed.serverTime });
+  const { settings } = context;
+  await rotate(
+    { ...context, settings: { ...settings, graceMs: mutant.rotationGraceMs ?? graceMs } },
+    { commit: manifest, committedAt: mutant.committedAt ?? committed.serverTime },
+  );
   return id;
 }
 
