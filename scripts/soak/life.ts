@@ -51,7 +51,7 @@ export async function startLife(options: {
     collections,
     workers,
     batchSize: 12,
-    pauseMs: 40,
+    pauseMs: 15,
   });
   let isDying = false;
   const watch = async (): Promise<void> => {

@@ -77,9 +77,10 @@ interface Recommit {
  * number, with the new log. It also fences off hosts in the middle of a backup, as `rotate` needs.
  */
 async function recommit(context: Context, view: LogView, work: Recommit): Promise<PruneResult> {
-  const { clock, remote, signal } = context;
+  const { clock, remote, settings, signal } = context;
   if (view.newest === undefined) return { dropped: [], retained: [], objects: 0, isDryRun: false };
   const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+    graceMs: settings.graceMs,
     signal,
   });
   const { newest } = view;

@@ -13,11 +13,13 @@ function blindly(store: ObjectStore): ObjectStore {
   return {
     ...passThrough(store),
     put: async (key, body, options) => {
-      for (let number = parseCommitKey(key) ?? 0; number > 0; number += 1) {
+      let number = parseCommitKey(key);
+      while (number !== undefined) {
         try {
           return await store.put(commitKey(number), body, options);
         } catch (error) {
           if (!isSyncAgentError(error, 'ALREADY_EXISTS')) throw error;
+          number += 1;
         }
       }
       return store.put(key, body, options);

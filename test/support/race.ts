@@ -26,6 +26,8 @@ export interface Race {
   readonly hosts: readonly (readonly Step[])[];
   /** How far the clock moves before each store call, milliseconds; repeated. */
   readonly pauses: readonly number[];
+  /** A host that is stopped before one of its calls until all others are through. */
+  readonly sleeper: { readonly host: number; readonly call: number } | null;
   readonly seed: number;
 }
 
@@ -50,6 +52,8 @@ export const races: fc.Arbitrary<Race> = fc.record({
     ),
     { minLength: 8, maxLength: 40 },
   ),
+  // Chance alone holds nobody back for as long as it takes to use a number, and to free it again.
+  sleeper: fc.option(fc.record({ host: fc.nat(2), call: fc.integer({ min: 1, max: 30 }) }), { freq: 2 }),
   seed: fc.integer(),
 });
 
@@ -68,6 +72,8 @@ export interface Mutant {
 
 interface Commit {
   readonly manifest: Manifest;
+  /** Whether the log ever named it. */
+  readonly wasLive: boolean;
   readonly reported: boolean;
 }
 
@@ -79,8 +85,14 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
   let now = Date.UTC(2026, 0, 1);
   let calls = 0;
   const memory = createMemoryStore({ now: () => now });
-  const watched = watch(memory);
-  const gate = async (label: string): Promise<void> => {
+  const everLive = new Set<string>();
+  const watched = watch(memory, everLive);
+  const running = new Set(race.hosts.keys());
+  let wake = (): void => undefined;
+  const gate = async (label: string, host: number, call: number): Promise<void> => {
+    if (race.sleeper?.host === host && race.sleeper.call === call && running.size > 1) {
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
     await scheduler.schedule(Promise.resolve(), label);
     now += race.pauses[calls % race.pauses.length] ?? 0;
     calls += 1;
@@ -88,7 +100,8 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
   const commits: Commit[] = [];
   const random = seeded(race.seed);
   const programs = race.hosts.map(async (steps, index) => {
-    const seen = gated(watched, gate);
+    let call = 0;
+    const seen = gated(watched, (label) => gate(label, index, (call += 1)));
     const honest = contextOf(mutant.remote?.(seen) ?? seen, () => now, random, `host-${index}`);
     const context = {
       ...honest,
@@ -99,12 +112,14 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
       try {
         if (step === 'prune') await prune(context);
         else if (step === 'clear-history') await clearHistory(context);
-        else parent = await backUp(context, parent, { commits, mutant });
+        else parent = await backUp(context, parent, { commits, everLive, mutant });
       } catch (error) {
         // Giving up is an answer; the host tries again with its next step.
         if (!isSyncAgentError(error, 'BUSY')) throw error;
       }
     }
+    running.delete(index);
+    if (running.size === 1) wake();
   });
   await scheduler.waitFor(Promise.all(programs));
   await checkEnd(memory, commits, race);
@@ -114,7 +129,11 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
 async function backUp(
   context: Context,
   parent: string | null,
-  { commits, mutant }: { readonly commits: Commit[]; readonly mutant: Mutant },
+  {
+    commits,
+    everLive,
+    mutant,
+  }: { readonly commits: Commit[]; readonly everLive: ReadonlySet<string>; readonly mutant: Mutant },
 ): Promise<string> {
   const { remote, clock } = context;
   const view = await readLog(remote);
@@ -130,7 +149,7 @@ async function backUp(
   });
   const { before, manifest } = committed;
   const reported = before.newest !== undefined && before.newest.id !== parent;
-  commits.push({ manifest, reported });
+  commits.push({ manifest, wasLive: everLive.has(id), reported });
   const { settings } = context;
   await rotate(
     { ...context, settings: { ...settings, graceMs: mutant.rotationGraceMs ?? graceMs } },
@@ -164,6 +183,9 @@ async function checkEnd(store: ObjectStore, commits: readonly Commit[], race: Ra
   const view = await readLog(store);
   const generations = commits.map(({ manifest }) => manifest.generation);
   if (new Set(generations).size !== generations.length) fail(`generations repeat: ${generations.join(', ')}`);
+  for (const { manifest } of commits.filter(({ wasLive }) => !wasLive)) {
+    fail(`snapshot ${manifest.id} was reported as committed and never was live`);
+  }
   const live = new Set(view.snapshots.map(({ entry }) => entry.id));
   const mayClear = race.hosts.some((steps) => steps.includes('clear-history'));
   for (const { manifest } of commits.filter((commit) => !live.has(commit.manifest.id))) {
@@ -177,13 +199,14 @@ async function checkEnd(store: ObjectStore, commits: readonly Commit[], race: Ra
   if (tips.length > 1 && !commits.some((commit) => commit.reported)) fail('a divergence was never reported');
 }
 
-/** Checks the remote after each change, and that nothing immutable is written twice. */
-function watch(store: ObjectStore): ObjectStore {
+/** Checks the remote after each change, and that nothing immutable is written twice. Collects what is ever live. */
+function watch(store: ObjectStore, everLive: Set<string>): ObjectStore {
   const check = async (): Promise<void> => {
     const { newest, snapshots, damaged } = await readLog(store);
     if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
     if (newest === undefined) return;
     for (const { entry } of snapshots) {
+      everLive.add(entry.id);
       const info = await store.head(historyKey(entry.id, 'f'));
       if (info === undefined)
         fail(`live snapshot ${entry.id} (generation ${entry.generation}) lost its file`);
