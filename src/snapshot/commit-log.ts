@@ -186,7 +186,10 @@ export async function probeCreateOnly(
   /** By the server's clock; undefined when it was refused. */
   const writtenAt = async (text: string): Promise<number | undefined> => {
     try {
-      const { serverTime } = await remote.put(key, textBody(text), { ifAbsent: true, signal: options.signal });
+      const { serverTime } = await remote.put(key, textBody(text), {
+        ifAbsent: true,
+        signal: options.signal,
+      });
       return serverTime.getTime();
     } catch (error) {
       if (isSyncAgentError(error, 'ALREADY_EXISTS')) return undefined;
