@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -11,7 +11,13 @@ import { exitCodes } from '../../src/errors.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(resolve(root, path), 'utf8');
 const readme = read('README.md');
-const documents = ['README.md', 'docs/format.md', 'docs/architecture.md', 'examples/chroma-app/README.md'];
+const documents = [
+  'README.md',
+  'docs/format.md',
+  'docs/architecture.md',
+  'docs/reliability.md',
+  'examples/chroma-app/README.md',
+];
 const globalFlags = ['--config', '--help', ...Object.keys(settings).map((key) => `--${flagOf(key)}`)];
 const flagsOf = (name: string): readonly string[] =>
   Object.keys(commands.find((command) => command.name === name)?.options ?? {}).map((flag) => `--${flag}`);
@@ -78,7 +84,7 @@ describe.each(documents)('%s', (path) => {
   });
 
   it('names only SYNC_AGENT variables that exist', () => {
-    const known = ['SYNC_AGENT_CONFIG', ...Object.keys(settings).map(variableOf)];
+    const known = ['SYNC_AGENT_CONFIG', ...Object.keys(settings).map(variableOf), ...testVariables()];
     for (const [name] of text.matchAll(/\bSYNC_AGENT_[A-Z0-9_]+/g)) expect(known).toContain(name);
   });
 
@@ -147,5 +153,14 @@ function anchorsOf(text: string): readonly string[] {
       .toLowerCase()
       .replace(/[^\p{L}\p{N}\s_-]/gu, '')
       .replaceAll(' ', '-'),
+  );
+}
+
+/** Those that some test reads. */
+function testVariables(): readonly string[] {
+  const files = readdirSync(resolve(root, 'test'), { recursive: true, encoding: 'utf8' });
+  const texts = files.filter((file) => file.endsWith('.ts')).map((file) => read(`test/${file}`));
+  return [...texts.join('\n').matchAll(/env\['(SYNC_AGENT_TEST_[A-Z0-9_]+)'\]/g)].map(
+    ([, name = '']) => name,
   );
 }
