@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 /** A file that hangs must end before the job does; a fork that does not end is killed. */
 const teardownTimeout = 10_000;
 
+/** Crashes and races against a remote in memory: nothing in them is timed, so they run beside the others. */
+const simulated = ['power-cut', 'disk', 'races'].map((name) => `test/crash/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -17,6 +20,17 @@ export default defineConfig({
           include: ['test/{unit,conformance}/**/*.test.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
+          maxWorkers: '100%',
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'simulated',
+          include: simulated,
+          testTimeout: 180_000,
+          maxWorkers: '100%',
           sequence: { groupOrder: 0 },
         },
       },
@@ -26,6 +40,7 @@ export default defineConfig({
         test: {
           name: 'slow',
           include: ['test/{crash,e2e}/**/*.test.ts'],
+          exclude: simulated,
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,

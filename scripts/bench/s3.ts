@@ -18,6 +18,8 @@ export interface BenchS3 {
   /** AWS_ACCESS_KEY_ID and what else a client needs. */
   readonly env: Readonly<Record<string, string>>;
   makeBucket(name: string): Promise<void>;
+  /** Gives the space of deleted objects back, where that is in our hands. */
+  collect(): Promise<void>;
   /** Deletes a bucket's objects, and gives their space back where that is in our hands. */
   empty(name: string): Promise<void>;
   stop(): Promise<void>;
@@ -105,6 +107,7 @@ function makeS3(
     description,
     endpoint,
     env,
+    collect,
     makeBucket: async (Bucket) => void (await client.send(new CreateBucketCommand({ Bucket }))),
     empty: async (Bucket) => {
       for (;;) {

@@ -234,7 +234,10 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
   const { view, staged, plan, parentId } = work;
   const createOnly =
     work.lineage.state.createOnly ??
-    (await probeCreateOnly(context.remote, makeSnapshotId(clock.now(), clock.randomHex(4)), { signal }));
+    (await probeCreateOnly(context.remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+      graceMs: settings.graceMs,
+      signal,
+    }));
   if (createOnly !== 'enforced') {
     context.emit({
       type: 'warning',

@@ -127,10 +127,11 @@ async function checkChecksums(context: Context, key: string): Promise<DoctorChec
   };
 }
 
-async function checkCreateOnly({ remote, clock, signal }: Context): Promise<DoctorCheck> {
+async function checkCreateOnly({ remote, clock, settings, signal }: Context): Promise<DoctorCheck> {
   const name = 'create-only';
   try {
     const support = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+      graceMs: settings.graceMs,
       signal,
     });
     if (support === 'enforced') return { name, status: 'ok', detail: 'of racing hosts exactly one wins' };

@@ -181,10 +181,13 @@ async function removeQuietly({ remote, signal }: Context, numbers: readonly numb
   }
 }
 
-async function assertCreateOnly({ remote, remoteId, home, clock, signal }: Context): Promise<void> {
+async function assertCreateOnly({ remote, remoteId, home, clock, settings, signal }: Context): Promise<void> {
   const support =
     (await readState(home))?.remotes[remoteId]?.createOnly ??
-    (await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), { signal }));
+    (await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+      graceMs: settings.graceMs,
+      signal,
+    }));
   if (support === 'enforced') return;
   throw new SyncAgentError(
     'UNSUPPORTED',

@@ -15,10 +15,11 @@ export async function recommit(
   view: LogView,
   work: Pick<CommitWork, 'retain' | 'resolve' | 'pins'>,
 ): Promise<Committed | undefined> {
-  const { clock, remote, signal } = context;
+  const { clock, remote, settings, signal } = context;
   const { head } = view;
   if (head === undefined) return undefined;
   const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+    graceMs: settings.graceMs,
     signal,
   });
   const uploadId = clock.randomHex(16);

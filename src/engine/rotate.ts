@@ -31,6 +31,11 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < settings.graceMs / 2;
   if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
+  // A number that was used and freed while this host slept fences nobody off.
+  const isNamed = [view.head, ...view.head.log].some(
+    ({ generation }) => generation === work.commit.generation,
+  );
+  if (!isNamed) return { objects: 0 };
 
   const cutoff = new Date(serverTime.getTime() - settings.graceMs);
   const live = new Set([view.head.id, ...view.head.log.map((entry) => entry.id)]);

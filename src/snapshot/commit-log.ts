@@ -175,27 +175,37 @@ export type CreateOnlySupport = 'enforced' | 'ignored' | 'rejected';
 
 /**
  * Finds out by trying whether this remote enforces create-only writes. Three requests. `snapshotId` is one that no
- * snapshot will have. Credentials that may not delete leave the probe behind, for a rotation that may.
+ * snapshot will have. Credentials that may not delete leave the probe behind, for a rotation that may: so a second
+ * write that comes `graceMs` after the first, from a host that slept, proves nothing, and is taken for a first.
  */
 export async function probeCreateOnly(
   remote: ObjectStore,
   snapshotId: string,
-  options: Options = {},
+  options: Options & { readonly graceMs: number },
 ): Promise<CreateOnlySupport> {
   const key = probeKey(snapshotId);
-  const isRefused = async (text: string): Promise<boolean> => {
+  /** By the server's clock; undefined when it was refused. */
+  const writtenAt = async (text: string): Promise<number | undefined> => {
     try {
-      await remote.put(key, textBody(text), { ifAbsent: true, signal: options.signal });
-      return false;
+      const { serverTime } = await remote.put(key, textBody(text), {
+        ifAbsent: true,
+        signal: options.signal,
+      });
+      return serverTime.getTime();
     } catch (error) {
-      if (isSyncAgentError(error, 'ALREADY_EXISTS')) return true;
+      if (isSyncAgentError(error, 'ALREADY_EXISTS')) return undefined;
       throw error;
     }
   };
   try {
     // Refused at once: an answer was lost, and the repeated write met the first.
-    if ((await isRefused('first')) || (await isRefused('second'))) return 'enforced';
-    return 'ignored';
+    let before = await writtenAt('first');
+    while (before !== undefined) {
+      const again = await writtenAt('second');
+      if (again !== undefined && again - before < options.graceMs / 2) return 'ignored';
+      before = again;
+    }
+    return 'enforced';
   } catch (error) {
     if (isSyncAgentError(error, 'UNSUPPORTED')) return 'rejected';
     throw error;

@@ -11,6 +11,7 @@ import type { ObjectStore } from '../../src/remote/object-store.ts';
 import { nodeFileSystem } from '../../src/store/file-system.ts';
 import type { FileSystem } from '../../src/store/file-system.ts';
 import { locateHome } from '../../src/store/home.ts';
+import { forEachEffect } from '../support/each-effect.ts';
 import { fastTmp, makeHost, readTree } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
 import { fullDisk } from '../support/full-disk.ts';
@@ -100,9 +101,6 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-/** Every write where SYNC_AGENT_TEST_THOROUGH is set, as in CI; else one of three. */
-const stride = process.env['SYNC_AGENT_TEST_THOROUGH'] === '1' ? 1 : 3;
-
 const errors: readonly DiskError[] = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'];
 
 describe.each(errors)('%s', (error) => {
@@ -111,9 +109,7 @@ describe.each(errors)('%s', (error) => {
   it.each(some.map((scenario) => [scenario.name, scenario] as const))(
     'from any write on in %s loses nothing, and says what it is',
     async (_, scenario) => {
-      let failures = 0;
-      for (let failAt = 1; await failOnce(scenario, failAt, error); failAt += stride) failures += 1;
-      expect(failures * stride).toBeGreaterThan(3);
+      expect(await forEachEffect((failAt) => failOnce(scenario, failAt, error))).toBeGreaterThan(3);
     },
   );
 });

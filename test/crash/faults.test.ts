@@ -1,215 +1,44 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import type { Clock } from '../../src/clock.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
 import { exitCodes, isSyncAgentError, SyncAgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
 import { createMemoryStore } from '../../src/remote/memory-store.ts';
 import type { GetOptions, GetResult, ObjectStore } from '../../src/remote/object-store.ts';
 import { openRemote } from '../../src/remote/open-remote.ts';
-import type { S3Options } from '../../src/remote/open-remote.ts';
 import { retrying } from '../../src/remote/retrying-store.ts';
 import { nodeFileSystem } from '../../src/store/file-system.ts';
-import { chances, isWrite, seededFaults, startFaultProxy } from '../support/fault-proxy.ts';
-import type { FaultProxy, ProxiedRequest, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
-import { fastTmp, makeHost, readTree } from '../support/host.ts';
+import { isWrite } from '../support/fault-proxy.ts';
+import type { ProxiedRequest, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
+import {
+  commitOf,
+  expectSound,
+  first,
+  hastyClock,
+  hour,
+  makeWorld,
+  MiB,
+  outcomeOf,
+  places,
+  real,
+  RealDate,
+  restoreDate,
+  second,
+  shiftDate,
+} from '../support/fault-world.ts';
+import type { Files, Place, World } from '../support/fault-world.ts';
+import { fastTmp, makeHost } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
 import { startS3Server } from '../support/s3-server.ts';
-import { realS3 } from '../support/s3.ts';
 
-type Files = Readonly<Record<string, string>>;
-
-const hour = 3_600_000;
-const MiB = 1024 * 1024;
-
-/** As the system's, but pauses between attempts are short. */
-const hastyClock: Clock = { ...systemClock, sleep: (ms, options) => systemClock.sleep(ms / 50, options) };
-
-/** An S3 server to put a proxy before. */
-interface Place {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
-  /** Longer than the server ever needs. */
-  readonly stallTimeoutMs: number;
-  /** Whether the server's clock can be set forward, with this host's. */
-  readonly canAge: boolean;
-  makeBucket(): Promise<string>;
-  close(): Promise<void>;
-}
-
-/** One bucket behind one proxy, and hosts that use it. */
-interface World {
-  readonly place: Place;
-  readonly proxy: FaultProxy;
-  readonly url: string;
-  /** A host that reaches the bucket through the proxy; `wrap` replaces its remote by a broken variant. */
-  host(options?: {
-    readonly root?: string;
-    readonly direct?: boolean;
-    readonly s3?: S3Options;
-    readonly clock?: Clock;
-    readonly wrap?: (remote: ObjectStore) => ObjectStore;
-  }): Promise<Host>;
-  close(): Promise<void>;
-}
-
-async function makeWorld(place: Place): Promise<World> {
-  const proxy = await startFaultProxy(place.endpoint);
-  const url = `s3://${await place.makeBucket()}/some prefix`;
-  const hosts: Host[] = [];
-  const remotes: ObjectStore[] = [];
-  return {
-    place,
-    proxy,
-    url,
-    host: async ({ root, direct = false, s3, clock = hastyClock, wrap } = {}) => {
-      const { region, credentials, stallTimeoutMs } = place;
-      const host = await makeHost({
-        clock,
-        ...(root === undefined ? {} : { root }),
-        settings: { keepLast: 2, graceMs: 2 * hour },
-        remote: lazily(async () => {
-          const endpoint = direct ? place.endpoint : proxy.endpoint;
-          const patience = direct ? 30_000 : stallTimeoutMs;
-          const settings = {
-            endpoint,
-            region,
-            credentials,
-            forcePathStyle: true,
-            stallTimeoutMs: patience,
-            copyTimeoutMs: patience,
-            connectTimeoutMs: patience,
-            partSizeBytes: 5 * MiB,
-            retry: { attempts: 4 },
-            ...s3,
-          };
-          const { remote } = await openRemote(url, {
-            s3: settings,
-            clock,
-            emit: (event) => host.events.push(event),
-            fs: nodeFileSystem,
-          });
-          remotes.push(remote);
-          return wrap?.(remote) ?? remote;
-        }, url),
-      });
-      hosts.push(host);
-      return host;
-    },
-    close: async () => {
-      for (const remote of remotes) await remote.close();
-      await proxy.close();
-      for (const host of hosts) await host.remove();
-    },
-  };
-}
-
-/** The events of a host are known only once it is there. */
-function lazily(open: () => Promise<ObjectStore>, location: string): ObjectStore {
-  let opened: Promise<ObjectStore> | undefined;
-  const store = (): Promise<ObjectStore> => (opened ??= open());
-  return {
-    location,
-    put: async (...args) => (await store()).put(...args),
-    get: async (...args) => (await store()).get(...args),
-    head: async (...args) => (await store()).head(...args),
-    list: async function* (...args) {
-      yield* (await store()).list(...args);
-    },
-    listDirectories: async (...args) => (await store()).listDirectories(...args),
-    copy: async (...args) => (await store()).copy(...args),
-    remove: async (...args) => (await store()).remove(...args),
-    sweepUploads: async (...args) => (await store()).sweepUploads(...args),
-    close: async () => (await store()).close(),
-  };
-}
-
-/** Both clocks of a server in this process and its clients. */
-const RealDate = Date;
-let shiftMs = 0;
-function shiftDate(ms: number): void {
-  shiftMs += ms;
-  const now = (): number => RealDate.now() + shiftMs;
-  globalThis.Date = new Proxy(RealDate, {
-    construct: (target, args: []) => (args.length === 0 ? new target(now()) : new target(...args)),
-    get: (target, name) => (name === 'now' ? now : (Reflect.get(target, name) as unknown)),
-  });
-}
-function restoreDate(): void {
-  globalThis.Date = RealDate;
-  shiftMs = 0;
-}
 afterEach(restoreDate);
-
-async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
-  const timer = new AbortController();
-  const late = delay(ms, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`${what} did not end within ${ms} ms`);
-  });
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
-  }
-}
-
-type Outcome<T> =
-  { readonly type: 'done'; readonly value: T } | { readonly type: 'failed'; readonly error: SyncAgentError };
-
-/** Whatever else it throws is a defect. */
-async function outcomeOf<T>(work: Promise<T>): Promise<Outcome<T>> {
-  try {
-    return { type: 'done', value: await work };
-  } catch (error) {
-    if (!isSyncAgentError(error)) throw error;
-    return { type: 'failed', error };
-  }
-}
 
 async function failureOf(work: Promise<unknown>): Promise<SyncAgentError> {
   const outcome = await outcomeOf(work);
   if (outcome.type === 'done') throw new Error(`expected a failure, got ${JSON.stringify(outcome.value)}`);
   return outcome.error;
-}
-
-async function commitOf(work: ReturnType<Host['agent']['backup']>) {
-  const result = await work;
-  if (result.type !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(result)}`);
-  return result;
-}
-
-/** What must be true once the faults are over, whatever happened before. `contents`: of every snapshot ever committed. */
-async function expectSound(world: World, root: string, contents: ReadonlyMap<string, Files>): Promise<void> {
-  world.proxy.setFault(undefined);
-  await world.proxy.accept();
-  const host = await world.host({ direct: true, root });
-  const listed = await host.agent.list();
-  const generations = listed.map((each) => each.generation);
-  expect(new Set(generations).size).toBe(generations.length);
-  if (listed.length > 0) {
-    const report = await host.agent.verify({ all: true, readData: true });
-    expect(report).toMatchObject({ isSound: true, damagedCommits: [] });
-  }
-  for (const { id } of listed) {
-    const dir = await mkdtemp(join(fastTmp, 'sync-agent-to-'));
-    try {
-      await host.agent.restoreTo(join(dir, 'out'), { snapshot: id });
-      expect(await readTree(join(dir, 'out')), `content of ${id}`).toEqual(contents.get(id));
-    } finally {
-      await rm(dir, { recursive: true });
-    }
-  }
-  await host.write({ 'after.txt': `the faults ${listed.length}` });
-  expect(await host.agent.backup()).toMatchObject({ type: 'committed', diverged: [] });
-  const bare = await world.host({ direct: true });
-  await bare.agent.restore();
-  expect(await bare.read()).toEqual(await host.read());
 }
 
 /** Answers with the fault wherever `matches`, at most `times`. */
@@ -244,73 +73,37 @@ const noBucket = {
   message: 'The specified bucket does not exist',
 } as const;
 
-const first: Files = { 'a.txt': 'first', 'sub/b.txt': 'b'.repeat(300_000), 'c.txt': 'same' };
-const second: Files = { ...first, 'a.txt': 'second', 'd.txt': 'new' };
-
-const inProcess = async (): Promise<Place> => {
-  const server = await startS3Server();
-  const { endpoint, region, accessKeyId, secretAccessKey } = server;
-  let buckets = 0;
-  return {
-    endpoint,
-    region,
-    credentials: { accessKeyId, secretAccessKey },
-    stallTimeoutMs: 300,
-    canAge: true,
-    makeBucket: async () => {
-      buckets += 1;
-      server.createBucket(`bucket-${buckets}`);
-      return `bucket-${buckets}`;
-    },
-    close: () => server.close(),
-  };
-};
-const real = realS3();
-const places: readonly { readonly name: string; readonly open: () => Promise<Place> }[] = [
-  { name: 'the server in this process', open: inProcess },
-  ...(real === undefined
-    ? []
-    : [
-        {
-          name: real.endpoint,
-          open: async (): Promise<Place> => ({
-            endpoint: real.endpoint,
-            region: real.region,
-            credentials: { accessKeyId: real.accessKeyId, secretAccessKey: real.secretAccessKey },
-            stallTimeoutMs: 1500,
-            canAge: false,
-            makeBucket: () => real.makeBucket(),
-            close: async () => {},
-          }),
-        },
-      ]),
-];
 if (real === undefined) {
   describe('faults before a real server', () => {
     it.skip('needs SYNC_AGENT_TEST_S3_ENDPOINT');
   });
 }
 
-describe.each(places)('faults before $name', ({ open }) => {
+// Each has a bucket of its own, and waits most of its time.
+describe.concurrent.each(places)('faults before $name', ({ open }) => {
   let place: Place;
-  let world: World;
   beforeAll(async () => {
     place = await open();
   });
-  afterEach(() => world.close());
   afterAll(() => place.close());
+  const inWorld = test.extend<{ readonly world: World }>({
+    // oxlint-disable-next-line no-empty-pattern -- vitest reads the pattern
+    world: async ({}, use) => {
+      const world = await makeWorld(place);
+      await use(world);
+      await world.close();
+    },
+  });
 
   /** A host with one snapshot, and what that snapshot holds. */
-  async function backedUp(): Promise<{ readonly host: Host; readonly contents: Map<string, Files> }> {
+  async function backedUp(
+    world: World,
+  ): Promise<{ readonly host: Host; readonly contents: Map<string, Files> }> {
     const host = await world.host();
     await host.write(first);
     const { id } = await commitOf(host.agent.backup());
     return { host, contents: new Map([[id, first]]) };
   }
-
-  const setUp = async (): Promise<void> => {
-    world = await makeWorld(place);
-  };
 
   describe('a passing fault costs an attempt, no more:', () => {
     const passing: readonly ProxyFault[] = [
@@ -324,9 +117,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       { type: 'reset', when: 'after' },
       { type: 'reset', when: 'after', politely: true },
     ];
-    it.each(passing)('%j, on every first request of a kind', async (fault) => {
-      await setUp();
-      const { root, contents } = await rootOf(backedUp());
+    inWorld.for(passing)('%j, on every first request of a kind', async (fault, { world }) => {
+      const { root, contents } = await rootOf(backedUp(world));
       // Several files at once are refused together.
       const s3 = { retry: { attempts: 12 } };
       const host = await world.host({ root, s3 });
@@ -355,9 +147,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       { type: 'stall', share: 0.7 },
       { type: 'flip', share: 0.3, bit: 4 },
     ];
-    it.each(broken)('%j in the body of every file', async (fault) => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld.for(broken)('%j in the body of every file', async (fault, { world }) => {
+      const { host, contents } = await backedUp(world);
       const struck = new Set<string>();
       world.proxy.setFault((request) => {
         if (!isHistoryGet(request) || struck.has(request.key)) return undefined;
@@ -371,16 +162,15 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it.each<ProxyFault>([
+    inWorld.for<ProxyFault>([
       { type: 'truncate', share: 0.9 },
       { type: 'stall', share: 0.5 },
       { type: 'length', by: 7, ending: 'close' },
       { type: 'length', by: -20, ending: 'close' },
       { type: 'replace', body: '' },
       { type: 'replace', body: '<html><body>Please log in</body></html>' },
-    ])('%j in a listing, which is never taken for an empty or shorter one', async (fault) => {
-      await setUp();
-      await backedUp();
+    ])('%j in a listing, which is never taken for an empty or shorter one', async (fault, { world }) => {
+      await backedUp(world);
       world.proxy.setFault(strike(({ operation }) => operation === 'ListObjectsV2', fault, 1));
       const bare = await world.host();
       expect(await bare.agent.restore()).toMatchObject({ type: 'restored' });
@@ -388,9 +178,8 @@ describe.each(places)('faults before $name', ({ open }) => {
     });
   });
 
-  it('a manifest damaged on its way once costs nobody a snapshot', async () => {
-    await setUp();
-    const { host, contents } = await backedUp();
+  inWorld('a manifest damaged on its way once costs nobody a snapshot', async ({ world }) => {
+    const { host, contents } = await backedUp(world);
     await host.write(second);
     contents.set((await commitOf(host.agent.backup())).id, second);
     // Another host, which has not cached it, commits on top of what it read.
@@ -408,28 +197,29 @@ describe.each(places)('faults before $name', ({ open }) => {
     expect(listed.map((each) => each.id)).toEqual([...contents.keys()]);
   });
 
-  it('sees damage in every read of a file for what it is, names the object, and takes the older snapshot', async () => {
-    await setUp();
-    const { host } = await backedUp();
-    const flip = { type: 'flip', share: 0.5, bit: 0 } as const;
-    world.proxy.setFault(strike(isHistoryGet, flip));
-    const bare = await world.host();
-    const failure = await failureOf(bare.agent.restore());
-    expect(failure).toMatchObject({ code: 'SNAPSHOT_CORRUPT', exitCode: 5 });
-    expect(failure.message).toMatch(/history\/\S+\/(a|c|sub\/b)\.txt/);
-    expect(await bare.read()).toBeUndefined();
+  inWorld(
+    'sees damage in every read of a file for what it is, names the object, and takes the older snapshot',
+    async ({ world }) => {
+      const { host } = await backedUp(world);
+      const flip = { type: 'flip', share: 0.5, bit: 0 } as const;
+      world.proxy.setFault(strike(isHistoryGet, flip));
+      const bare = await world.host();
+      const failure = await failureOf(bare.agent.restore());
+      expect(failure).toMatchObject({ code: 'SNAPSHOT_CORRUPT', exitCode: 5 });
+      expect(failure.message).toMatch(/history\/\S+\/(a|c|sub\/b)\.txt/);
+      expect(await bare.read()).toBeUndefined();
 
-    world.proxy.setFault(undefined);
-    await host.write(second);
-    const { id } = await commitOf(host.agent.backup());
-    world.proxy.setFault(strike(({ key }) => key.includes(`/history/${id}/`), flip));
-    const result = await bare.agent.restore();
-    expect(result).toMatchObject({ type: 'restored', skipped: [expect.stringContaining(id)] });
-    expect(await bare.read()).toEqual(first);
-  });
+      world.proxy.setFault(undefined);
+      await host.write(second);
+      const { id } = await commitOf(host.agent.backup());
+      world.proxy.setFault(strike(({ key }) => key.includes(`/history/${id}/`), flip));
+      const result = await bare.agent.restore();
+      expect(result).toMatchObject({ type: 'restored', skipped: [expect.stringContaining(id)] });
+      expect(await bare.read()).toEqual(first);
+    },
+  );
 
-  it('uploads in parts through lost, repeated and broken requests', async () => {
-    await setUp();
+  inWorld('uploads in parts through lost, repeated and broken requests', async ({ world }) => {
     const bytes = Buffer.alloc(11 * MiB, 'sync');
     const struck = new Set<string>();
     const faults: readonly ProxyFault[] = [
@@ -467,9 +257,8 @@ describe.each(places)('faults before $name', ({ open }) => {
     }
   });
 
-  it('waits for a link that is slow but alive', async () => {
-    await setUp();
-    const { host, contents } = await backedUp();
+  inWorld.sequential('waits for a link that is slow but alive', async ({ world }) => {
+    const { host, contents } = await backedUp(world);
     const bare = await world.host();
     const pauseMs = place.stallTimeoutMs / 5;
     world.proxy.setFault(strike(isHistoryGet, { type: 'slow', pauseMs }));
@@ -483,7 +272,7 @@ describe.each(places)('faults before $name', ({ open }) => {
   });
 
   describe('a fault that stays', () => {
-    it.each<readonly [ProxyFault, ErrorCode, number]>([
+    inWorld.for<readonly [ProxyFault, ErrorCode, number]>([
       [busy, 'REMOTE_UNREACHABLE', 4],
       [{ type: 'status', status: 500, code: 'InternalError' }, 'REMOTE_UNREACHABLE', 4],
       [{ type: 'status', status: 429, code: 'TooManyRequests' }, 'REMOTE_UNREACHABLE', 4],
@@ -493,22 +282,23 @@ describe.each(places)('faults before $name', ({ open }) => {
       [forbidden, 'DENIED', 1],
       [{ type: 'status', status: 400, code: 'InvalidRequest' }, 'REMOTE_UNREACHABLE', 1],
       [noBucket, 'NOT_FOUND', 1],
-    ])('%j fails a backup with %s after %i attempts, and commits nothing', async (fault, code, attempts) => {
-      await setUp();
-      const { host, contents } = await backedUp();
-      await host.write(second);
-      const before = world.proxy.requests.length;
-      world.proxy.setFault(strike(isHistoryPut, fault));
-      const failure = await failureOf(host.agent.backup());
-      expect(failure).toMatchObject({ code, exitCode: exitCodes[code] });
-      expectAttempts(world.proxy.requests.slice(before).filter(isHistoryPut), attempts);
-      expect(await host.read()).toEqual(second);
-      await expectSound(world, host.root, contents);
-    });
+    ])(
+      '%j fails a backup with %s after %i attempts, and commits nothing',
+      async ([fault, code, attempts], { world }) => {
+        const { host, contents } = await backedUp(world);
+        await host.write(second);
+        const before = world.proxy.requests.length;
+        world.proxy.setFault(strike(isHistoryPut, fault));
+        const failure = await failureOf(host.agent.backup());
+        expect(failure).toMatchObject({ code, exitCode: exitCodes[code] });
+        expectAttempts(world.proxy.requests.slice(before).filter(isHistoryPut), attempts);
+        expect(await host.read()).toEqual(second);
+        await expectSound(world, host.root, contents);
+      },
+    );
 
-    it('a refused connection fails backup and restore with exit code 6', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('a refused connection fails backup and restore with exit code 6', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       const bare = await world.host();
       await world.proxy.refuse();
@@ -522,9 +312,8 @@ describe.each(places)('faults before $name', ({ open }) => {
   });
 
   describe('credentials', () => {
-    it('that may only read still restore and verify; a backup is denied', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('that may only read still restore and verify; a backup is denied', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       world.proxy.setFault(strike(({ operation }) => isWrite(operation), forbidden));
       const bare = await world.host();
@@ -541,55 +330,58 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it.each([2, 4, 6, 9, 12])('that expire at request %i leave both sides whole', async (number) => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld.for([2, 4, 6, 9, 12])(
+      'that expire at request %i leave both sides whole',
+      async (number, { world }) => {
+        const { host, contents } = await backedUp(world);
+        await host.write(second);
+        const begin = world.proxy.requests.length;
+        world.proxy.setFault(strike((request) => request.number - begin >= number, expired));
+        const outcome = await outcomeOf(host.agent.backup());
+        if (outcome.type === 'failed') {
+          expect(outcome.error).toMatchObject({ code: 'DENIED', remedy: 'Renew the session credentials' });
+        }
+        expect(await host.read()).toEqual(second);
+        await learn(world, contents, second);
+        const bare = await world.host();
+        expect(await failureOf(bare.agent.restore())).toMatchObject({ code: 'DENIED', exitCode: 7 });
+        expect(await bare.read()).toBeUndefined();
+        await expectSound(world, host.root, contents);
+      },
+    );
+  });
+
+  inWorld.for([1, 2, 3, 5, 8])(
+    'a bucket that vanishes at request %i leaves the store whole',
+    async (number, { world }) => {
+      const { host, contents } = await backedUp(world);
+      const older = await world.host();
+      await older.agent.restore();
       await host.write(second);
-      const begin = world.proxy.requests.length;
-      world.proxy.setFault(strike((request) => request.number - begin >= number, expired));
+      const vanishAt = (begin: number): void =>
+        world.proxy.setFault(strike((request) => request.number - begin >= number, noBucket));
+
+      vanishAt(world.proxy.requests.length);
       const outcome = await outcomeOf(host.agent.backup());
-      if (outcome.type === 'failed') {
-        expect(outcome.error).toMatchObject({ code: 'DENIED', remedy: 'Renew the session credentials' });
-      }
+      if (outcome.type === 'failed') expect(outcome.error).toMatchObject({ code: 'NOT_FOUND', exitCode: 3 });
       expect(await host.read()).toEqual(second);
+
+      // A restore over an older store, too.
+      world.proxy.setFault(undefined);
+      await host.agent.backup();
       await learn(world, contents, second);
-      const bare = await world.host();
-      expect(await failureOf(bare.agent.restore())).toMatchObject({ code: 'DENIED', exitCode: 7 });
-      expect(await bare.read()).toBeUndefined();
+      vanishAt(world.proxy.requests.length);
+      const restored = await outcomeOf(older.agent.restore());
+      if (restored.type === 'failed') {
+        expect(['NOT_FOUND', 'SNAPSHOT_CORRUPT']).toContain(restored.error.code);
+        expect(await older.read()).toEqual(first);
+      } else if (restored.value.type === 'restored') expect(await older.read()).toEqual(second);
+      else expect(await older.read()).toEqual(first);
       await expectSound(world, host.root, contents);
-    });
-  });
+    },
+  );
 
-  it.each([1, 2, 3, 5, 8])('a bucket that vanishes at request %i leaves the store whole', async (number) => {
-    await setUp();
-    const { host, contents } = await backedUp();
-    const older = await world.host();
-    await older.agent.restore();
-    await host.write(second);
-    const vanishAt = (begin: number): void =>
-      world.proxy.setFault(strike((request) => request.number - begin >= number, noBucket));
-
-    vanishAt(world.proxy.requests.length);
-    const outcome = await outcomeOf(host.agent.backup());
-    if (outcome.type === 'failed') expect(outcome.error).toMatchObject({ code: 'NOT_FOUND', exitCode: 3 });
-    expect(await host.read()).toEqual(second);
-
-    // A restore over an older store, too.
-    world.proxy.setFault(undefined);
-    await host.agent.backup();
-    await learn(world, contents, second);
-    vanishAt(world.proxy.requests.length);
-    const restored = await outcomeOf(older.agent.restore());
-    if (restored.type === 'failed') {
-      expect(['NOT_FOUND', 'SNAPSHOT_CORRUPT']).toContain(restored.error.code);
-      expect(await older.read()).toEqual(first);
-    } else if (restored.value.type === 'restored') expect(await older.read()).toEqual(second);
-    else expect(await older.read()).toEqual(first);
-    await expectSound(world, host.root, contents);
-  });
-
-  it('a bucket that never was is NOT_FOUND, with what to do', async () => {
-    await setUp();
+  inWorld('a bucket that never was is NOT_FOUND, with what to do', async ({ world }) => {
     const { region, credentials } = place;
     const { remote } = await openRemote('s3://no-such-bucket-at-all/x', {
       s3: { endpoint: world.proxy.endpoint, region, credentials, forcePathStyle: true },
@@ -619,43 +411,43 @@ describe.each(places)('faults before $name', ({ open }) => {
       { type: 'duplicate', answer: 'second' },
       { type: 'again-later', requests: 3 },
     ];
-    it.each(lost)('whose answer is lost is one commit and no failure: %j', async (fault) => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld.for(lost)('whose answer is lost is one commit and no failure: %j', async (fault, { world }) => {
+      const { host, contents } = await backedUp(world);
       await expectOneCommit(world, host, contents, fault);
       await expectSound(world, host.root, contents);
     });
 
-    it.each<ProxyFault>([
+    inWorld.for<ProxyFault>([
       { type: 'flip', share: 0.5, bit: 0 },
       { type: 'length', by: -40, ending: 'close' },
-    ])('whose answer is lost is one commit although the read-back is damaged once: %j', async (damage) => {
-      await setUp();
-      const { host } = await backedUp();
-      await host.write(second);
-      let stage: 'healthy' | 'answer lost' | 'read-back damaged' = 'healthy';
-      world.proxy.setFault((request) => {
-        if (isCommitPut(request) && stage === 'healthy') {
-          stage = 'answer lost';
-          return { type: 'reset', when: 'after' };
-        }
-        if (
-          stage === 'answer lost' &&
-          request.operation === 'GetObject' &&
-          request.key.includes('/commits/')
-        ) {
-          stage = 'read-back damaged';
-          return damage;
-        }
-        return undefined;
-      });
-      expect(await commitOf(host.agent.backup())).toMatchObject({ generation: 2, diverged: [] });
-      expect(stage).toBe('read-back damaged');
-    });
+    ])(
+      'whose answer is lost is one commit although the read-back is damaged once: %j',
+      async (damage, { world }) => {
+        const { host } = await backedUp(world);
+        await host.write(second);
+        let stage: 'healthy' | 'answer lost' | 'read-back damaged' = 'healthy';
+        world.proxy.setFault((request) => {
+          if (isCommitPut(request) && stage === 'healthy') {
+            stage = 'answer lost';
+            return { type: 'reset', when: 'after' };
+          }
+          if (
+            stage === 'answer lost' &&
+            request.operation === 'GetObject' &&
+            request.key.includes('/commits/')
+          ) {
+            stage = 'read-back damaged';
+            return damage;
+          }
+          return undefined;
+        });
+        expect(await commitOf(host.agent.backup())).toMatchObject({ generation: 2, diverged: [] });
+        expect(stage).toBe('read-back damaged');
+      },
+    );
 
-    it('whose answer is lost every time is one commit and no failure', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('whose answer is lost every time is one commit and no failure', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       world.proxy.setFault(strike(isCommitPut, { type: 'reset', when: 'after' }));
       contents.set((await commitOf(host.agent.backup())).id, second);
@@ -663,9 +455,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it('that never arrives is a failure, and the next backup makes up for it', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('that never arrives is a failure, and the next backup makes up for it', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       world.proxy.setFault(strike(isCommitPut, { type: 'reset', when: 'before' }));
       expect(await failureOf(host.agent.backup())).toMatchObject({ code: 'REMOTE_UNREACHABLE' });
@@ -676,9 +467,8 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it('that happened although nobody could tell is adopted by the next run', async () => {
-      await setUp();
-      const { host, contents } = await backedUp();
+    inWorld('that happened although nobody could tell is adopted by the next run', async ({ world }) => {
+      const { host, contents } = await backedUp(world);
       await host.write(second);
       let isDown = false;
       world.proxy.setFault((request) => {
@@ -693,29 +483,28 @@ describe.each(places)('faults before $name', ({ open }) => {
       await expectSound(world, host.root, contents);
     });
 
-    it('whose answer is lost while another host takes the number keeps both snapshots', async () => {
-      await setUp();
-      await expectBothKept(world);
-    });
+    inWorld(
+      'whose answer is lost while another host takes the number keeps both snapshots',
+      async ({ world }) => {
+        await expectBothKept(world);
+      },
+    );
   });
 
   describe('these guards bite:', () => {
-    it('without the read-back, a lost answer on the commit is a false failure', async () => {
-      await setUp();
-      const { root, contents } = await rootOf(backedUp());
+    inWorld('without the read-back, a lost answer on the commit is a false failure', async ({ world }) => {
+      const { root, contents } = await rootOf(backedUp(world));
       const host = await world.host({ root, wrap: withoutReadBack });
       const fault = { type: 'reset', when: 'after' } as const;
       await expect(expectOneCommit(world, host, contents, fault)).rejects.toThrow(/Cannot put/);
     });
 
-    it('a retry that takes "already exists" for its own success loses a snapshot', async () => {
-      await setUp();
+    inWorld('a retry that takes "already exists" for its own success loses a snapshot', async ({ world }) => {
       await expect(expectBothKept(world, trustingTheRetry)).rejects.toThrow();
     });
 
-    it('a retry of every failure repeats what is denied', async () => {
-      await setUp();
-      const { root } = await rootOf(backedUp());
+    inWorld('a retry of every failure repeats what is denied', async ({ world }) => {
+      const { root } = await rootOf(backedUp(world));
       const host = await world.host({ root, wrap: retryingEverything });
       await host.write(second);
       const before = world.proxy.requests.length;
@@ -725,38 +514,20 @@ describe.each(places)('faults before $name', ({ open }) => {
       expect(() => expectAttempts(puts, 1)).toThrow();
     });
 
-    it('without a retry, one lost connection fails the command', async () => {
-      await setUp();
-      const { root } = await rootOf(backedUp());
+    inWorld('without a retry, one lost connection fails the command', async ({ world }) => {
+      const { root } = await rootOf(backedUp(world));
       const host = await world.host({ root, s3: { retry: { attempts: 1 } } });
       await host.write(second);
       world.proxy.setFault(strike(isHistoryPut, { type: 'reset', when: 'during' }, 1));
       await expect(host.agent.backup()).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
     });
 
-    it('a remote that lists nothing instead of failing looks empty', async () => {
-      await setUp();
-      await backedUp();
+    inWorld('a remote that lists nothing instead of failing looks empty', async ({ world }) => {
+      await backedUp(world);
       const host = await world.host({ wrap: listingNothing });
       // What an answer without a listing must never lead to.
       expect(await host.agent.restore()).toEqual({ type: 'empty-remote' });
     });
-  });
-
-  describe('random faults', () => {
-    const seeds = Number(process.env['SYNC_AGENT_TEST_FAULT_SEEDS'] ?? 3);
-    it.each(Array.from({ length: seeds }, (_, index) => index + 1))(
-      'seed %i: every command succeeds or says why, and nothing is lost',
-      async (seed) => {
-        await setUp();
-        try {
-          await runSeed(world, seed);
-        } catch (cause) {
-          const log = world.proxy.log.join('\n  ');
-          throw new Error(`seed ${seed}: ${String(cause)}\n  ${log}`, { cause });
-        }
-      },
-    );
   });
 });
 
@@ -801,7 +572,9 @@ async function expectBothKept(world: World, wrap?: (remote: ObjectStore) => Obje
   const origin = await world.host({ direct: true });
   await origin.write(first);
   const base = await commitOf(origin.agent.backup());
-  const slow = await world.host(wrap === undefined ? {} : { wrap });
+  // Its request waits while the other host backs up.
+  const s3 = { stallTimeoutMs: 30_000 };
+  const slow = await world.host(wrap === undefined ? { s3 } : { s3, wrap });
   const fast = await world.host({ direct: true });
   for (const host of [slow, fast]) await host.agent.restore();
   await slow.write({ mine: 'slow' });
@@ -892,84 +665,6 @@ function passingOn(remote: ObjectStore): ObjectStore {
     sweepUploads: (...args) => remote.sweepUploads(...args),
     close: () => remote.close(),
   };
-}
-
-/** What a command may say under random faults. The grace period is long; nothing is denied or damaged. */
-const expectedCodes: readonly ErrorCode[] = ['REMOTE_UNREACHABLE'];
-
-/** Backups, restores on a bare and on an older host, and a prune, all among faults. */
-async function runSeed(world: World, seed: number): Promise<void> {
-  const { proxy, place } = world;
-  const random = chances(`run ${seed}`);
-  const rate = [0.08, 0.2, 0.45][seed % 3] ?? 0.2;
-  const faults = seededFaults(seed, {
-    rate,
-    stallTimeoutMs: place.stallTimeoutMs,
-    mayDamage: (request, how) => (how === 'flip' ? isHistory(request) : request.operation !== 'GetObject'),
-  });
-  /** Of every snapshot that was ever seen. */
-  const contents = new Map<string, Files>();
-  const inspector = await world.host({ direct: true });
-  const listed = async (): Promise<readonly string[]> =>
-    (await inspector.agent.list()).map((each) => each.id);
-  const among = async <T>(name: string, work: () => Promise<T>): Promise<Outcome<T>> => {
-    proxy.setFault(faults);
-    try {
-      const outcome = await within(60_000, name, outcomeOf(work()));
-      if (outcome.type === 'failed' && !expectedCodes.includes(outcome.error.code)) throw outcome.error;
-      return outcome;
-    } finally {
-      proxy.setFault(undefined);
-      await proxy.accept();
-    }
-  };
-
-  const host = await world.host();
-  const older = await world.host();
-  const files: Record<string, string> = { ...first };
-  for (let round = 1; round <= 3; round += 1) {
-    files['a.txt'] = `round ${round}`;
-    files[`only-${round}.txt`] = 'x'.repeat(random() * 50_000);
-    await host.write(files);
-    const before = await listed();
-    const outcome = await among(`backup ${round}`, () => host.agent.backup());
-    expect(await host.read()).toEqual(files);
-    const after = await listed();
-    const added = after.filter((id) => !before.includes(id));
-    expect(after.slice(0, before.length)).toEqual(before);
-    expect(added.length).toBeLessThanOrEqual(1);
-    for (const id of added) contents.set(id, { ...files });
-    if (outcome.type === 'done') {
-      expect(outcome.value).toMatchObject({ type: 'committed', id: added[0], diverged: [] });
-    }
-    await expectRestored(round === 2 ? older : await world.host());
-  }
-  await expectRestored(older);
-
-  async function expectRestored(target: Host): Promise<void> {
-    const was = await target.read();
-    const newest = (await listed()).at(-1);
-    const outcome = await among('restore', () => target.agent.restore());
-    if (outcome.type === 'failed') {
-      // Not a byte of it, or it failed when all was done but writing that down.
-      expect([was, contents.get(newest ?? '')]).toContainEqual(await target.read());
-    } else if (newest === undefined) expect(outcome.value).toEqual({ type: 'empty-remote' });
-    else {
-      expect(outcome.value).toMatchObject({ id: newest });
-      expect(['restored', 'equal']).toContain(outcome.value.type);
-      expect(await target.read()).toEqual(contents.get(newest));
-    }
-  }
-
-  if (place.canAge) shiftDate(3 * hour);
-  const before = await listed();
-  const kept = before.slice(place.canAge ? -2 : -before.length);
-  const outcome = await among('prune', () => host.agent.prune());
-  const after = await listed();
-  expect([before, kept]).toContainEqual(after);
-  if (outcome.type === 'done') expect(after).toEqual(kept);
-  expect(await host.read()).toEqual(files);
-  await expectSound(world, host.root, contents);
 }
 
 describe('a host whose clock is wrong', () => {

@@ -1,18 +1,23 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAgent } from '../../src/agent.ts';
+import type { Agent } from '../../src/agent.ts';
 import { openAnyS3 } from '../support/any-s3.ts';
 import type { AnyS3 } from '../support/any-s3.ts';
 import { buildCli, startBuiltCli } from '../support/built-cli.ts';
 import { fastTmp } from '../support/host.ts';
 import { randomFrom } from '../support/records.ts';
 
+/** SYNC_AGENT_TEST_KILLS: 200 in CI, as many thousands as there is time on demand. */
 const kills = Number(process.env['SYNC_AGENT_TEST_KILLS'] ?? 6);
 const seed = Number(process.env['SYNC_AGENT_TEST_SEED'] ?? Date.now() % 1_000_000);
-const writers = 8;
-const commitsPerWriter = Number(process.env['SYNC_AGENT_TEST_COMMITS'] ?? 2);
+/** Stores that suffer at the same time; a process waits for the server most of its life. */
+const lanes = Math.min(4, kills);
+const kinds = ['backup', 'backup', 'restore', 'restore over a newer store', 'prune'] as const;
+type Kind = (typeof kinds)[number];
 
 let s3: AnyS3;
 let root: string;
@@ -28,22 +33,143 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-/** Runs a command to its end. */
-async function run(remote: string, store: string, ...args: string[]) {
-  const result = await startBuiltCli([...args, '--json', '--store', store, '--remote', remote], s3.env).done;
-  return { ...result, json: JSON.parse(result.stdout || '{}') as Record<string, unknown> };
+describe('a process killed at any moment', () => {
+  it(
+    `leaves a whole store and a whole remote, ${kills} times`,
+    async () => {
+      console.log(`${kills} kills, seed ${seed}, ${s3.name} S3`);
+      const share = (lane: number): number => Math.floor((kills + lane) / lanes);
+      const hits = await Promise.all(Array.from({ length: lanes }, (_, lane) => killMany(lane, share(lane))));
+      const total = hits.reduce((a, b) => a + b, 0);
+      console.log(`${total} of ${kills} kills hit a running command`);
+      expect(total).toBeGreaterThan(kills / 2);
+    },
+    60_000 + kills * 10_000,
+  );
+});
+
+/** Kills commands on one store. Resolves to how many of them were still running. */
+async function killMany(lane: number, times: number): Promise<number> {
+  const random = randomFrom(seed * 10 + lane);
+  const remote = `s3://${s3.bucket}/kill-${lane}`;
+  const store = join(root, `store-${lane}`);
+  const agent = openAgent(store, remote);
+  /** How long a command of each kind takes when nobody kills it. */
+  const durations = new Map<Kind, number>();
+  await mkdir(store);
+  let written = 1;
+  writeStore(store, written);
+  await agent.backup();
+  /** What the newest snapshot holds. */
+  let backedUp = written;
+  let hits = 0;
+  const prepare = async (kind: Kind): Promise<readonly string[]> => {
+    if (kind === 'restore') await rm(store, { recursive: true, force: true });
+    else writeStore(store, (written += 1));
+    return kind === 'restore over a newer store' ? ['restore', '--force'] : [kind];
+  };
+  for (const kind of new Set(kinds)) {
+    const args = await prepare(kind);
+    const started = performance.now();
+    const { exitCode, stderr } = await start(args, store, remote).done;
+    expect(exitCode, stderr).toBe(0);
+    durations.set(kind, performance.now() - started);
+    if (kind === 'backup') backedUp = written;
+  }
+  for (let kill = 1; kill <= times; kill += 1) {
+    const kind = kinds[Math.floor(random() * kinds.length)] ?? 'backup';
+    const args = await prepare(kind);
+    const { child, done } = start(args, store, remote);
+    // In its first fifth it only loads its code.
+    await sleep((0.2 + 0.85 * random()) * (durations.get(kind) ?? 0));
+    child.kill('SIGKILL');
+    const { exitCode } = await done;
+    if (exitCode === null) hits += 1;
+
+    const context = `lane ${lane}, kill ${kill} of ${kind}, seed ${seed}`;
+    // The ordinary next command: the start-up hook of a machine that came up again, or the next backup.
+    const isRestore = kind.startsWith('restore');
+    await recover(
+      isRestore ? args : ['backup'],
+      { agent, store, remote, asProcess: random() < 0.25 },
+      context,
+    );
+    const n = readStore(store, context);
+    expect(n, context).toBe(isRestore ? backedUp : written);
+    backedUp = n;
+    if (kill % 10 === 0) await expectSound(agent, context);
+  }
+  await expectSound(agent, `lane ${lane}, seed ${seed}`);
+  await agent.close();
+  return hits;
 }
 
-/** The number that the last committed transaction wrote, once into the database and once into every row. */
-function readStore(store: string): number {
+interface Victim {
+  readonly agent: Agent;
+  readonly store: string;
+  readonly remote: string;
+  /** As a process of its own, or by the library in this one, which spares its start. */
+  readonly asProcess: boolean;
+}
+
+async function recover(args: readonly string[], victim: Victim, context: string): Promise<void> {
+  const { agent, store, remote, asProcess } = victim;
+  if (asProcess) {
+    const { exitCode, stdout, stderr } = await start(args, store, remote).done;
+    expect(exitCode, `${context}: ${stdout}${stderr}`).toBe(0);
+    return;
+  }
+  try {
+    const result = await (args[0] === 'backup'
+      ? agent.backup()
+      : agent.restore({ force: args.includes('--force') }));
+    expect(['committed', 'unchanged', 'restored', 'equal'], context).toContain(result.type);
+  } catch (cause) {
+    throw new Error(context, { cause });
+  }
+}
+
+async function expectSound(agent: Agent, context: string): Promise<void> {
+  const report = await agent.verify({ all: true, readData: true });
+  expect(report, context).toMatchObject({ isSound: true, damagedCommits: [] });
+  const generations = (await agent.list()).map((each) => each.generation);
+  expect(new Set(generations).size, context).toBe(generations.length);
+}
+
+/** The built command line, with little to keep so that rotation has work. */
+function start(args: readonly string[], store: string, remote: string) {
+  const policy = args[0] === 'restore' ? [] : ['--keep', '3', '--grace', '30s'];
+  return startBuiltCli([...args, ...policy, '--json', '--store', store, '--remote', remote], s3.env);
+}
+
+function openAgent(store: string, remote: string): Agent {
+  const { env } = s3;
+  return createAgent({
+    store,
+    remote,
+    keepLast: 3,
+    graceMs: 30_000,
+    s3: {
+      endpoint: env['AWS_ENDPOINT_URL_S3'],
+      region: env['AWS_REGION'],
+      credentials: {
+        accessKeyId: env['AWS_ACCESS_KEY_ID'] ?? '',
+        secretAccessKey: env['AWS_SECRET_ACCESS_KEY'] ?? '',
+      },
+    },
+  });
+}
+
+/** The number that the last committed transaction wrote into every row. */
+function readStore(store: string, context: string): number {
   const database = new Database(join(store, 'app.db'), { readonly: true });
   try {
-    expect(database.pragma('integrity_check', { simple: true })).toBe('ok');
+    expect(database.pragma('integrity_check', { simple: true }), context).toBe('ok');
     const [low, high] = [
       database.prepare('select min(n) from t').pluck().get(),
       database.prepare('select max(n) from t').pluck().get(),
     ];
-    expect(low).toBe(high);
+    expect(low, context).toBe(high);
     return Number(low);
   } finally {
     database.close();
@@ -62,81 +188,3 @@ function writeStore(store: string, n: number): void {
   })();
   database.close();
 }
-
-describe('a process killed at any moment', () => {
-  it(
-    `leaves a whole store and a whole remote, ${kills} times`,
-    async () => {
-      console.log(`${kills} kills, seed ${seed}, ${s3.name} S3`);
-      const random = randomFrom(seed);
-      const remote = `s3://${s3.bucket}/kill`;
-      const store = join(root, 'store');
-      await mkdir(store);
-      let written = 1;
-      writeStore(store, written);
-      expect((await run(remote, store, 'backup')).exitCode).toBe(0);
-      /** What the newest snapshot holds. */
-      let backedUp = written;
-      let hits = 0;
-      for (let kill = 1; kill <= kills; kill += 1) {
-        const command =
-          (['backup', 'restore', 'backup', 'prune'] as const)[Math.floor(random() * 4)] ?? 'backup';
-        if (command === 'restore') await rm(store, { recursive: true });
-        else writeStore(store, (written += 1));
-        const started = startBuiltCli(
-          [command, '--store', store, '--remote', remote, '--keep', '3', '--grace', '30s'],
-          s3.env,
-        );
-        await sleep(50 + random() * 850);
-        started.child.kill('SIGKILL');
-        const { exitCode } = await started.done;
-        if (exitCode === null) hits += 1;
-
-        // The ordinary next command: the start-up hook of a machine that came up again, or the next backup.
-        const next = await run(remote, store, command === 'restore' ? 'restore' : 'backup');
-        const context = `kill ${kill} of ${command}, seed ${seed}: ${next.stdout}${next.stderr}`;
-        expect(next.exitCode, context).toBe(0);
-        const n = readStore(store);
-        expect(n, context).toBe(command === 'restore' ? backedUp : written);
-        backedUp = n;
-        if (kill % 10 === 0) {
-          const verified = await run(remote, store, 'verify', '--all', '--read-data');
-          expect(verified.exitCode, verified.stdout).toBe(0);
-        }
-      }
-      const verified = await run(remote, store, 'verify', '--all', '--read-data');
-      expect(verified.exitCode, verified.stdout).toBe(0);
-      console.log(`${hits} of ${kills} kills hit a running command`);
-      expect(hits).toBeGreaterThan(kills / 4);
-    },
-    60_000 + kills * 10_000,
-  );
-});
-
-describe('processes that back up to one remote at once', () => {
-  it(
-    `make exactly ${writers * commitsPerWriter} commits, each readable`,
-    async () => {
-      const remote = `s3://${s3.bucket}/race`;
-      const commitMany = async (writer: number): Promise<void> => {
-        const store = join(root, `writer-${writer}`);
-        await mkdir(store);
-        for (let n = 1; n <= commitsPerWriter; n += 1) {
-          await writeFile(join(store, 'data'), `writer ${writer}, commit ${n}, ${'x'.repeat(1000)}`);
-          const { exitCode, stdout, stderr } = await run(remote, store, 'backup', '--keep', '100000');
-          // The others' snapshots are not our parents: each commit after the first reports the divergence.
-          expect([0, 4], stdout + stderr).toContain(exitCode);
-        }
-      };
-      await Promise.all(Array.from({ length: writers }, (_, writer) => commitMany(writer)));
-      const listed = await run(remote, join(root, 'nobody'), 'list');
-      const snapshots = listed.json['snapshots'] as { generation: number }[];
-      expect(snapshots.map((each) => each.generation)).toEqual(
-        Array.from({ length: writers * commitsPerWriter }, (_, index) => index + 1),
-      );
-      const verified = await run(remote, join(root, 'nobody'), 'verify', '--all', '--read-data');
-      expect(verified.exitCode, verified.stdout).toBe(0);
-    },
-    120_000 + writers * commitsPerWriter * 2_000,
-  );
-});

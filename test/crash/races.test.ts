@@ -3,10 +3,32 @@ import { describe, expect, it } from 'vitest';
 import { textBody } from '../../src/remote/body.ts';
 import { readManifest } from '../../src/snapshot/commit-log.ts';
 import { encodeManifest } from '../../src/snapshot/manifest.ts';
+import { isSyncAgentError } from '../../src/errors.ts';
+import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { commitKey, parseCommitKey } from '../../src/snapshot/layout.ts';
 import { passThrough, races, runRace } from '../support/race.ts';
 import type { Mutant } from '../support/race.ts';
 
 const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1000);
+
+/** Numbers that are taken are tried in turn, with the manifest of the first try. */
+function blindly(store: ObjectStore): ObjectStore {
+  return {
+    ...passThrough(store),
+    put: async (key, body, options) => {
+      let number = parseCommitKey(key);
+      while (number !== undefined) {
+        try {
+          return await store.put(commitKey(number), body, options);
+        } catch (error) {
+          if (!isSyncAgentError(error, 'ALREADY_EXISTS')) throw error;
+          number += 1;
+        }
+      }
+      return store.put(key, body, options);
+    },
+  };
+}
 
 const property = (mutant?: Mutant) =>
   fc.asyncProperty(races, fc.scheduler(), (race, scheduler) => runRace(race, scheduler, mutant));
@@ -36,6 +58,9 @@ const mutants: Readonly<Record<string, Mutant>> = {
       },
     }),
   },
+  'rotation kept no grace period': { rotationGraceMs: 2 },
+  'a commit kept one snapshot too few': { keepLast: 1 },
+  'a host took another number without reading the log again': { remote: blindly },
 };
 
 describe('hosts that race', () => {

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { BusyWriter, BusyWriterOptions, WriterReport } from './busy-writer.ts';
 
@@ -15,11 +16,16 @@ interface Answer {
   readonly error?: string;
 }
 
+/** `end` ends its process too; nothing can be asked of it any more. */
+export interface ForkedBusyWriter extends BusyWriter {
+  end(): Promise<void>;
+}
+
 /**
  * A busy writer in a process of its own: its load and its latencies are those of another program, whatever this
  * process is busy with.
  */
-export async function forkBusyWriter(options: BusyWriterOptions): Promise<BusyWriter> {
+export async function forkBusyWriter(options: BusyWriterOptions): Promise<ForkedBusyWriter> {
   const child = fork(fileURLToPath(new URL('busy-writer-child.ts', import.meta.url)), {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
     execArgv: ['--import', 'tsx'],
@@ -66,5 +72,12 @@ export async function forkBusyWriter(options: BusyWriterOptions): Promise<BusyWr
     resume: () => call('resume'),
     // It goes on answering `expectation` and `report` until this process ends.
     stop: () => call<WriterReport>('stop'),
+    end: async () => {
+      if (!child.connected) return;
+      const exited = once(child, 'exit');
+      child.ref();
+      child.disconnect();
+      await exited;
+    },
   };
 }

@@ -1,3 +1,4 @@
+import { truncate } from 'node:fs/promises';
 import type { ObjectStore } from '../../src/remote/object-store.ts';
 import { nodeFileSystem } from '../../src/store/file-system.ts';
 import type { FileSystem, WritableFile } from '../../src/store/file-system.ts';
@@ -13,9 +14,11 @@ export type CutMode = 'before' | 'half';
 /**
  * Counts effects, on disk and in the remote, and cuts the power at the n-th: before it or, where it is made of
  * several (bytes written, objects deleted), in its middle. From then on every call fails and nothing has an effect.
+ * Files that were not synced since they were written are empty then, as where allocation is delayed.
  */
 export class Power {
   readonly effects: string[] = [];
+  readonly #unsynced = new Set<string>();
   #isCut = false;
   readonly #cutAt: number;
   readonly #mode: CutMode;
@@ -49,20 +52,51 @@ export class Power {
     if (this.effects.length !== this.#cutAt) return work();
     if (this.#mode === 'half') await half();
     this.#isCut = true;
+    // What was removed meanwhile is gone anyway.
+    for (const path of this.#unsynced) await truncate(path).catch(() => undefined);
     throw new PowerCut(`the power was cut ${this.#mode} effect ${this.#cutAt}: ${name}`);
+  }
+
+  wrote(path: string): void {
+    this.#unsynced.add(path);
+  }
+
+  synced(path: string): void {
+    if (!this.#isCut) this.#unsynced.delete(path);
+  }
+
+  /** A file, or a directory with all that is in it. */
+  moved(from: string, to: string): void {
+    for (const path of Array.from(this.#unsynced)) {
+      if (path !== from && !path.startsWith(`${from}/`)) continue;
+      this.#unsynced.delete(path);
+      this.#unsynced.add(to + path.slice(from.length));
+    }
   }
 }
 
 export function poweredFileSystem(power: Power, fs: FileSystem = nodeFileSystem): FileSystem {
   return {
     makeDirectory: (path, options) => power.effect(`mkdir ${path}`, () => fs.makeDirectory(path, options)),
-    rename: (from, to) => power.effect(`rename ${from} ${to}`, () => fs.rename(from, to)),
+    rename: (from, to) =>
+      power.effect(`rename ${from} ${to}`, async () => {
+        await fs.rename(from, to);
+        power.moved(from, to);
+      }),
     remove: (path) => power.effect(`remove ${path}`, () => fs.remove(path)),
     link: (from, to) => power.effect(`link ${from} ${to}`, () => fs.link(from, to)),
-    copy: (from, to, options) => power.effect(`copy ${from} ${to}`, () => fs.copy(from, to, options)),
+    copy: (from, to, options) =>
+      power.effect(`copy ${from} ${to}`, async () => {
+        await fs.copy(from, to, options);
+        power.wrote(to);
+      }),
     setAttributes: (path, attributes) =>
       power.effect(`set ${path}`, () => fs.setAttributes(path, attributes)),
-    sync: (path) => power.effect(`sync ${path}`, () => fs.sync(path)),
+    sync: (path) =>
+      power.effect(`sync ${path}`, async () => {
+        await fs.sync(path);
+        power.synced(path);
+      }),
     openForWrite: async (path, options) => {
       const file = await power.effect(`create ${path}`, () => fs.openForWrite(path, options));
       return poweredFile(power, path, file);
@@ -75,11 +109,18 @@ function poweredFile(power: Power, path: string, file: WritableFile): WritableFi
     write: (bytes, position) =>
       power.effect(
         `write ${path}`,
-        () => file.write(bytes, position),
+        async () => {
+          power.wrote(path);
+          await file.write(bytes, position);
+        },
         () => file.write(bytes.subarray(0, bytes.byteLength >> 1), position),
       ),
     truncate: (size) => power.effect(`truncate ${path}`, () => file.truncate(size)),
-    sync: () => power.effect(`sync ${path}`, () => file.sync()),
+    sync: () =>
+      power.effect(`sync ${path}`, async () => {
+        await file.sync();
+        power.synced(path);
+      }),
     close: () => file.close(),
   };
 }

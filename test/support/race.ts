@@ -29,6 +29,8 @@ export interface Race {
   readonly hosts: readonly (readonly Step[])[];
   /** How far the clock moves before each store call, milliseconds; repeated. */
   readonly pauses: readonly number[];
+  /** A host that is stopped before one of its calls until all others are through. */
+  readonly sleeper: { readonly host: number; readonly call: number } | null;
   readonly seed: number;
 }
 
@@ -55,6 +57,8 @@ export const races: fc.Arbitrary<Race> = fc.record({
     ),
     { minLength: 8, maxLength: 40 },
   ),
+  // Chance alone holds nobody back for as long as it takes to use a number, and to free it again.
+  sleeper: fc.option(fc.record({ host: fc.nat(2), call: fc.integer({ min: 1, max: 30 }) }), { freq: 2 }),
   seed: fc.integer(),
 });
 
@@ -66,10 +70,15 @@ export interface Mutant {
   readonly startedAt?: Date;
   /** When rotation believes that its commit was made. */
   readonly committedAt?: Date;
+  /** The grace period that rotation keeps, and the number of snapshots that a commit keeps. */
+  readonly rotationGraceMs?: number;
+  readonly keepLast?: number;
 }
 
 interface Commit {
   readonly manifest: Manifest;
+  /** Whether the log ever named it. */
+  readonly wasLive: boolean;
   readonly reported: boolean;
 }
 
@@ -82,8 +91,14 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
   let calls = 0;
   const memory = createMemoryStore({ now: () => now });
   const pins: Pins = { promised: new Set(), givenUp: new Set() };
-  const watched = watch(memory, pins);
-  const gate = async (label: string): Promise<void> => {
+  const everLive = new Set<string>();
+  const watched = watch(memory, { pins, everLive });
+  const running = new Set(race.hosts.keys());
+  let wake = (): void => undefined;
+  const gate = async (label: string, host: number, call: number): Promise<void> => {
+    if (race.sleeper?.host === host && race.sleeper.call === call && running.size > 1) {
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
     await scheduler.schedule(Promise.resolve(), label);
     now += race.pauses[calls % race.pauses.length] ?? 0;
     calls += 1;
@@ -91,8 +106,13 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
   const commits: Commit[] = [];
   const random = seeded(race.seed);
   const programs = race.hosts.map(async (steps, index) => {
-    const seen = gated(watched, gate);
-    const context = contextOf(mutant.remote?.(seen) ?? seen, () => now, random, `host-${index}`);
+    let call = 0;
+    const seen = gated(watched, (label) => gate(label, index, (call += 1)));
+    const honest = contextOf(mutant.remote?.(seen) ?? seen, () => now, random, `host-${index}`);
+    const context = {
+      ...honest,
+      settings: { ...honest.settings, keepLast: mutant.keepLast ?? keepLast },
+    };
     let parent: string | null = null;
     for (const step of steps) {
       try {
@@ -100,12 +120,14 @@ export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutan
         else if (step === 'clear-history') await clearHistory(context);
         else if (step === 'pin') await pinOne(context, pins);
         else if (step === 'unpin') await unpinOne(context, pins);
-        else parent = await backUp(context, parent, { commits, mutant });
+        else parent = await backUp(context, parent, { commits, everLive, mutant });
       } catch (error) {
         // Giving up is an answer; the host tries again with its next step.
         if (!isSyncAgentError(error, 'BUSY') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
       }
     }
+    running.delete(index);
+    if (running.size === 1) wake();
   });
   await scheduler.waitFor(Promise.all(programs));
   await checkEnd(memory, commits, { race, pins });
@@ -141,7 +163,11 @@ async function unpinOne(context: Context, { promised, givenUp }: Pins): Promise<
 async function backUp(
   context: Context,
   parent: string | null,
-  { commits, mutant }: { readonly commits: Commit[]; readonly mutant: Mutant },
+  {
+    commits,
+    everLive,
+    mutant,
+  }: { readonly commits: Commit[]; readonly everLive: ReadonlySet<string>; readonly mutant: Mutant },
 ): Promise<string> {
   const { remote, clock } = context;
   const view = await readLog(remote);
@@ -158,8 +184,12 @@ async function backUp(
   const { before, manifest } = committed;
   const newest = before.snapshots.at(-1)?.entry;
   const reported = newest !== undefined && newest.id !== parent;
-  commits.push({ manifest, reported });
-  await rotate(context, { commit: manifest, committedAt: mutant.committedAt ?? committed.serverTime });
+  commits.push({ manifest, wasLive: everLive.has(id), reported });
+  const { settings } = context;
+  await rotate(
+    { ...context, settings: { ...settings, graceMs: mutant.rotationGraceMs ?? graceMs } },
+    { commit: manifest, committedAt: mutant.committedAt ?? committed.serverTime },
+  );
   return id;
 }
 
@@ -192,6 +222,9 @@ async function checkEnd(
   const view = await readLog(store);
   const generations = commits.map(({ manifest }) => manifest.generation);
   if (new Set(generations).size !== generations.length) fail(`generations repeat: ${generations.join(', ')}`);
+  for (const { manifest } of commits.filter(({ wasLive }) => !wasLive)) {
+    fail(`snapshot ${manifest.id} was reported as committed and never was live`);
+  }
   const live = new Set(view.snapshots.map(({ entry }) => entry.id));
   checkPins(view, pins);
   const mayClear = race.hosts.some((steps) => steps.includes('clear-history'));
@@ -213,8 +246,11 @@ function checkPins({ head, snapshots }: LogView, { promised }: Pins): void {
   }
 }
 
-/** Checks the remote after each change, and that nothing immutable is written twice. */
-export function watch(store: ObjectStore, pins: Pins = noPins): ObjectStore {
+/** Checks the remote after each change, and that nothing immutable is written twice. Collects what is ever live. */
+export function watch(
+  store: ObjectStore,
+  { pins = noPins, everLive = new Set() }: { readonly pins?: Pins; readonly everLive?: Set<string> } = {},
+): ObjectStore {
   const check = async (): Promise<void> => {
     const view = await readLog(store);
     const { head, snapshots, damaged } = view;
@@ -222,6 +258,7 @@ export function watch(store: ObjectStore, pins: Pins = noPins): ObjectStore {
     if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
     if (head === undefined) return;
     for (const { entry } of snapshots) {
+      everLive.add(entry.id);
       const info = await store.head(historyKey(entry.id, 'f'));
       if (info === undefined)
         fail(`live snapshot ${entry.id} (generation ${entry.generation}) lost its file`);
@@ -240,7 +277,8 @@ export function watch(store: ObjectStore, pins: Pins = noPins): ObjectStore {
         fail(`"${key}" was written twice`);
       }
       const result = await store.put(key, body, options);
-      await check();
+      // Only a commit changes what must be there, and only a delete what is.
+      if (key.startsWith('commits/')) await check();
       return result;
     },
     remove: async (keys, options) => {

@@ -1,10 +1,12 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
 import { helpText } from '../../src/cli/help.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { flagOf, settings, variableOf } from '../../src/config/settings.ts';
 import { exitCodes } from '../../src/errors.ts';
-import { brokenLinks, codeOf, readDocument as read } from '../support/documents.ts';
+import { brokenLinks, codeOf, readDocument as read, repository } from '../support/documents.ts';
 
 const readme = read('README.md');
 const documents = [
@@ -12,6 +14,7 @@ const documents = [
   'docs/format.md',
   'docs/architecture.md',
   'docs/observability.md',
+  'docs/reliability.md',
   'examples/chroma-app/README.md',
 ];
 const globalFlags = ['--config', '--help', ...Object.keys(settings).map((key) => `--${flagOf(key)}`)];
@@ -80,7 +83,7 @@ describe.each(documents)('%s', (path) => {
   });
 
   it('names only SYNC_AGENT variables that exist', () => {
-    const known = ['SYNC_AGENT_CONFIG', ...Object.keys(settings).map(variableOf)];
+    const known = ['SYNC_AGENT_CONFIG', ...Object.keys(settings).map(variableOf), ...testVariables()];
     for (const [name] of text.matchAll(/\bSYNC_AGENT_[A-Z0-9_]+/g)) expect(known).toContain(name);
   });
 
@@ -119,5 +122,14 @@ function tableRows(title: string): readonly (readonly string[])[] {
       .slice(1, -1)
       .split('|')
       .map((cell) => cell.trim()),
+  );
+}
+
+/** Those that some test reads. */
+function testVariables(): readonly string[] {
+  const files = readdirSync(join(repository, 'test'), { recursive: true, encoding: 'utf8' });
+  const texts = files.filter((file) => file.endsWith('.ts')).map((file) => read(`test/${file}`));
+  return [...texts.join('\n').matchAll(/env\['(SYNC_AGENT_TEST_[A-Z0-9_]+)'\]/g)].map(
+    ([, name = '']) => name,
   );
 }

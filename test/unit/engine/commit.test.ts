@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { commitSnapshot } from '../../../src/engine/commit.ts';
 import type { CommitWork } from '../../../src/engine/commit.ts';
+import { rotate } from '../../../src/engine/rotate.ts';
 import { textBody } from '../../../src/remote/body.ts';
 import { SyncAgentError } from '../../../src/errors.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
 import { createCommit, probeCreateOnly, readLog } from '../../../src/snapshot/commit-log.ts';
-import { commitKey, probeKey } from '../../../src/snapshot/layout.ts';
+import { commitKey, historyKey, probeKey } from '../../../src/snapshot/layout.ts';
 import { contextOf, draftOf, graceMs, passThrough } from '../../support/race.ts';
 
 const start = Date.UTC(2026, 0, 1);
@@ -145,9 +146,47 @@ describe('probeCreateOnly', () => {
         throw new SyncAgentError('UNSUPPORTED', 'Cannot put: not implemented');
       },
     };
-    expect(await probeCreateOnly(memory, idOf(1))).toBe('enforced');
-    expect(await probeCreateOnly(ignoring, idOf(2))).toBe('ignored');
-    expect(await probeCreateOnly(rejecting, idOf(3))).toBe('rejected');
+    expect(await probeCreateOnly(memory, idOf(1), { graceMs })).toBe('enforced');
+    expect(await probeCreateOnly(ignoring, idOf(2), { graceMs })).toBe('ignored');
+    expect(await probeCreateOnly(rejecting, idOf(3), { graceMs })).toBe('rejected');
     expect(await memory.head(probeKey(idOf(1)))).toBeUndefined();
+  });
+
+  it('is not misled when the host sleeps in it until a rotation has swept its object', async () => {
+    const { memory, sleep } = world();
+    let puts = 0;
+    const sleepy: ObjectStore = {
+      ...passThrough(memory),
+      put: async (key, body, options) => {
+        puts += 1;
+        if (puts === 2) {
+          sleep(2 * graceMs);
+          await memory.remove([key]);
+        }
+        return memory.put(key, body, options);
+      },
+    };
+    expect(await probeCreateOnly(sleepy, idOf(1), { graceMs })).toBe('enforced');
+    expect(puts).toBe(3);
+  });
+});
+
+describe('rotate', () => {
+  it('deletes nothing after a commit that came too late to be named', async () => {
+    const { memory, commit, context, sleep } = world();
+    await commit(idOf(1));
+    const late = (await readLog(memory)).head;
+    if (late === undefined) throw new Error('unreachable');
+    for (let n = 2; n <= 6; n += 1) {
+      sleep(2 * graceMs);
+      await commit(idOf(n));
+    }
+    await memory.put(historyKey(idOf(9), 'f'), textBody('in progress'));
+    sleep(2 * graceMs);
+    const view = await readLog(memory);
+    expect(view.snapshots.map(({ entry }) => entry.id)).not.toContain(idOf(1));
+    const rotated = await rotate(context, { commit: late, committedAt: view.serverTime });
+    expect(rotated).toEqual({ objects: 0 });
+    expect(await memory.head(historyKey(idOf(9), 'f'))).toBeDefined();
   });
 });

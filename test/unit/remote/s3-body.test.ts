@@ -16,6 +16,19 @@ describe('the body of an S3 answer', () => {
     await expect(collect(s3Body(streamOf('12345'), { ...options, size }), 10)).rejects.toMatchObject(failure);
   });
 
+  it('fails, for another try, when bytes stop coming, long before its deadline', async () => {
+    const silent = new Readable({ read: () => undefined });
+    silent.push('123');
+    // At 1 kB/s the whole would have a quarter of an hour.
+    const bytes = collect(s3Body(silent, { ...options, size: 1_000_000 }), 10);
+    await expect(bytes).rejects.toMatchObject({
+      code: 'REMOTE_UNREACHABLE',
+      retryable: true,
+      message: expect.stringMatching(/no byte came for 50 ms, at byte 3 of 1000000$/) as string,
+    });
+    expect(silent.destroyed).toBe(true);
+  }, 5000);
+
   it('does not take a slow reader for a stalled server', async () => {
     const stream = Readable.from([Buffer.from('123'), Buffer.from('45')]);
     let read = 0;
