@@ -29,7 +29,7 @@ import { sync } from './engine/sync.ts';
 import type { SyncOptions, SyncResult } from './engine/sync.ts';
 import { verify } from './engine/verify.ts';
 import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
-import { SyncAgentError } from './errors.ts';
+import { SyncAgentError, throwIfAborted } from './errors.ts';
 import type { Emit, RequestCounts } from './events.ts';
 import { counting } from './remote/counting-store.ts';
 import type { CountingStore } from './remote/counting-store.ts';
@@ -108,7 +108,7 @@ export interface Agent {
   pin(snapshot: string, options?: PinOptions & CallOptions): Promise<PinResult>;
   unpin(snapshot: string, options?: CallOptions): Promise<PinResult>;
   clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
-  rollbackCopies(): Promise<readonly RollbackCopy[]>;
+  rollbackCopies(options?: CallOptions): Promise<readonly RollbackCopy[]>;
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
   /** Store and remote, and what the agent says that keeps running beside the store. */
   status(options?: CallOptions): Promise<StatusReport & { readonly agent: StatusFile | undefined }>;
@@ -268,7 +268,10 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
     unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),
     clearHistory: (options = {}) => read((context) => clearHistory(context, options), options.signal),
-    rollbackCopies: async () => listRollbackCopies(await locateHome(settings.store)),
+    rollbackCopies: async ({ signal } = {}) => {
+      throwIfAborted(signal, 'Listing the rollback copies');
+      return listRollbackCopies(await locateHome(settings.store));
+    },
     rollBack: (copy, options = {}) =>
       writeWhole('roll back', (context) => rollBack(context, copy, options), options.signal),
     status: (options = {}) =>
