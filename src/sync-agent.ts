@@ -79,6 +79,7 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   const { clock = systemClock } = ports;
   const listeners = createListeners<SyncAgentEvent>();
   const emit = (event: SyncAgentEvent): void => listeners.tell(event);
+  const { look: _look, backupTurn: _backupTurn, ...others } = operationsInProcesses(settings, { emit });
 
   /** Whoever does the work now. It is started once: after a stop another one takes its place. */
   let opened: Promise<Daemon> | undefined;
@@ -126,9 +127,11 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     }
     return lastSaved;
   };
-  const start = async (options: CallOptions = {}): Promise<void> => {
+  const start = (options: CallOptions = {}): Promise<void> => {
     wasStarted = true;
-    await stopping;
+    const go = (): Promise<void> => start(options);
+    if (stopping !== undefined) return stopping.then(go, go);
+    // At once, so that a stop in the next statement finds it.
     starting ??= begin(options);
     return starting;
   };
@@ -144,7 +147,7 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   };
 
   return {
-    ...operationsInProcesses(settings, { emit }),
+    ...others,
     backup: async (options) => (await open()).backup(options),
     restore: (options) =>
       operate('restore', options?.signal, (each, signal) => each.restore({ ...options, signal })),
