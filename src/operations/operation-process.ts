@@ -6,6 +6,7 @@ import type { AgentSettings } from '../agent.ts';
 import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../errors.ts';
 import type { Emit, RequestCounts } from '../events.ts';
 import type { Answer, OperationName, Operations, Request } from './operation-protocol.ts';
+import { splitSignal } from './split-signal.ts';
 
 export interface OperationProcessOptions {
   readonly emit?: Emit;
@@ -60,7 +61,7 @@ async function runOperation(
   args: readonly unknown[],
   { emit, onRequests, abortGraceMs = defaultAbortGraceMs }: OperationProcessOptions,
 ): Promise<unknown> {
-  const { signal, plain } = withoutSignal(args);
+  const { signal, plain } = splitSignal(args);
   const action = `Running "${operation}"`;
   throwIfAborted(signal, action);
   const child = startChild(operation);
@@ -130,18 +131,6 @@ function keepTail(stream: Readable | null): () => string {
   let tail = '';
   stream?.setEncoding('utf8').on('data', (text: string) => (tail = (tail + text).slice(-tailLength)));
   return () => tail;
-}
-
-function withoutSignal(args: readonly unknown[]): {
-  readonly signal: AbortSignal | undefined;
-  readonly plain: readonly unknown[];
-} {
-  // Options that are undefined are none; left in, they would take the place of those that carry the signal.
-  const given = args.slice(0, args.findLastIndex((each) => each !== undefined) + 1);
-  const last = given.at(-1);
-  if (typeof last !== 'object' || last === null) return { signal: undefined, plain: [...given, {}] };
-  const { signal, ...rest } = last as { readonly signal?: AbortSignal };
-  return { signal, plain: [...given.slice(0, -1), rest] };
 }
 
 /** A process that is gone says so by its exit. */

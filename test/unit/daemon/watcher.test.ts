@@ -209,7 +209,9 @@ describe('a watch on a store', () => {
     let isOpening = false;
     let goOn: () => void = () => undefined;
     let isHeld = false;
+    let looks = 0;
     await watching({
+      clock: { ...systemClock, now: () => ((looks += 1), systemClock.now()) },
       openEvents: async () => {
         open += 1;
         isOpening = true;
@@ -224,11 +226,15 @@ describe('a watch on a store', () => {
     isHeld = true;
     const again = watcher?.again();
     await until(() => isOpening);
+    const before = looks;
+    const waiting = watcher?.again();
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(looks).toBe(before);
     const stopped = watcher?.stop();
     goOn();
-    await Promise.all([again, stopped]);
+    await stopped;
     expect(open).toBe(0);
-    await watcher?.again();
+    await Promise.all([again, waiting, watcher?.again()]);
     expect(open).toBe(0);
   });
 
