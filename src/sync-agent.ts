@@ -15,12 +15,14 @@ import type { SyncAgentSettings } from './open-daemon.ts';
 import { operationsInProcesses } from './operations/operation-process.ts';
 import { formatRemote, parseRemote } from './remote/remote-url.ts';
 
+/** What an agent works with, replaceable in tests. */
 export interface SyncAgentPorts {
   readonly clock?: Clock;
   /** Instead of operations in processes of their own. */
   readonly operationsFor?: OperationsFor;
 }
 
+/** Everything that an agent tells: what an operation does, and what the schedule does. Told apart by `type`. */
 export type SyncAgentEvent = AgentEvent | DaemonEvent;
 
 /**
