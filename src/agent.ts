@@ -33,7 +33,7 @@ import { verify } from './engine/verify.ts';
 import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
 import { defaultLeaseMs, waitForLease } from './engine/wait-for-lease.ts';
 import type { WaitOptions, WaitResult } from './engine/wait-for-lease.ts';
-import { SyncAgentError } from './errors.ts';
+import { SyncAgentError, throwIfAborted } from './errors.ts';
 import type { Emit, RequestCounts } from './events.ts';
 import { counting } from './remote/counting-store.ts';
 import type { CountingStore } from './remote/counting-store.ts';
@@ -62,18 +62,31 @@ export interface AgentSettings {
   readonly s3?: S3Options | undefined;
   /** `auto` recognises the kind of store by its files. */
   readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
+  /** How many of the newest snapshots stay, at least 1; default 24. */
   readonly keepLast?: number | undefined;
+  /** Of how many hours that have a snapshot the newest one stays; default 0. */
   readonly keepHourly?: number | undefined;
+  /** The same by days; default 0. */
   readonly keepDaily?: number | undefined;
+  /** The same by weeks, from Monday; default 0. */
   readonly keepWeekly?: number | undefined;
+  /** The same by months; default 0. */
   readonly keepMonthly?: number | undefined;
+  /** Every snapshot that is not older stays, milliseconds; default 0. */
   readonly keepWithinMs?: number | undefined;
+  /** Nothing younger is deleted, and a backup that takes longer than half of it gives up, milliseconds; default 2 h. */
   readonly graceMs?: number | undefined;
+  /** How long a backup waits for a quiet moment of the store, milliseconds; default 60 s. */
   readonly captureTimeoutMs?: number | undefined;
+  /** `copy` (default): each snapshot is complete; `linked`: unchanged files stay with the older snapshot. */
   readonly history?: EngineSettings['history'] | undefined;
+  /** SQLite's `quick_check` (default) or its `integrity_check`. */
   readonly validation?: EngineSettings['validation'] | undefined;
+  /** A store that lost a larger share of its bytes or records, from 0 to 1, is not backed up; default 0.5. */
   readonly maxShrink?: number | undefined;
+  /** How many replaced stores are kept; default 3. */
   readonly rollbackCopies?: number | undefined;
+  /** Files in transfer at once; default 8. */
   readonly concurrency?: number | undefined;
   /** Names this host in manifests; the host name by default. */
   readonly host?: string | undefined;
@@ -94,27 +107,41 @@ export interface AgentPorts {
 }
 
 export interface CallOptions {
+  /** Aborts the call, which then rejects with INTERRUPTED once it has cleaned up. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Each call that writes locally holds the store's lock and first finishes what an interrupted run left. */
+/** Each call that writes locally holds the store's lock, or rejects with BUSY, and first finishes what an interrupted run left. */
 export interface Agent {
+  /** Makes one snapshot if anything changed. REFUSED where it would put good data at risk, NOT_FOUND without a store. */
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
+  /** Puts the newest snapshot in the place of the store if that loses nothing. A divergence is a result, not an error. */
   restore(options?: Omit<RestoreOptions, 'interrupted'> & CallOptions): Promise<RestoreResult>;
+  /** Puts a snapshot into a new directory. The store is not touched. */
   restoreTo(dir: string, options?: { readonly snapshot?: string } & CallOptions): Promise<RestoreToResult>;
+  /** Backs up or restores, whichever side alone has moved. */
   sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
   /** What is known of the store without a request. */
   look(options?: CallOptions): Promise<LocalLook>;
+  /** All snapshots, oldest first. */
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
+  /** One snapshot: named by its id, the unique beginning of one, `latest`, or `~N`. NOT_FOUND when there is none such. */
   show(snapshot: string, options?: CallOptions): Promise<ShownSnapshot>;
+  /** What differs from one snapshot to another. */
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
+  /** Whether the objects that snapshots name are there, and hold what they should. Damage is a result, not an error. */
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
+  /** Applies the retention rule now, and sweeps what crashed runs left. */
   prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
   /** Keeps a snapshot, whatever the retention rule says, until `unpin`. */
   pin(snapshot: string, options?: PinOptions & CallOptions): Promise<PinResult>;
+  /** Leaves a pinned snapshot to the retention rule again. */
   unpin(snapshot: string, options?: CallOptions): Promise<PinResult>;
+  /** Deletes every snapshot but the newest, pinned ones and unresolved tips, for good. */
   clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
-  rollbackCopies(): Promise<readonly RollbackCopy[]>;
+  /** The stores that restores replaced. Makes no request. */
+  rollbackCopies(options?: CallOptions): Promise<readonly RollbackCopy[]>;
+  /** Puts a rollback copy, by its name or as `latest`, back in the place of the store. */
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
   /** Store and remote, and what the agent says that keeps running beside the store. */
   status(options?: CallOptions): Promise<StatusReport & { readonly agent: StatusFile | undefined }>;
@@ -127,11 +154,13 @@ export interface Agent {
   releaseLease(lease: Lease, options?: CallOptions): Promise<ReleaseResult>;
   /** Waits until no host has the lease, without taking it: what another host hands over is in the remote then. */
   waitForLease(options: WaitOptions & CallOptions): Promise<WaitResult>;
+  /** Tries what the other calls need. A failed check is in the report, not an error. */
   doctor(options?: CallOptions): Promise<DoctorReport>;
   /** Requests made of the remote so far, without repeated ones, which are `retry` events. */
   requests(): number;
   /** The same by kind. */
   counts(): RequestCounts;
+  /** Lets go of the remote's connections. */
   close(): Promise<void>;
 }
 
@@ -284,7 +313,10 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
     unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),
     clearHistory: (options = {}) => read((context) => clearHistory(context, options), options.signal),
-    rollbackCopies: async () => listRollbackCopies(await locateHome(settings.store)),
+    rollbackCopies: async ({ signal } = {}) => {
+      throwIfAborted(signal, 'Listing the rollback copies');
+      return listRollbackCopies(await locateHome(settings.store));
+    },
     rollBack: (copy, options = {}) =>
       writeWhole('roll back', (context) => rollBack(context, copy, options), options.signal),
     status: (options = {}) =>

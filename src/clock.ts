@@ -16,12 +16,18 @@ export interface Clock {
   randomHex(bytes: number): string;
 }
 
+/** Node fires a timer that is set for longer at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: async (ms, options) => {
     try {
-      await delay(ms, undefined, { signal: options?.signal });
+      let leftMs = ms;
+      for (; leftMs > longestTimerMs; leftMs -= longestTimerMs)
+        await delay(longestTimerMs, undefined, { signal: options?.signal });
+      await delay(leftMs, undefined, { signal: options?.signal });
     } catch (error) {
       throw interrupted('Waiting', options?.signal?.reason ?? error);
     }

@@ -48,7 +48,7 @@ const http = createServer((request, response) => {
 
 await untilUp();
 http.listen(port, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${port}`));
-const timer = setInterval(() => backup(['--min-interval', interval]).catch(report), checkMs);
+const timer = setInterval(() => void backup(['--min-interval', interval]).catch(report), checkMs);
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stop());
 
 async function answer(request) {

@@ -1,6 +1,9 @@
+import { aborted } from '../aborted.ts';
+import { longestTimerMs } from '../clock.ts';
 import type { Clock } from '../clock.ts';
-import type { BackupResult } from '../engine/backup.ts';
-import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import { eitherSignal } from '../either-signal.ts';
+import type { BackupOptions, BackupResult } from '../engine/backup.ts';
+import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../errors.ts';
 import type { AgentEvent, BackupReason, DaemonEvent, SnapshotFacts } from '../events.ts';
 import { epochMsOf } from '../snapshot/layout.ts';
 import type { FileSystem } from '../store/file-system.ts';
@@ -8,7 +11,7 @@ import type { Home } from '../store/home.ts';
 import { lockAgent } from '../store/lock.ts';
 import type { Lock } from '../store/lock.ts';
 import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
-import type { OperationsFor } from './daemon-operations.ts';
+import type { DaemonOperations, OperationsFor } from './daemon-operations.ts';
 import { fixedTimes } from './fixed-times.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import { listenForNotifications } from './notifications.ts';
@@ -16,7 +19,7 @@ import { performer } from './performer.ts';
 import type { Performance } from './performer.ts';
 import type { ScheduleSettings } from './schedule.ts';
 import { createScheduler } from './scheduler.ts';
-import type { TurnOptions, TurnOutcome } from './scheduler.ts';
+import type { StartPoint, TurnOptions, TurnOutcome } from './scheduler.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { statusFileWriter } from './status-file.ts';
 import { watchStore } from './watcher.ts';
@@ -63,21 +66,32 @@ export interface Saved {
   readonly unsavedSinceMs: number | null;
 }
 
-/** The agent that keeps running beside one store. */
+interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The agent that keeps running beside one store. It is started once, and stopped for good. */
 export interface Daemon {
   /** Makes this the store's one agent. BUSY, naming the other one. `start` does it, too. */
   claim(): Promise<void>;
-  /** An operation that somebody asked for, when no other runs. */
-  operate<T>(performance: Performance<T>): Promise<T>;
+  /** An operation that somebody asked for, when no other runs. Ended by `signal`, and by a `stop` that has no time left. */
+  operate<T>(
+    performance: Omit<Performance<T>, 'work'> & {
+      readonly work: (operations: DaemonOperations, signal: AbortSignal) => Promise<T>;
+    },
+    options?: CallOptions,
+  ): Promise<T>;
+  /** A backup that somebody asked for: as `operate`, and the schedule goes on from it. */
+  backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
   /**
    * Takes the lease, where the settings ask for one, after whoever has it, or from them when `waitMs` is over. `start`
    * does it as well, when it is free.
    */
   takeLease(options: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
-  /** Begins to watch the store and to back up. */
-  start(): Promise<void>;
+  /** Begins to watch the store and to back up. Asked again it is the same start. After a rejection only `close` is left. */
+  start(options?: CallOptions): Promise<void>;
   notify(): void;
-  backUpNow(reason: BackupReason, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  backUpNow(reason: BackupReason, options?: CallOptions): Promise<void>;
   status(): DaemonStatus;
   subscribe(listener: (recorded: RecordedEvent) => void): () => void;
   /** Records an event, and passes it on. */
@@ -120,7 +134,11 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const emit = (event: AgentEvent | DaemonEvent): void => {
     recorder.record(event);
     options.emit(event);
-    if (event.type !== 'progress' && event.type !== 'phase') statusFile.changed();
+    if (event.type !== 'progress' && event.type !== 'phase') statusChanged();
+  };
+  /** Beside another agent's store nothing is written: the file is that agent's. */
+  const statusChanged = (): void => {
+    if (isClaimed) statusFile.changed();
   };
   const perform = performer(operationsFor, { clock, emit });
   const keeper =
@@ -132,29 +150,28 @@ export function createDaemon(options: DaemonOptions): Daemon {
           clock,
           onChange: (lease) => {
             recorder.recordLease(lease);
-            statusFile.changed();
+            statusChanged();
           },
         });
 
-  const backUp = async (reason: BackupReason, { signal, retryAtMs }: TurnOptions): Promise<TurnOutcome> => {
-    const isByInterval = reason === 'change' || reason === 'retry';
+  const performBackup = async (
+    backupOptions: BackupOptions & CallOptions,
+    how: Pick<Performance<unknown>, 'reason' | 'retryAtMs'>,
+  ): Promise<BackupResult> => {
     const { result, history } = await perform({
+      ...how,
       operation: 'backup',
-      reason,
-      work: (operations) =>
-        operations.backupTurn({
-          local: { minIntervalMs: isByInterval ? settings.intervalMs : 0 },
-          ...withEpoch(keeper?.epoch()),
-          signal,
-        }),
+      work: (operations) => operations.backupTurn({ ...withEpoch(keeper?.epoch()), ...backupOptions }),
       describe: (turn) => ({ outcome: turn.result.type, snapshot: factsOf(turn.result) }),
-      retryAtMs,
     });
     if (history !== undefined) recorder.recordHistory(history);
-    if (result.type === 'planned') return { type: 'saved', snapshotAtMs: null };
-    const snapshotAtMs = epochMsOf(result.id);
-    recorder.recordSnapshot(result.id);
-    return result.type === 'too-soon' ? { type: 'too-soon', snapshotAtMs } : { type: 'saved', snapshotAtMs };
+    if (result.type !== 'planned') recorder.recordSnapshot(result.id);
+    return result;
+  };
+  const backUp = async (reason: BackupReason, { signal, retryAtMs }: TurnOptions): Promise<TurnOutcome> => {
+    const isByInterval = reason === 'change' || reason === 'retry';
+    const local = { minIntervalMs: isByInterval ? settings.intervalMs : 0 };
+    return outcomeOf(await performBackup({ local, signal }, { reason, retryAtMs }));
   };
   const scheduler = createScheduler({
     settings: schedule,
@@ -163,23 +180,34 @@ export function createDaemon(options: DaemonOptions): Daemon {
     backUp,
     onState: (state, next) => {
       recorder.recordSchedule(state, next);
-      statusFile.changed();
+      statusChanged();
     },
   });
 
   const stopping = new AbortController();
   const ending = new AbortController();
-  let lock: Lock | undefined;
+  let claiming: Promise<Lock> | undefined;
+  let isClaimed = false;
+  let starting: Promise<void> | undefined;
   let watcher: Watcher | undefined;
   let listening: Promise<void> | undefined;
+  let readingHistory: Promise<void> | undefined;
   let keeping: Promise<void> | undefined;
 
   const claim = async (): Promise<void> => {
-    lock ??= await lockAgent(fs, home, { command: options.command });
+    claiming ??= lockAgent(fs, home, { command: options.command });
+    try {
+      await claiming;
+    } catch (error) {
+      claiming = undefined;
+      throw error;
+    }
+    isClaimed = true;
+    statusChanged();
   };
   /** Asks this host's record where the store stands. */
-  const lookAround = async (): Promise<{ dirtySinceMs: number | null; lastSnapshotAtMs: number | null }> => {
-    const look = await operationsFor({ emit, onRequests: () => undefined }).look({ signal: stopping.signal });
+  const lookAround = async (signal: AbortSignal): Promise<StartPoint> => {
+    const look = await operationsFor({ ...unheard, emit }).look({ signal });
     if (look.parent !== undefined) recorder.recordSnapshot(look.parent);
     return {
       dirtySinceMs: look.isUnchanged || !look.exists ? null : (look.writtenAtMs ?? clock.now()),
@@ -188,22 +216,19 @@ export function createDaemon(options: DaemonOptions): Daemon {
   };
   /** For the status alone; what fails here will fail a backup, which says so. */
   const readHistory = async (): Promise<void> => {
-    const operations = operationsFor({ emit: () => undefined, onRequests: () => undefined });
-    const snapshots = await operations.list({ signal: stopping.signal }).catch(() => undefined);
+    const snapshots = await operationsFor(unheard)
+      .list({ signal: stopping.signal })
+      .catch(() => undefined);
     if (snapshots !== undefined) recorder.recordHistory(snapshots);
   };
-
-  return {
-    claim,
-    operate: (performance) =>
-      scheduler.exclusively(async () => {
-        const result = await perform(performance);
-        if (performance.operation !== 'backup') await watcher?.again();
-        return result;
-      }),
-    takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
-    start: async () => {
+  const begin = async (asked: AbortSignal | undefined): Promise<void> => {
+    const either = eitherSignal(stopping.signal, asked);
+    const { signal } = either;
+    const goOn = (): void => throwIfAborted(signal, `Starting to watch "${home.store}"`);
+    try {
+      goOn();
       await claim();
+      goOn();
       // First the watch, then the look: a change in between is seen by both rather than by none.
       watcher = await watchStore({
         store: home.store,
@@ -217,17 +242,51 @@ export function createDaemon(options: DaemonOptions): Daemon {
           scheduler.changed('polling', clock.now());
         },
       });
+      goOn();
       listening = listenForNotifications(home, {
         clock,
         signal: stopping.signal,
         onNotice: () => scheduler.changed('notify', clock.now()),
       });
       keeping = keeper?.keep(ending.signal);
-      const from = await lookAround();
+      const from = await lookAround(signal);
+      goOn();
       emit({ type: 'started', intervalMs: settings.intervalMs, cron: settings.cron });
       scheduler.start(from);
-      void readHistory();
+      readingHistory = readHistory();
+    } catch (error) {
+      stopping.abort(error);
+      await Promise.all([watcher?.stop(), listening]);
+      throw error;
+    } finally {
+      either.release();
+    }
+  };
+
+  return {
+    claim,
+    operate: ({ work, ...performance }, { signal: asked } = {}) =>
+      scheduler.exclusively(async (signal) => {
+        const result = await perform({ ...performance, work: (operations) => work(operations, signal) });
+        // What was done is done, whatever becomes of the watch.
+        await watcher?.again().catch((error: unknown) => {
+          warn(`Cannot look at the store "${home.store}": ${messageOf(error)}`);
+        });
+        return result;
+      }, asked),
+    backup: async ({ signal: asked, ...backupOptions } = {}) => {
+      let result: BackupResult | undefined;
+      await scheduler.backUpNow('demand', {
+        signal: asked,
+        by: async (reason, { signal }) => {
+          result = await performBackup({ ...backupOptions, signal }, { reason });
+          return outcomeOf(result);
+        },
+      });
+      return result!;
     },
+    takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
+    start: ({ signal } = {}) => (starting ??= begin(signal)),
     notify: () => scheduler.changed('notify', clock.now()),
     backUpNow: (reason, callOptions) => scheduler.backUpNow(reason, callOptions),
     status: () => recorder.status(),
@@ -244,11 +303,13 @@ export function createDaemon(options: DaemonOptions): Daemon {
       const timer = Number.isFinite(leftMs)
         ? setTimeout(
             () => end(`the ${Math.round(leftMs)} ms there were are over`),
-            leftMs - Math.min(leftMs * cleanUpShare, mostCleanUpMs),
+            Math.min(leftMs - Math.min(leftMs * cleanUpShare, mostCleanUpMs), longestTimerMs),
           )
         : undefined;
       const { signal } = outOfTime;
       try {
+        // A start that is under way gives up, which may take longer than there is time.
+        await Promise.race([starting?.catch(() => undefined), aborted(signal)]);
         await Promise.all([watcher?.stop(), listening]);
         await scheduler.stop({ signal });
         const isSaved = await saveAll(reason, signal);
@@ -259,19 +320,22 @@ export function createDaemon(options: DaemonOptions): Daemon {
       }
     },
     close: async () => {
-      // Held through the final backup. Whoever waits for it need not wait until it expires.
+      stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));
+      // The lease is held through the final backup. Whoever waits for it need not wait until it expires.
       ending.abort();
       await keeping;
       await keeper?.release(AbortSignal.timeout(releaseMs));
-      await statusFile.close();
+      await readingHistory;
+      const lock = await claiming?.catch(() => undefined);
+      if (isClaimed) await statusFile.close();
+      isClaimed = false;
       lock?.release();
-      lock = undefined;
     },
   };
 
   /** The final backup. Where nothing was written it costs a look at the files' times. */
   async function saveAll(reason: BackupReason, signal: AbortSignal): Promise<boolean> {
-    if (watcher === undefined) return true;
+    if (starting === undefined) return true;
     try {
       await scheduler.backUpNow(reason, { signal });
       return true;
@@ -284,6 +348,15 @@ export function createDaemon(options: DaemonOptions): Daemon {
 
 function withEpoch(epoch: number | undefined): { readonly epoch?: number } {
   return epoch === undefined ? {} : { epoch };
+}
+
+/** For calls of the daemon's own, which nobody asked for: nothing needs cleaning up when one is aborted. */
+const unheard = { emit: () => undefined, onRequests: () => undefined, abortGraceMs: 1000 };
+
+function outcomeOf(result: BackupResult): TurnOutcome {
+  if (result.type === 'planned') return { type: 'tried' };
+  const snapshotAtMs = epochMsOf(result.id);
+  return result.type === 'too-soon' ? { type: 'too-soon', snapshotAtMs } : { type: 'saved', snapshotAtMs };
 }
 
 /** What a backup made, for events. */

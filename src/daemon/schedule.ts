@@ -92,6 +92,11 @@ export function failed(state: ScheduleState, retryAtMs: number): ScheduleState {
   return { ...state, failures: state.failures + 1, retryAtMs, working: null };
 }
 
+/** It says nothing of the schedule: a dry run, or one that was asked for besides, and failed. */
+export function abandoned(state: ScheduleState): ScheduleState {
+  return { ...state, working: null };
+}
+
 /** After 5 s, 10 s, 20 s …, 5 min at most, an interval at most; `random` in [0, 1) spreads hosts. */
 export function retryTime(
   { failures }: ScheduleState,

@@ -1,7 +1,10 @@
+import { aborted } from '../aborted.ts';
 import type { Clock } from '../clock.ts';
-import { SyncAgentError, messageOf } from '../errors.ts';
+import { eitherSignal } from '../either-signal.ts';
+import { SyncAgentError, interrupted, messageOf } from '../errors.ts';
 import type { BackupReason, ChangeSource, DaemonEvent } from '../events.ts';
 import {
+  abandoned,
   changed,
   failed,
   nextBackup,
@@ -18,7 +21,9 @@ export type TurnOutcome =
   /** The store equals, or grew from, the snapshot of this instant. */
   | { readonly type: 'saved'; readonly snapshotAtMs: number | null }
   /** The newest snapshot is younger than the interval. */
-  | { readonly type: 'too-soon'; readonly snapshotAtMs: number };
+  | { readonly type: 'too-soon'; readonly snapshotAtMs: number }
+  /** Nothing was to be saved: a dry run. */
+  | { readonly type: 'tried' };
 
 export interface TurnOptions {
   readonly signal: AbortSignal;
@@ -30,10 +35,20 @@ export interface SchedulerOptions {
   readonly settings: ScheduleSettings;
   readonly clock: Clock;
   readonly emit: (event: DaemonEvent) => void;
-  /** Makes one backup. Rejects when it failed; the schedule tries again. */
-  readonly backUp: (reason: BackupReason, options: TurnOptions) => Promise<TurnOutcome>;
+  /** What it rejects is tried again. */
+  readonly backUp: BackUp;
   /** Told of every change of the state. */
   readonly onState?: (state: ScheduleState, next: PlannedBackup | null) => void;
+}
+
+/** Makes one backup. Rejects when it failed. */
+export type BackUp = (reason: BackupReason, options: TurnOptions) => Promise<TurnOutcome>;
+
+export interface BackUpNowOptions {
+  /** Ends it, or the wait for its turn. */
+  readonly signal?: AbortSignal | undefined;
+  /** Instead of the schedule's way to back up. A failure leaves the schedule as it was. */
+  readonly by?: BackUp;
 }
 
 export interface StartPoint {
@@ -48,12 +63,15 @@ export interface Scheduler {
   /** Something was, or may have been, written at `atMs`. */
   changed(source: ChangeSource, atMs: number): void;
   /** A backup now, whatever the schedule says, after the one that may be running. Rejects when it fails. */
-  backUpNow(reason: BackupReason, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
-  /** Work that no backup may run beside, after what runs now. */
-  exclusively<T>(work: () => Promise<T>): Promise<T>;
+  backUpNow(reason: BackupReason, options?: BackUpNowOptions): Promise<void>;
+  /**
+   * Work that no backup may run beside, after what runs now. `signal` ends the wait for its turn; together with the end of this
+   * scheduler it is what the work is given.
+   */
+  exclusively<T>(work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T>;
   state(): ScheduleState;
   next(): PlannedBackup | null;
-  /** Plans nothing more. Resolves when the backup that may be running has ended; `signal` makes it end soon. */
+  /** Plans nothing more. Resolves when what is running, or waits to, has ended; `signal` makes it end soon. */
   stop(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 }
 
@@ -90,32 +108,35 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     if (planned?.atMs !== awaited?.atMs) sleeper.abort();
   };
 
-  const turn = async (reason: BackupReason, signal: AbortSignal): Promise<void> => {
+  const turn = async (reason: BackupReason, signal: AbortSignal, by: BackUp | undefined): Promise<void> => {
     become(started(state, clock.now()));
     let chosen: number | undefined;
     const retryAtMs = (): number => (chosen ??= retryTime(state, settings, clock.now(), clock.random()));
     try {
-      const outcome = await backUp(reason, { signal, retryAtMs });
-      become(
-        outcome.type === 'saved'
-          ? succeeded(state, outcome.snapshotAtMs)
-          : postponed(state, outcome.snapshotAtMs),
-      );
+      const outcome = await (by ?? backUp)(reason, { signal, retryAtMs });
+      become(after(state, outcome));
     } catch (error) {
-      become(failed(state, retryAtMs()));
+      become(by === undefined ? failed(state, retryAtMs()) : abandoned(state));
       throw error;
     }
   };
-  const exclusively = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = queue.then(work);
-    queue = done.then(
-      () => undefined,
-      () => undefined,
-    );
-    return done;
+  const exclusively = <T>(work: (signal: AbortSignal) => Promise<T>, asked?: AbortSignal): Promise<T> => {
+    const either = eitherSignal(interrupting.signal, asked);
+    const { signal } = either;
+    return new Promise<T>((resolve, reject) => {
+      const leave = (): void => reject(interrupted('Waiting for another operation', signal.reason));
+      const begin = async (): Promise<void> => {
+        if (signal.aborted) return leave();
+        // From here on the work says how it ended, once it has.
+        signal.removeEventListener('abort', leave);
+        await work(signal).then(resolve, reject);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      queue = queue.then(begin).finally(() => either.release());
+    });
   };
-  const enqueue = (reason: BackupReason, signal: AbortSignal): Promise<void> =>
-    exclusively(() => turn(reason, signal));
+  const enqueue = (reason: BackupReason, { signal, by }: BackUpNowOptions = {}): Promise<void> =>
+    exclusively((either) => turn(reason, either, by), signal);
 
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
@@ -124,7 +145,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       const waitMs = (planned?.atMs ?? Infinity) - clock.now();
       if (planned !== null && waitMs <= 0) {
         // It was told by the events of the operation, and is tried again.
-        await enqueue(planned.reason, interrupting.signal).catch(() => undefined);
+        await enqueue(planned.reason).catch(() => undefined);
         continue;
       }
       sleeper = new AbortController();
@@ -152,11 +173,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       if (state.dirtySinceMs === null) emit({ type: 'changed', source, atMs });
       become(changed(state, atMs));
     },
-    backUpNow: (reason, { signal } = {}) =>
-      enqueue(
-        reason,
-        signal === undefined ? interrupting.signal : AbortSignal.any([signal, interrupting.signal]),
-      ),
+    backUpNow: enqueue,
     exclusively,
     state: () => state,
     next: () => nextBackup(state, settings),
@@ -174,6 +191,19 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
   };
 }
 
+function after(state: ScheduleState, outcome: TurnOutcome): ScheduleState {
+  switch (outcome.type) {
+    case 'saved':
+      return succeeded(state, outcome.snapshotAtMs);
+    case 'too-soon':
+      return postponed(state, outcome.snapshotAtMs);
+    case 'tried':
+      return abandoned(state);
+    default:
+      return outcome satisfies never;
+  }
+}
+
 /** A busy store moves its first backup by fractions of a second, many times. */
 function isNews(planned: PlannedBackup | null, announced: PlannedBackup | null): boolean {
   if (planned === null || announced === null) return planned !== announced;
@@ -184,9 +214,4 @@ async function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<voi
   await clock.sleep(ms, { signal }).catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

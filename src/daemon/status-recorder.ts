@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { SnapshotSummary } from '../engine/history.ts';
 import type { AgentEvent, DaemonEvent } from '../events.ts';
+import { createListeners } from '../listeners.ts';
 import { epochMsOf } from '../snapshot/layout.ts';
 import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
 import type { PlannedBackup, ScheduleState } from './schedule.ts';
@@ -52,7 +53,7 @@ export function createStatusRecorder(
     recentEvents: [],
   };
   const recent: RecordedEvent[] = [];
-  const listeners = new Set<(recorded: RecordedEvent) => void>();
+  const listeners = createListeners<RecordedEvent>();
 
   const settle = (): DaemonStatus['state'] => {
     if (status.state === 'starting' || status.state === 'stopping' || status.state === 'stopped')
@@ -70,9 +71,7 @@ export function createStatusRecorder(
         recent.push(recorded);
         if (recent.length > recentEvents) recent.shift();
       }
-      for (const listener of listeners) {
-        listener(recorded);
-      }
+      listeners.tell(recorded);
     },
     recordSchedule: (state, next) => {
       status = {
@@ -102,10 +101,7 @@ export function createStatusRecorder(
       isOverdue: isOverdue(status, clock.now()),
       recentEvents: [...recent],
     }),
-    subscribe: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    subscribe: (listener) => listeners.add(listener),
   };
 }
 

@@ -44,6 +44,7 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
   const { store, clock, emit, onChange, onTrouble } = options;
   const stopping = new AbortController();
   let events: EventWatch | undefined;
+  let turn: Promise<void> = Promise.resolve();
   let eventsSinceLook = 0;
   let seen = await lookAt(store);
   let lookedAtMs = clock.now();
@@ -59,17 +60,43 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     events = undefined;
     if (given === undefined || stopping.signal.aborted) return;
     announce(why);
-    await given.close();
+    await given.close().catch(() => undefined);
   };
-  const openEvents = async (): Promise<void> => {
-    if (options.detect === 'poll') return;
-    events = await (options.openEvents ?? watchEvents)(store, {
+  /** Resolves to what is wrong with them, if anything is. */
+  const openEvents = async (): Promise<string | undefined> => {
+    if (options.detect === 'poll') return undefined;
+    let failure: string | undefined;
+    const opened = await (options.openEvents ?? watchEvents)(store, {
       onEvent: () => {
         eventsSinceLook += 1;
         onChange('events', clock.now());
       },
-      onError: (error) => void giveEventsUp(`the system's events failed: ${messageOf(error)}`),
+      onError: (error) => {
+        failure ??= `the system's events failed: ${messageOf(error)}`;
+        void giveEventsUp(failure);
+      },
     });
+    if (failure === undefined && !stopping.signal.aborted) events = opened;
+    else await opened.close().catch(() => undefined);
+    return failure;
+  };
+  const reopen = async (): Promise<void> => {
+    const old = events;
+    if (old === undefined || stopping.signal.aborted) return;
+    events = undefined;
+    await old.close().catch(() => undefined);
+    const failure = await openEvents();
+    if (failure !== undefined) announce(failure);
+    // In between nobody watched.
+    const found = await lookAt(store);
+    if (found.digest !== seen.digest) onChange('polling', lookedAtMs);
+    seen = found;
+  };
+  /** Looks and new watches one at a time: each relies on what it saw, and a watch that nobody knows of would never end. */
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = turn.then(work);
+    turn = done.catch(() => undefined);
+    return done;
   };
 
   const look = async (): Promise<void> => {
@@ -77,21 +104,18 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     const found = await lookAt(store);
     if (found.digest !== seen.digest && eventsSinceLook === 0) {
       onChange('polling', lookedAtMs);
-      if (found.identity !== seen.identity) await reopen();
-      else if (options.detect === 'auto' && events !== undefined) {
+      if (found.identity === seen.identity && options.detect === 'auto' && events !== undefined) {
         // Its event may be on its way.
         await clock.sleep(eventPatienceMs, { signal: stopping.signal });
         if (eventsSinceLook === 0) await giveEventsUp('a change came without an event');
       }
     }
+    const isAnother = found.identity !== seen.identity;
     seen = found;
     eventsSinceLook = 0;
     lookedAtMs = startedAtMs;
-  };
-  const reopen = async (): Promise<void> => {
-    if (events === undefined) return;
-    await events.close();
-    await openEvents();
+    // Events are of a directory, not of a path.
+    if (isAnother) await reopen();
   };
 
   const run = async (): Promise<void> => {
@@ -100,26 +124,28 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
       await clock.sleep(pauseMs, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
       const startedAt = clock.monotonic();
-      await look().catch((error: unknown) => {
+      await inTurn(look).catch((error: unknown) => {
         if (!stopping.signal.aborted) onTrouble(messageOf(error));
       });
       pauseMs = Math.max(options.pollIntervalMs, (clock.monotonic() - startedAt) * restPerLook);
     }
   };
 
-  await openEvents();
-  announce();
+  announce(await openEvents());
   const loop = run();
   return {
     by: () => (events === undefined ? 'polling' : 'events'),
-    again: async () => {
-      seen = await lookAt(store);
-      lookedAtMs = clock.now();
-      await reopen();
-    },
+    again: () =>
+      inTurn(async () => {
+        if (stopping.signal.aborted) return;
+        lookedAtMs = clock.now();
+        seen = await lookAt(store);
+        await reopen();
+      }),
     stop: async () => {
       stopping.abort();
       await loop;
+      await turn;
       await events?.close();
     },
   };

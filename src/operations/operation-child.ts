@@ -3,7 +3,7 @@
  * so that nobody works on a store unsupervised.
  */
 import { createAgent } from '../agent.ts';
-import { SyncAgentError, messageOf } from '../errors.ts';
+import { SyncAgentError, interrupted, messageOf } from '../errors.ts';
 import type { AgentEvent } from '../events.ts';
 import { withHooks } from '../hooks/with-hooks.ts';
 import { backupTurn } from './backup-turn.ts';
@@ -53,10 +53,15 @@ function send(answer: Answer): Promise<void> {
 }
 
 function plainError(error: unknown): PlainError {
-  const known =
-    error instanceof SyncAgentError
-      ? error
-      : new SyncAgentError('INTERNAL', `Cannot go on: ${messageOf(error)}`, { cause: error });
+  const known = knownError(error);
   const { code, message, remedy, retryable } = known;
   return { code, message, remedy, retryable, stack: error instanceof Error ? error.stack : undefined };
+}
+
+function knownError(error: unknown): SyncAgentError {
+  if (error instanceof SyncAgentError) return error;
+  // A timer or a call of Node's that the signal ended.
+  if (error instanceof Error && error.name === 'AbortError' && aborter.signal.aborted)
+    return interrupted('The operation', aborter.signal.reason);
+  return new SyncAgentError('INTERNAL', `Cannot go on: ${messageOf(error)}`, { cause: error });
 }

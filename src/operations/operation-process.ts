@@ -1,9 +1,11 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../errors.ts';
 import type { Emit, RequestCounts } from '../events.ts';
 import type { Answer, OperationName, OperationSettings, Operations, Request } from './operation-protocol.ts';
+import { splitSignal } from './split-signal.ts';
 
 export interface OperationProcessOptions {
   readonly emit?: Emit;
@@ -14,6 +16,7 @@ export interface OperationProcessOptions {
 }
 
 const defaultAbortGraceMs = 10_000;
+const tailLength = 4000;
 
 /**
  * An agent each of whose calls runs in a process of its own. Four reasons: closing any descriptor of a database drops
@@ -61,10 +64,11 @@ async function runOperation(
   args: readonly unknown[],
   { emit, onRequests, abortGraceMs = defaultAbortGraceMs }: OperationProcessOptions,
 ): Promise<unknown> {
-  const { signal, plain } = withoutSignal(args);
+  const { signal, plain } = splitSignal(args);
   const action = `Running "${operation}"`;
   throwIfAborted(signal, action);
-  const child = startChild();
+  const child = startChild(operation);
+  const errors = keepTail(child.stderr);
   let killer: NodeJS.Timeout | undefined;
   const onAbort = (): void => {
     send(child, { type: 'abort', reason: messageOf(signal?.reason) });
@@ -79,15 +83,23 @@ async function runOperation(
         else answer = message;
       });
       child.once('error', (cause) => reject(died(operation, messageOf(cause), cause)));
-      // Only when the process is gone are its locks.
-      child.once('exit', (code, killedBy) => {
+      // Only when the process is gone are its locks, and only at `close` is everything read that it sent.
+      child.once('close', (code, killedBy) => {
         if (answer?.type === 'result') resolve(answer.result);
         else if (answer?.type === 'error') reject(errorOf(answer.error));
         else if (signal?.aborted === true) reject(interrupted(action, signal.reason));
-        else reject(died(operation, `it ended with ${killedBy ?? `exit code ${code}`} before it answered`));
+        else {
+          const why = `it ended with ${killedBy ?? `exit code ${code}`} before it answered`;
+          reject(died(operation, why, errors() || undefined));
+        }
         if (answer !== undefined && answer.type !== 'event') onRequests?.(answer.requests);
       });
-      send(child, { type: 'run', settings, operation, args: plain });
+      try {
+        send(child, { type: 'run', settings, operation, args: plain });
+      } catch (cause) {
+        child.kill('SIGKILL');
+        reject(notPlain(operation, cause));
+      }
     });
   } finally {
     clearTimeout(killer);
@@ -99,28 +111,29 @@ async function runOperation(
  * The bundle, which starts fastest, stands at the top of the package. Node 20 cannot read TypeScript: run from sources,
  * as by tests, tsx does.
  */
-function startChild(): ChildProcess {
+function startChild(operation: OperationName): ChildProcess {
   const isSource = import.meta.url.endsWith('.ts');
   const isBundled = !import.meta.url.endsWith('/operations/operation-process.js');
   const name = isSource ? './operation-child.ts' : `${isBundled ? '.' : '..'}/operation-child.js`;
   const file = new URL(name, import.meta.url);
-  return fork(fileURLToPath(file), {
-    execArgv: isSource ? ['--import', import.meta.resolve('tsx')] : [],
-    // Keeps what JSON would lose: undefined, Date, Map.
-    serialization: 'advanced',
-    // Standard output is the caller's.
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  });
+  try {
+    return fork(fileURLToPath(file), {
+      execArgv: isSource ? ['--import', import.meta.resolve('tsx')] : [],
+      // Keeps what JSON would lose: undefined, Date, Map.
+      serialization: 'advanced',
+      // Standard output and standard error are the caller's.
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+  } catch (cause) {
+    throw died(operation, messageOf(cause), cause);
+  }
 }
 
-function withoutSignal(args: readonly unknown[]): {
-  readonly signal: AbortSignal | undefined;
-  readonly plain: readonly unknown[];
-} {
-  const last = args.at(-1);
-  if (typeof last !== 'object' || last === null) return { signal: undefined, plain: [...args, {}] };
-  const { signal, ...rest } = last as { readonly signal?: AbortSignal };
-  return { signal, plain: [...args.slice(0, -1), rest] };
+/** What a process that dies says last: the reason. */
+function keepTail(stream: Readable | null): () => string {
+  let tail = '';
+  stream?.setEncoding('utf8').on('data', (text: string) => (tail = (tail + text).slice(-tailLength)));
+  return () => tail;
 }
 
 /** A process that is gone says so by its exit. */
@@ -133,6 +146,13 @@ function errorOf({ code, message, remedy, retryable, stack }: Extract<Answer, { 
     retryable,
     cause: stack,
     ...(remedy === undefined ? {} : { remedy }),
+  });
+}
+
+function notPlain(operation: OperationName, cause: unknown): SyncAgentError {
+  return new SyncAgentError('USAGE', `Cannot pass the options of "${operation}" on: ${messageOf(cause)}`, {
+    remedy: 'Give settings and options as plain data',
+    cause,
   });
 }
 

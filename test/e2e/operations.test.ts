@@ -98,6 +98,42 @@ describe('operations in processes of their own', () => {
     ours.close();
   });
 
+  it('keep to themselves what they print, and say it when they die', async () => {
+    const hook = join(root, 'hook.cjs');
+    await writeFile(
+      hook,
+      `if (process.send) {
+         console.log('on stdout'); console.error('on stderr');
+         if (process.env.TEST_DIES) process.exit(3);
+       }`,
+    );
+    const ask = join(root, 'ask.mjs');
+    await writeFile(
+      ask,
+      `import { operationsInProcesses } from ${JSON.stringify(builtUrl('operations/operation-process.js'))};
+       const operations = operationsInProcesses(${JSON.stringify(settings)});
+       await operations.list().catch(({ code, cause }) => console.log(code, cause));`,
+    );
+    const run = (env: NodeJS.ProcessEnv) =>
+      promisify(execFile)(process.execPath, [ask], {
+        env: { ...process.env, NODE_OPTIONS: `--require ${hook}`, ...env },
+      });
+    expect(await run({})).toEqual({ stdout: '', stderr: '' });
+    expect(await run({ TEST_DIES: '1' })).toEqual({ stdout: 'INTERNAL on stderr\n\n', stderr: '' });
+  });
+
+  it('refuse options that are no plain data, and leave no process behind', async () => {
+    const ask = join(root, 'ask.mjs');
+    await writeFile(
+      ask,
+      `import { operationsInProcesses } from ${JSON.stringify(builtUrl('operations/operation-process.js'))};
+       const operations = operationsInProcesses(${JSON.stringify(settings)});
+       await operations.backup({ log() {} }).catch(({ code }) => console.log(code));`,
+    );
+    // It ends: nothing waits for an answer that never comes.
+    expect(await promisify(execFile)(process.execPath, [ask])).toEqual({ stdout: 'USAGE\n', stderr: '' });
+  });
+
   it('end when the process that asked dies', async () => {
     const script = join(root, 'ask.mjs');
     const source = builtUrl('operations/operation-process.js');

@@ -64,6 +64,6 @@ const run = superviseCommand(async () => ({
       });
     }
   },
-  close: async () => note('closed'),
+  close: async () => undefined,
 }));
 process.exitCode = await main(process.argv.slice(2), [run]);

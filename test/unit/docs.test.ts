@@ -6,6 +6,7 @@ import { helpText } from '../../src/cli/help.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { flagOf, settings, variableOf } from '../../src/config/settings.ts';
 import { exitCodes } from '../../src/errors.ts';
+import { createSyncAgent } from '../../src/sync-agent.ts';
 import { brokenLinks, codeOf, readDocument as read, repository } from '../support/documents.ts';
 
 const readme = read('README.md');
@@ -13,9 +14,12 @@ const documents = [
   'README.md',
   'docs/format.md',
   'docs/architecture.md',
+  'docs/library.md',
   'docs/observability.md',
   'docs/reliability.md',
   'examples/chroma-app/README.md',
+  'examples/express-upload/README.md',
+  'examples/fastify-upload/README.md',
 ];
 const globalFlags = ['--config', '--help', ...Object.keys(settings).map((key) => `--${flagOf(key)}`)];
 const flagsOf = (name: string): readonly string[] =>
@@ -89,6 +93,29 @@ describe.each(documents)('%s', (path) => {
 
   it('has no link that leads nowhere', () => {
     expect(brokenLinks(path)).toEqual([]);
+  });
+});
+
+describe('docs/library.md', () => {
+  const text = read('docs/library.md');
+  const named = (heading: string): readonly string[] =>
+    (text.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '')
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .flatMap((line) =>
+        [...(line.split('|')[1] ?? '').matchAll(/`([a-zA-Z-]+)/g)].map(([, name = '']) => name),
+      );
+
+  it('has each type of event, and no other', () => {
+    const union = read('src/events.ts').split('export type ChangeSource')[0] ?? '';
+    const types = [...union.matchAll(/readonly type: '([a-z-]+)'/g)].map(([, type = '']) => type);
+    expect(types.length).toBeGreaterThan(15);
+    expect(named('Events').toSorted()).toEqual(types.toSorted());
+  });
+
+  it('has each method, and no other', () => {
+    const agent = createSyncAgent({ store: '.', remote: 'file:///remote' });
+    expect(named('Methods').toSorted()).toEqual(Object.keys(agent).toSorted());
   });
 });
 

@@ -70,6 +70,51 @@ describe('a scheduler', () => {
     await each.scheduler.stop();
   });
 
+  it('ends the wait for a turn at once, and no work is begun, when the signal of who waits aborts', async () => {
+    const each = world({ durationMs: minute });
+    const aborter = new AbortController();
+    const running = each.scheduler.backUpNow('demand');
+    const waiting = [
+      each.scheduler.backUpNow('demand', { signal: aborter.signal }),
+      each.scheduler.exclusively(() => Promise.reject(new Error('begun')), aborter.signal),
+    ];
+    await each.clock.advance(second);
+    aborter.abort();
+    for (const wait of waiting) await expect(wait).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    expect(each.backups.map(({ outcome }) => outcome)).toEqual(['working']);
+    await each.clock.advance(hour);
+    await running;
+    expect(each.backups).toHaveLength(1);
+  });
+
+  it('gives up what is asked for besides once it is stopped without time', async () => {
+    const each = world();
+    const work = each.scheduler.exclusively(
+      (signal) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+    );
+    const aborter = new AbortController();
+    const stopped = each.scheduler.stop({ signal: aborter.signal });
+    aborter.abort();
+    await expect(work).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    await stopped;
+  });
+
+  it('goes on from a backup that somebody made by other means, and not from one that failed or only tried', async () => {
+    const each = world();
+    each.scheduler.start({ dirtySinceMs: each.clock.now(), lastSnapshotAtMs: each.clock.now() });
+    const before = each.scheduler.next();
+    await each.scheduler.backUpNow('demand', { by: async () => ({ type: 'tried' }) });
+    const failing = { by: () => Promise.reject(new SyncAgentError('REFUSED', 'Cannot')) };
+    await expect(each.scheduler.backUpNow('demand', failing)).rejects.toMatchObject({ code: 'REFUSED' });
+    expect([each.scheduler.next(), each.scheduler.state().failures]).toEqual([before, 0]);
+    const snapshotAtMs = each.clock.now();
+    await each.scheduler.backUpNow('demand', { by: async () => ({ type: 'saved', snapshotAtMs }) });
+    expect(each.scheduler.state()).toMatchObject({ dirtySinceMs: null, lastSnapshotAtMs: snapshotAtMs });
+    expect(each.backups).toEqual([]);
+    await each.scheduler.stop();
+  });
+
   it('saves the first change after a quiet time once the store rests', async () => {
     const each = world();
     each.scheduler.start(clean);

@@ -168,4 +168,85 @@ describe('a watch on a store', () => {
     await writeFile(join(store, 'x.sqlite-wal'), 'frame');
     await until(() => changes.length > 0);
   });
+
+  it('watches a store anew that was replaced, although events said so', async () => {
+    let say: () => void = () => undefined;
+    let opened = 0;
+    await watching({
+      pollIntervalMs: 20,
+      openEvents: async (_, { onEvent }) => {
+        opened += 1;
+        say = onEvent;
+        noticed();
+        return { close: async () => undefined };
+      },
+    });
+    await rename(store, join(root, 'old'));
+    say();
+    await mkdir(store);
+    say();
+    // Events are of the old directory: only a new watch sees the new one.
+    await until(() => opened >= 2);
+    expect(watcher?.by()).toBe('events');
+  });
+
+  it('relies on polling from the start when the events cannot begin', async () => {
+    let closed = 0;
+    await watching({
+      openEvents: async (_, { onError }) => {
+        onError(new Error('ENOSPC: no more watches'));
+        return { close: async () => void (closed += 1) };
+      },
+    });
+    expect([watcher?.by(), closed]).toEqual(['polling', 1]);
+    expect(events).toEqual([
+      { type: 'watching', by: 'polling', why: expect.stringContaining('ENOSPC') as string },
+    ]);
+  });
+
+  it('leaves no watch open that was being opened when it was stopped, or opened by two at once', async () => {
+    let open = 0;
+    let isOpening = false;
+    let goOn: () => void = () => undefined;
+    let isHeld = false;
+    let looks = 0;
+    await watching({
+      clock: { ...systemClock, now: () => ((looks += 1), systemClock.now()) },
+      openEvents: async () => {
+        open += 1;
+        isOpening = true;
+        noticed();
+        if (isHeld) await new Promise<void>((resolve) => (goOn = resolve));
+        isOpening = false;
+        return { close: async () => void (open -= 1) };
+      },
+    });
+    await Promise.all([watcher?.again(), watcher?.again()]);
+    expect(open).toBe(1);
+    isHeld = true;
+    const again = watcher?.again();
+    await until(() => isOpening);
+    const before = looks;
+    const waiting = watcher?.again();
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(looks).toBe(before);
+    const stopped = watcher?.stop();
+    goOn();
+    await stopped;
+    expect(open).toBe(0);
+    await Promise.all([again, waiting, watcher?.again()]);
+    expect(open).toBe(0);
+  });
+
+  it('notices what is written while a new watch is opened, and goes on to rely on events', async () => {
+    await watching({
+      openEvents: async () => {
+        await writeFile(join(store, 'inner/a'), `written ${Math.random()}`);
+        return { close: async () => undefined };
+      },
+    });
+    await watcher?.again();
+    expect(changes.map((each) => each.source)).toEqual(['polling']);
+    expect(watcher?.by()).toBe('events');
+  });
 });
