@@ -177,6 +177,20 @@ describe('the package, as a program has it', () => {
     expect(() => execFileSync(process.execPath, [tsc, '-p', app], { encoding: 'utf8' })).not.toThrow();
   });
 
+  it('lets a program end whose agent did not start', async () => {
+    const name = join(app, 'not-started.mjs');
+    await writeFile(
+      name,
+      `import { createSyncAgent } from 'sync-agent';
+       const agent = createSyncAgent(JSON.parse(process.argv[2]));
+       const aborter = new AbortController();
+       agent.on((event) => event.type === 'watching' && aborter.abort());
+       await agent.start({ signal: aborter.signal }).catch(({ code }) => console.log(code));`,
+    );
+    const ended = await runProgram(name, [JSON.stringify(settings)]);
+    expect(ended).toEqual({ stdout: 'INTERRUPTED\n', stderr: '', exitCode: 0 });
+  });
+
   it('goes on with a backup although a listener throws, which the program learns', async () => {
     const name = join(app, 'throws.mjs');
     await writeFile(
