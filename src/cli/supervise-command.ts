@@ -17,7 +17,7 @@ export interface OpenedSubject {
   /** Where the supervisor's own events go, beside those of the schedule. */
   readonly emit: (event: DaemonEvent) => void;
   /** Lets another agent have the store. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface OpenSubjectOptions {

@@ -67,7 +67,7 @@ export function createLeaseKeeper({ ttlMs, perform, clock, onChange }: LeaseKeep
       const rest = (): Promise<void> =>
         clock.sleep(ttlMs / renewalsPerLife, { signal }).catch(() => undefined);
       if (lease !== undefined) await rest();
-      for (; !isLost && !signal.aborted; await rest()) {
+      while (!signal.aborted) {
         try {
           // A host that comes late, because it could not reach the remote, takes it from nobody.
           if (lease === undefined) await acquire(0, 'fail', signal);
@@ -76,6 +76,8 @@ export function createLeaseKeeper({ ttlMs, perform, clock, onChange }: LeaseKeep
           // Told by the operation's event. Without create-only writes there is no lease to be had.
           if (isSyncAgentError(error, 'UNSUPPORTED')) return;
         }
+        if (isLost) return;
+        await rest();
       }
     },
     release: async (signal) => {

@@ -27,7 +27,7 @@ export interface DaemonLogOptions {
 }
 
 export interface DaemonLog {
-  emit(event: DaemonEvent | AgentEvent): void;
+  readonly emit: (event: DaemonEvent | AgentEvent) => void;
 }
 
 /** Progress comes by the chunk; a log wants a sign of life. */

@@ -41,7 +41,7 @@ export function startAgent(
     log.push(JSON.parse(line) as LogLine);
     noticed();
   });
-  void done.then(() => {
+  void done.finally(() => {
     isOver = true;
     noticed();
   });
