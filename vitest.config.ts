@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** A file that hangs must end before the job does; a fork that does not end is killed. */
 const teardownTimeout = 10_000;
 
-/** Crashes and races against a remote in memory: nothing in them is timed, so they run beside the others. */
-const simulated = ['power-cut', 'disk', 'races'].map((name) => `test/crash/${name}.test.ts`);
+/** Many simulated cases in one process: nothing in them is timed, so they run beside the others. */
+const simulated = ['power-cut', 'disk', 'races', 'random-faults'].map((name) => `test/crash/${name}.test.ts`);
 
 export default defineConfig({
   test: {

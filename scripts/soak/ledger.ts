@@ -86,6 +86,12 @@ export class Ledger {
     return life.expectation(from, to);
   }
 
+  /** Whether the remote names a snapshot now; a commit that drops it may not have been observed yet. */
+  async isListed(id: string): Promise<boolean> {
+    const { snapshots } = await readLog(this.#options.remote);
+    return snapshots.some(({ entry }) => entry.id === id);
+  }
+
   /** Whether a live snapshot is of that life. */
   needs(life: Life): boolean {
     return this.#live.some((id) => this.#known.get(id)?.attempt.life === life);

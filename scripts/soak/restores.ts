@@ -43,7 +43,7 @@ export async function restoreBeside(
     if (isInterrupted && !existsSync(to)) ended = await runOn(world, reader, args, { isCalm: true });
     else if (isInterrupted) figures.count('checked', 'copies that a killed restore left');
     if (existsSync(to)) await check(world, 'copies beside', to, all);
-    else if (ledger.live.includes(id)) figures.find(`a live snapshot cannot be restored: ${ended.said}`);
+    else if (await ledger.isListed(id)) figures.find(`a live snapshot cannot be restored: ${ended.said}`);
     else figures.count('snapshots', 'rotated away before they were restored');
   } finally {
     await discard(to);
