@@ -66,19 +66,26 @@ export function superviseCommand(
         skipBackup: flags.has('skip-backup'),
         waitForLeaseMs: flags.duration('wait-for-lease'),
       });
-      const supervised = await supervise(
-        tolerant(subject, invocation, onError),
-        { name: argv[0] ?? '', start: () => startCommand(argv, { env: process.env, cwd: process.cwd() }) },
-        {
-          shutdownBudgetMs: shutdownBudgetMs(config),
-          restore: !flags.has('no-restore'),
-          signals: processSignals,
-          clock: systemClock,
-          emit,
-        },
-      ).finally(close);
-      stopReaping();
-      return outcomeOf(supervised, invocation);
+      try {
+        const supervised = await supervise(
+          tolerant(subject, invocation, onError),
+          {
+            name: argv[0] ?? '',
+            start: () => startCommand(argv, { env: process.env, cwd: process.cwd() }),
+          },
+          {
+            shutdownBudgetMs: shutdownBudgetMs(config),
+            restore: !flags.has('no-restore'),
+            signals: processSignals,
+            clock: systemClock,
+            emit,
+          },
+        );
+        return outcomeOf(supervised, invocation);
+      } finally {
+        await close();
+        stopReaping();
+      }
     },
   };
 }
