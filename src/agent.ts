@@ -34,6 +34,7 @@ import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
 import { defaultLeaseMs, waitForLease } from './engine/wait-for-lease.ts';
 import type { WaitOptions, WaitResult } from './engine/wait-for-lease.ts';
 import { SyncAgentError, throwIfAborted } from './errors.ts';
+import { noRequests } from './events.ts';
 import type { Emit, RequestCounts } from './events.ts';
 import { counting } from './remote/counting-store.ts';
 import type { CountingStore } from './remote/counting-store.ts';
@@ -180,17 +181,6 @@ export const defaultSettings = {
   concurrency: 8,
   leaseMs: defaultLeaseMs,
 } as const;
-
-const noRequests: RequestCounts = {
-  put: 0,
-  get: 0,
-  head: 0,
-  list: 0,
-  copy: 0,
-  remove: 0,
-  bytesSent: 0,
-  bytesReceived: 0,
-};
 
 /** The composition root: puts real parts together. Touches neither disk nor network before the first call. */
 export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {

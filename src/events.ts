@@ -118,6 +118,18 @@ export interface RequestCounts {
   readonly bytesReceived: number;
 }
 
+/** Before the first request. */
+export const noRequests: RequestCounts = {
+  put: 0,
+  get: 0,
+  head: 0,
+  list: 0,
+  copy: 0,
+  remove: 0,
+  bytesSent: 0,
+  bytesReceived: 0,
+};
+
 export interface ErrorFacts {
   readonly code: ErrorCode;
   readonly message: string;

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { SyncAgentError, messageOf } from '../errors.ts';
+import { noRequests } from '../events.ts';
 import type {
   AgentEvent,
   BackupReason,
@@ -67,14 +68,3 @@ export function errorFacts(error: unknown): ErrorFacts {
     ? { code: error.code, message: error.message, remedy: error.remedy ?? null }
     : { code: 'INTERNAL', message: messageOf(error), remedy: null };
 }
-
-const noRequests: RequestCounts = {
-  put: 0,
-  get: 0,
-  head: 0,
-  list: 0,
-  copy: 0,
-  remove: 0,
-  bytesSent: 0,
-  bytesReceived: 0,
-};

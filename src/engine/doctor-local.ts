@@ -7,7 +7,7 @@ import { findStoreUsers } from '../store/in-use.ts';
 import type { StoreUser } from '../store/in-use.ts';
 import { scanStore } from '../store/scan.ts';
 import type { Context } from './context.ts';
-import type { DoctorCheck } from './doctor.ts';
+import type { DoctorCheck } from './doctor-check.ts';
 import { describeJournal } from './status.ts';
 
 /** Whether lock, state and staging can be written where they belong. */

@@ -4,7 +4,7 @@ import type { Body } from '../remote/object-store.ts';
 import { probeCreateOnly } from '../snapshot/commit-log.ts';
 import { historyDirectory, historyKey, makeSnapshotId } from '../snapshot/layout.ts';
 import type { Context } from './context.ts';
-import type { DoctorCheck } from './doctor.ts';
+import type { DoctorCheck } from './doctor-check.ts';
 import { failed } from './doctor-local.ts';
 
 const content = 'sync-agent doctor';

@@ -1,6 +1,6 @@
 import type { LogView } from '../snapshot/commit-log.ts';
 import type { Context } from './context.ts';
-import type { DoctorCheck } from './doctor.ts';
+import type { DoctorCheck } from './doctor-check.ts';
 import { probeRemote } from './doctor-probe.ts';
 import { summarise } from './history.ts';
 import { readLineage } from './lineage.ts';

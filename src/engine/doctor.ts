@@ -1,17 +1,8 @@
 import type { ErrorCode } from '../errors.ts';
 import type { Context } from './context.ts';
+import type { DoctorCheck } from './doctor-check.ts';
 import { checkDisk, checkHome, checkJournal, checkServers, checkStore } from './doctor-local.ts';
 import { checkRemote } from './doctor-remote.ts';
-
-export interface DoctorCheck {
-  readonly name: string;
-  readonly status: 'ok' | 'warn' | 'fail';
-  /** What was found, one sentence without a final period. */
-  readonly detail: string;
-  readonly remedy?: string | undefined;
-  /** Of a failed check: what a command would fail with. */
-  readonly code?: ErrorCode | undefined;
-}
 
 export interface DoctorReport {
   readonly checks: readonly DoctorCheck[];

@@ -1,7 +1,6 @@
 import { errnoOf } from '../errors.ts';
 import { version } from '../version.ts';
-import type { HookDocument } from './hook.ts';
-import type { HookCall } from './run-hook.ts';
+import type { HookCall, HookDocument } from './hook.ts';
 
 /**
  * Sends the document as a POST. Resolves to undefined on 2xx, else to what happened; names the URL's origin only,

@@ -31,6 +31,13 @@ export interface HookDocument {
 export type HookAction =
   { readonly type: 'command'; readonly command: string } | { readonly type: 'webhook'; readonly url: URL };
 
+/** What a hook has while it runs. */
+export interface HookCall {
+  readonly signal: AbortSignal;
+  /** A line that a command printed. */
+  readonly onLine: (line: string) => void;
+}
+
 /** Throws USAGE, which does not repeat the text, for a URL that is none. */
 export function parseHooks(hooks: Hooks): ReadonlyMap<HookName, HookAction> {
   const texts: readonly (readonly [HookName, string | undefined])[] = [

@@ -5,9 +5,8 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from '../errors.ts';
 import { cappedLines } from './capped-lines.ts';
-import type { HookDocument } from './hook.ts';
+import type { HookCall, HookDocument } from './hook.ts';
 import { endProcessGroup, hasProcessGroups } from './process-group.ts';
-import type { HookCall } from './run-hook.ts';
 
 /** How long output may still arrive after the shell ended. Processes that it left behind may hold the pipe for ever. */
 const drainMs = 250;

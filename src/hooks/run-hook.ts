@@ -1,12 +1,6 @@
 import { callWebhook } from './call-webhook.ts';
-import type { HookAction, HookDocument } from './hook.ts';
+import type { HookAction, HookCall, HookDocument } from './hook.ts';
 import { runCommand } from './run-command.ts';
-
-export interface HookCall {
-  readonly signal: AbortSignal;
-  /** A line that a command printed. */
-  readonly onLine: (line: string) => void;
-}
 
 export interface RunHookOptions {
   readonly timeoutMs: number;
