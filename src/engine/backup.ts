@@ -1,14 +1,11 @@
-import { lstat } from 'node:fs/promises';
-import { errnoOf, messageOf, SyncAgentError } from '../errors.ts';
+import { SyncAgentError } from '../errors.ts';
 import { probeCreateOnly } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import { epochMsOf, makeSnapshotId } from '../snapshot/layout.ts';
-import { totalBytes } from '../snapshot/manifest.ts';
+import { makeSnapshotId } from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { stampOf } from '../snapshot/precedence.ts';
-import { isDiskFull } from '../store/disk-space.ts';
 import { stagingRoot } from '../store/home.ts';
-import { scanStore } from '../store/scan.ts';
+import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { commitSnapshot } from './commit.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
@@ -22,62 +19,17 @@ import {
   recordRemoteState,
 } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
-import { lookLocally } from './look.ts';
+import { withoutCapture, withoutRequest } from './nothing-to-do.ts';
 import { hasContentOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
 import { publishCurrent } from './publish.ts';
 import { rotate } from './rotate.ts';
 import { stageStore } from './stage.ts';
+import { stagingFailure } from './staging-failure.ts';
 import type { StagedStore } from './stage.ts';
 import { uploadSnapshot } from './upload.ts';
 
-export interface BackupOptions {
-  /** Back up even when nothing changed or the interval has not passed. */
-  readonly force?: boolean;
-  /** Commit a store that lost most of its content. */
-  readonly allowShrink?: boolean;
-  /** Leave the remote alone while its newest snapshot is younger, milliseconds. */
-  readonly minIntervalMs?: number;
-  /**
-   * Believe the local record, so that it costs no request, when it says that nothing was written since the store's
-   * parent, or that the parent itself is younger than `minIntervalMs`.
-   */
-  readonly local?: { readonly minIntervalMs: number };
-  /** Capture, validate and compare, but change nothing in the remote. */
-  readonly dryRun?: boolean;
-  /** That of the lease this host has, or had: `Lease.epoch`. */
-  readonly epoch?: number;
-}
-
-export type BackupResult =
-  | { readonly type: 'unchanged'; readonly id: string }
-  | { readonly type: 'too-soon'; readonly id: string; readonly ageMs: number }
-  | {
-      readonly type: 'planned';
-      readonly uploadFiles: number;
-      readonly uploadBytes: number;
-      readonly reuseFiles: number;
-      readonly reuseBytes: number;
-      readonly records: number;
-    }
-  | {
-      readonly type: 'committed';
-      readonly id: string;
-      readonly generation: number;
-      readonly parent: string | null;
-      readonly files: number;
-      readonly bytes: number;
-      readonly records: number;
-      readonly uploadBytes: number;
-      readonly reuseBytes: number;
-      readonly heldMs: number;
-      readonly longestHoldMs: number;
-      /** Tips, when there is more than one: hosts wrote beside each other. */
-      readonly diverged: readonly string[];
-      /** This host lost its lease: the snapshot is kept, and the next holder's stays the newest. */
-      readonly isFenced: boolean;
-      readonly dropped: readonly string[];
-    };
+export type { BackupOptions, BackupResult } from './backup-result.ts';
 
 /**
  * Makes one snapshot. The caller holds the store's lock and has finished an interrupted restore.
@@ -144,64 +96,6 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
     await context.fs.remove(stagingRoot(context.home));
   }
 }
-
-/** Nothing is lost when staging fails; the reader has to know what it takes. */
-async function stagingFailure(context: Context, error: unknown): Promise<unknown> {
-  const { home, fs, diskSpace } = context;
-  const staging = stagingRoot(home);
-  if (isDiskFull(error)) {
-    await fs.remove(staging);
-    const needed = totalBytes((await scanStore(home.store)).files);
-    const { freeBytes } = await diskSpace(home.dir);
-    const missing = needed > freeBytes ? `, ${needed - freeBytes} are missing` : '';
-    return new SyncAgentError(
-      'DISK_FULL',
-      `Cannot back up "${home.store}": an image of it needs ${needed} bytes at "${home.dir}", ${freeBytes} are free${missing}: ${messageOf(error)}`,
-      { remedy: 'Free some space there, or raise the quota, and run it again', cause: error },
-    );
-  }
-  if (errnoOf(error) !== 'ENOENT' || (await exists(staging))) return error;
-  return new SyncAgentError(
-    'NOT_FOUND',
-    `Cannot back up "${home.store}": its staging directory "${staging}" vanished`,
-    { remedy: 'Let nothing else write there, and run it again', cause: error },
-  );
-}
-
-const exists = (path: string): Promise<boolean> =>
-  lstat(path).then(
-    () => true,
-    () => false,
-  );
-
-/** What the local record alone can say. */
-async function withoutRequest(
-  context: Context,
-  { minIntervalMs }: NonNullable<BackupOptions['local']>,
-): Promise<BackupResult | undefined> {
-  const { parent, isUnchanged } = await lookLocally(context);
-  if (parent === undefined) return undefined;
-  if (isUnchanged) return { type: 'unchanged', id: parent };
-  const ageMs = context.clock.now() - epochMsOf(parent);
-  return ageMs >= 0 && ageMs < minIntervalMs ? { type: 'too-soon', id: parent, ageMs } : undefined;
-}
-
-/** What can be said from the log and the file system's times alone. */
-function withoutCapture(view: LogView, lineage: Lineage, options: BackupOptions): BackupResult | undefined {
-  const newest = view.snapshots.at(-1);
-  if (options.force === true || newest === undefined) return undefined;
-  if (lineage.isUnchanged && lineage.parent !== undefined && isLive(view, lineage.parent)) {
-    return { type: 'unchanged', id: lineage.parent };
-  }
-  // A prune commits the newest snapshot anew, which does not make it younger.
-  const ageMs = Math.max(newest.ageMs, view.serverTime.getTime() - Date.parse(newest.entry.createdAt));
-  if (options.minIntervalMs !== undefined && ageMs < options.minIntervalMs) {
-    return { type: 'too-soon', id: newest.entry.id, ageMs };
-  }
-  return undefined;
-}
-
-const isLive = (view: LogView, id: string): boolean => view.snapshots.some(({ entry }) => entry.id === id);
 
 /** The snapshot this store grew from. Where nothing is known, equal content counts as proof. */
 async function parentManifest(

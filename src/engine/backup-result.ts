@@ -1,0 +1,47 @@
+export interface BackupOptions {
+  /** Back up even when nothing changed or the interval has not passed. */
+  readonly force?: boolean;
+  /** Commit a store that lost most of its content. */
+  readonly allowShrink?: boolean;
+  /** Leave the remote alone while its newest snapshot is younger, milliseconds. */
+  readonly minIntervalMs?: number;
+  /**
+   * Believe the local record, so that it costs no request, when it says that nothing was written since the store's
+   * parent, or that the parent itself is younger than `minIntervalMs`.
+   */
+  readonly local?: { readonly minIntervalMs: number };
+  /** Capture, validate and compare, but change nothing in the remote. */
+  readonly dryRun?: boolean;
+  /** That of the lease this host has, or had: `Lease.epoch`. */
+  readonly epoch?: number;
+}
+
+export type BackupResult =
+  | { readonly type: 'unchanged'; readonly id: string }
+  | { readonly type: 'too-soon'; readonly id: string; readonly ageMs: number }
+  | {
+      readonly type: 'planned';
+      readonly uploadFiles: number;
+      readonly uploadBytes: number;
+      readonly reuseFiles: number;
+      readonly reuseBytes: number;
+      readonly records: number;
+    }
+  | {
+      readonly type: 'committed';
+      readonly id: string;
+      readonly generation: number;
+      readonly parent: string | null;
+      readonly files: number;
+      readonly bytes: number;
+      readonly records: number;
+      readonly uploadBytes: number;
+      readonly reuseBytes: number;
+      readonly heldMs: number;
+      readonly longestHoldMs: number;
+      /** Tips, when there is more than one: hosts wrote beside each other. */
+      readonly diverged: readonly string[];
+      /** This host lost its lease: the snapshot is kept, and the next holder's stays the newest. */
+      readonly isFenced: boolean;
+      readonly dropped: readonly string[];
+    };

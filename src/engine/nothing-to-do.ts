@@ -1,0 +1,39 @@
+import type { LogView } from '../snapshot/commit-log.ts';
+import { epochMsOf } from '../snapshot/layout.ts';
+import type { BackupOptions, BackupResult } from './backup-result.ts';
+import type { Context } from './context.ts';
+import type { Lineage } from './lineage.ts';
+import { lookLocally } from './look.ts';
+
+/** What the local record alone can say. */
+export async function withoutRequest(
+  context: Context,
+  { minIntervalMs }: NonNullable<BackupOptions['local']>,
+): Promise<BackupResult | undefined> {
+  const { parent, isUnchanged } = await lookLocally(context);
+  if (parent === undefined) return undefined;
+  if (isUnchanged) return { type: 'unchanged', id: parent };
+  const ageMs = context.clock.now() - epochMsOf(parent);
+  return ageMs >= 0 && ageMs < minIntervalMs ? { type: 'too-soon', id: parent, ageMs } : undefined;
+}
+
+/** What can be said from the log and the file system's times alone. */
+export function withoutCapture(
+  view: LogView,
+  lineage: Lineage,
+  options: BackupOptions,
+): BackupResult | undefined {
+  const newest = view.snapshots.at(-1);
+  if (options.force === true || newest === undefined) return undefined;
+  if (lineage.isUnchanged && lineage.parent !== undefined && isLive(view, lineage.parent)) {
+    return { type: 'unchanged', id: lineage.parent };
+  }
+  // A prune commits the newest snapshot anew, which does not make it younger.
+  const ageMs = Math.max(newest.ageMs, view.serverTime.getTime() - Date.parse(newest.entry.createdAt));
+  if (options.minIntervalMs !== undefined && ageMs < options.minIntervalMs) {
+    return { type: 'too-soon', id: newest.entry.id, ageMs };
+  }
+  return undefined;
+}
+
+const isLive = (view: LogView, id: string): boolean => view.snapshots.some(({ entry }) => entry.id === id);
