@@ -1,5 +1,4 @@
 import { aborted } from '../aborted.ts';
-import { longestTimerMs } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { eitherSignal } from '../either-signal.ts';
 import type { BackupOptions, BackupResult } from '../engine/backup.ts';
@@ -22,6 +21,7 @@ import { createScheduler } from './scheduler.ts';
 import type { StartPoint, TurnOptions, TurnOutcome } from './scheduler.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { statusFileWriter } from './status-file.ts';
+import { timeLimit } from './time-limit.ts';
 import { watchStore } from './watcher.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -105,9 +105,6 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
-/** What cleaning up after an interrupted backup may take: of the time that is left, and at most. */
-const cleanUpShare = 0.15;
-const mostCleanUpMs = 3000;
 const releaseMs = 3000;
 
 export function createDaemon(options: DaemonOptions): Daemon {
@@ -294,19 +291,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     tell: emit,
     stop: async ({ reason, deadlineMs, signal: sooner }) => {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is stopping'));
-      const outOfTime = new AbortController();
-      const leftMs = Math.max(0, deadlineMs - clock.monotonic());
-      const end = (why: string): void => outOfTime.abort(new SyncAgentError('INTERRUPTED', why));
-      const onSooner = (): void => end('there is no more time');
-      sooner?.addEventListener('abort', onSooner, { once: true });
-      if (sooner?.aborted === true) onSooner();
-      const timer = Number.isFinite(leftMs)
-        ? setTimeout(
-            () => end(`the ${Math.round(leftMs)} ms there were are over`),
-            Math.min(leftMs - Math.min(leftMs * cleanUpShare, mostCleanUpMs), longestTimerMs),
-          )
-        : undefined;
-      const { signal } = outOfTime;
+      const { signal, release } = timeLimit(deadlineMs, { clock, sooner });
       try {
         // A start that is under way gives up, which may take longer than there is time.
         await Promise.race([starting?.catch(() => undefined), aborted(signal)]);
@@ -315,8 +300,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
         const isSaved = await saveAll(reason, signal);
         return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
       } finally {
-        clearTimeout(timer);
-        sooner?.removeEventListener('abort', onSooner);
+        release();
       }
     },
     close: async () => {

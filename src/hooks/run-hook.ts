@@ -1,3 +1,4 @@
+import { longestTimerMs } from '../clock.ts';
 import { callWebhook } from './call-webhook.ts';
 import type { HookAction, HookCall, HookDocument } from './hook.ts';
 import { runCommand } from './run-command.ts';
@@ -13,9 +14,6 @@ export type HookOutcome =
   | { readonly type: 'ok' }
   /** `message` completes "the hook failed: …" and holds no secret. */
   | { readonly type: 'failed' | 'timed-out'; readonly message: string };
-
-/** The longest that a timer can wait; a longer one would end at once. */
-const longestTimerMs = 2 ** 31 - 1;
 
 /** Runs one hook to its end or its time-out. Never rejects. */
 export async function runHook(

@@ -1,0 +1,39 @@
+import { longestTimerMs } from '../clock.ts';
+import type { Clock } from '../clock.ts';
+import { SyncAgentError } from '../errors.ts';
+
+export interface TimeLimit {
+  /** Aborts, with INTERRUPTED, early enough to clean up before the deadline. */
+  readonly signal: AbortSignal;
+  readonly release: () => void;
+}
+
+/** What cleaning up after an interrupted backup may take: of the time that is left, and at most. */
+const cleanUpShare = 0.15;
+const mostCleanUpMs = 3000;
+
+/** A limit at `deadlineMs` of the monotonic clock, Infinity for none, or when `sooner` aborts. */
+export function timeLimit(
+  deadlineMs: number,
+  { clock, sooner }: { readonly clock: Clock; readonly sooner: AbortSignal | undefined },
+): TimeLimit {
+  const controller = new AbortController();
+  const end = (why: string): void => controller.abort(new SyncAgentError('INTERRUPTED', why));
+  const onSooner = (): void => end('there is no more time');
+  sooner?.addEventListener('abort', onSooner, { once: true });
+  if (sooner?.aborted === true) onSooner();
+  const leftMs = Math.max(0, deadlineMs - clock.monotonic());
+  const timer = Number.isFinite(leftMs)
+    ? setTimeout(
+        () => end(`the ${Math.round(leftMs)} ms there were are over`),
+        Math.min(leftMs - Math.min(leftMs * cleanUpShare, mostCleanUpMs), longestTimerMs),
+      )
+    : undefined;
+  return {
+    signal: controller.signal,
+    release: () => {
+      clearTimeout(timer);
+      sooner?.removeEventListener('abort', onSooner);
+    },
+  };
+}
