@@ -274,7 +274,12 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     );
 
   return {
-    backup: (options = {}) => writeWhole('backup', (context) => backup(context, options), options.signal),
+    backup: (options = {}) =>
+      writeWhole(
+        'backup',
+        async (context) => backup(context, { ...(await rankBeside(context.home)), ...options }),
+        options.signal,
+      ),
     restore: (options = {}) =>
       write(
         'restore',
@@ -332,6 +337,12 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       await (await opened)?.remote.close();
     },
   };
+}
+
+/** A backup by hand ranks as those of the agent that has this host's lease, also when that is lost. */
+async function rankBeside(home: Home): Promise<{ readonly epoch?: number }> {
+  const lease = (await readRunningAgent(home))?.lease;
+  return lease == null ? {} : { epoch: lease.epoch };
 }
 
 function engineSettings(settings: AgentSettings): Omit<EngineSettings, 'prefixBytes'> {

@@ -95,6 +95,9 @@ describe('a rolling deployment with a lease', () => {
     expect((await fresh.stop()).exitCode).toBe(0);
     old.child.kill('SIGCONT');
     await old.saw('lease', isLease('lost'));
+    // Nor does a backup by hand beside it hide the other host's snapshots.
+    const byHand = await startBuiltCli(['backup', '--force'], settingsOf('old')).done;
+    expect(byHand.exitCode, byHand.stderr).toBe(4);
     await old.stop();
     const status = startBuiltCli(['status', '--json'], settingsOf('fresh')).done;
     const { tips, newest } = JSON.parse((await status).stdout) as {
