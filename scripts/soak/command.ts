@@ -58,8 +58,12 @@ export async function runCommand(
   else if (isKilled) figures.count('SIGKILL that came too late', name);
   if (exitCode === 0) figures.time(name, performance.now() - started);
   if (exitCode !== null) figures.count(name, exitCode === 0 ? 'done' : `exit ${exitCode}`);
-  const said = `sync-agent ${args.join(' ')} (${host}): exit ${exitCode}\n${output.stdout}${output.stderr}`;
-  return { exitCode, result: parse(output.stdout), said: said.slice(-3000) };
+  const said = [
+    `sync-agent ${args.join(' ')} (${host}): exit ${exitCode}`,
+    output.stdout.slice(0, 3000),
+    output.stderr.slice(-2000),
+  ].join('\n');
+  return { exitCode, result: parse(output.stdout), said };
 }
 
 /** Exit codes that faults of the network explain: out of reach; and an upload that took too long of the grace period. */

@@ -42,13 +42,25 @@ export async function verify(context: Context, options: VerifyOptions = {}): Pro
   const snapshots: VerifyReport['snapshots'][number][] = [];
   for (const entry of chosen)
     snapshots.push(await verifyEntry(context, { view, entry, report, readData: options.readData ?? false }));
+  const remaining = await withoutRotated(context, snapshots);
+  if (remaining.length === 0 && snapshots.length > 0) return verify(context, options);
   const damagedCommits = [...view.damaged.map(({ error }) => error.message), ...missingCommits(view)];
   return {
-    snapshots,
+    snapshots: remaining,
     damagedCommits,
-    isSound: damagedCommits.length === 0 && snapshots.every((each) => each.problems.length === 0),
+    isSound: damagedCommits.length === 0 && remaining.every((each) => each.problems.length === 0),
     readData: options.readData ?? false,
   };
+}
+
+/** What is missing may have been rotated away meanwhile. Only snapshots that the log still names can be damaged. */
+async function withoutRotated(
+  context: Context,
+  snapshots: VerifyReport['snapshots'],
+): Promise<VerifyReport['snapshots']> {
+  if (snapshots.every((each) => each.problems.length === 0)) return snapshots;
+  const live = new Set((await readRemote(context)).snapshots.map(({ entry }) => entry.id));
+  return snapshots.filter((each) => each.problems.length === 0 || live.has(each.id));
 }
 
 /** The log is listed before its newest commit is read, and that commit names these: nobody rotated them away. */
