@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type * as Library from '../../src/index.ts';
 import type { SyncAgent, SyncAgentEvent, SyncAgentSettings } from '../../src/index.ts';
@@ -369,10 +370,15 @@ describe('an agent', () => {
     expect(await agent.stop({ budgetMs: 1 })).toEqual({ isSaved: false, unsavedSinceMs: dirtySinceMs });
     expect(await filesOf(join(root, 'remote'))).toEqual(before);
 
+    // A writer in the middle of a transaction: the last backup cannot be through before it is told to end.
+    const writer = new Database(join(store, 'db.sqlite'));
+    writer.exec('CREATE TABLE t (x); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)');
     await agent.start();
     const aborter = new AbortController();
-    agent.on((event) => event.type === 'phase' && event.phase === 'upload' && aborter.abort());
+    agent.on((event) => event.type === 'phase' && event.phase === 'capture' && aborter.abort());
     expect(await agent.stop({ signal: aborter.signal })).toMatchObject({ isSaved: false });
+    writer.exec('COMMIT');
+    writer.close();
     expect(await filesOf(join(root, 'remote'))).toEqual(before);
     expect(await readdir(join(root, '.store.sync-agent/staging')).catch(() => [])).toEqual([]);
 
