@@ -270,10 +270,16 @@ describe.each(servers)('a transfer from $name that stalls midway', ({ open }) =>
   it('is detected, and goes on at the byte it reached', async () => {
     const { remote, proxy } = await stalling({ type: 'stall', share: 0.5 }, 1);
     expect((await collect((await remote.get('x')).body, MiB)).equals(bytes)).toBe(true);
-    const ranges = proxy.requests
+    const [first, ...later] = proxy.requests
       .filter(({ operation }) => operation === 'GetObject')
       .map(({ headers }) => headers.range);
-    expect(ranges).toEqual([undefined, `bytes=${MiB / 2}-${MiB - 1}`]);
+    expect(first).toBeUndefined();
+    // On a busy machine silence may be found sooner, and more than once.
+    const begins = later.map((range) => Number(/^bytes=(\d+)-/.exec(String(range))?.[1]));
+    expect(begins.length).toBeGreaterThan(0);
+    expect(begins.toSorted((a, b) => a - b)).toEqual(begins);
+    expect(begins[0]).toBeGreaterThan(0);
+    expect(begins[0]).toBeLessThanOrEqual(MiB / 2);
   });
 
   it('ends as out of reach when it never gets further', async () => {
