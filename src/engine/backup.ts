@@ -19,7 +19,7 @@ import {
   recordRemoteState,
 } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
-import { withoutCapture, withoutRequest } from './nothing-to-do.ts';
+import { soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
 import { hasContentOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
 import { publishCurrent } from './publish.ts';
@@ -52,7 +52,10 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
       remedy: 'Check --store, or run "sync-agent restore" to get the newest snapshot',
     });
   }
-  const early = withoutCapture(view, lineage, options);
+  // The parent may be one whose commit this host did not hear of.
+  const early =
+    withoutCapture(view, lineage, options) ??
+    soonAfter(context, lineage.parent, options.local?.minIntervalMs);
   if (early !== undefined) return early;
 
   const attempt = newAttempt();

@@ -13,7 +13,17 @@ export async function withoutRequest(
   const { parent, isUnchanged } = await lookLocally(context);
   if (parent === undefined) return undefined;
   if (isUnchanged) return { type: 'unchanged', id: parent };
-  const ageMs = context.clock.now() - epochMsOf(parent);
+  return soonAfter(context, parent, minIntervalMs);
+}
+
+/** The store's parent is younger than `minIntervalMs`, by this host's clock. */
+export function soonAfter(
+  { clock }: Context,
+  parent: string | undefined,
+  minIntervalMs: number | undefined,
+): BackupResult | undefined {
+  if (parent === undefined || minIntervalMs === undefined) return undefined;
+  const ageMs = clock.now() - epochMsOf(parent);
   return ageMs >= 0 && ageMs < minIntervalMs ? { type: 'too-soon', id: parent, ageMs } : undefined;
 }
 
