@@ -99,7 +99,8 @@ const progress = setInterval(() => {
 try {
   const [life] = await Promise.all([keepBackingUp(world, hosts, seed), keepRestoring(world, hosts, reader)]);
   // Once more without faults: everything that is listed can be had.
-  await backUp(world, hosts.active, life, { isCalm: true });
+  // It may be the first of its life.
+  await backUp(world, hosts.active, life, { isFirst: true, isCalm: true });
   await verify(world, reader, true, true);
   for (const id of ledger.live.slice(-8)) await restoreBeside(world, reader, id, { isCalm: true });
   await life.die();
