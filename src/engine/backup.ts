@@ -100,7 +100,7 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
       remedy: 'Check --store, or run "sync-agent restore" to get the newest snapshot',
     });
   }
-  const early = withoutCapture(view, lineage, options);
+  const early = withoutCapture(view, lineage, options) ?? afterUnrecordedCommit(context, lineage, options);
   if (early !== undefined) return early;
 
   const attempt = newAttempt();
@@ -182,6 +182,20 @@ async function withoutRequest(
   const { parent, isUnchanged } = await lookLocally(context);
   if (parent === undefined) return undefined;
   if (isUnchanged) return { type: 'unchanged', id: parent };
+  return tooSoonAfter(context, parent, minIntervalMs);
+}
+
+/** The log may name as the parent a snapshot whose maker died before it recorded the commit. */
+function afterUnrecordedCommit(
+  context: Context,
+  { parent }: Lineage,
+  { local }: BackupOptions,
+): BackupResult | undefined {
+  if (local === undefined || parent === undefined) return undefined;
+  return tooSoonAfter(context, parent, local.minIntervalMs);
+}
+
+function tooSoonAfter(context: Context, parent: string, minIntervalMs: number): BackupResult | undefined {
   const ageMs = context.clock.now() - epochMsOf(parent);
   return ageMs >= 0 && ageMs < minIntervalMs ? { type: 'too-soon', id: parent, ageMs } : undefined;
 }
