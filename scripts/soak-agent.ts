@@ -148,6 +148,7 @@ process.exit(figures.findings.length === 0 ? 0 : 1);
 /** Each phase once before any comes again, in an order that the seed decides. */
 async function play(phases: Readonly<Record<string, Phase>>, until: number): Promise<void> {
   let deck: [string, Phase][] = [];
+  let told = figures.findings.length;
   while (performance.now() < until) {
     if (deck.length === 0) {
       deck = Object.entries(phases)
@@ -159,6 +160,8 @@ async function play(phases: Readonly<Record<string, Phase>>, until: number): Pro
     say(`${name}, ${stage.seen.size} snapshots, ${figures.findings.length} findings`);
     figures.count('phases', name);
     await phase(stage);
+    for (const finding of figures.findings.slice(told, told + 3)) say(finding);
+    told = figures.findings.length;
     await sleep(stage.random() * intervalMs!);
     await forgetOld();
   }

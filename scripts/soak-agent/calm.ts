@@ -49,7 +49,7 @@ export async function statusThat(
 
 export async function statusNow(stage: Stage): Promise<DaemonStatus | undefined> {
   const url = String(agentOf(stage).agent.log.find(({ type }) => type === 'listening')?.['url']);
-  const answer = await fetch(`${url}/status.json`, { signal: AbortSignal.timeout(3000) }).catch(
+  const answer = await fetch(`${url}status.json`, { signal: AbortSignal.timeout(3000) }).catch(
     () => undefined,
   );
   return (await answer?.json().catch(() => undefined)) as DaemonStatus | undefined;

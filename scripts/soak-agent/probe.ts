@@ -41,7 +41,7 @@ async function get(url: string): Promise<{ readonly status: number; readonly tex
 
 async function askStatus(watched: Watched, url: string): Promise<DaemonStatus> {
   const askedMs = Date.now();
-  const { text } = await get(`${url}/status.json`);
+  const { text } = await get(`${url}status.json`);
   const status = JSON.parse(text) as DaemonStatus;
   const { history: _, recentEvents: __, ...poll } = status;
   watched.polls.push({ askedMs, answeredMs: Date.now(), status: poll });
@@ -82,7 +82,7 @@ const essence = (status: DaemonStatus): string =>
   ]);
 
 async function readyTells({ figures }: Stage, watched: Watched, url: string): Promise<void> {
-  const found = await between(watched, url, () => get(`${url}/readyz`));
+  const found = await between(watched, url, () => get(`${url}readyz`));
   if (found === undefined) return;
   const { isReady } = readinessOf(found.status, Date.now());
   if (found.answer.status !== (isReady ? 200 : 503))
@@ -93,7 +93,7 @@ async function readyTells({ figures }: Stage, watched: Watched, url: string): Pr
 }
 
 async function metricsTell({ figures }: Stage, watched: Watched, url: string): Promise<void> {
-  const found = await between(watched, url, () => get(`${url}/metrics`));
+  const found = await between(watched, url, () => get(`${url}metrics`));
   if (found === undefined) return;
   const { status, answer } = found;
   const seconds = (ms: number | null | undefined): number | undefined =>
@@ -119,7 +119,7 @@ async function metricsTell({ figures }: Stage, watched: Watched, url: string): P
 
 async function pageTells({ figures }: Stage, watched: Watched, url: string): Promise<void> {
   const beforeMs = Date.now();
-  const found = await between(watched, url, () => get(`${url}/`));
+  const found = await between(watched, url, () => get(`${url}`));
   if (found === undefined) return;
   const text = found.answer.text
     .replace(/^[^]*?<h1>([^]*?)<\/h1>[^]*$/, '$1')

@@ -137,8 +137,9 @@ export async function startWatched(stage: Stage, port?: number): Promise<Watched
     ],
     {
       ...stage.env,
+      // A Chroma server that is told to end waits for its clients' connections: for as long as it is let.
       CHROMA_DIE_WITH_PARENT: '1',
-      ...(port === undefined ? {} : { SYNC_AGENT_SHUTDOWN_BUDGET: '60s' }),
+      ...(port === undefined ? {} : { SYNC_AGENT_SHUTDOWN_BUDGET: '30s' }),
     },
   );
   const { pid = 0 } = agent.child;

@@ -95,11 +95,8 @@ describe('the audit of the status', () => {
     timeline.add({ askedMs: zero + ms, answeredMs: zero + ms + 1, checkpoint });
   const truth = { running: null, lastError: null, failures: 0, dirtySinceMs: null, nextBackupAtMs: null };
   const poll = (ms: number, fields: Partial<Poll['status']> = {}): Poll => {
-    const {
-      history: _,
-      recentEvents: __,
-      ...status
-    } = { ...savedStatus, ...truth, state: 'idle', ...fields };
+    const { history: _, recentEvents: __, ...base } = savedStatus;
+    const status: Poll['status'] = { ...base, ...truth, state: 'idle', ...fields };
     return { askedMs: zero + ms, answeredMs: zero + ms + 5, status };
   };
   const held = (lines: readonly LogLine[], ...polls: Poll[]): string =>
