@@ -7,6 +7,10 @@ export interface Channel {
   readonly endpoint: string;
   /** Faults from now on, or none. Each call may cost one long silence, no more. */
   setRough(isRough: boolean): Promise<void>;
+  /** Out: nobody answers, every connection is refused. */
+  setOut(isOut: boolean): Promise<void>;
+  /** How many requests have arrived. */
+  requests(): number;
   close(): Promise<void>;
 }
 
@@ -45,6 +49,8 @@ export async function openChannel(options: {
       );
       if (!isRough) await proxy.accept();
     },
+    setOut: (isOut) => (isOut ? proxy.refuse() : proxy.accept()),
+    requests: () => proxy.requests.length,
     close: () => proxy.close(),
   };
 

@@ -1,6 +1,6 @@
 import { forkBusyWriter } from '../../test/support/busy-writer-process.ts';
 import type { ForkedBusyWriter } from '../../test/support/busy-writer-process.ts';
-import type { Checkpoint, Expectation } from '../../test/support/busy-writer.ts';
+import type { BusyWriterOptions, Checkpoint, Expectation } from '../../test/support/busy-writer.ts';
 import { startChromaServer } from '../../test/support/chroma-server.ts';
 import type { ChromaServer } from '../../test/support/chroma-server.ts';
 import { defaultCollections } from '../../test/support/records.ts';
@@ -19,13 +19,24 @@ export interface Life {
     readonly all: Expectation;
     readonly own: Expectation;
   }>;
-  /** The server dies as with the machine's power. What the writer saw before counts. */
-  die(): Promise<void>;
+  /** Resolves when no write is under way. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /**
+   * The server dies as with the machine's power, or ends as `signal` says. What the writer saw before counts; `seesEnd`: it
+   * goes on writing, so that its last requests fail.
+   */
+  die(options?: { readonly signal?: 'SIGINT' | 'SIGKILL'; readonly seesEnd?: boolean }): Promise<void>;
   /** Forgets what was written; no expectation can be asked for any more. */
   forget(): Promise<void>;
 }
 
-const workers = 3;
+/** How busy the writer is. */
+export type Pace = Required<Pick<BusyWriterOptions, 'workers' | 'batchSize' | 'pauseMs'>>;
+/** What a life needs of its server, which may be another program's child. */
+export type LifeServer = Pick<ChromaServer, 'port' | 'client' | 'ended' | 'stop'>;
+
+const soakPace: Pace = { workers: 3, batchSize: 12, pauseMs: 15 };
 const workersPerLife = 100;
 const empty: Expectation = { collections: [], records: new Map() };
 
@@ -39,9 +50,12 @@ export async function startLife(options: {
   readonly seed: number;
   readonly figures: Figures;
   readonly restored?: { readonly all: Expectation; readonly own: Expectation };
+  /** One that runs already. */
+  readonly server?: LifeServer;
+  readonly pace?: Pace;
 }): Promise<Life> {
-  const { number, store, seed, figures, restored } = options;
-  const server = await startChromaServer({ path: store });
+  const { number, store, seed, figures, restored, pace = soakPace } = options;
+  const server = options.server ?? (await startChromaServer({ path: store }));
   const baseline = restored?.own ?? empty;
   await dropOld(server, restored?.all ?? empty, baseline);
   const collections = defaultCollections.map((spec) => ({ ...spec, name: `life-${number}-${spec.name}` }));
@@ -49,9 +63,7 @@ export async function startLife(options: {
     port: server.port,
     seed: seed + number,
     collections,
-    workers,
-    batchSize: 12,
-    pauseMs: 15,
+    ...pace,
   });
   let isDying = false;
   const watch = async (): Promise<void> => {
@@ -71,10 +83,12 @@ export async function startLife(options: {
       };
       return { all, own };
     },
-    die: async () => {
-      await count(writer, figures, number);
+    pause: () => writer.pause(),
+    resume: () => writer.resume(),
+    die: async ({ signal = 'SIGKILL', seesEnd = false } = {}) => {
+      if (!seesEnd) await count(writer, figures, number);
       isDying = true;
-      await server.stop('SIGKILL');
+      await server.stop(signal);
       await writer.stop();
     },
     forget: () => writer.end(),
@@ -88,7 +102,7 @@ async function count(writer: ForkedBusyWriter, figures: Figures, number: number)
   for (const failure of failures) figures.find(`a writer of life ${number} saw an error: ${failure}`);
 }
 
-async function dropOld({ client }: ChromaServer, all: Expectation, kept: Expectation): Promise<void> {
+async function dropOld({ client }: LifeServer, all: Expectation, kept: Expectation): Promise<void> {
   const names = new Set(kept.collections.map(({ name }) => name));
   for (const { name } of all.collections) if (!names.has(name)) await client.deleteCollection({ name });
 }

@@ -83,6 +83,20 @@ describe('backup', () => {
     await committed(a, { minIntervalMs: hour });
   });
 
+  it('waits for the interval after a snapshot whose maker died before it recorded the commit', async () => {
+    const emit = ({ type }: { readonly type: string }): void => {
+      if (type === 'committed') throw new Error('killed');
+    };
+    const dying = await host({ ports: { emit } });
+    await dying.write({ x: 'one' });
+    await expect(dying.agent.backup()).rejects.toThrow('killed');
+    const a = await host({ root: dying.root });
+    await a.write({ x: 'two' });
+    expect((await a.agent.backup({ local: { minIntervalMs: hour } })).type).toBe('too-soon');
+    clock.forward(hour + 1000);
+    await committed(a, { local: { minIntervalMs: hour } });
+  });
+
   it('removes files from the current ones that the store lost, and keeps them in history', async () => {
     const a = await host();
     await a.write({ x: '1', y: '1' });
