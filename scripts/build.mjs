@@ -3,7 +3,7 @@
  * felt at every boot of an application. `node scripts/build.mjs [DIRECTORY]`, by default dist.
  */
 import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -31,3 +31,4 @@ await build({
   // The compiled bin gives way to its bundle.
   allowOverwrite: true,
 });
+chmodSync(join(outdir, 'bin.js'), 0o755);

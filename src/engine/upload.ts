@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import pMap from 'p-map';
 import { isSyncAgentError } from '../errors.ts';
 import { fileBody } from '../remote/body.ts';
-import { historyKey } from '../snapshot/layout.ts';
+import { historyDirectory, historyKey } from '../snapshot/layout.ts';
 import type { ManifestFile } from '../snapshot/manifest.ts';
 import { enterPhase, progressOf } from './context.ts';
 import type { Context } from './context.ts';
@@ -24,7 +24,8 @@ export interface Uploaded {
 
 /**
  * Fills `history/<id>/`: changed files from staging, the rest copied by the server from the snapshot that has them.
- * A source that vanished or cannot be copied is no loss: staging has every byte.
+ * A source that vanished or cannot be copied is no loss: staging has every byte. Interrupted, it takes away what it
+ * had uploaded, as far as there is time; what stays, a later rotation sweeps.
  */
 export async function uploadSnapshot(context: Context, { id, staged, plan }: UploadWork): Promise<Uploaded> {
   enterPhase(context, 'upload');
@@ -59,6 +60,26 @@ export async function uploadSnapshot(context: Context, { id, staged, plan }: Upl
     [...plan.upload.map((file) => () => upload(file)), ...plan.reuse.map((each) => () => reuse(each))],
     (work) => work(),
     { concurrency: settings.concurrency, stopOnError: true },
-  );
+  ).catch(async (error: unknown) => {
+    if (isSyncAgentError(error, 'INTERRUPTED')) await discard(context, id);
+    throw error;
+  });
   return { files: files.toSorted((a, b) => (a.path < b.path ? -1 : 1)), serverTime };
+}
+
+const discardMs = 2000;
+
+/** No commit names these objects, and none ever will: the id is this attempt's own. */
+async function discard({ remote }: Context, id: string): Promise<void> {
+  const signal = AbortSignal.timeout(discardMs);
+  try {
+    for await (const page of remote.list(historyDirectory(id), { signal })) {
+      await remote.remove(
+        page.objects.map(({ key }) => key),
+        { signal },
+      );
+    }
+  } catch (error) {
+    if (!isSyncAgentError(error)) throw error;
+  }
 }
