@@ -23,6 +23,7 @@ export type { RestoreOptions, RestoreResult } from './engine/restore.ts';
 export type { RollbackResult } from './engine/rollback.ts';
 export type { Relation, RemoteStatus, StatusReport, StoreStatus } from './engine/status.ts';
 export type { SyncOptions, SyncResult } from './engine/sync.ts';
+export type { RemoteUsage } from './engine/usage.ts';
 export type { VerifyOptions, VerifyReport } from './engine/verify.ts';
 export type { WaitOptions, WaitResult } from './engine/wait-for-lease.ts';
 export { SyncAgentError, exitCodes, isSyncAgentError } from './errors.ts';

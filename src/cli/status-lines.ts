@@ -1,4 +1,5 @@
 import type { Relation, StatusReport } from '../engine/status.ts';
+import type { RemoteUsage } from '../engine/usage.ts';
 import type { StatusFile } from '../daemon/status-file.ts';
 import {
   counted,
@@ -121,6 +122,7 @@ function remoteLines({ remote, newest, tips, pins, lease }: StatusReport, style:
       'snapshots',
       `${formatCount(remote.snapshots)}, ${remote.isShared ? 'at most ' : ''}${formatBytes(remote.bytes)}`,
     ],
+    ...(remote.usage === undefined ? [] : [['stored', usageLine(remote.usage)] as const]),
     ...(newest === undefined ? [] : [['records', formatCount(newest.records)] as const]),
     ...pins.map((pin) => ['kept', `${pin.id}, ${pinText(pin)}`] as const),
     ...(lease === undefined ? [] : [['lease', leaseLine(lease)] as const]),
@@ -133,4 +135,8 @@ function leaseLine({ host, since, epoch, expiresInMs }: NonNullable<StatusReport
   const who = host === undefined ? 'cannot be read' : `host ${printable(host)}`;
   const from = since === undefined ? '' : ` since ${since}`;
   return `${who}${from}, epoch ${epoch}, for another ${formatDuration(expiresInMs)} unless renewed`;
+}
+
+function usageLine({ objects, bytes, isWhole }: RemoteUsage): string {
+  return `${isWhole ? '' : 'more than '}${counted(objects, 'object')}, ${formatBytes(bytes)}`;
 }

@@ -13,6 +13,8 @@ import type { RollbackCopy } from '../store/rollback-copies.ts';
 import { scanStore } from '../store/scan.ts';
 import type { StoreAdapter } from '../store/store-adapter.ts';
 import type { Context } from './context.ts';
+import { measureUsage } from './usage.ts';
+import type { RemoteUsage } from './usage.ts';
 import { summarise } from './history.ts';
 import type { SnapshotSummary } from './history.ts';
 import { leaseStatus } from './lease-status.ts';
@@ -72,6 +74,8 @@ export type RemoteStatus =
       readonly bytes: number;
       /** Snapshots share objects, so that fewer bytes are stored. */
       readonly isShared: boolean;
+      /** What is stored, by a listing; undefined where that failed. */
+      readonly usage: RemoteUsage | undefined;
       readonly damagedCommits: readonly string[];
     }
   | { readonly location: string; readonly isReachable: false; readonly error: RemoteError };
@@ -85,12 +89,16 @@ export interface RemoteError {
 /** A question must not hang for the minutes that a backup is willing to wait. */
 const patienceMs = 15_000;
 
-/** Looks, changes nothing, and costs three requests at most, four where there are leases. A remote that cannot be reached is part of the report. */
+/**
+ * Looks, changes nothing, and costs three requests, four where there are leases, and one for each thousand objects, ten
+ * at most. A remote that cannot be reached is part of the report.
+ */
 export async function status(context: Context): Promise<StatusReport> {
   const { home } = context;
-  const [view, lease, store, rollbackCopies, disk, journal] = await Promise.all([
+  const [view, lease, usage, store, rollbackCopies, disk, journal] = await Promise.all([
     askRemote(context),
     ask(context, leaseStatus),
+    ask(context, measureUsage),
     describeStore(context),
     listRollbackCopies(home),
     context.diskSpace(home.store),
@@ -109,7 +117,7 @@ export async function status(context: Context): Promise<StatusReport> {
     lease: lease !== undefined && 'epoch' in lease ? lease : undefined,
     store,
     remote: isReachable
-      ? describeRemote(context, view)
+      ? describeRemote(context, view, 'objects' in usage ? usage : undefined)
       : { location: context.remote.location, isReachable, error: view },
     rollbackCopies,
     disk,
@@ -198,7 +206,7 @@ async function describeStore(context: Context): Promise<StoreStatus> {
   return { path, exists: true, adapter: adapter.name, files: files.length, bytes: totalBytes(files), users };
 }
 
-function describeRemote({ remote }: Context, view: LogView): RemoteStatus {
+function describeRemote({ remote }: Context, view: LogView, usage: RemoteUsage | undefined): RemoteStatus {
   const entries = view.snapshots.map(({ entry }) => entry);
   return {
     location: remote.location,
@@ -206,6 +214,7 @@ function describeRemote({ remote }: Context, view: LogView): RemoteStatus {
     snapshots: entries.length,
     bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0),
     isShared: entries.some((entry) => entry.linked === true),
+    usage,
     damagedCommits: view.damaged.map(({ error }) => error.message),
   };
 }
