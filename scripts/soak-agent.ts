@@ -90,6 +90,7 @@ const stage: Stage = {
 };
 const stop = { at: performance.now() + durationMs, isAsked: false };
 process.once('SIGINT', () => (stop.at = 0)).once('SIGTERM', () => (stop.at = 0));
+let memory: ReturnType<typeof audit> = [];
 const isOver = (): boolean => stop.isAsked;
 const collecting = setInterval(() => void s3.collect().catch(() => undefined), 30_000);
 
@@ -117,7 +118,7 @@ try {
   stop.isAsked = true;
   clearInterval(collecting);
   for (const { agent } of stage.agents) agent.child.kill('SIGKILL');
-  audit(stage);
+  memory = audit(stage);
   await eraOf(stage)
     .life.die()
     .catch(() => undefined);
@@ -131,7 +132,7 @@ try {
 }
 process.stdout.write(`${figures.report()}\n`);
 if (values.json !== undefined) {
-  const report = { seed, interval: values.interval, server: s3.description, ...figures.toJSON() };
+  const report = { seed, interval: values.interval, server: s3.description, ...figures.toJSON(), memory };
   await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
 }
 if (figures.findings.length === 0) await rm(work, { recursive: true, force: true });

@@ -7,8 +7,11 @@ import { instantOf, turnsOf } from './turns.ts';
 import { slopeOf } from './vital-signs.ts';
 import type { VitalSigns } from './vital-signs.ts';
 
-/** After the run: holds everything that was logged and seen against what is promised. */
-export function audit(stage: Stage): void {
+/**
+ * After the run: holds everything that was logged and seen against what is promised. Returns the resident memory of the agent
+ * that lived longest, each sample with its age.
+ */
+export function audit(stage: Stage): readonly { readonly seconds: number; readonly mib: number }[] {
   const { figures, agents, eras, intervalMs, troubles, seen, byHand } = stage;
   const turns = agents.flatMap(({ pid, agent }) => turnsOf({ pid, lines: agent.log }));
   const logged = turns.flatMap(({ snapshot }) => snapshot ?? []);
@@ -42,7 +45,12 @@ export function audit(stage: Stage): void {
     find(auditProcess(watched));
   }
   const longest = agents.toSorted((a, b) => lifeMs(b) - lifeMs(a))[0];
-  if (longest !== undefined) find(auditMemory(figures, longest));
+  if (longest === undefined) return [];
+  find(auditMemory(figures, longest));
+  return longest.signs.map(({ atMs, rssBytes }) => ({
+    seconds: Math.round((atMs - longest.startedMs) / 1000),
+    mib: Math.round((rssBytes / mib) * 10) / 10,
+  }));
 }
 
 const lifeMs = ({ signs }: Watched): number => (signs.at(-1)?.atMs ?? 0) - (signs[0]?.atMs ?? 0);

@@ -3,7 +3,7 @@ import type { DaemonStatus } from '../../src/daemon/daemon-status.ts';
 import { scanStore } from '../../src/store/scan.ts';
 import { fingerprint } from '../../src/store/fingerprint.ts';
 import { expectationOf, liveIds, restoreBeside } from './copies.ts';
-import { agentOf, command, eraOf, sawLine, storeOf } from './stage.ts';
+import { agentOf, checkpointOf, command, eraOf, sawLine, storeOf } from './stage.ts';
 import type { Stage } from './stage.ts';
 import { iso } from './audit-schedule.ts';
 
@@ -109,7 +109,7 @@ async function checkAllSaved(stage: Stage): Promise<void> {
   if (status === undefined || newest === undefined) return;
   if (status.lastError !== null)
     stage.figures.find(`lastError stays when all is saved: ${status.lastError.message}`);
-  const now = await era.life.checkpoint();
+  const now = await checkpointOf(era);
   const { all } = await era.life.expectation(now, now);
   await restoreBeside(stage, newest, all, 'copies that must equal the paused store');
 }
@@ -126,7 +126,7 @@ export async function checkFinal(stage: Stage, what: string): Promise<void> {
     stage.figures.find(`there is no snapshot after ${what}`);
     return;
   }
-  const now = await era.life.checkpoint();
+  const now = await checkpointOf(era);
   const { all } = await era.life.expectation(now, now);
   await restoreBeside(stage, newest, all, `copies after ${what}`);
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readLog } from '../../src/snapshot/commit-log.ts';
 import type { Expectation } from '../../test/support/busy-writer.ts';
 import { checkRestored, describeFindings } from '../../test/support/oracle.ts';
-import { command } from './stage.ts';
+import { checkpointOf, command } from './stage.ts';
 import type { Era, Stage } from './stage.ts';
 import { instantOf, timeOf } from './turns.ts';
 
@@ -19,7 +19,10 @@ export async function expectationOf(stage: Stage, id: string): ReturnType<Era['l
   const era = eraOfSnapshot(stage, id);
   if (era === undefined) throw new Error(`Nobody knows what snapshot ${id} should hold`);
   const committedMs = committedMsOf(stage, id) ?? Date.now();
-  return era.life.expectation(era.timeline.before(instantOf(id)), era.timeline.after(committedMs));
+  return era.life.expectation(
+    era.timeline.before(instantOf(id)),
+    era.timeline.after(committedMs) ?? (await checkpointOf(era)),
+  );
 }
 
 function committedMsOf({ agents, byHand }: Stage, id: string): number | undefined {

@@ -7,6 +7,7 @@ import {
   agentOf,
   amidTrouble,
   beginEra,
+  checkpointOf,
   command,
   endWatched,
   eraOf,
@@ -162,8 +163,8 @@ async function terminate(stage: Stage): Promise<void> {
   await amidTrouble(stage, 'down', async () => {
     await sleep(between(stage, 0, 1) * stage.intervalMs);
     const signal = stage.random() < 0.5 ? 'SIGTERM' : 'SIGINT';
-    const { life } = eraOf(stage);
-    const from = await life.checkpoint();
+    const era = eraOf(stage);
+    const from = await checkpointOf(era);
     const began = performance.now();
     const { exitCode, lastLine, stdout } = await endWatched(agentOf(stage), signal);
     stage.figures.time(`${signal} to exit`, performance.now() - began);
@@ -171,7 +172,7 @@ async function terminate(stage: Stage): Promise<void> {
     if (exitCode !== 0 || lastLine?.['isSaved'] !== true)
       stage.figures.find(`the final backup after ${signal}: exit ${exitCode}, ${lastLine?.msg} ${stdout}`);
     const [newest = ''] = (await liveIds(stage)).slice(-1);
-    const { all } = await life.expectation(from, await life.checkpoint());
+    const { all } = await era.life.expectation(from, await checkpointOf(era));
     await startWatched(stage);
     await restoreBeside(stage, newest, all, 'copies of final backups');
     await recovered(stage, signal);
@@ -209,7 +210,7 @@ async function runChroma(
     await era.life.die({ signal: 'SIGINT' });
     [era.endedMs, era.leftMs] = [Date.now(), Date.now()];
     if (how.isDiskLost) await rm(stage.disk, { recursive: true, force: true });
-    const now = await era.life.checkpoint();
+    const now = await checkpointOf(era);
     const expected = await era.life.expectation(now, now);
     const port = await freePort();
     const watched = await startWatched(stage, port);
@@ -243,7 +244,7 @@ async function runChroma(
     await era.life.die({ seesEnd: true });
     [era.endedMs, era.leftMs] = [Date.now(), Date.now()];
     if (!how.isKilled) await checkFinal(stage, 'run');
-    const now = await era.life.checkpoint();
+    const now = await checkpointOf(era);
     await beginEra(stage, { restored: await era.life.expectation(now, now) });
     await startWatched(stage);
     await recovered(stage, 'run');

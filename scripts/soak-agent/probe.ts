@@ -119,7 +119,7 @@ async function metricsTell({ figures }: Stage, watched: Watched, url: string): P
 
 async function pageTells({ figures }: Stage, watched: Watched, url: string): Promise<void> {
   const beforeMs = Date.now();
-  const found = await between(watched, url, () => get(`${url}`));
+  const found = await between(watched, url, () => get(url));
   if (found === undefined) return;
   const text = found.answer.text
     .replace(/^[^]*?<h1>([^]*?)<\/h1>[^]*$/, '$1')

@@ -114,12 +114,18 @@ export async function beginEra(
 
 async function keepLooking(era: Era): Promise<void> {
   while (!era.isForgotten) {
-    const askedMs = Date.now();
-    const checkpoint: Checkpoint | undefined = await era.life.checkpoint().catch(() => undefined);
+    const checkpoint = await checkpointOf(era).catch(() => undefined);
     if (checkpoint === undefined) return;
-    era.timeline.add({ askedMs, answeredMs: Date.now(), checkpoint });
     await sleep(lookMs);
   }
+}
+
+/** The only way to look at a writer: a look takes a number of its order, which the timeline has to know of. */
+export async function checkpointOf({ life, timeline }: Era): Promise<Checkpoint> {
+  const askedMs = Date.now();
+  const checkpoint = await life.checkpoint();
+  timeline.add({ askedMs, answeredMs: Date.now(), checkpoint });
+  return checkpoint;
 }
 
 /** Starts the agent beside the store, or with Chroma below it on `port`. Resolves once it watches and serves its page. */

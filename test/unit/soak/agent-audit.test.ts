@@ -31,8 +31,12 @@ const committed = (ms: number, id: string): readonly LogLine[] => [
   line(ms + 100, 'operation-finished', backup({ outcome: 'committed', snapshot: { id } })),
 ];
 const calm = [
-  ...[scheduled(0, 1000), started(1000), ...committed(2000, idAt(1200))],
-  ...[scheduled(2200, 7200), started(7250), ...committed(8000, idAt(7400))],
+  scheduled(0, 1000),
+  started(1000),
+  ...committed(2000, idAt(1200)),
+  scheduled(2200, 7200),
+  started(7250),
+  ...committed(8000, idAt(7400)),
 ];
 const judge = (lines: readonly LogLine[], others: readonly string[] = []): readonly string[] =>
   auditSchedule({ intervalMs, turns: turnsOf({ pid, lines }), others, troubles: [] });
