@@ -41,6 +41,7 @@ export default defineConfig({
           name: 'slow',
           include: ['test/{crash,e2e}/**/*.test.ts'],
           exclude: simulated,
+          globalSetup: ['test/support/build-once.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,

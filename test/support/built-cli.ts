@@ -9,20 +9,33 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 let built: string | undefined;
 
+/** Names the command line that was built for all files of a run. */
+export const builtVariable = 'SYNC_AGENT_TEST_BUILT';
+
 /**
- * The command line as it is published: compiled from the present sources into a package of its own, once per test
- * file. Starts in a third of the time that running the sources takes, which counts for hundreds of processes.
+ * The command line as it is published: compiled from the present sources into a package of its own, once per run or,
+ * while tests are watched, per file. Starts in a third of the time that running the sources takes, which counts for
+ * hundreds of processes.
  */
 export function buildCli(): string {
+  built ??= process.env[builtVariable];
   if (built === undefined) {
-    const directory = mkdtempSync(join(tmpdir(), 'sync-agent-built-'));
-    execFileSync(process.execPath, [join(repository, 'scripts/build.mjs'), join(directory, 'dist')]);
-    cpSync(join(repository, 'package.json'), join(directory, 'package.json'));
-    symlinkSync(join(repository, 'node_modules'), join(directory, 'node_modules'));
-    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-    built = join(directory, 'dist/bin.js');
+    const { bin, remove } = buildPackage();
+    process.once('exit', remove);
+    built = bin;
   }
   return built;
+}
+
+export function buildPackage(): { readonly bin: string; readonly remove: () => void } {
+  const directory = mkdtempSync(join(tmpdir(), 'sync-agent-built-'));
+  execFileSync(process.execPath, [join(repository, 'scripts/build.mjs'), join(directory, 'dist')]);
+  cpSync(join(repository, 'package.json'), join(directory, 'package.json'));
+  symlinkSync(join(repository, 'node_modules'), join(directory, 'node_modules'));
+  return {
+    bin: join(directory, 'dist/bin.js'),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
 }
 
 /** A module of the built package. */
