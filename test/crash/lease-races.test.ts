@@ -45,7 +45,7 @@ const mutants: Readonly<Record<string, LeaseMutant & { readonly symptom: RegExp 
     remote: (store, now) => withPages(store, (page) => ({ ...page, serverTime: new Date(now()) })),
   },
   'a host did not look again after creating a number': {
-    symptom: /believes to have lease/,
+    symptom: /believes to have lease|was not renewed|was given out again|did not have/,
     remote: (store) => {
       let created: number | undefined;
       const blind = withPages(store, (page, prefix) => {
