@@ -1,11 +1,9 @@
-import type { Figures } from '../soak/figures.ts';
 import { auditLag } from './audit-lag.ts';
 import { auditSchedule } from './audit-schedule.ts';
 import { auditStatus } from './audit-status.ts';
 import type { Stage, Watched } from './stage.ts';
 import { instantOf, turnsOf } from './turns.ts';
-import { slopeOf } from './vital-signs.ts';
-import type { VitalSigns } from './vital-signs.ts';
+import { judgeMemory } from './judge-memory.ts';
 
 /**
  * After the run: holds everything that was logged and seen against what is promised. Returns the resident memory of the agent
@@ -46,7 +44,9 @@ export function audit(stage: Stage): readonly { readonly seconds: number; readon
   }
   const longest = agents.toSorted((a, b) => lifeMs(b) - lifeMs(a))[0];
   if (longest === undefined) return [];
-  find(auditMemory(figures, longest));
+  const memory = judgeMemory(longest.signs);
+  for (const [name, value] of Object.entries(memory.figures)) figures.count('memory', name, value);
+  find(memory.findings.map((finding) => `agent ${longest.pid}: ${finding}`));
   return longest.signs.map(({ atMs, rssBytes }) => ({
     seconds: Math.round((atMs - longest.startedMs) / 1000),
     mib: Math.round((rssBytes / mib) * 10) / 10,
@@ -76,43 +76,5 @@ function auditProcess({ pid, signs }: Watched): readonly string[] {
   return findings;
 }
 
-const least = (values: readonly number[]): number => Math.min(...values);
-
-const warmUpMs = 60_000;
-const binMs = 15_000;
 const mib = 1024 ** 2;
-/** More is a leak, if the noise allows to tell and it amounts to something. */
-const [mostMibPerHour, leastGrowthMib] = [20, 8];
-
-/** The floor of the resident memory, a value for each quarter of a minute, must not rise. */
-function auditMemory(figures: Figures, { pid, signs }: Watched): readonly string[] {
-  const [first] = signs;
-  const warm = signs.filter(({ atMs }) => first !== undefined && atMs - first.atMs >= warmUpMs);
-  const bins = new Map<number, VitalSigns>();
-  for (const sign of warm) {
-    const bin = Math.floor(sign.atMs / binMs);
-    const lowest = bins.get(bin);
-    if (lowest === undefined || sign.rssBytes < lowest.rssBytes) bins.set(bin, sign);
-  }
-  const samples = [...bins.values()].map(({ atMs, rssBytes }) => ({ atMs, value: rssBytes / mib }));
-  if (samples.length < 6) return [`agent ${pid}, the longest lived, lived too briefly to judge its memory`];
-  const { perHour, error } = slopeOf(samples);
-  const values = samples.map(({ value }) => value);
-  const spanMs = (samples.at(-1)?.atMs ?? 0) - (samples[0]?.atMs ?? 0);
-  const descriptors = warm.map((sign) => sign.descriptors);
-  figures.count('memory', 'agent watched for seconds after a minute of warm-up', Math.round(spanMs / 1000));
-  figures.count('memory', 'MiB at least', Math.round(least(values) * 10) / 10);
-  figures.count(
-    'memory',
-    'MiB at most',
-    Math.round(Math.max(...warm.map(({ rssBytes }) => rssBytes / mib)) * 10) / 10,
-  );
-  figures.count('memory', 'MiB per hour, slope', Math.round(perHour * 10) / 10);
-  figures.count('memory', 'MiB per hour, standard error', Math.round(error * 10) / 10);
-  figures.count('memory', 'descriptors at least', least(descriptors));
-  figures.count('memory', 'descriptors at most', Math.max(...descriptors));
-  const grownMib = (perHour * spanMs) / 3_600_000;
-  return perHour - 2 * error > mostMibPerHour && grownMib > leastGrowthMib
-    ? [`the memory of agent ${pid} grows by ${perHour.toFixed(1)} ± ${error.toFixed(1)} MiB an hour`]
-    : [];
-}
+const least = (values: readonly number[]): number => Math.min(...values);

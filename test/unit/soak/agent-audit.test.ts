@@ -5,7 +5,7 @@ import { auditStatus } from '../../../scripts/soak-agent/audit-status.ts';
 import type { Poll } from '../../../scripts/soak-agent/audit-status.ts';
 import { Timeline } from '../../../scripts/soak-agent/timeline.ts';
 import { troubledMs, turnsOf } from '../../../scripts/soak-agent/turns.ts';
-import { slopeOf } from '../../../scripts/soak-agent/vital-signs.ts';
+import { judgeMemory } from '../../../scripts/soak-agent/judge-memory.ts';
 import { makeSnapshotId } from '../../../src/snapshot/layout.ts';
 import type { LogLine } from '../../support/running-agent.ts';
 import { savedStatus } from '../../support/sample-status.ts';
@@ -142,16 +142,24 @@ describe('the audit of the status', () => {
 
 const error = { code: 'DENIED', message: 'no', remedy: null, atMs: zero, operation: 'backup' } as const;
 
-it('tells growth from noise', () => {
-  const at = (index: number): number => zero + index * 15_000;
-  const noise = (index: number): number => (index % 2 === 0 ? 1 : -1);
-  const samples = (growth: number) =>
-    Array.from({ length: 40 }, (_, index) => ({
-      atMs: at(index),
-      value: 90 + noise(index) + growth * index,
-    }));
-  const flat = slopeOf(samples(0));
-  expect(Math.abs(flat.perHour)).toBeLessThan(2 * flat.error);
-  const grown = slopeOf(samples(0.5));
-  expect(grown.perHour - 2 * grown.error).toBeGreaterThan(100);
+describe('the audit of memory', () => {
+  /** As Node's is: it rises by 20 MiB within 250 s, and falls. */
+  const watched = (minutes: number, { mibPerHour = 0, base = 80 } = {}) =>
+    judgeMemory(
+      Array.from({ length: minutes * 40 }, (_, index) => {
+        const ms = index * 1500;
+        const value = base + ((ms % 250_000) / 250_000) * 20 + (mibPerHour * ms) / 3_600_000;
+        return { atMs: zero + ms, rssBytes: value * 1024 ** 2, descriptors: 25 };
+      }),
+    ).findings.join();
+
+  it('tells growth from the rise between two collections of garbage', () => {
+    expect(watched(5)).toBe('');
+    expect(watched(27)).toBe('');
+    expect(watched(27, { mibPerHour: 40 })).toMatch(/grows by (3|4)\d/);
+  });
+
+  it('has a ceiling', () => {
+    expect(watched(5, { base: 150 })).toMatch(/came to 1\d\d/);
+  });
 });
