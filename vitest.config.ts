@@ -4,7 +4,9 @@ import { defineConfig } from 'vitest/config';
 const teardownTimeout = 10_000;
 
 /** Many simulated cases in one process: nothing in them is timed, so they run beside the others. */
-const simulated = ['power-cut', 'disk', 'races', 'random-faults'].map((name) => `test/crash/${name}.test.ts`);
+const simulated = ['power-cut', 'disk', 'races', 'lease-races', 'random-faults'].map(
+  (name) => `test/crash/${name}.test.ts`,
+);
 
 export default defineConfig({
   test: {
