@@ -5,14 +5,15 @@ import { openAgent } from './open-agent.ts';
 import { superviseCommand } from './supervise-command.ts';
 
 export const runCommand: Command = superviseCommand(
-  async ({ config, flags }, { skipBackup, waitForLeaseMs }) => {
+  async ({ config, flags }, { skipBackup, waitForLeaseMs, mustHandOver }) => {
     const daemon = await openAgent(config, `run -- ${flags.list('command')[0] ?? ''}`);
     return {
       subject: {
         restore: async ({ signal }) => {
           await daemon.claim();
           if (typeof config.lease === 'number') {
-            await daemon.takeLease({ waitMs: waitForLeaseMs ?? 0, signal });
+            const onTimeout = mustHandOver ? 'fail' : 'take-over';
+            await daemon.takeLease({ waitMs: waitForLeaseMs ?? 0, onTimeout, signal });
           } else if (waitForLeaseMs !== undefined) {
             await daemon.operate({
               operation: 'lease',

@@ -25,6 +25,8 @@ export interface OpenSubjectOptions {
   readonly skipBackup: boolean;
   /** How long its restore waits for a host that has the lease, milliseconds. */
   readonly waitForLeaseMs: number | undefined;
+  /** When it waited in vain, it fails rather than goes on. */
+  readonly mustHandOver: boolean;
 }
 
 /** `run`, for what `open` makes of an invocation. */
@@ -51,7 +53,8 @@ export function superviseCommand(
       'on-error': {
         type: 'string',
         describe:
-          'When the remote is out of reach: fail, or continue with the present store [default: continue if there is one]',
+          'When the remote is out of reach: fail, or continue with the present store [default: continue if there is one]. ' +
+          'When --wait-for-lease waited in vain: fail, or go on [default: go on]',
       },
       'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of a store that is replaced' },
     },
@@ -65,6 +68,7 @@ export function superviseCommand(
       const { subject, emit, close } = await open(invocation, {
         skipBackup: flags.has('skip-backup'),
         waitForLeaseMs: flags.duration('wait-for-lease'),
+        mustHandOver: onError === 'fail',
       });
       try {
         const supervised = await supervise(

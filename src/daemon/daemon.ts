@@ -13,6 +13,7 @@ import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
 import type { DaemonOperations, OperationsFor } from './daemon-operations.ts';
 import { fixedTimes } from './fixed-times.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
+import type { TakeOptions } from './lease-keeper.ts';
 import { listenForNotifications } from './notifications.ts';
 import { performer } from './performer.ts';
 import type { Performance } from './performer.ts';
@@ -84,10 +85,9 @@ export interface Daemon {
   /** A backup that somebody asked for: as `operate`, and the schedule goes on from it. */
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
   /**
-   * Takes the lease, where the settings ask for one, after whoever has it, or from them when `waitMs` is over. `start`
-   * does it as well, when it is free.
+   * Takes the lease, where the settings ask for one, after whoever has it. `start` does it as well, when it is free.
    */
-  takeLease(options: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
+  takeLease(options: TakeOptions): Promise<void>;
   /** Begins to watch the store and to back up. Asked again it is the same start. After a rejection only `close` is left. */
   start(options?: CallOptions): Promise<void>;
   notify(): void;

@@ -16,12 +16,18 @@ export interface HeldLease {
   readonly isLost: boolean;
 }
 
+export interface TakeOptions {
+  readonly waitMs: number;
+  readonly onTimeout: 'take-over' | 'fail';
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Keeps this host's lease. */
 export interface LeaseKeeper {
   /** What backups of this host rank with. Stays what it was when the lease is lost; undefined before it is taken. */
   epoch(): number | undefined;
-  /** Takes it, after whoever has it, or from them when `waitMs` is over. */
-  take(options: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /** Takes it, after whoever has it. When `waitMs` is over, from them, or rejects with BUSY. */
+  take(options: TakeOptions): Promise<void>;
   /** Renews it from now on; takes it, as soon as it is free, where that did not work before. */
   keep(signal: AbortSignal): Promise<void>;
   /** Gives it back. Never rejects: it ends by itself. */
@@ -35,11 +41,7 @@ export function createLeaseKeeper({ ttlMs, perform, clock, onChange }: LeaseKeep
   let lease: Lease | undefined;
   let isLost = false;
 
-  const acquire = async (
-    waitMs: number,
-    onTimeout: 'take-over' | 'fail',
-    signal: AbortSignal | undefined,
-  ): Promise<void> => {
+  const acquire = async ({ waitMs, onTimeout, signal }: TakeOptions): Promise<void> => {
     lease = await perform({
       operation: 'lease',
       reason: null,
@@ -62,7 +64,7 @@ export function createLeaseKeeper({ ttlMs, perform, clock, onChange }: LeaseKeep
 
   return {
     epoch: () => lease?.epoch,
-    take: ({ waitMs, signal }) => acquire(waitMs, 'take-over', signal),
+    take: acquire,
     keep: async (signal) => {
       const rest = (): Promise<void> =>
         clock.sleep(ttlMs / renewalsPerLife, { signal }).catch(() => undefined);
@@ -70,7 +72,7 @@ export function createLeaseKeeper({ ttlMs, perform, clock, onChange }: LeaseKeep
       while (!signal.aborted) {
         try {
           // A host that comes late, because it could not reach the remote, takes it from nobody.
-          if (lease === undefined) await acquire(0, 'fail', signal);
+          if (lease === undefined) await acquire({ waitMs: 0, onTimeout: 'fail', signal });
           else await renew(lease, signal);
         } catch (error) {
           // Told by the operation's event. Without create-only writes there is no lease to be had.
