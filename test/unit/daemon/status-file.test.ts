@@ -1,0 +1,53 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/clock.ts';
+import { readRunningAgent, statusFileWriter } from '../../../src/daemon/status-file.ts';
+import { nodeFileSystem } from '../../../src/store/file-system.ts';
+import { agentStatusPath, locateHome } from '../../../src/store/home.ts';
+import type { Home } from '../../../src/store/home.ts';
+import { isAgentRunning, lockAgent } from '../../../src/store/lock.ts';
+import { savedStatus } from '../../support/sample-status.ts';
+
+let root: string;
+let home: Home;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'sync-agent-status-'));
+  await mkdir(join(root, 'store'));
+  home = await locateHome(join(root, 'store'));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+describe('the status that a running agent leaves for others', () => {
+  it('is read while that agent runs, and not when it is gone', async () => {
+    const lock = await lockAgent(nodeFileSystem, home, { command: 'watch' });
+    expect(await readRunningAgent(home)).toBeUndefined();
+    const writer = statusFileWriter(nodeFileSystem, home, { clock: systemClock, status: () => savedStatus });
+    writer.changed();
+    await writer.close();
+    const status = await readRunningAgent(home);
+    expect(status).toMatchObject({ pid: savedStatus.pid, intervalMs: savedStatus.intervalMs });
+    expect(status).not.toHaveProperty('recentEvents');
+    // Asking does not take the lock away.
+    expect(await isAgentRunning(home)).toBe(true);
+    await expect(lockAgent(nodeFileSystem, home, { command: 'run' })).rejects.toMatchObject({ code: 'BUSY' });
+    lock.release();
+    expect(await readRunningAgent(home)).toBeUndefined();
+  });
+
+  it('is passed over when it is damaged', async () => {
+    const lock = await lockAgent(nodeFileSystem, home, { command: 'watch' });
+    for (const text of ['', '{', 'null', '[]', '{"pid":"1"}']) {
+      await writeFile(agentStatusPath(home), text);
+      expect(await readRunningAgent(home), text).toBeUndefined();
+    }
+    lock.release();
+  });
+
+  it('is not looked for, nor anything made, where no agent ever ran', async () => {
+    expect(await readRunningAgent(home)).toBeUndefined();
+    expect(await readdir(root)).toEqual(['store']);
+  });
+});
