@@ -89,8 +89,11 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
       remedy: 'The object is in an archive storage class; restore it from there first',
     };
   }
-  if (denied.test(name) || status === 401 || status === 403)
-    return { code: 'DENIED', remedy: remedyForDenied(name) };
+  if (denied.test(name) || status === 401 || status === 403) {
+    // An answer to HEAD has no body to say that it was the clock.
+    const retryable = name === 'Forbidden' && facts.clockCorrected;
+    return { code: 'DENIED', retryable, remedy: remedyForDenied(name) };
+  }
   if (status === 412) return { code: 'ALREADY_EXISTS', why: 'it already exists' };
   if (status === undefined || status < 300) return classifyNetwork(facts);
   if (status === 501)

@@ -694,6 +694,25 @@ describe('a host whose clock is wrong', () => {
     }
   });
 
+  it('is told the time by eight answers at once, also by those without a body', async () => {
+    const server = await startS3Server({ clockOffsetMs: hour });
+    server.createBucket('bucket');
+    const { endpoint, region, accessKeyId, secretAccessKey } = server;
+    const { remote } = await openRemote('s3://bucket/prefix', {
+      s3: { endpoint, region, credentials: { accessKeyId, secretAccessKey }, forcePathStyle: true },
+      clock: hastyClock,
+      emit: () => undefined,
+      fs: nodeFileSystem,
+    });
+    try {
+      const looks = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((key) => remote.head(key));
+      expect(new Set(await Promise.all(looks))).toEqual(new Set([undefined]));
+    } finally {
+      await remote.close();
+      await server.close();
+    }
+  });
+
   it.skipIf(real === undefined)('is told the time by a real server', async () => {
     const world = await makeWorld((await places[1]?.open()) as Place);
     try {

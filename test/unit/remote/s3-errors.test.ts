@@ -80,6 +80,15 @@ describe('fromS3', () => {
     expect(remedy).toContain('2026-11-21T13:00:00.000Z');
   });
 
+  it('tries again once the SDK has learned the time, also where the answer has no name', () => {
+    const corrected = (error: object): unknown =>
+      Object.assign(error, { $metadata: { httpStatusCode: 403, clockSkewCorrected: true } });
+    expect(map(corrected(answer('RequestTimeTooSkewed', 403))).retryable).toBe(true);
+    expect(map(corrected(answer('403', 403))).retryable).toBe(true);
+    expect(map(corrected(answer('AccessDenied', 403))).retryable).toBe(false);
+    expect(map(answer('RequestTimeTooSkewed', 403)).retryable).toBe(false);
+  });
+
   it('keeps nothing of the request, its signature or its key', () => {
     const error = Object.assign(
       answer(
