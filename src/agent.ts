@@ -1,11 +1,12 @@
-import { hostname } from 'node:os';
+import { defaultSettings, engineSettings } from './agent-settings.ts';
+import type { AgentSettings } from './agent-settings.ts';
 import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { readRunningAgent } from './daemon/status-file.ts';
 import type { StatusFile } from './daemon/status-file.ts';
 import { backup } from './engine/backup.ts';
 import type { BackupOptions, BackupResult } from './engine/backup.ts';
-import type { Context, EngineSettings } from './engine/context.ts';
+import type { Context } from './engine/context.ts';
 import { doctor } from './engine/doctor.ts';
 import { explainFailure } from './engine/explain-failure.ts';
 import type { DoctorReport } from './engine/doctor.ts';
@@ -31,7 +32,7 @@ import { sync } from './engine/sync.ts';
 import type { SyncOptions, SyncResult } from './engine/sync.ts';
 import { verify } from './engine/verify.ts';
 import type { VerifyOptions, VerifyReport } from './engine/verify.ts';
-import { defaultLeaseMs, waitForLease } from './engine/wait-for-lease.ts';
+import { waitForLease } from './engine/wait-for-lease.ts';
 import type { WaitOptions, WaitResult } from './engine/wait-for-lease.ts';
 import { SyncAgentError, throwIfAborted } from './errors.ts';
 import { noRequests } from './events.ts';
@@ -40,7 +41,7 @@ import { counting } from './remote/counting-store.ts';
 import type { CountingStore } from './remote/counting-store.ts';
 import type { ObjectStore } from './remote/object-store.ts';
 import { openRemote } from './remote/open-remote.ts';
-import type { OpenedRemote, S3Options } from './remote/open-remote.ts';
+import type { OpenedRemote } from './remote/open-remote.ts';
 import { adapterNamed, detectAdapter } from './store/adapters.ts';
 import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
@@ -52,48 +53,6 @@ import { lockStore } from './store/lock.ts';
 import { listRollbackCopies } from './store/rollback-copies.ts';
 import type { RollbackCopy } from './store/rollback-copies.ts';
 import { recover } from './store/swap.ts';
-import { version } from './version.ts';
-
-/** Plain data: what `sync-agent.config.json` and flags come to. */
-export interface AgentSettings {
-  /** Directory to keep. */
-  readonly store: string;
-  /** `s3://bucket/prefix` or `file:///dir`. */
-  readonly remote: string;
-  readonly s3?: S3Options | undefined;
-  /** `auto` recognises the kind of store by its files. */
-  readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
-  /** How many of the newest snapshots stay, at least 1; default 24. */
-  readonly keepLast?: number | undefined;
-  /** Of how many hours that have a snapshot the newest one stays; default 0. */
-  readonly keepHourly?: number | undefined;
-  /** The same by days; default 0. */
-  readonly keepDaily?: number | undefined;
-  /** The same by weeks, from Monday; default 0. */
-  readonly keepWeekly?: number | undefined;
-  /** The same by months; default 0. */
-  readonly keepMonthly?: number | undefined;
-  /** Every snapshot that is not older stays, milliseconds; default 0. */
-  readonly keepWithinMs?: number | undefined;
-  /** Nothing younger is deleted, and a backup that takes longer than half of it gives up, milliseconds; default 2 h. */
-  readonly graceMs?: number | undefined;
-  /** How long a backup waits for a quiet moment of the store, milliseconds; default 60 s. */
-  readonly captureTimeoutMs?: number | undefined;
-  /** `copy` (default): each snapshot is complete; `linked`: unchanged files stay with the older snapshot. */
-  readonly history?: EngineSettings['history'] | undefined;
-  /** SQLite's `quick_check` (default) or its `integrity_check`. */
-  readonly validation?: EngineSettings['validation'] | undefined;
-  /** A store that lost a larger share of its bytes or records, from 0 to 1, is not backed up; default 0.5. */
-  readonly maxShrink?: number | undefined;
-  /** How many replaced stores are kept; default 3. */
-  readonly rollbackCopies?: number | undefined;
-  /** Files in transfer at once; default 8. */
-  readonly concurrency?: number | undefined;
-  /** Names this host in manifests; the host name by default. */
-  readonly host?: string | undefined;
-  /** How long a lease lasts that is not renewed, milliseconds. */
-  readonly leaseMs?: number | undefined;
-}
 
 /** What an agent works with, replaceable in tests. */
 export interface AgentPorts {
@@ -164,23 +123,6 @@ export interface Agent {
   /** Lets go of the remote's connections. */
   close(): Promise<void>;
 }
-
-export const defaultSettings = {
-  keepLast: 24,
-  keepHourly: 0,
-  keepDaily: 0,
-  keepWeekly: 0,
-  keepMonthly: 0,
-  keepWithinMs: 0,
-  graceMs: 2 * 60 * 60 * 1000,
-  captureTimeoutMs: 60_000,
-  history: 'copy',
-  validation: 'quick',
-  maxShrink: 0.5,
-  rollbackCopies: 3,
-  concurrency: 8,
-  leaseMs: defaultLeaseMs,
-} as const;
 
 /** The composition root: puts real parts together. Touches neither disk nor network before the first call. */
 export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {
@@ -343,24 +285,4 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
 async function rankBeside(home: Home): Promise<{ readonly epoch?: number }> {
   const lease = (await readRunningAgent(home))?.lease;
   return lease == null ? {} : { epoch: lease.epoch };
-}
-
-function engineSettings(settings: AgentSettings): Omit<EngineSettings, 'prefixBytes'> {
-  return {
-    keepLast: settings.keepLast ?? defaultSettings.keepLast,
-    keepHourly: settings.keepHourly ?? defaultSettings.keepHourly,
-    keepDaily: settings.keepDaily ?? defaultSettings.keepDaily,
-    keepWeekly: settings.keepWeekly ?? defaultSettings.keepWeekly,
-    keepMonthly: settings.keepMonthly ?? defaultSettings.keepMonthly,
-    keepWithinMs: settings.keepWithinMs ?? defaultSettings.keepWithinMs,
-    graceMs: settings.graceMs ?? defaultSettings.graceMs,
-    captureTimeoutMs: settings.captureTimeoutMs ?? defaultSettings.captureTimeoutMs,
-    history: settings.history ?? defaultSettings.history,
-    validation: settings.validation ?? defaultSettings.validation,
-    maxShrink: settings.maxShrink ?? defaultSettings.maxShrink,
-    rollbackCopies: settings.rollbackCopies ?? defaultSettings.rollbackCopies,
-    concurrency: settings.concurrency ?? defaultSettings.concurrency,
-    host: settings.host ?? hostname(),
-    agent: `sync-agent/${version}`,
-  };
 }

@@ -2,6 +2,7 @@ import { SyncAgentError, exitCodes } from '../errors.ts';
 import { locateHome } from '../store/home.ts';
 import type { Command, Invocation, Outcome } from './command.ts';
 import { restoreLines, restoredToLines } from './restore-lines.ts';
+import { startOptions } from './start-options.ts';
 
 export const restoreCommand: Command = {
   name: 'restore',
@@ -13,17 +14,7 @@ export const restoreCommand: Command = {
     'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the present store' },
     force: { type: 'boolean', describe: 'Even when the store is newer, diverged or in use' },
     'dry-run': { type: 'boolean', describe: 'Say what would be done' },
-    'wait-for-lease': {
-      type: 'string',
-      describe:
-        'Let a host that has the lease make its final backup first, but wait no longer than this, such as 60s',
-    },
-    'on-error': {
-      type: 'string',
-      describe:
-        'Before a start, when the remote is out of reach: fail, or continue with the present store [default: continue if there is one]. ' +
-        'When --wait-for-lease waited in vain: fail, or go on [default: go on]',
-    },
+    ...startOptions,
   },
   run: async (invocation) => {
     const { flags } = invocation;

@@ -11,6 +11,7 @@ import type { DaemonEvent } from '../events.ts';
 import { errorDocument, errorLines } from '../report/error.ts';
 import type { Command, Invocation } from './command.ts';
 import { mayContinue } from './may-continue.ts';
+import { startOptions } from './start-options.ts';
 
 export interface OpenedSubject {
   readonly subject: RunSubject;
@@ -45,17 +46,7 @@ export function superviseCommand(
     },
     options: {
       'no-restore': { type: 'boolean', describe: 'Start the command with the store as it is' },
-      'wait-for-lease': {
-        type: 'string',
-        describe:
-          'Let a host that has the lease make its final backup first, but wait no longer than this, such as 60s',
-      },
-      'on-error': {
-        type: 'string',
-        describe:
-          'When the remote is out of reach: fail, or continue with the present store [default: continue if there is one]. ' +
-          'When --wait-for-lease waited in vain: fail, or go on [default: go on]',
-      },
+      ...startOptions,
       'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of a store that is replaced' },
     },
     run: async (invocation) => {

@@ -70,15 +70,18 @@ async function stillEquals(
 function adoptPending(state: RemoteState, view: LogView): RemoteState {
   const found = view.snapshots.find(({ entry }) => entry.id === state.pending?.id);
   if (found === undefined || state.pending === null) return state;
-  const { generation, id } = found.entry;
-  const lastModifiedMs =
-    view.commits.find((commit) => commit.generation === generation)?.lastModified.getTime() ?? 0;
   return {
     ...state,
-    parent: { id, generation, lastModifiedMs },
+    parent: parentRef(view, found.entry),
     fingerprint: state.pending.fingerprint,
     pending: null,
   };
+}
+
+/** How a host's record names the snapshot that its store is equal to. */
+export function parentRef(view: LogView, { id, generation }: LogEntry): NonNullable<RemoteState['parent']> {
+  const commit = view.commits.find((each) => each.generation === generation);
+  return { id, generation, lastModifiedMs: commit?.lastModified.getTime() ?? 0 };
 }
 
 /** Replaces what the state says of this remote. What it says of others stays true only while `identity` does. */

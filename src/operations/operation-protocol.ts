@@ -1,4 +1,5 @@
-import type { Agent, AgentSettings } from '../agent.ts';
+import type { AgentSettings } from '../agent-settings.ts';
+import type { Agent } from '../agent.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { AgentEvent, RequestCounts } from '../events.ts';
 import type { Hooks } from '../hooks/hook.ts';

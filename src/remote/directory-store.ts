@@ -1,11 +1,12 @@
-import { constants, type BigIntStats } from 'node:fs';
-import { open, readdir, rmdir, type FileHandle } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { systemClock, type Clock } from '../clock.ts';
-import { SyncAgentError, errnoOf, fromFileSystem, messageOf, throwIfAborted } from '../errors.ts';
+import { SyncAgentError, errnoOf, throwIfAborted } from '../errors.ts';
 import { nodeFileSystem, type FileSystem } from '../store/file-system.ts';
 import { describeCall, describeKeys, type StoreOperation } from './describe-call.ts';
+import { describeFailure, missing, readObject, versionOf, writeObject } from './directory-file.ts';
 import { cannotLink, publish, publishIfAbsent } from './directory-publish.ts';
 import {
   directoriesWithObjects,
@@ -32,7 +33,6 @@ import type {
   PutOptions,
   PutResult,
 } from './object-store.ts';
-import { readBody } from './read-body.ts';
 
 export interface DirectorySettings {
   /** Absolute. Created by the first `put`; a missing directory is an empty remote. */
@@ -42,20 +42,6 @@ export interface DirectorySettings {
 }
 
 const pageSize = 1000;
-const chunkBytes = 256 * 1024;
-/** Errors of network file systems that may pass. */
-const passing = [
-  'EIO',
-  'ESTALE',
-  'ETIMEDOUT',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'ENOTCONN',
-  'EBUSY',
-  'EMFILE',
-  'ENFILE',
-];
-
 /**
  * A remote in a directory: the object `a/b` is the plain file `a/b`, private to this user. Objects are replaced by
  * rename and never written in place, so that a copy can be a hard link. Unlike S3 it cannot hold both `a` and `a/b`.
@@ -85,7 +71,7 @@ class DirectoryStore implements ObjectStore {
     return this.#run('put', key, options, async (action) => {
       this.#assertKey(key);
       return this.#withTemporary(async (temporary) => {
-        await this.#write(temporary, body, action, options);
+        await writeObject(this.#fs, temporary, { body, action, ...options });
         const stats = await statEntry(temporary);
         if (stats !== undefined) this.#clockOffsetMs = lastModifiedOf(stats).getTime() - this.#clock.now();
         const publication = { root: this.#root, key, temporary };
@@ -124,7 +110,7 @@ class DirectoryStore implements ObjectStore {
             `Cannot ${action}: it has ${size} bytes, not ${start}`,
           );
         }
-        const body = this.#read(handle, { start, end }, action, options);
+        const body = readObject(handle, { start, end, action, signal: options.signal });
         return { size: end - start, body, version, serverTime: this.#serverTime() };
       } catch (error) {
         await handle.close();
@@ -252,43 +238,6 @@ class DirectoryStore implements ObjectStore {
     }
   }
 
-  async #write(path: string, body: Body, action: string, options: PutOptions): Promise<void> {
-    const file = await this.#fs.openForWrite(path, { exclusive: true });
-    try {
-      let position = 0;
-      for await (const chunk of readBody(body, { action, signal: options.signal })) {
-        await file.write(chunk, position);
-        position += chunk.byteLength;
-        options.onBytes?.(chunk.byteLength);
-      }
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  }
-
-  async *#read(
-    handle: FileHandle,
-    range: { readonly start: number; readonly end: number },
-    action: string,
-    { signal }: CallOptions,
-  ): AsyncGenerator<Uint8Array> {
-    try {
-      for (let position = range.start; position < range.end;) {
-        throwIfAborted(signal, action);
-        const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, range.end - position));
-        const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-        if (bytesRead === 0) throw new Error(`it ended at byte ${position} of ${range.end}`);
-        position += bytesRead;
-        yield buffer.subarray(0, bytesRead);
-      }
-    } catch (error) {
-      throw failure(error, action);
-    } finally {
-      await handle.close();
-    }
-  }
-
   /** rmdir takes only what is empty, so that a racing `put` loses no object; it makes its parents again. */
   async #removeEmptyParents(key: string): Promise<void> {
     for (const parent of parentsOf(key).toReversed()) {
@@ -311,31 +260,7 @@ class DirectoryStore implements ObjectStore {
     try {
       return await act(action);
     } catch (error) {
-      throw failure(error, action);
+      throw describeFailure(error, action);
     }
   }
-}
-
-function missing(action: string): SyncAgentError {
-  return new SyncAgentError('NOT_FOUND', `Cannot ${action}: it does not exist`);
-}
-
-function versionOf(stats: BigIntStats): string {
-  return `${stats.ino}-${stats.size}-${stats.mtimeNs}`;
-}
-
-function failure(error: unknown, action: string): unknown {
-  if (error instanceof SyncAgentError || error instanceof RangeError) return error;
-  const code = errnoOf(error) ?? '';
-  const message = `Cannot ${action}: ${messageOf(error)}`;
-  if (passing.includes(code))
-    return new SyncAgentError('REMOTE_UNREACHABLE', message, { cause: error, retryable: true });
-  if (['EISDIR', 'ENOTDIR', 'ELOOP', 'ENOTEMPTY', 'EEXIST'].includes(code)) {
-    return new SyncAgentError('REFUSED', message, {
-      cause: error,
-      remedy:
-        'A directory remote cannot hold an object and others below its name, nor links; move what is in the way',
-    });
-  }
-  return fromFileSystem(error, `Cannot ${action}`);
 }

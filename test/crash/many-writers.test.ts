@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/agent.ts';
-import type { AgentSettings } from '../../src/agent.ts';
+import type { AgentSettings } from '../../src/agent-settings.ts';
 import { openAnyS3 } from '../support/any-s3.ts';
 import type { AnyS3 } from '../support/any-s3.ts';
 import { fastTmp } from '../support/host.ts';

@@ -4,10 +4,10 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { BuildOptions } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bundleOptions } from '../support/built-program.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let directory = '';
@@ -16,11 +16,8 @@ let directory = '';
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sync-agent-bundle-'));
   const entry = join(root, 'test/support/bundled-agent.ts');
-  const { bundleOptions } = (await import(pathToFileURL(join(root, 'scripts/bundle-options.mjs')).href)) as {
-    bundleOptions: BuildOptions;
-  };
   await build({
-    ...bundleOptions,
+    ...(await bundleOptions()),
     absWorkingDir: root,
     entryPoints: { agent: entry },
     outdir: join(directory, 'dist'),

@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createAgent } from '../../src/agent.ts';
-import type { AgentSettings } from '../../src/agent.ts';
+import type { AgentSettings } from '../../src/agent-settings.ts';
 
 const { settings, commits } = JSON.parse(process.argv[2] ?? '') as {
   readonly settings: AgentSettings;

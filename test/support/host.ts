@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createAgent } from '../../src/agent.ts';
-import type { Agent, AgentPorts, AgentSettings } from '../../src/agent.ts';
+import type { Agent, AgentPorts } from '../../src/agent.ts';
+import type { AgentSettings } from '../../src/agent-settings.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { AgentEvent } from '../../src/events.ts';

@@ -1,0 +1,186 @@
+import { stat } from 'node:fs/promises';
+import { SyncAgentError } from '../errors.ts';
+import type { LogView } from '../snapshot/commit-log.ts';
+import { makeSnapshotId } from '../snapshot/layout.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import { unresolvedTips } from '../snapshot/retention.ts';
+import { isDiskFull } from '../store/disk-space.ts';
+import { stagingRoot } from '../store/home.ts';
+import { readJournal } from '../store/journal.ts';
+import type { ReplaceJournal } from '../store/journal.ts';
+import { noRemoteState } from '../store/state.ts';
+import type { RemoteState } from '../store/state.ts';
+import { stagedData, swapIn } from '../store/swap.ts';
+import { enterPhase, newAttempt } from './context.ts';
+import type { Context } from './context.ts';
+import type { Downloaded } from './download.ts';
+import { cacheManifest, parentRef } from './lineage.ts';
+import type { Lineage } from './lineage.ts';
+import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
+import { assertSound, stageSnapshot } from './stage-snapshot.ts';
+
+export interface PlaceOptions {
+  /** No rollback copy; replace in place where the disk cannot hold both. */
+  readonly skipBackup?: boolean;
+  /** Although a process has the store open. */
+  readonly force?: boolean;
+  /** The journal of an interrupted replacement, from `recover`: the store is incomplete. */
+  readonly interrupted?: ReplaceJournal | undefined;
+}
+
+/** What was decided. */
+export interface Placement {
+  readonly view: LogView;
+  readonly lineage: Lineage;
+  readonly manifest: Manifest;
+  readonly why: string;
+  readonly skipped: readonly string[];
+  readonly options: PlaceOptions;
+  /** The newest snapshot was not simply taken: a person chose, or newer ones are damaged. */
+  readonly isChosen: boolean;
+}
+
+/** A snapshot that stands in the place of the store. */
+export interface Restored {
+  readonly type: 'restored';
+  readonly id: string;
+  readonly why: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly records: number;
+  readonly downloadedBytes: number;
+  readonly reusedBytes: number;
+  /** Where the previous store is kept; undefined when there was none, or it was not kept. */
+  readonly rollbackCopy: string | undefined;
+  /** Newer snapshots that were damaged, with the reason. */
+  readonly skipped: readonly string[];
+}
+
+/**
+ * Puts a snapshot in the place of the store: beside it and swapped in where the disk holds both, else over it, where that
+ * loses nothing. BUSY while a process has the store open, DISK_FULL with what it needs.
+ */
+export async function placeSnapshot(context: Context, work: Placement): Promise<Restored> {
+  const { home } = context;
+  const { manifest, options, lineage } = work;
+  await assertUnused(context, options.force ?? false);
+  const isIncomplete = options.interrupted !== undefined;
+  const mayReplace = (options.skipBackup ?? false) || isIncomplete || isInRemote(work);
+  const state = stateAfter(work);
+  const done = { why: work.why, skipped: work.skipped };
+
+  const needed = totalBytes(manifest.files);
+  const { freeBytes } = await context.diskSpace(home.store);
+  if (!isIncomplete && freeBytes >= needed + spareBytes) {
+    try {
+      const { downloaded, rollbackCopy } = await restoreBeside(context, work, state);
+      return { ...describe(manifest, downloaded), ...done, rollbackCopy };
+    } catch (error) {
+      // From the journal on, staging is the new store: only the next run's `recover` may touch it.
+      if ((await readJournal(home)) !== undefined) throw error;
+      await context.fs.remove(stagingRoot(home));
+      // A quota, or somebody else, took the space that seemed free.
+      const isFull = isDiskFull(error);
+      if (!isFull || !lineage.exists || !mayReplace)
+        throw isFull ? diskFull(manifest, needed, freeBytes, 'by count, but a write failed') : error;
+    }
+  } else if (!mayReplace || !lineage.exists) {
+    if (!isIncomplete)
+      throw diskFull(manifest, needed, Math.max(0, freeBytes - spareBytes), `at "${home.store}"`);
+  }
+  if (!isIncomplete) {
+    context.emit({
+      type: 'warning',
+      code: 'NOTICE',
+      message: `The disk cannot hold the old and the new store together: replacing in place, without a rollback copy`,
+    });
+  }
+  await assertReplacementFits(context, manifest);
+  await cacheManifest(context, manifest);
+  enterPhase(context, 'download');
+  const replaced = await replaceStore(context, manifest, state);
+  await assertSound(context, manifest, home.store);
+  context.emit({ type: 'restored', id: manifest.id, store: home.store });
+  return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
+}
+
+async function restoreBeside(
+  context: Context,
+  work: Placement,
+  state: RemoteState,
+): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
+  const { home, fs, clock, settings } = context;
+  const attempt = newAttempt();
+  const data = stagedData(home, attempt);
+  const downloaded = await stageSnapshot(context, {
+    manifest: work.manifest,
+    data,
+    attempt,
+    reuseFrom: work.lineage.exists ? home.store : undefined,
+  });
+  if (work.lineage.exists && home.swap === 'rename')
+    await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o777 });
+  await cacheManifest(context, work.manifest);
+  enterPhase(context, 'swap');
+  await assertUnused(context, work.options.force ?? false);
+  const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
+  const keepRollback = work.options.skipBackup !== true;
+  await swapIn(fs, home, {
+    from: { type: 'staging', name: attempt },
+    rollback,
+    keepRollback,
+    rollbackCopies: settings.rollbackCopies,
+    location: context.remoteId,
+    parent: state.parent,
+    settled: state.settled,
+  });
+  context.emit({ type: 'restored', id: work.manifest.id, store: home.store });
+  return {
+    downloaded,
+    rollbackCopy: keepRollback && work.lineage.exists && settings.rollbackCopies > 0 ? rollback : undefined,
+  };
+}
+
+/** Whether nothing would be lost with the local store: its content is a live snapshot's. */
+function isInRemote({ lineage, view }: Placement): boolean {
+  return lineage.isUnchanged && view.snapshots.some(({ entry }) => entry.id === lineage.parent);
+}
+
+function stateAfter({ view, manifest, lineage, isChosen }: Placement): RemoteState {
+  const tips = unresolvedTips(
+    view.snapshots.map((each) => each.entry),
+    view.head?.resolved ?? [],
+  );
+  const entry = view.snapshots.find((each) => each.entry.id === manifest.id)?.entry;
+  return {
+    ...noRemoteState,
+    createOnly: lineage.state.createOnly,
+    parent: entry === undefined ? null : parentRef(view, entry),
+    settled: isChosen ? tips.map((tip) => tip.id).filter((id) => id !== manifest.id) : [],
+  };
+}
+
+async function assertUnused(context: Context, force: boolean): Promise<void> {
+  const users = await context.findStoreUsers(context.home.store);
+  if (users.length === 0) return;
+  const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
+  if (!force) {
+    throw new SyncAgentError('BUSY', `Cannot restore "${context.home.store}": ${names} has it open`, {
+      remedy: 'Stop it first; --force restores anyway, and what it writes then is lost',
+    });
+  }
+  context.emit({ type: 'warning', code: 'BUSY', message: `Restoring although ${names} has the store open` });
+}
+
+function describe(manifest: Manifest, { downloadedBytes, reusedBytes }: Downloaded) {
+  return {
+    type: 'restored' as const,
+    id: manifest.id,
+    files: manifest.files.length,
+    bytes: totalBytes(manifest.files),
+    records: manifest.statistics.records,
+    downloadedBytes,
+    reusedBytes,
+  };
+}
