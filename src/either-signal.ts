@@ -1,7 +1,7 @@
 export interface EitherSignal {
   readonly signal: AbortSignal;
   /** Lets go of both. Without it one that lives long would gather what it was once combined with. */
-  release(): void;
+  readonly release: () => void;
 }
 
 /** Aborts, with its reason, when one of two signals does. */

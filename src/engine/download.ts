@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import pMap from 'p-map';
+import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError, SyncAgentError, throwIfAborted } from '../errors.ts';
 import { readFileRange } from '../remote/body.ts';
 import type { ByteRange } from '../remote/object-store.ts';
@@ -42,22 +42,23 @@ export async function downloadSnapshot(context: Context, target: DownloadTarget)
   let downloadedBytes = 0;
   const directories = directoriesOf(manifest);
   for (const directory of directories) await fs.makeDirectory(join(dir, directory), { mode: 0o755 });
-  await pMap(
+  await concurrently(
     manifest.files,
-    async (file) => {
+    { concurrency: settings.concurrency, signal: context.signal },
+    async (file, signal) => {
+      const each = { ...context, signal };
       const path = join(dir, file.path);
       if (
         target.reuseFrom !== undefined &&
-        (await reuse(context, join(target.reuseFrom, file.path), path, file))
+        (await reuse(each, join(target.reuseFrom, file.path), path, file))
       ) {
         reusedBytes += file.size;
         target.onBytes(file.size);
       } else {
-        await downloadFile(context, { manifest, file, path, onBytes: target.onBytes });
+        await downloadFile(each, { manifest, file, path, onBytes: target.onBytes });
         downloadedBytes += file.size;
       }
     },
-    { concurrency: settings.concurrency, stopOnError: true },
   );
   const found = (await scanStore(dir)).files.length;
   if (found !== manifest.files.length) throw namesCollide(manifest, dir, found);
@@ -67,10 +68,9 @@ export async function downloadSnapshot(context: Context, target: DownloadTarget)
 /** Makes a downloaded snapshot survive a power cut: files first, then directories from the leaves up. */
 export async function syncSnapshot(context: Context, manifest: Manifest, dir: string): Promise<void> {
   const { fs, settings } = context;
-  await pMap(manifest.files, (file) => fs.sync(join(dir, file.path)), {
-    concurrency: settings.concurrency,
-    stopOnError: true,
-  });
+  await concurrently(manifest.files, { concurrency: settings.concurrency }, (file) =>
+    fs.sync(join(dir, file.path)),
+  );
   for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(dir, directory));
 }
 
@@ -169,15 +169,17 @@ async function fetchLarge(context: Context, download: FileDownload, target: Writ
         for await (const chunk of readFileRange(download.path, range)) hash.update(chunk);
     }
   };
-  await pMap(
+  await concurrently(
     ranges,
-    async (range, index) => {
-      await fetchRange(context, download, range, (chunk, position) => target.write(chunk, position));
+    { concurrency: context.settings.concurrency, signal: context.signal },
+    async (range, signal, index) => {
+      await fetchRange({ ...context, signal }, download, range, (chunk, position) =>
+        target.write(chunk, position),
+      );
       arrived.add(index);
       hashing = hashing.then(hashOn);
       await hashing;
     },
-    { concurrency: context.settings.concurrency, stopOnError: true },
   );
   return hash.digest('hex');
 }

@@ -1,4 +1,4 @@
-import pMap from 'p-map';
+import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError } from '../errors.ts';
 import { textBody } from '../remote/body.ts';
 import { readManifest } from '../snapshot/commit-log.ts';
@@ -28,10 +28,8 @@ export async function publishCurrent(
   const present = new Map(isTrusted ? published.files.map((file) => [file.path, file.sha256]) : []);
 
   const stale = manifest.files.filter((file) => present.get(file.path) !== file.sha256);
-  await pMap(
-    stale,
-    (file) => remote.copy(historyKey(file.in ?? manifest.id, file.path), currentKey(file.path), { signal }),
-    { concurrency: settings.concurrency, stopOnError: true },
+  await concurrently(stale, { concurrency: settings.concurrency, signal }, (file, whileAll) =>
+    remote.copy(historyKey(file.in ?? manifest.id, file.path), currentKey(file.path), { signal: whileAll }),
   );
   const kept = new Set(manifest.files.map((file) => file.path));
   const gone = (published?.files ?? []).map((file) => file.path).filter((path) => !kept.has(path));

@@ -1,3 +1,4 @@
+import { allEnded } from '../concurrently.ts';
 import { SyncAgentError } from '../errors.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
@@ -26,7 +27,7 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
     onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
   });
   // The disk works on the one while the processor works on the other.
-  await Promise.all([
+  await allEnded([
     syncSnapshot(context, request.manifest, request.data),
     assertSound(context, request.manifest, request.data),
   ]);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import pMap from 'p-map';
+import { allEnded, concurrently } from '../concurrently.ts';
 import { SyncAgentError } from '../errors.ts';
 import { assertStorable } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
@@ -63,7 +63,7 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
       longestHoldMs: captured.longestHoldMs,
     });
     enterPhase(context, 'validate');
-    const [report, files] = await Promise.all([
+    const [report, files] = await allEnded([
       adapter.inspect(dir, { level: context.settings.validation, signal }),
       hashImage(dir, captured, signal),
     ]);
@@ -100,15 +100,11 @@ async function hashImage(
   signal: AbortSignal | undefined,
 ): Promise<CapturedFile[]> {
   const sizes = new Map((await scanStore(dir)).files.map((file) => [file.path, file.size]));
-  return pMap(
-    captured.source.files,
-    async (file) => {
-      const size = sizes.get(file.path);
-      if (size === undefined)
-        throw new SyncAgentError('INTERNAL', `Cannot hash "${file.path}": it is not in the image`);
-      const sha256 = await hashFile(join(dir, file.path), size, signal);
-      return { path: file.path, size, sha256, mode: file.mode, mtimeMs: Number(file.mtimeNs / 1_000_000n) };
-    },
-    { concurrency: 4, stopOnError: true },
-  );
+  return concurrently(captured.source.files, { concurrency: 4, signal }, async (file, whileAll) => {
+    const size = sizes.get(file.path);
+    if (size === undefined)
+      throw new SyncAgentError('INTERNAL', `Cannot hash "${file.path}": it is not in the image`);
+    const sha256 = await hashFile(join(dir, file.path), size, whileAll);
+    return { path: file.path, size, sha256, mode: file.mode, mtimeMs: Number(file.mtimeNs / 1_000_000n) };
+  });
 }

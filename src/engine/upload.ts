@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import pMap from 'p-map';
+import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError } from '../errors.ts';
 import { fileBody } from '../remote/body.ts';
 import { historyDirectory, historyKey } from '../snapshot/layout.ts';
@@ -29,11 +29,11 @@ export interface Uploaded {
  */
 export async function uploadSnapshot(context: Context, { id, staged, plan }: UploadWork): Promise<Uploaded> {
   enterPhase(context, 'upload');
-  const { remote, signal, settings } = context;
+  const { remote, settings } = context;
   let serverTime: Date | undefined;
   const report = progressOf(context, 'upload', plan.uploadBytes);
 
-  const upload = async (file: CapturedFile): Promise<ManifestFile> => {
+  const upload = async (file: CapturedFile, signal: AbortSignal): Promise<ManifestFile> => {
     const put = await remote.put(
       historyKey(id, file.path),
       fileBody(join(staged.dir, file.path), file.size),
@@ -46,20 +46,23 @@ export async function uploadSnapshot(context: Context, { id, staged, plan }: Upl
     if (serverTime === undefined || put.serverTime > serverTime) serverTime = put.serverTime;
     return file;
   };
-  const reuse = async ({ file, source }: ReusedFile): Promise<ManifestFile> => {
+  const reuse = async ({ file, source }: ReusedFile, signal: AbortSignal): Promise<ManifestFile> => {
     if (settings.history === 'linked') return { ...file, in: source.id };
     try {
       await remote.copy(historyKey(source.id, source.path), historyKey(id, file.path), { signal });
       return file;
     } catch (error) {
       if (isSyncAgentError(error, 'INTERRUPTED')) throw error;
-      return upload(file);
+      return upload(file, signal);
     }
   };
-  const files = await pMap(
-    [...plan.upload.map((file) => () => upload(file)), ...plan.reuse.map((each) => () => reuse(each))],
-    (work) => work(),
-    { concurrency: settings.concurrency, stopOnError: true },
+  const files = await concurrently(
+    [
+      ...plan.upload.map((file) => (signal: AbortSignal) => upload(file, signal)),
+      ...plan.reuse.map((each) => (signal: AbortSignal) => reuse(each, signal)),
+    ],
+    { concurrency: settings.concurrency, signal: context.signal },
+    (work, signal) => work(signal),
   ).catch(async (error: unknown) => {
     if (isSyncAgentError(error, 'INTERRUPTED')) await discard(context, id);
     throw error;

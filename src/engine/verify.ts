@@ -1,4 +1,4 @@
-import pMap from 'p-map';
+import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { commitKey, historyDirectory, historyKey } from '../snapshot/layout.ts';
@@ -98,18 +98,19 @@ async function readObjects(
   manifest: Manifest,
   onBytes: (bytes: number) => void,
 ): Promise<string[]> {
-  const found = await pMap(
+  const { settings } = context;
+  const found = await concurrently(
     manifest.files,
-    async (file) => {
+    { concurrency: settings.concurrency, signal: context.signal },
+    async (file, signal) => {
       try {
-        await verifyObject(context, { manifest, file, onBytes });
+        await verifyObject({ ...context, signal }, { manifest, file, onBytes });
         return [];
       } catch (error) {
         if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
         return [error.message];
       }
     },
-    { concurrency: context.settings.concurrency, stopOnError: true },
   );
   return found.flat();
 }

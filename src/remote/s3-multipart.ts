@@ -13,9 +13,10 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
+import { concurrently } from '../concurrently.ts';
+import { eitherSignal, type EitherSignal } from '../either-signal.ts';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
-import { forEachConcurrently } from './for-each-concurrently.ts';
 import { withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 import { fromS3, type S3CallContext } from './s3-errors.ts';
 
@@ -72,6 +73,7 @@ export async function uploadInParts(
     throw final(error, options);
   } finally {
     stream.destroy();
+    sender.release();
   }
 }
 
@@ -100,7 +102,7 @@ export async function copyInParts(
     await inOneUpload(sender, target, async (UploadId, parts) => {
       const partBytes = Math.max(copy.partBytes, Math.ceil(copy.size / maximumParts));
       const numbers = Array.from({ length: Math.ceil(copy.size / partBytes) }, (_, index) => index + 1);
-      await forEachConcurrently(numbers, options.concurrency, async (PartNumber) => {
+      await concurrently(numbers, { concurrency: options.concurrency }, async (PartNumber) => {
         const start = (PartNumber - 1) * partBytes;
         const end = Math.min(copy.size, start + partBytes) - 1;
         const command = new UploadPartCopyCommand({
@@ -118,6 +120,8 @@ export async function copyInParts(
     });
   } catch (error) {
     throw final(error, options);
+  } finally {
+    sender.release();
   }
 }
 
@@ -142,21 +146,38 @@ async function inOneUpload(
   }
 }
 
-/** Sends the requests of one multipart upload, each with its own retry; looks like an S3Client to `Upload`. */
+/**
+ * Sends the requests of one multipart upload, each with its own retry; looks like an S3Client to `Upload`. One that fails
+ * ends the others, and the upload is aborted when no part is under way: the server would keep what comes later.
+ */
 class MultipartSender {
   readonly #target: MultipartTarget;
   readonly #options: MultipartOptions;
+  readonly #failure = new AbortController();
+  readonly #either: EitherSignal;
+  readonly #underWay = new Set<Promise<object>>();
   completed: object = {};
 
   constructor(target: MultipartTarget, options: MultipartOptions) {
     this.#target = target;
     this.#options = options;
+    this.#either = eitherSignal(this.#failure.signal, options.signal);
+  }
+
+  release(): void {
+    this.#either.release();
   }
 
   readonly send = (async (command: object): Promise<object> => {
     if (command instanceof AbortMultipartUploadCommand) return this.#abort(command);
     if (command instanceof CompleteMultipartUploadCommand) return this.#complete(command);
-    const output = await this.#retry(command);
+    const sending = this.#retry(command);
+    this.#underWay.add(sending);
+    const output = await sending.catch((error: unknown) => {
+      this.#failure.abort(error);
+      throw error;
+    });
+    this.#underWay.delete(sending);
     if (command instanceof UploadPartCommand) this.#options.onBytes?.(byteLength(command.input.Body));
     return output;
   }) as S3Client['send'];
@@ -166,7 +187,8 @@ class MultipartSender {
   }
 
   #retry(command: object, seen?: (error: SyncAgentError) => void): Promise<object> {
-    const { client, policy, signal, action, onRetry, contentMd5, deadlineMs } = this.#options;
+    const { client, policy, action, onRetry, contentMd5, deadlineMs } = this.#options;
+    const { signal } = this.#either;
     if (command instanceof UploadPartCommand && contentMd5) {
       command.input.ContentMD5 = createHash('md5')
         .update(command.input.Body as Uint8Array)
@@ -206,6 +228,7 @@ class MultipartSender {
 
   /** Best effort and in spite of an aborted signal: the failure that led here is the one to report. */
   async #abort(command: AbortMultipartUploadCommand): Promise<object> {
+    await Promise.allSettled(this.#underWay);
     for (let attempt = 1; attempt <= 2; attempt += 1) {
       try {
         const { client, action } = this.#options;

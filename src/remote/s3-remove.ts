@@ -1,7 +1,7 @@
 import { DeleteObjectCommand, DeleteObjectsCommand } from '@aws-sdk/client-s3';
+import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError } from '../errors.ts';
 import { describeKeys } from './describe-call.ts';
-import { forEachConcurrently } from './for-each-concurrently.ts';
 import { assertKey } from './key.ts';
 import type { CallOptions } from './object-store.ts';
 import { fromS3 } from './s3-errors.ts';
@@ -33,7 +33,7 @@ export class S3Remover {
       const batch = bulk.slice(index, index + keysPerRequest);
       if (!this.#inBulk || !(await this.#removeBatch(batch, call))) single.push(...batch);
     }
-    await forEachConcurrently(single, singlesInFlight, async (key) => {
+    await concurrently(single, { concurrency: singlesInFlight }, async (key) => {
       const command = new DeleteObjectCommand(this.#session.object(key));
       await this.#session
         .send(call, (sending) => this.#session.client.send(command, sending))

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../src/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
-import { forEachConcurrently } from '../../src/remote/for-each-concurrently.ts';
+import { concurrently } from '../../src/concurrently.ts';
 import type { Body, GetOptions, ListOptions, ListPage, ObjectStore } from '../../src/remote/object-store.ts';
 
 export interface MadeStore {
@@ -165,9 +165,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
     it('lists in the order of UTF-8 bytes, and by plain string prefix', async () => {
       const prefix = unique();
       const names = ['a', 'a-b', 'a.b', 'b/b', 'b/c/d', 'b-', 'b0', 'B', 'é', '\uffe5', '😀', 'z'];
-      await forEachConcurrently(
+      await concurrently(
         names,
-        4,
+        { concurrency: 4 },
         async (each) => void (await store.put(prefix + each, textBody(each))),
       );
       const sorted = names
@@ -192,7 +192,11 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
         { length: 1050 },
         (_, index) => `${prefix}${String(index % 7)}/${String(index).padStart(5, '0')}`,
       ).toSorted();
-      await forEachConcurrently(keys, 16, async (key) => void (await store.put(key, textBody(key))));
+      await concurrently(
+        keys,
+        { concurrency: 16 },
+        async (key) => void (await store.put(key, textBody(key))),
+      );
       const pages = await pagesOf(store, prefix);
       expect(pages.length).toBeGreaterThan(1);
       expect(pages.flatMap(({ objects }) => objects.map(({ key }) => key))).toEqual(keys);
@@ -205,7 +209,7 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const prefix = unique();
       const names = Array.from({ length: 1003 }, (_, index) => `d${String(index).padStart(4, '0')}`);
       const keys = names.map((each) => `${prefix}${each}/x/y`);
-      await forEachConcurrently(keys, 16, async (key) => void (await store.put(key, textBody(''))));
+      await concurrently(keys, { concurrency: 16 }, async (key) => void (await store.put(key, textBody(''))));
       expect((await store.listDirectories(prefix)).names).toEqual(names);
       await store.remove(keys);
       expect((await store.listDirectories(prefix)).names).toEqual([]);

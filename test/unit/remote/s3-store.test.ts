@@ -88,6 +88,23 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     expect(server.unfinishedUploads()).toBe(0);
   });
 
+  it('ends the other parts of an upload at once when one fails for good', async () => {
+    const forbidden: Fault = { type: 'status', status: 403, code: 'AccessDenied' };
+    const faults = new Map<string | null, Fault>([
+      ['1', { type: 'hang', when: 'before' }],
+      ['2', forbidden],
+    ]);
+    server.setFault(({ query }) => faults.get(query.get('partNumber')));
+    const store = storeWith({ stallTimeoutMs: 600_000 });
+    const requests = await requestsDuring(async () => {
+      await expect(store.put('denied', bytesBody(Buffer.alloc(11 * MiB)))).rejects.toMatchObject({
+        code: 'DENIED',
+      });
+    });
+    expect(requests.at(-1)?.operation).toBe('AbortMultipartUpload');
+    expect(server.unfinishedUploads()).toBe(0);
+  });
+
   it('takes an upload for complete when only the answer was lost', async () => {
     const bytes = randomBytes(11 * MiB);
     const store = storeWith();

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { allEnded, concurrently } from '../../src/concurrently.ts';
+
+/** A call that ends when it is told to. */
+function pending<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onValue, onError) => {
+    resolve = onValue;
+    reject = onError;
+  });
+  return { promise, resolve, reject };
+}
+
+async function isOpen(promise: Promise<unknown>): Promise<boolean> {
+  let open = true;
+  const end = (): boolean => (open = false);
+  promise.then(end, end);
+  await new Promise(setImmediate);
+  return open;
+}
+
+describe('concurrently', () => {
+  it('gives the results in the order of the items, so many at once', async () => {
+    let running = 0;
+    let most = 0;
+    const results = await concurrently([30, 10, 20, 0, 5], { concurrency: 2 }, async (ms, _, index) => {
+      most = Math.max(most, (running += 1));
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      running -= 1;
+      return `${index}: ${ms}`;
+    });
+    expect(results).toEqual(['0: 30', '1: 10', '2: 20', '3: 0', '4: 5']);
+    expect(most).toBe(2);
+  });
+
+  it('after a failure begins no more, tells what is under way, and waits for its end', async () => {
+    const [first, second] = [pending<void>(), pending<void>()];
+    const begun: string[] = [];
+    const told: unknown[] = [];
+    const all = concurrently(['a', 'b', 'c'], { concurrency: 2 }, (item, signal) => {
+      begun.push(item);
+      if (item === 'a') signal.addEventListener('abort', () => told.push(signal.reason));
+      return item === 'a' ? first.promise : second.promise;
+    });
+    const failure = new Error('b failed');
+    second.reject(failure);
+    expect(await isOpen(all)).toBe(true);
+    expect(told).toEqual([failure]);
+    first.reject(new Error('a was told to stop'));
+    await expect(all).rejects.toBe(failure);
+    expect(begun).toEqual(['a', 'b']);
+  });
+
+  it('passes on that the caller was interrupted', async () => {
+    const interruption = new AbortController();
+    const all = concurrently(
+      ['a'],
+      { concurrency: 1, signal: interruption.signal },
+      (_, signal) =>
+        new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason as Error)),
+        ),
+    );
+    expect(await isOpen(all)).toBe(true);
+    interruption.abort(new Error('Ctrl-C'));
+    await expect(all).rejects.toThrow('Ctrl-C');
+  });
+});
+
+describe('allEnded', () => {
+  it('rejects once the others have ended, too', async () => {
+    const [first, second] = [pending<number>(), pending<string>()];
+    const both = allEnded([first.promise, second.promise]);
+    first.reject(new Error('the first failed'));
+    expect(await isOpen(both)).toBe(true);
+    second.resolve('done');
+    await expect(both).rejects.toThrow('the first failed');
+    expect(await allEnded([Promise.resolve(1), Promise.resolve('b')])).toEqual([1, 'b']);
+  });
+});
