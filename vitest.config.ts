@@ -8,6 +8,22 @@ const simulated = ['power-cut', 'disk', 'races', 'lease-races', 'random-faults']
   (name) => `test/crash/${name}.test.ts`,
 );
 
+/** On real servers they do just what they do without: there they need not run. */
+const local = [
+  'bundled-observability',
+  'cli',
+  'examples',
+  'hooks',
+  'init',
+  'lease',
+  'library',
+  'operations',
+  'procfile',
+  'retention',
+  'run',
+  'watch',
+].map((name) => `test/e2e/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -37,17 +53,30 @@ export default defineConfig({
         },
       },
       {
+        // Real processes that use no server but their own, and do not mind another beside them.
+        extends: true,
+        test: {
+          name: 'local',
+          include: local,
+          globalSetup: ['test/support/build-once.ts'],
+          maxWorkers: 2,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
         // Real processes that are killed, timed and measured: one file at a time, so that they do not slow each other.
         extends: true,
         test: {
           name: 'slow',
           include: ['test/{crash,e2e}/**/*.test.ts'],
-          exclude: simulated,
+          exclude: [...simulated, ...local],
           globalSetup: ['test/support/build-once.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
