@@ -41,6 +41,8 @@ export interface AgentSettings {
   readonly concurrency?: number | undefined;
   /** Names this host in manifests; the host name by default. */
   readonly host?: string | undefined;
+  /** How long a call waits while another one works on the store, milliseconds; default 0. */
+  readonly lockWaitMs?: number | undefined;
   /** How long a lease lasts that is not renewed, milliseconds. */
   readonly leaseMs?: number | undefined;
 }
@@ -59,6 +61,7 @@ export const defaultSettings = {
   maxShrink: 0.5,
   rollbackCopies: 3,
   concurrency: 8,
+  lockWaitMs: 0,
   leaseMs: defaultLeaseMs,
 } as const;
 

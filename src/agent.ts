@@ -71,7 +71,10 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Each call that writes locally holds the store's lock, or rejects with BUSY, and first finishes what an interrupted run left. */
+/**
+ * Each call that writes locally holds the store's lock, or rejects with BUSY after `settings.lockWaitMs`, and first finishes
+ * what an interrupted run left.
+ */
 export interface Agent {
   /** Makes one snapshot if anything changed. REFUSED where it would put good data at risk, NOT_FOUND without a store. */
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
@@ -135,6 +138,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     locateHome = locateRealHome,
   } = ports;
   const engine = engineSettings(settings);
+  const { lockWaitMs = defaultSettings.lockWaitMs } = settings;
   let opened: Promise<OpenedRemote> | undefined;
   let counted: CountingStore | undefined;
 
@@ -185,7 +189,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   ): Promise<T> => {
     const home = await locateHome(settings.store);
     return explained(command, home, async () => {
-      const lock = await lockStore(fs, home, { command });
+      const lock = await lockStore(fs, home, { command, waitMs: lockWaitMs, clock, signal });
       try {
         const interrupted = await recover(fs, home, { rollbackCopies: engine.rollbackCopies });
         return await work(await openContext(home, signal), interrupted);

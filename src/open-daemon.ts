@@ -48,6 +48,9 @@ export const defaultSchedule = {
   shutdownBudgetMs: 25_000,
 } as const;
 
+/** A backup by hand, which finds the store busy at once, is soon over. */
+const defaultLockWaitMs = 30_000;
+
 /** Puts a daemon together from real parts. Nothing is watched, served or asked before it is claimed or started. */
 export async function openDaemon(
   settings: SyncAgentSettings,
@@ -68,7 +71,13 @@ export async function openDaemon(
     version,
     host: settings.host ?? hostname(),
     command,
-    operationsFor: operationsFor ?? ((observer) => operationsInProcesses(settings, observer)),
+    operationsFor:
+      operationsFor ??
+      ((observer) =>
+        operationsInProcesses(
+          { ...settings, lockWaitMs: settings.lockWaitMs ?? defaultLockWaitMs },
+          observer,
+        )),
     clock,
     fs: nodeFileSystem,
     emit,

@@ -1,7 +1,8 @@
 import { lstat, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import Database from 'better-sqlite3';
-import { SyncAgentError, fromFileSystem } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import { SyncAgentError, fromFileSystem, isSyncAgentError } from '../errors.ts';
 import { isDiskFull } from './disk-space.ts';
 import type { FileSystem } from './file-system.ts';
 import { writeFileAtomic } from './file-system.ts';
@@ -12,20 +13,39 @@ export interface Lock {
   release(): void;
 }
 
+export interface LockStoreOptions {
+  /** What the holder does, for whoever finds the store locked. */
+  readonly command: string;
+  readonly waitMs: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Between two looks whether the holder has finished. */
+const pauseMs = 200;
+
 /**
  * Takes the store's lock: one operation per store. It is SQLite's exclusive lock on an empty file, held by the kernel:
  * it ends with its process, however that ends, and is seen across containers that share the disk. So there is no
  * stale lock to steal. `<lock>.json` names the holder for messages only.
  *
- * Rejects with BUSY, naming the holder, at once.
+ * Rejects with BUSY, naming the holder, when that has not finished after `waitMs`.
  */
-export function lockStore(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
-  return takeLock(fs, home, {
-    path: lockPath(home),
-    holder,
-    action: `Cannot lock the store "${home.store}"`,
-    timeoutMs: 0,
-  });
+export async function lockStore(
+  fs: FileSystem,
+  home: Home,
+  { command, waitMs, clock, signal }: LockStoreOptions,
+): Promise<Lock> {
+  const action = `Cannot lock the store "${home.store}"`;
+  const deadline = clock.monotonic() + waitMs;
+  for (;;) {
+    try {
+      return await takeLock(fs, home, { path: lockPath(home), holder: { command }, action, timeoutMs: 0 });
+    } catch (error) {
+      if (!isSyncAgentError(error, 'BUSY') || clock.monotonic() >= deadline) throw error;
+      await clock.sleep(Math.min(pauseMs, waitMs), { signal });
+    }
+  }
 }
 
 /** Takes the lock of the one agent that keeps running beside a store, as `lockStore` takes that of an operation. */
