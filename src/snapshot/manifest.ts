@@ -126,7 +126,11 @@ export function decodeManifest(text: string, key: string): Manifest {
   const isNewer =
     header.success && Number.isInteger(header.data.format) && header.data.format > manifestFormat;
   // A flipped bit in the format itself would else stop every reader, instead of sending them to an older snapshot.
-  if (isNewer && !hasChecksum({ ...(raw as object), format: manifestFormat })) {
+  const isFlipped =
+    isNewer &&
+    isOneBitApart(String(header.data.format), String(manifestFormat)) &&
+    hasChecksum({ ...(raw as object), format: manifestFormat });
+  if (isNewer && !isFlipped) {
     throw new SyncAgentError(
       'TOO_NEW',
       `Cannot read manifest "${key}": format ${header.data.format} was written by a newer version, this one reads ${manifestFormat}`,
@@ -176,6 +180,12 @@ function hasChecksum(raw: object): boolean {
     // Members that we do not know may be nested deeper than the stack, and then they are not ours.
     return false;
   }
+}
+
+function isOneBitApart(a: string, b: string): boolean {
+  if (a.length !== 1 || b.length !== 1) return false;
+  const difference = a.charCodeAt(0) ^ b.charCodeAt(0);
+  return difference !== 0 && (difference & (difference - 1)) === 0;
 }
 
 /** A path that appears twice, or that is both a file and a directory. */

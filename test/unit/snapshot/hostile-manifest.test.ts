@@ -232,13 +232,18 @@ describe('a manifest that is none', () => {
   });
 
   it('is told from one of a newer version, which says so', () => {
-    const newer = forge({ format: 2, whatever: true });
-    expect(() => decodeManifest(newer, 'key')).toThrow(
-      expect.objectContaining({
-        code: 'TOO_NEW',
-        message: expect.stringContaining('newer version') as string,
-      }),
-    );
+    const said = forge(honest());
+    for (const newer of [
+      forge({ format: 2, whatever: true }),
+      ...[2, 10, 99].map((n) => said.replace('"format": 1', `"format": ${n}`)),
+    ]) {
+      expect(() => decodeManifest(newer, 'key')).toThrow(
+        expect.objectContaining({
+          code: 'TOO_NEW',
+          message: expect.stringContaining('newer version') as string,
+        }),
+      );
+    }
   });
 
   it('is refused whatever JSON it is', () => {

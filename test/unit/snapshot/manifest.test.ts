@@ -108,7 +108,9 @@ describe('bit rot in a manifest', () => {
           try {
             read = decodeManifest(rotten, 'key');
           } catch (error) {
-            if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+            // What is left may have a great number where the format was: who stops there does no harm.
+            if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && !isSyncAgentError(error, 'TOO_NEW'))
+              throw error;
           }
           if (read !== undefined) expect(read).toEqual(sample());
         }
