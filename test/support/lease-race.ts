@@ -103,6 +103,8 @@ export interface LeaseMutant {
 
 interface Commit {
   readonly manifest: Manifest;
+  /** What its host had restored or committed before. The manifest names an ancestor where the commit drops this. */
+  readonly parent: string | null;
   /** Undefined when the host died before it could say anything. */
   reported: boolean | undefined;
 }
@@ -397,7 +399,7 @@ async function checkCommit(world: World, host: Host, key: string, mutant: LeaseM
   );
   const { head, snapshots } = await readLog(world.memory);
   // One that lands below the head is void.
-  if (head?.generation === manifest.generation) world.commits.push({ manifest, reported: undefined });
+  if (head?.generation === manifest.generation) world.commits.push({ manifest, parent: host.parent, reported: undefined });
   const entries = snapshots.map(({ entry }) => entry);
   const expected = entries
     .toSorted((a, b) => rankOf(a.id) - rankOf(b.id) || a.generation - b.generation)
@@ -411,7 +413,7 @@ async function checkEnd({ memory, commits, ranks }: World): Promise<void> {
   const view = await readLog(memory);
   const entries = view.snapshots.map(({ entry }) => entry);
   const live = new Set(entries.map((entry) => entry.id));
-  const parents = new Set(commits.map(({ manifest }) => manifest.parent));
+  const parents = new Set(commits.map(({ parent }) => parent));
   for (const { manifest } of commits.filter((commit) => !live.has(commit.manifest.id))) {
     const rank = (each: Manifest): number => ranks.get(each.id) ?? 0;
     const newer = commits.filter(
