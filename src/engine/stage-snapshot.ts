@@ -34,12 +34,12 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
   return downloaded;
 }
 
-/** Rejects with SNAPSHOT_CORRUPT, saying why, when an image of the snapshot is no sound store. */
+/** Rejects with SNAPSHOT_CORRUPT, saying why, when verified files of the snapshot are no sound store. */
 export async function assertSound(context: Context, manifest: Manifest, dir: string): Promise<void> {
   enterPhase(context, 'validate');
-  const { problems } = await context
-    .adapterNamed(manifest.adapter)
-    .inspect(dir, { level: context.settings.validation, signal: context.signal });
+  const { settings, signal } = context;
+  const level = settings.validation === 'full' ? 'full' : 'proven';
+  const { problems } = await context.adapterNamed(manifest.adapter).inspect(dir, { level, signal });
   if (problems.length > 0) {
     throw new SyncAgentError(
       'SNAPSHOT_CORRUPT',

@@ -43,8 +43,12 @@ export interface Capture {
 }
 
 export interface InspectOptions {
-  /** `quick`: SQLite quick_check and index structure. `full`: integrity_check, which also compares indexes with tables. */
-  readonly level: 'quick' | 'full';
+  /**
+   * `quick`: SQLite's quick_check, which checks full-text indexes against their texts, and the structure of vector indexes.
+   * `full`: integrity_check, which also compares ordinary indexes with their tables. `proven`: every byte is known to be
+   * that of an image that was checked, so full-text indexes, most of the work, are left out.
+   */
+  readonly level: 'quick' | 'full' | 'proven';
   readonly signal?: AbortSignal | undefined;
 }
 

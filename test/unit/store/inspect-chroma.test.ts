@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, describe, expect, test } from 'vitest';
 import { inspectChroma } from '../../../src/store/inspect-chroma.ts';
-import type { StoreReport } from '../../../src/store/store-adapter.ts';
+import type { InspectOptions, StoreReport } from '../../../src/store/store-adapter.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 import type { Fixture } from '../../support/fixtures.ts';
 
@@ -26,7 +26,7 @@ function unpack(name: Fixture): string {
 }
 
 /** Inspects, and checks on the way that nothing below the directory changed. */
-async function inspect(dir: string, level: 'quick' | 'full' = 'full'): Promise<StoreReport> {
+async function inspect(dir: string, level: InspectOptions['level'] = 'full'): Promise<StoreReport> {
   const before = fingerprintOf(dir);
   const report = await inspectChroma(dir, { level });
   expect(fingerprintOf(dir)).toEqual(before);
@@ -90,7 +90,7 @@ describe('a sound store has no problems and the records its users count', () => 
     },
   };
   for (const [name, counts] of Object.entries(expected) as [Fixture, Record<string, number>][]) {
-    for (const level of ['quick', 'full'] as const) {
+    for (const level of ['proven', 'quick', 'full'] as const) {
       test(`${name}, ${level}`, async () => {
         const { problems, statistics } = await inspect(unpack(name), level);
         expect(problems).toEqual([]);

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -109,6 +109,52 @@ describe('inspectSqlite', () => {
       await isSqliteFile(join(dir, 'b')),
       await isSqliteFile(join(dir, 'c')),
     ]).toEqual([true, false, false]);
+  });
+});
+
+describe('what each level finds', () => {
+  const levels = ['proven', 'quick', 'full'] as const;
+  const findingLevels = async (dir: string): Promise<readonly string[]> => {
+    const found: string[] = [];
+    for (const level of levels)
+      if ((await inspectSqlite(dir, { level })).problems.length > 0) found.push(level);
+    return found;
+  };
+  const rows = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)';
+
+  test.each([
+    ['t', 'CREATE TABLE t (x)', 'INSERT INTO t SELECT randomblob(100) FROM n'],
+    ['i', 'CREATE TABLE t (x); CREATE INDEX i ON t (x)', 'INSERT INTO t SELECT randomblob(100) FROM n'],
+    ['f_data', 'CREATE VIRTUAL TABLE f USING fts5(x)', 'INSERT INTO f SELECT hex(randomblob(40)) FROM n'],
+  ])('a damaged page of %s is found by all', async (tree, schema, insert) => {
+    const dir = makeDirectory(`page of ${tree}`);
+    const path = join(dir, 'a.db');
+    makeDatabase(path, `${schema}; ${rows} ${insert}`);
+    expect(await findingLevels(dir)).toEqual([]);
+    const db = new Database(path);
+    const rootPage = db
+      .prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?')
+      .pluck()
+      .get(tree) as number;
+    const pageBytes = db.pragma('page_size', { simple: true }) as number;
+    db.close();
+    const bytes = readFileSync(path);
+    bytes.fill(0xa5, (rootPage - 1) * pageBytes + 8, (rootPage - 1) * pageBytes + 64);
+    writeFileSync(path, bytes);
+    expect(await findingLevels(dir)).toEqual(levels);
+  });
+
+  test('a full-text index that does not fit its texts is found where bytes are not proven', async () => {
+    const dir = makeDirectory('full text');
+    makeDatabase(
+      join(dir, 'a.db'),
+      `CREATE VIRTUAL TABLE f USING fts5(x); ${rows} INSERT INTO f SELECT i FROM n`,
+    );
+    expect(await findingLevels(dir)).toEqual([]);
+    const db = new Database(join(dir, 'a.db'));
+    db.unsafeMode().exec("UPDATE f_content SET c0 = 'another' WHERE id = 7");
+    db.close();
+    expect(await findingLevels(dir)).toEqual(['quick', 'full']);
   });
 });
 
