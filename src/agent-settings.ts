@@ -41,7 +41,7 @@ export interface AgentSettings {
   readonly concurrency?: number | undefined;
   /** Names this host in manifests; the host name by default. */
   readonly host?: string | undefined;
-  /** How long a call waits while another one works on the store, milliseconds; default 0. */
+  /** How long a call waits while another one works on the store, milliseconds. By default 0, and 30 s where an agent keeps running. */
   readonly lockWaitMs?: number | undefined;
   /** How long a lease lasts that is not renewed, milliseconds. */
   readonly leaseMs?: number | undefined;

@@ -189,7 +189,13 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   ): Promise<T> => {
     const home = await locateHome(settings.store);
     return explained(command, home, async () => {
-      const lock = await lockStore(fs, home, { command, waitMs: lockWaitMs, clock, signal });
+      const lock = await lockStore(fs, home, {
+        command,
+        waitMs: lockWaitMs,
+        onWait: (why) => emit({ type: 'warning', code: 'NOTICE', message: `${why}: waiting for it` }),
+        clock,
+        signal,
+      });
       try {
         const interrupted = await recover(fs, home, { rollbackCopies: engine.rollbackCopies });
         return await work(await openContext(home, signal), interrupted);

@@ -58,6 +58,7 @@ const checks = {
   keepWithinMs: milliseconds,
   graceMs: milliseconds,
   captureTimeoutMs: milliseconds,
+  lockWaitMs: milliseconds,
   history: oneOf('copy', 'linked'),
   validation: oneOf('quick', 'full'),
   maxShrink: share,

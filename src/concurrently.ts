@@ -40,10 +40,17 @@ export async function concurrently<T, R>(
   }
 }
 
-/** As Promise.all, but a rejection comes once all of them have ended. */
-export async function allEnded<T extends readonly unknown[] | []>(
-  promises: T,
-): Promise<{ -readonly [P in keyof T]: Awaited<T[P]> }> {
-  await Promise.allSettled(promises);
-  return Promise.all(promises);
+/** The same for two works of different kinds. */
+export async function both<A, B>(
+  asked: AbortSignal | undefined,
+  one: (signal: AbortSignal) => Promise<A>,
+  other: (signal: AbortSignal) => Promise<B>,
+): Promise<readonly [A, B]> {
+  const works = [one, other] as const;
+  const results = await concurrently<(typeof works)[number], A | B>(
+    works,
+    { concurrency: works.length, signal: asked },
+    (work, signal) => work(signal),
+  );
+  return results as unknown as readonly [A, B];
 }

@@ -49,7 +49,7 @@ export const defaultSchedule = {
 } as const;
 
 /** A backup by hand, which finds the store busy at once, is soon over. */
-const defaultLockWaitMs = 30_000;
+export const defaultLockWaitMs = 30_000;
 
 /** Puts a daemon together from real parts. Nothing is watched, served or asked before it is claimed or started. */
 export async function openDaemon(

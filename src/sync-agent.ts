@@ -10,7 +10,7 @@ import type { DaemonStatus } from './daemon/daemon-status.ts';
 import { SyncAgentError } from './errors.ts';
 import type { AgentEvent, DaemonEvent, Operation } from './events.ts';
 import { createListeners } from './listeners.ts';
-import { defaultSchedule, openDaemon } from './open-daemon.ts';
+import { defaultLockWaitMs, defaultSchedule, openDaemon } from './open-daemon.ts';
 import type { SyncAgentSettings } from './open-daemon.ts';
 import { operationsInProcesses } from './operations/operation-process.ts';
 import { formatRemote, parseRemote } from './remote/remote-url.ts';
@@ -30,7 +30,8 @@ export type SyncAgentEvent = AgentEvent | DaemonEvent;
  * loop, memory and file locks are left alone. Prints nothing, installs no signal handler, never ends the process.
  *
  * Every operation takes an AbortSignal, and rejects with a SyncAgentError, when aborted with the code INTERRUPTED. `backup`, `restore` and
- * `sync` run one at a time; while another program works on the store they reject with BUSY.
+ * `sync` run one at a time; when another program works on the store for longer than `lockWaitMs`, 30 s by default, they
+ * reject with BUSY.
  */
 export interface SyncAgent extends Omit<Agent, 'look' | 'requests' | 'counts' | 'close'> {
   /**
@@ -77,7 +78,8 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   assertSettings(given);
   // As they are meant now: the program may change its working directory.
   const remote = formatRemote(parseRemote(given.remote));
-  const settings: SyncAgentSettings = { ...given, store: resolve(given.store), remote };
+  const { lockWaitMs = defaultLockWaitMs } = given;
+  const settings: SyncAgentSettings = { ...given, store: resolve(given.store), remote, lockWaitMs };
   const { clock = systemClock } = ports;
   const listeners = createListeners<SyncAgentEvent>();
   const emit = (event: SyncAgentEvent): void => listeners.tell(event);

@@ -67,11 +67,15 @@ export async function downloadSnapshot(context: Context, target: DownloadTarget)
 
 /** Makes a downloaded snapshot survive a power cut: files first, then directories from the leaves up. */
 export async function syncSnapshot(context: Context, manifest: Manifest, dir: string): Promise<void> {
-  const { fs, settings } = context;
-  await concurrently(manifest.files, { concurrency: settings.concurrency }, (file) =>
-    fs.sync(join(dir, file.path)),
+  const { fs, settings, signal } = context;
+  const sync = async (path: string, either = signal): Promise<void> => {
+    throwIfAborted(either, 'Restore');
+    await fs.sync(join(dir, path));
+  };
+  await concurrently(manifest.files, { concurrency: settings.concurrency, signal }, (file, either) =>
+    sync(file.path, either),
   );
-  for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(dir, directory));
+  for (const directory of directoriesOf(manifest).toReversed()) await sync(directory);
 }
 
 /** All directories of a snapshot, parents first, with '' for its root. */
@@ -162,9 +166,10 @@ async function fetchLarge(context: Context, download: FileDownload, target: Writ
   let next = 0;
   let hashing = Promise.resolve();
   // Hashes from the page cache what has arrived without a gap, while later ranges are on their way.
-  const hashOn = async (): Promise<void> => {
+  const hashOn = async (signal: AbortSignal): Promise<void> => {
     for (; arrived.has(next); next += 1) {
       const range = ranges[next];
+      throwIfAborted(signal, 'Restore');
       if (range !== undefined)
         for await (const chunk of readFileRange(download.path, range)) hash.update(chunk);
     }
@@ -177,7 +182,7 @@ async function fetchLarge(context: Context, download: FileDownload, target: Writ
         target.write(chunk, position),
       );
       arrived.add(index);
-      hashing = hashing.then(hashOn);
+      hashing = hashing.then(() => hashOn(signal));
       await hashing;
     },
   );

@@ -1,4 +1,4 @@
-import { allEnded } from '../concurrently.ts';
+import { both } from '../concurrently.ts';
 import { SyncAgentError } from '../errors.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
@@ -27,10 +27,11 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
     onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
   });
   // The disk works on the one while the processor works on the other.
-  await allEnded([
-    syncSnapshot(context, request.manifest, request.data),
-    assertSound(context, request.manifest, request.data),
-  ]);
+  await both(
+    context.signal,
+    (signal) => syncSnapshot({ ...context, signal }, request.manifest, request.data),
+    (signal) => assertSound({ ...context, signal }, request.manifest, request.data),
+  );
   return downloaded;
 }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { allEnded, concurrently } from '../concurrently.ts';
+import { both, concurrently } from '../concurrently.ts';
 import { SyncAgentError } from '../errors.ts';
 import { assertStorable } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
@@ -63,10 +63,11 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
       longestHoldMs: captured.longestHoldMs,
     });
     enterPhase(context, 'validate');
-    const [report, files] = await allEnded([
-      adapter.inspect(dir, { level: context.settings.validation, signal }),
-      hashImage(dir, captured, signal),
-    ]);
+    const [report, files] = await both(
+      signal,
+      (either) => adapter.inspect(dir, { level: context.settings.validation, signal: either }),
+      (either) => hashImage(dir, captured, either),
+    );
     if (report.problems.length === 0) {
       const { fingerprinted, lookedAtMs } = captured;
       return {

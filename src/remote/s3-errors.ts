@@ -54,7 +54,7 @@ interface S3Facts {
   readonly status: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly errno: string | undefined;
-  /** The SDK has learned the server's clock from this answer, so that the next signature will be right. */
+  /** This host's clock is minutes off, and the SDK goes by the server's from now on. */
   readonly clockCorrected: boolean;
   readonly summary: string;
   readonly cause: Error;

@@ -22,6 +22,7 @@ import { fromS3, type S3CallContext } from './s3-errors.ts';
 
 const maximumParts = 10_000;
 const minimumPartBytes = 5 * 1024 * 1024;
+const hurriedAbortMs = 2000;
 
 /** The object and what every request about it carries: storage class, encryption, content type. */
 export type MultipartTarget = Omit<PutObjectCommandInput, 'Body' | 'Bucket' | 'Key'> & {
@@ -148,14 +149,13 @@ async function inOneUpload(
 
 /**
  * Sends the requests of one multipart upload, each with its own retry; looks like an S3Client to `Upload`. One that fails
- * ends the others, and the upload is aborted when no part is under way: the server would keep what comes later.
+ * ends the others.
  */
 class MultipartSender {
   readonly #target: MultipartTarget;
   readonly #options: MultipartOptions;
   readonly #failure = new AbortController();
   readonly #either: EitherSignal;
-  readonly #underWay = new Set<Promise<object>>();
   completed: object = {};
 
   constructor(target: MultipartTarget, options: MultipartOptions) {
@@ -171,13 +171,10 @@ class MultipartSender {
   readonly send = (async (command: object): Promise<object> => {
     if (command instanceof AbortMultipartUploadCommand) return this.#abort(command);
     if (command instanceof CompleteMultipartUploadCommand) return this.#complete(command);
-    const sending = this.#retry(command);
-    this.#underWay.add(sending);
-    const output = await sending.catch((error: unknown) => {
+    const output = await this.#retry(command).catch((error: unknown) => {
       this.#failure.abort(error);
       throw error;
     });
-    this.#underWay.delete(sending);
     if (command instanceof UploadPartCommand) this.#options.onBytes?.(byteLength(command.input.Body));
     return output;
   }) as S3Client['send'];
@@ -226,13 +223,16 @@ class MultipartSender {
     return this.completed;
   }
 
-  /** Best effort and in spite of an aborted signal: the failure that led here is the one to report. */
+  /**
+   * Best effort and in spite of an aborted signal, but then in a hurry: the failure that led here is the one to report,
+   * and somebody waits for it.
+   */
   async #abort(command: AbortMultipartUploadCommand): Promise<object> {
-    await Promise.allSettled(this.#underWay);
-    for (let attempt = 1; attempt <= 2; attempt += 1) {
+    const { client, action, signal, deadlineMs } = this.#options;
+    const isHurried = signal?.aborted === true;
+    const ms = isHurried ? Math.min(hurriedAbortMs, deadlineMs(0)) : deadlineMs(0);
+    for (let attempt = 1; attempt <= (isHurried ? 1 : 2); attempt += 1) {
       try {
-        const { client, action } = this.#options;
-        const ms = this.#options.deadlineMs(0);
         return await withDeadline((options) => client.send(command, options), { action, ms });
       } catch (error) {
         if (!fromS3(error, { ...this.#options, signal: undefined }).retryable) break;

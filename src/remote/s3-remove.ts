@@ -33,10 +33,10 @@ export class S3Remover {
       const batch = bulk.slice(index, index + keysPerRequest);
       if (!this.#inBulk || !(await this.#removeBatch(batch, call))) single.push(...batch);
     }
-    await concurrently(single, { concurrency: singlesInFlight }, async (key) => {
+    await concurrently(single, { concurrency: singlesInFlight, signal: call.signal }, async (key, signal) => {
       const command = new DeleteObjectCommand(this.#session.object(key));
       await this.#session
-        .send(call, (sending) => this.#session.client.send(command, sending))
+        .send({ ...call, signal }, (sending) => this.#session.client.send(command, sending))
         .catch((error: unknown) => {
           if (!isMissingKey(error)) throw error;
         });

@@ -17,6 +17,8 @@ export interface LockStoreOptions {
   /** What the holder does, for whoever finds the store locked. */
   readonly command: string;
   readonly waitMs: number;
+  /** The wait begins, for the reason given. */
+  readonly onWait: (why: string) => void;
   readonly clock: Clock;
   readonly signal: AbortSignal | undefined;
 }
@@ -34,16 +36,23 @@ const pauseMs = 200;
 export async function lockStore(
   fs: FileSystem,
   home: Home,
-  { command, waitMs, clock, signal }: LockStoreOptions,
+  { command, waitMs, onWait, clock, signal }: LockStoreOptions,
 ): Promise<Lock> {
   const action = `Cannot lock the store "${home.store}"`;
   const deadline = clock.monotonic() + waitMs;
+  let isWaiting = false;
   for (;;) {
     try {
       return await takeLock(fs, home, { path: lockPath(home), holder: { command }, action, timeoutMs: 0 });
     } catch (error) {
       if (!isSyncAgentError(error, 'BUSY') || clock.monotonic() >= deadline) throw error;
-      await clock.sleep(Math.min(pauseMs, waitMs), { signal });
+      if (!isWaiting) onWait(error.message);
+      isWaiting = true;
+      await clock.sleep(Math.min(pauseMs, waitMs), { signal }).catch((cause: unknown) => {
+        throw new SyncAgentError('INTERRUPTED', `${error.message}, and the wait for it was interrupted`, {
+          cause,
+        });
+      });
     }
   }
 }

@@ -46,7 +46,8 @@ export interface InspectOptions {
   /**
    * `quick`: SQLite's quick_check, which checks full-text indexes against their texts, and the structure of vector indexes.
    * `full`: integrity_check, which also compares ordinary indexes with their tables. `proven`: every byte is known to be
-   * that of an image that was checked, so full-text indexes, most of the work, are left out.
+   * that of an image that was checked, so each table is checked by itself: no full-text indexes, which are most of the
+   * work, and no unused pages.
    */
   readonly level: 'quick' | 'full' | 'proven';
   readonly signal?: AbortSignal | undefined;

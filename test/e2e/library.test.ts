@@ -5,8 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import type * as Library from '../../src/index.ts';
 import type { SyncAgent, SyncAgentEvent, SyncAgentSettings } from '../../src/index.ts';
+import { nodeFileSystem } from '../../src/store/file-system.ts';
+import { locateHome } from '../../src/store/home.ts';
+import { lockStore } from '../../src/store/lock.ts';
 import { importBuilt } from '../support/built-cli.ts';
 import { installPacked, runProgram } from '../support/packed.ts';
 
@@ -235,6 +239,22 @@ describe('an agent', () => {
       expect(await each.stop()).toMatchObject({ isSaved: true });
       expect(await each.list()).toHaveLength(1);
     }
+  });
+
+  it('waits for another program that works on the store, and says so', async () => {
+    const held = await lockStore(nodeFileSystem, await locateHome(store), {
+      command: 'backup',
+      waitMs: 0,
+      onWait: () => undefined,
+      clock: systemClock,
+      signal: undefined,
+    });
+    const agent = agentOf();
+    const warned = next(agent, 'warning');
+    const made = agent.backup();
+    expect((await warned).message).toContain(`sync-agent backup (pid ${process.pid} `);
+    held.release();
+    expect(await made).toMatchObject({ type: 'committed' });
   });
 
   it('is refused a store that has one, which is named, and leaves that one alone', async () => {

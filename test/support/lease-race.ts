@@ -399,7 +399,8 @@ async function checkCommit(world: World, host: Host, key: string, mutant: LeaseM
   );
   const { head, snapshots } = await readLog(world.memory);
   // One that lands below the head is void.
-  if (head?.generation === manifest.generation) world.commits.push({ manifest, parent: host.parent, reported: undefined });
+  if (head?.generation === manifest.generation)
+    world.commits.push({ manifest, parent: host.parent, reported: undefined });
   const entries = snapshots.map(({ entry }) => entry);
   const expected = entries
     .toSorted((a, b) => rankOf(a.id) - rankOf(b.id) || a.generation - b.generation)

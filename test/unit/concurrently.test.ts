@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { allEnded, concurrently } from '../../src/concurrently.ts';
+import { both, concurrently } from '../../src/concurrently.ts';
 
 /** A call that ends when it is told to. */
 function pending<T>() {
@@ -68,14 +68,31 @@ describe('concurrently', () => {
   });
 });
 
-describe('allEnded', () => {
-  it('rejects once the others have ended, too', async () => {
-    const [first, second] = [pending<number>(), pending<string>()];
-    const both = allEnded([first.promise, second.promise]);
-    first.reject(new Error('the first failed'));
-    expect(await isOpen(both)).toBe(true);
-    second.resolve('done');
-    await expect(both).rejects.toThrow('the first failed');
-    expect(await allEnded([Promise.resolve(1), Promise.resolve('b')])).toEqual([1, 'b']);
+describe('both', () => {
+  it('gives both results', async () => {
+    expect(
+      await both(
+        undefined,
+        async () => 1,
+        async () => 'b',
+      ),
+    ).toEqual([1, 'b']);
+  });
+
+  it('rejects with what failed first, once the other has ended, which is told', async () => {
+    const slow = pending<string>();
+    let told = false;
+    const two = both(
+      undefined,
+      (signal) => {
+        signal.addEventListener('abort', () => (told = true));
+        return slow.promise;
+      },
+      () => Promise.reject(new Error('the second failed')),
+    );
+    expect(await isOpen(two)).toBe(true);
+    expect(told).toBe(true);
+    slow.reject(new Error('the first was told to stop'));
+    await expect(two).rejects.toThrow('the second failed');
   });
 });
