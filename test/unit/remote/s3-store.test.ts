@@ -105,6 +105,23 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     expect(server.unfinishedUploads()).toBe(0);
   });
 
+  it('ends an interrupted upload soon, although the server does not answer any more', async () => {
+    const interruption = new AbortController();
+    server.setFault(({ operation }) => {
+      if (operation === 'CreateMultipartUpload') return undefined;
+      interruption.abort(new Error('Ctrl-C'));
+      return { type: 'hang', when: 'before' };
+    });
+    const store = storeWith({ stallTimeoutMs: 600_000 });
+    const { signal } = interruption;
+    await expect(store.put('gone', bytesBody(Buffer.alloc(11 * MiB)), { signal })).rejects.toMatchObject({
+      code: 'INTERRUPTED',
+    });
+    // What it could not take away is swept later.
+    server.setFault(undefined);
+    expect(await store.sweepUploads('', new Date(Date.now() + 60_000))).toBe(1);
+  });
+
   it('takes an upload for complete when only the answer was lost', async () => {
     const bytes = randomBytes(11 * MiB);
     const store = storeWith();
