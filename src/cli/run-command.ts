@@ -18,7 +18,12 @@ export const runCommand: Command = superviseCommand(
             await daemon.operate({
               operation: 'lease',
               reason: null,
-              work: (operations) => operations.waitForLease({ waitMs: waitForLeaseMs, signal }),
+              work: (operations) =>
+                operations.waitForLease({
+                  waitMs: waitForLeaseMs,
+                  onTimeout: mustHandOver ? 'fail' : 'continue',
+                  signal,
+                }),
               describe: ({ type }) => ({ outcome: type }),
             });
           }

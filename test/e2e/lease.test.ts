@@ -75,6 +75,13 @@ describe('a newcomer that starts before the old host stops', () => {
     const failed = await runCli(restoreArgs('--wait-for-lease', '1s', '--on-error', 'fail'), { cwd });
     expect(failed.exitCode).toBe(8);
     expect(failed.stderr).toContain('host "old-host" still has the lease after 1 s');
+    const supervised = ['--', process.execPath, '-e', 'console.log("started")'];
+    const place = ['--store', newStore(), '--remote', remote(), '--http', 'off'];
+    const refused = await runCli(
+      ['run', ...place, '--wait-for-lease', '1s', '--on-error', 'fail', ...supervised],
+      { cwd },
+    );
+    expect(refused).toMatchObject({ exitCode: 8, stdout: '' });
     expect(existsSync(newStore())).toBe(false);
     const newcomer = await runCli(restoreArgs('--wait-for-lease', '1s'), { cwd });
     expect(newcomer.exitCode).toBe(0);
