@@ -149,6 +149,11 @@ describe('what cannot be understood is a USAGE error that', () => {
       /--s3-part-size = "1MiB": expected a size of at least 5MiB/,
     ],
     [
+      'tells how long the name of a host may be',
+      () => resolved({}, { SYNC_AGENT_HOST: 'x'.repeat(1025) }),
+      /SYNC_AGENT_HOST = "x{200}"…: expected a name of at most 1024 characters$/,
+    ],
+    [
       'tells the choices',
       () => resolved({ history: 'cpoy' }),
       /--history = "cpoy": expected one of copy, linked/,
