@@ -91,6 +91,11 @@ describe('layers', () => {
     });
   });
 
+  it('a package.json that is no JSON and does not speak of us is left alone', async () => {
+    write('package.json', '{ "name": "app", }');
+    expect(await resolved()).toEqual({ store: join(cwd, 'chroma') });
+  });
+
   it('two config files are refused rather than one ignored', async () => {
     write('package.json', { syncAgent: {} });
     write('sync-agent.config.json', {});
@@ -159,6 +164,11 @@ describe('what cannot be understood is a USAGE error that', () => {
       /--history = "cpoy": expected one of copy, linked/,
     ],
     ['tells of JSON that is none', () => (write('sync-agent.config.json', '{'), resolved()), /is not JSON/],
+    [
+      'tells of a package.json that is no JSON and has settings',
+      () => (write('package.json', '{ "syncAgent": { "keep": 1 }, }'), resolved()),
+      /package\.json": it is not JSON/,
+    ],
     [
       'tells of a file that is missing',
       () => resolved({}, {}, 'nowhere.json'),
