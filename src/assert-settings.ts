@@ -2,6 +2,7 @@ import { fixedTimes } from './daemon/fixed-times.ts';
 import { SyncAgentError } from './errors.ts';
 import type { SyncAgentSettings } from './open-daemon.ts';
 import { parseRemote } from './remote/remote-url.ts';
+import { longestLabel } from './snapshot/label.ts';
 
 /**
  * Throws USAGE for settings that would be found out later, or never: a program may come without types, or compute them. What the
@@ -50,6 +51,10 @@ const checks = {
   pollIntervalMs: milliseconds,
   detect: oneOf('auto', 'events', 'poll'),
   adapter: oneOf('auto', 'chroma', 'sqlite', 'files'),
+  host: {
+    isGood: (value) => typeof value === 'string' && value.length <= longestLabel,
+    expected: `a name of at most ${longestLabel} characters`,
+  },
   keepLast: count(1),
   keepHourly: count(0),
   keepDaily: count(0),
@@ -67,6 +72,6 @@ const checks = {
 } as const satisfies Partial<Record<keyof SyncAgentSettings, Check>>;
 
 function unusable(name: string, value: unknown, expected: string): SyncAgentError {
-  const shown = typeof value === 'string' ? `"${value}"` : String(value);
+  const shown = typeof value === 'string' ? `"${value.slice(0, 200)}"` : String(value);
   return new SyncAgentError('USAGE', `Cannot use ${shown} as ${name}: expected ${expected}`);
 }

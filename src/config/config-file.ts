@@ -55,7 +55,7 @@ function absoluteRemote(base: string, remote: string): string {
   return relative === undefined ? remote : pathToFileURL(resolve(base, relative)).href;
 }
 
-/** Undefined when the file does not exist. A package.json that is not ours to judge may be anything. */
+/** Undefined when the file does not exist. A package.json that does not speak of us is not ours to judge: it may be anything. */
 async function readJson(path: string, { isOurs = true } = {}): Promise<unknown> {
   let text: string;
   try {
@@ -67,7 +67,7 @@ async function readJson(path: string, { isOurs = true } = {}): Promise<unknown> 
   try {
     return JSON.parse(text.replace(/^\uFEFF/, '')) as unknown;
   } catch (error) {
-    if (!isOurs) return undefined;
+    if (!isOurs && !text.includes('syncAgent')) return undefined;
     throw unusable(path, `it is not JSON: ${messageOf(error)}`, undefined, error);
   }
 }

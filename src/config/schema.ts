@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import * as z from 'zod';
 import { SyncAgentError } from '../errors.ts';
+import { longestLabel } from '../snapshot/label.ts';
 import { httpAddressForm, parseHttpAddress } from './http-address.ts';
 import type { SettingKey } from './settings.ts';
 import { secretKeys, settingKeys } from './settings.ts';
@@ -79,7 +80,9 @@ export const configSchema = z.strictObject({
   store: text('a directory'),
   remote: text('s3://bucket/prefix or file:///dir'),
   adapter: choice('auto', 'chroma', 'sqlite', 'files'),
-  host: text('a name'),
+  host: value(`a name of at most ${longestLabel} characters`, (input) =>
+    typeof input === 'string' && input.trim() !== '' && input.length <= longestLabel ? input : undefined,
+  ),
 
   json: flag,
   quiet: flag,
@@ -172,6 +175,7 @@ function withoutAlias({ keep, ...config }: z.output<typeof configSchema>, nameOf
 
 /** A value for a message: the beginning of it, and never an error of its own. */
 function shortOf(given: unknown): string {
+  if (typeof given === 'string' && given.length > 200) return `${JSON.stringify(given.slice(0, 200))}…`;
   if (typeof given !== 'object') return JSON.stringify(given);
   return inspect(given, { depth: 1, breakLength: Infinity, maxStringLength: 100, maxArrayLength: 5 });
 }

@@ -27,8 +27,8 @@ export type TurnOutcome =
 
 export interface TurnOptions {
   readonly signal: AbortSignal;
-  /** If it has failed now: when it is tried again, milliseconds since the epoch. */
-  readonly retryAtMs: () => number;
+  /** If it has failed now: when it is tried again, milliseconds since the epoch; null after a stop. */
+  readonly retryAtMs: () => number | null;
 }
 
 export interface SchedulerOptions {
@@ -113,7 +113,10 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     let chosen: number | undefined;
     const retryAtMs = (): number => (chosen ??= retryTime(state, settings, clock.now(), clock.random()));
     try {
-      const outcome = await (by ?? backUp)(reason, { signal, retryAtMs });
+      const outcome = await (by ?? backUp)(reason, {
+        signal,
+        retryAtMs: () => (stopping.signal.aborted ? null : retryAtMs()),
+      });
       become(after(state, outcome));
     } catch (error) {
       become(by === undefined ? failed(state, retryAtMs()) : abandoned(state));

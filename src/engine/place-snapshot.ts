@@ -72,6 +72,9 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
 
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
+  const inPlace = lineage.exists
+    ? { instead: 'use --skip-backup to replace the store in place without a rollback copy' }
+    : {};
   if (!isIncomplete && freeBytes >= needed + spareBytes) {
     try {
       const { downloaded, rollbackCopy } = await restoreBeside(context, work, state);
@@ -83,11 +86,13 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
       // A quota, or somebody else, took the space that seemed free.
       const isFull = isDiskFull(error);
       if (!isFull || !lineage.exists || !mayReplace)
-        throw isFull ? diskFull(manifest, needed, freeBytes, 'by count, but a write failed') : error;
+        throw isFull
+          ? diskFull(manifest, { freeBytes, where: 'by count, but a write failed', ...inPlace })
+          : error;
     }
   } else if (!mayReplace || !lineage.exists) {
     if (!isIncomplete)
-      throw diskFull(manifest, needed, Math.max(0, freeBytes - spareBytes), `at "${home.store}"`);
+      throw diskFull(manifest, { freeBytes, spareBytes, where: `at "${home.store}"`, ...inPlace });
   }
   if (!isIncomplete) {
     context.emit({

@@ -104,14 +104,30 @@ export async function assertReplacementFits(context: Context, manifest: Manifest
   const present = totalBytes((await scanPresent(context)).files);
   const needed = totalBytes(manifest.files);
   if (freeBytes + present < needed)
-    throw diskFull(manifest, needed, freeBytes + present, 'even without the present store');
+    throw diskFull(manifest, { freeBytes: freeBytes + present, where: 'even without the present store' });
 }
 
-export function diskFull(manifest: Manifest, needed: number, free: number, when: string): SyncAgentError {
+export interface Shortage {
+  readonly freeBytes: number;
+  /** Room that is needed besides; default 0. */
+  readonly spareBytes?: number;
+  /** Completes "are free". */
+  readonly where: string;
+  /** What helps as well as more space, to follow "or". */
+  readonly instead?: string;
+}
+
+export function diskFull(
+  manifest: Manifest,
+  { freeBytes, where, instead, ...more }: Shortage,
+): SyncAgentError {
+  const needed = totalBytes(manifest.files);
+  const spare = more.spareBytes ?? 0;
+  const missing = needed + spare - freeBytes;
   return new SyncAgentError(
     'DISK_FULL',
-    `Cannot restore snapshot ${manifest.id}: it needs ${needed} bytes, ${free} are free ${when}${needed > free ? `, ${needed - free} are missing` : ''}`,
-    { remedy: 'Free some space, or use --skip-backup to replace the store in place without a rollback copy' },
+    `Cannot restore snapshot ${manifest.id}: it needs ${needed} bytes${spare > 0 ? ` and ${spare} that stay free` : ''}, ${freeBytes} are free ${where}${missing > 0 ? `, ${missing} are missing` : ''}`,
+    { remedy: `Free some space${instead === undefined ? '' : `, or ${instead}`}` },
   );
 }
 

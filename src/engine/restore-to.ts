@@ -55,7 +55,10 @@ export async function restoreTo(
   );
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
-  if (freeBytes < needed + spareBytes) throw diskFull(manifest, needed, freeBytes, `at "${home.store}"`);
+  if (freeBytes < needed + spareBytes) {
+    const instead = 'name a directory on another disk';
+    throw diskFull(manifest, { freeBytes, spareBytes, where: `at "${home.store}"`, instead });
+  }
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
   try {

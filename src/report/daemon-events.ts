@@ -52,13 +52,7 @@ export function describeEvent(event: DaemonEvent | AgentEvent): EventText {
 function textOf(event: DaemonEvent | AgentEvent): EventText {
   switch (event.type) {
     case 'started':
-      return info(
-        `Started; ${
-          event.cron === null
-            ? `changes are backed up within ${formatDuration(event.intervalMs)}`
-            : `backups at "${event.cron}"`
-        }`,
-      );
+      return info(`Started; ${whenBackedUp(event)}`);
     case 'watching': {
       const how = event.by === 'events' ? 'as they happen' : 'by looking again and again';
       return info(`Changes are noticed ${how}${event.why === undefined ? '' : `: ${event.why}`}`);
@@ -164,6 +158,14 @@ const lineOf = (event: AgentEvent): string => linesOf(event, 'verbose', plainSty
 
 /** What goes on all the time, and is of interest only when it fails. */
 const isQuiet = (operation: Operation): boolean => operation === 'list' || operation === 'lease';
+
+function whenBackedUp({ intervalMs, cron }: Extract<DaemonEvent, { type: 'started' }>): string {
+  const when = [
+    ...(intervalMs > 0 ? [`within ${formatDuration(intervalMs)}`] : []),
+    ...(cron === null ? [] : [`at "${cron}"`]),
+  ];
+  return `changes are backed up ${when.length > 0 ? when.join(' and ') : 'when it stops'}`;
+}
 
 const because = (reason: BackupReason | null): string =>
   reason === null ? '' : `, because ${reasonNames[reason]}`;

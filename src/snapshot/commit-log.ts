@@ -1,8 +1,8 @@
 import { isSyncAgentError, SyncAgentError } from '../errors.ts';
 import { collect, textBody } from '../remote/body.ts';
-import type { ObjectStore } from '../remote/object-store.ts';
+import type { Body, ObjectStore } from '../remote/object-store.ts';
 import { commitKey, commitsPrefix, parseCommitKey, probeKey } from './layout.ts';
-import { decodeManifest, encodeManifest, logEntryOf, maxManifestBytes } from './manifest.ts';
+import { decodeManifest, encodeManifest, logEntryOf, manifestProblem, maxManifestBytes } from './manifest.ts';
 import type { LogEntry, Manifest } from './manifest.ts';
 import { byPrecedence } from './precedence.ts';
 import type { AgedEntry } from './retention.ts';
@@ -136,7 +136,8 @@ async function readManifestOnce(remote: ObjectStore, key: string, options: Optio
 /**
  * **The commit.** One create-only put of the number after the newest; it exists afterwards or it does not, and there
  * is no third state. Resolves to undefined when another host took the number: read the log again and decide anew.
- * A lost answer is no failure: whatever the put says, the object itself tells by its upload id whose it is.
+ * A lost answer is no failure: whatever the put says, the object itself tells by its upload id whose it is. Rejects
+ * with INTERNAL, before it writes, what nobody could read.
  */
 export async function createCommit(
   remote: ObjectStore,
@@ -144,6 +145,7 @@ export async function createCommit(
   options: Options & { readonly createOnly: boolean },
 ): Promise<{ readonly serverTime: Date } | undefined> {
   const key = commitKey(manifest.generation);
+  const body = readableBody(manifest);
   const isOurs = async (): Promise<boolean> => {
     try {
       return (await readManifest(remote, key, options)).uploadId === manifest.uploadId;
@@ -154,7 +156,7 @@ export async function createCommit(
     }
   };
   try {
-    const { serverTime } = await remote.put(key, textBody(encodeManifest(manifest)), {
+    const { serverTime } = await remote.put(key, body, {
       ifAbsent: options.createOnly,
       contentType: 'application/json',
       signal: options.signal,
@@ -169,6 +171,18 @@ export async function createCommit(
     const { serverTime } = await listCommits(remote, options);
     return { serverTime };
   }
+}
+
+function readableBody(manifest: Manifest): Body {
+  const body = textBody(encodeManifest(manifest));
+  const problem =
+    manifestProblem(manifest) ??
+    (body.size > maxManifestBytes ? `${body.size} bytes is too large for one` : undefined);
+  if (problem === undefined) return body;
+  throw new SyncAgentError(
+    'INTERNAL',
+    `Cannot commit snapshot ${manifest.id}: nobody could read its manifest: ${problem}`,
+  );
 }
 
 export type CreateOnlySupport = 'enforced' | 'ignored' | 'rejected';

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { isSyncAgentError, SyncAgentError } from '../errors.ts';
 import { collect, textBody } from '../remote/body.ts';
 import type { ObjectStore } from '../remote/object-store.ts';
+import { longestLabel } from './label.ts';
 import { leaseKey, leasesPrefix, parseLeaseKey } from './layout.ts';
 
 /**
@@ -13,7 +14,7 @@ const leaseFormat = 1;
 const maxLeaseBytes = 64 * 1024;
 export const maxLeaseMs = 24 * 60 * 60 * 1000;
 
-const label = z.string().max(1024);
+const label = z.string().max(longestLabel);
 const hex = z.string().regex(/^[0-9a-f]{32}$/);
 const number = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 

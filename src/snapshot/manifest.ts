@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { SyncAgentError } from '../errors.ts';
+import { longestLabel } from './label.ts';
 import { isSnapshotId, pathProblem } from './layout.ts';
 
 /** The format this program writes, and the newest it reads. */
@@ -16,7 +17,7 @@ const storePath = z.string().superRefine((path, context) => {
   if (problem !== undefined)
     context.addIssue({ code: 'custom', message: `path ${JSON.stringify(path)} ${problem}` });
 });
-const label = z.string().max(1024);
+const label = z.string().max(longestLabel);
 /** Of the lease under which a snapshot was committed; absent where it was 0: nobody had one. */
 const epoch = count.min(1);
 
@@ -112,6 +113,12 @@ export function encodeManifest(manifest: Manifest): string {
   return stringify({ ...manifest, checksum: checksumOf(manifest) });
 }
 
+/** Why `decodeManifest` would refuse this manifest; undefined if it would not. */
+export function manifestProblem(manifest: Manifest): string | undefined {
+  const parsed = manifestSchema.safeParse(manifest);
+  return parsed.success ? undefined : firstProblem(parsed.error);
+}
+
 /** Reads what `encodeManifest` wrote. Whatever else it is given is refused with SNAPSHOT_CORRUPT or TOO_NEW naming `key`. */
 export function decodeManifest(text: string, key: string): Manifest {
   const fail = (why: string, cause?: unknown): SyncAgentError =>
@@ -138,10 +145,7 @@ export function decodeManifest(text: string, key: string): Manifest {
     );
   }
   const parsed = manifestSchema.safeParse(raw);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw fail(`${issue?.path.map(String).join('.') ?? ''} ${issue?.message ?? 'has the wrong form'}`.trim());
-  }
+  if (!parsed.success) throw fail(firstProblem(parsed.error));
   if (!hasChecksum(raw as object)) throw fail(`its checksum does not match`);
   return parsed.data;
 }
@@ -162,6 +166,10 @@ export function logEntryOf(manifest: Manifest): LogEntry {
 
 export function totalBytes(files: readonly { readonly size: number }[]): number {
   return files.reduce((sum, file) => sum + file.size, 0);
+}
+
+function firstProblem({ issues: [issue] }: z.ZodError): string {
+  return `${issue?.path.map(String).join('.') ?? ''} ${issue?.message ?? 'has the wrong form'}`.trim();
 }
 
 function stringify(value: object): string {

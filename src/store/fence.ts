@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import { SyncAgentError, messageOf, throwIfAborted } from '../errors.ts';
 import type { Clock } from '../clock.ts';
@@ -40,7 +41,7 @@ export async function raiseFence(
     return elapsed;
   };
   try {
-    for (const path of databases) {
+    for (const path of await oncePerFile(databases)) {
       const database = new Database(path, { fileMustExist: true, timeout: 0 });
       held.push(database);
       // One after the other, in one order, so that two agents cannot deadlock.
@@ -54,6 +55,31 @@ export async function raiseFence(
       return undefined;
     throw error;
   }
+}
+
+/**
+ * Of the names of one file (hard links) the one that a writer uses, which its `-wal` or `-journal` tells; else the first.
+ * Two connections of this process to one file would wait for each other.
+ */
+async function oncePerFile(paths: readonly string[]): Promise<readonly string[]> {
+  const chosen = new Map<string, { readonly path: string; readonly besideBytes: number }>();
+  for (const path of paths) {
+    const found = await stat(path, { bigint: true }).catch(() => undefined);
+    const file = found === undefined ? path : `${found.dev}:${found.ino}`;
+    const sizes = await Promise.all(['-wal', '-journal'].map((suffix) => sizeOf(`${path}${suffix}`)));
+    const besideBytes = Math.max(...sizes);
+    const other = chosen.get(file);
+    if (other === undefined || other.besideBytes < besideBytes) chosen.set(file, { path, besideBytes });
+  }
+  return [...chosen.values()].map(({ path }) => path);
+}
+
+/** -1 for a file that is not there. */
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => -1,
+  );
 }
 
 async function begin(database: Database.Database, path: string, options: FenceOptions): Promise<void> {

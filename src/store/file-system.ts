@@ -70,7 +70,10 @@ export const nodeFileSystem: FileSystem = {
   },
   setAttributes: async (path, { mode, mtimeMs }) => {
     if (mode !== undefined) await chmod(path, mode);
-    if (mtimeMs !== undefined) await utimes(path, mtimeMs / 1000, mtimeMs / 1000);
+    if (mtimeMs === undefined) return;
+    // As text: for a negative number Node takes the present time.
+    const seconds = String(mtimeMs / 1000);
+    await utimes(path, seconds, seconds);
   },
   sync: async (path) => {
     const handle = await open(path, 'r');

@@ -229,10 +229,39 @@ describe('a full disk', () => {
       });
       await expect(cramped.agent.restore()).rejects.toMatchObject({
         code: 'DISK_FULL',
-        message: expect.stringContaining('needs 1000 bytes, 400 are free') as string,
+        message: expect.stringContaining(
+          `needs 1000 bytes and ${16 * MiB} that stay free, ${16 * MiB + 400} are free`,
+        ) as string,
+        // There is no store that could be replaced.
+        remedy: 'Free some space',
       });
       await expect(cramped.agent.restore()).rejects.toThrow('600 are missing');
       expect(await cramped.read()).toBeUndefined();
+    } finally {
+      await host.remove();
+      await other.remove();
+    }
+  });
+
+  it('by count stops a restore to a directory, by numbers that add up, and names what helps', async () => {
+    const { host, other, root } = await pair();
+    try {
+      await other.write({ big: 'x'.repeat(1000) });
+      await other.agent.backup();
+      const cramped = await makeHost({
+        remote: remoteOf(host),
+        root,
+        ports: { ...quiet, diskSpace: async () => ({ freeBytes: MiB, totalBytes: MiB }) },
+      });
+      await expect(cramped.agent.restoreTo(join(root, 'look'))).rejects.toMatchObject({
+        code: 'DISK_FULL',
+        message: expect.stringMatching(
+          new RegExp(
+            `needs 1000 bytes and ${16 * MiB} that stay free, ${MiB} are free at ".*", ${15 * MiB + 1000} are missing$`,
+          ),
+        ) as string,
+        remedy: 'Free some space, or name a directory on another disk',
+      });
     } finally {
       await host.remove();
       await other.remove();

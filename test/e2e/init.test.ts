@@ -188,6 +188,8 @@ describe('init without questions', () => {
     const runs = [
       ['--remote', `s3://key:${secret}@bucket/x`],
       ['--remote', 's3://bucket/x', '--s3-endpoint', `http://key:${secret}@127.0.0.1:1`],
+      ['--remote', 's3://bucket/x', '--http-token', `${secret}${secret}`],
+      ['--remote', 's3://bucket/x', '--hook-after-backup', `http://key:${secret}@127.0.0.1:1/x`],
     ];
     for (const flags of runs) {
       const { exitCode, stdout, stderr } = await run('init', '--yes', '--skip-doctor', ...flags);

@@ -2,6 +2,7 @@ import { settingKeys, settings, variableOf } from '../../config/settings.ts';
 import type { SettingKey } from '../../config/settings.ts';
 import { SyncAgentError } from '../../errors.ts';
 import type { Invocation } from '../command.ts';
+import { assertWritable } from './assert-writable.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';
 import type { ConfigPlace, Scalar } from './plan-init.ts';
 
@@ -54,6 +55,8 @@ function settingsToWrite(
       continue;
     written[key] = inFile(key, value as Scalar);
   }
+  // Before anybody is asked.
+  assertWritable(written);
   return written;
 }
 

@@ -2,6 +2,7 @@ import { isAbsolute, join, relative, sep } from 'node:path';
 import { configFileName } from '../../config/config-file.ts';
 import { SyncAgentError } from '../../errors.ts';
 import { parseRemote } from '../../remote/remote-url.ts';
+import { assertWritable } from './assert-writable.ts';
 import { setInJson, styleOf } from './edit-json.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';
 
@@ -47,7 +48,7 @@ const asked = ['store', 'remote', 's3.endpoint', 's3.region'];
 /** What to write, and nothing done yet. Throws USAGE for answers that cannot stand together or hold a credential. */
 export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
   parseRemote(answers.remote);
-  refuseCredentials(answers.settings['s3.endpoint']);
+  assertWritable(answers.settings);
   const { cwd, packageText, configText } = facts;
   const packageFile = join(cwd, 'package.json');
   const configFile = answers.configIn === 'file' ? join(cwd, configFileName) : packageFile;
@@ -136,13 +137,6 @@ function shortRemote(cwd: string, remote: string): string {
   const short = shortPath(cwd, location.path);
   // The relative form is a plain path, not a URL.
   return short.startsWith('./') && short !== './' ? `file:${short}` : remote.trim();
-}
-
-function refuseCredentials(endpoint: Scalar | undefined): void {
-  if (typeof endpoint !== 'string' || !/\/\/[^/]*@/.test(endpoint)) return;
-  throw new SyncAgentError('USAGE', 'Cannot write the endpoint into a config: there is a credential in it', {
-    remedy: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use ~/.aws',
-  });
 }
 
 function need(packageText: string | undefined, cwd: string): string {

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import { isSyncAgentError } from '../../errors.ts';
+import { labelOf } from '../../snapshot/label.ts';
 import type { CollectionStatistics } from '../store-adapter.ts';
 import { findDifferingIds } from './differing-ids.ts';
 import { IdLedger } from './id-ledger.ts';
@@ -78,7 +79,14 @@ function judge(db: Database.Database, subject: Case, reader: RecordReader | unde
   const { id, name, tenant, database, dimension } = facts;
   return {
     problems: problems.map((problem) => `Collection "${name}": ${problem}`),
-    statistics: { id, name, tenant, database, records: ledger.count, dimension },
+    statistics: {
+      id: labelOf(id),
+      name: labelOf(name),
+      tenant: labelOf(tenant),
+      database: labelOf(database),
+      records: ledger.count,
+      dimension,
+    },
   };
 }
 

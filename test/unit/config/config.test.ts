@@ -91,6 +91,11 @@ describe('layers', () => {
     });
   });
 
+  it('a package.json that is no JSON and does not speak of us is left alone', async () => {
+    write('package.json', '{ "name": "app", }');
+    expect(await resolved()).toEqual({ store: join(cwd, 'chroma') });
+  });
+
   it('two config files are refused rather than one ignored', async () => {
     write('package.json', { syncAgent: {} });
     write('sync-agent.config.json', {});
@@ -149,11 +154,21 @@ describe('what cannot be understood is a USAGE error that', () => {
       /--s3-part-size = "1MiB": expected a size of at least 5MiB/,
     ],
     [
+      'tells how long the name of a host may be',
+      () => resolved({}, { SYNC_AGENT_HOST: 'x'.repeat(1025) }),
+      /SYNC_AGENT_HOST = "x{200}"…: expected a name of at most 1024 characters$/,
+    ],
+    [
       'tells the choices',
       () => resolved({ history: 'cpoy' }),
       /--history = "cpoy": expected one of copy, linked/,
     ],
     ['tells of JSON that is none', () => (write('sync-agent.config.json', '{'), resolved()), /is not JSON/],
+    [
+      'tells of a package.json that is no JSON and has settings',
+      () => (write('package.json', '{ "syncAgent": { "keep": 1 }, }'), resolved()),
+      /package\.json": it is not JSON/,
+    ],
     [
       'tells of a file that is missing',
       () => resolved({}, {}, 'nowhere.json'),

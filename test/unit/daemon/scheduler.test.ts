@@ -284,6 +284,24 @@ describe('a scheduler', () => {
     expect(each.scheduler.state()).toMatchObject({ working: null, failures: 1 });
   });
 
+  it('tells a backup that fails when it is tried again, and that it is not once stopped', async () => {
+    const told: (number | null)[] = [];
+    const clock = virtualClock();
+    const scheduler = createScheduler({
+      settings: { intervalMs: hour, settleMs: 2 * second },
+      clock,
+      emit: () => undefined,
+      backUp: (_, { retryAtMs }) => {
+        told.push(retryAtMs());
+        return Promise.reject(new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot reach it'));
+      },
+    });
+    await expect(scheduler.backUpNow('demand')).rejects.toThrow('Cannot reach it');
+    await scheduler.stop();
+    await expect(scheduler.backUpNow('shutdown')).rejects.toThrow('Cannot reach it');
+    expect(told).toEqual([expect.any(Number), null]);
+  });
+
   it('announces when the next backup is, and that none is', async () => {
     const each = world();
     each.scheduler.start(clean);

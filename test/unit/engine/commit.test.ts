@@ -56,6 +56,16 @@ describe('commitSnapshot', () => {
     expect((await readLog(memory)).commits).toEqual([]);
   });
 
+  it('writes nothing that nobody could read', async () => {
+    const { memory, commit, context } = world();
+    const draft = { ...draftOf(idOf(1), null, context.clock), host: 'x'.repeat(1025) };
+    await expect(commit(idOf(1), { draft: () => draft })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringMatching(/nobody could read its manifest: host /) as string,
+    });
+    expect((await readLog(memory)).commits).toEqual([]);
+  });
+
   it('takes the next number when another host was faster, and extends its log', async () => {
     const { memory, commit } = world();
     const view = await readLog(memory);

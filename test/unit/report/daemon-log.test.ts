@@ -39,6 +39,17 @@ describe('a sentence', () => {
     });
   });
 
+  it.each([
+    [600_000, null, 'within 10m'],
+    [600_000, '30 3 * * *', 'within 10m and at "30 3 * * *"'],
+    [0, '30 3 * * *', 'at "30 3 * * *"'],
+    [0, null, 'when it stops'],
+  ])('of a start with interval %d and fixed times %s says %s', (intervalMs, cron, when) => {
+    expect(describeEvent({ type: 'started', intervalMs, cron }).sentence).toBe(
+      `Started; changes are backed up ${when}`,
+    );
+  });
+
   it('of a failure says when it is tried again, and what to do', () => {
     expect(describeEvent(sampleEvents['operation-failed'])).toEqual({
       level: 'error',

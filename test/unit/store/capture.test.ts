@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -95,6 +95,20 @@ describe('capture of a SQLite database', () => {
       expect(writer.exitCode).toBeNull();
     },
     60_000,
+  );
+
+  it.each(['delete', 'wal'])(
+    'is consistent where it has two more names, in journal mode %s',
+    async (mode) => {
+      await start(bank(mode));
+      for (const name of ['another.db', 'copy.db']) await link(join(store, 'bank.db'), join(store, name));
+      const { copy, result } = await capture();
+      expect(result.longestHoldMs).toBeGreaterThan(0);
+      checkBank(join(copy, 'bank.db'));
+      expect(existsSync(join(copy, 'another.db'))).toBe(true);
+      expect(existsSync(join(copy, 'copy.db'))).toBe(true);
+    },
+    30_000,
   );
 
   it('holds what is only in the write-ahead log', async () => {

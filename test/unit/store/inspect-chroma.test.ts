@@ -106,6 +106,20 @@ describe('a sound store has no problems and the records its users count', () => 
     }
   }
 
+  test('names that are too long for a manifest are cut in its statistics', async () => {
+    const dir = unpack('chroma-1-a');
+    withDatabase(dir, (db) => {
+      db.prepare("UPDATE collections SET name = ? WHERE name = 'alpha-l2'").run('a'.repeat(1025));
+      db.prepare('UPDATE collections SET name = ? WHERE name = ?').run('b'.repeat(1024), 'beta-cosine');
+    });
+    const { problems, statistics } = await inspect(dir);
+    expect(problems).toEqual([]);
+    expect(statistics.collections?.slice(0, 2).map(({ name }) => name)).toEqual([
+      `${'a'.repeat(1023)}…`,
+      'b'.repeat(1024),
+    ]);
+  });
+
   test('operations that the records have not seen yet count', async () => {
     const dir = unpack('chroma-1-a');
     const { topic } = segmentOf(dir, 'alpha-l2');

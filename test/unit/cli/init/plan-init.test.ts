@@ -108,10 +108,39 @@ describe('the plan', () => {
   it.each([
     ['a remote', { remote: 's3://key:s3cret@bucket' }],
     ['an endpoint', { settings: { 's3.endpoint': 'https://key:s3cret@host' } }],
+    ['a token', { settings: { httpToken: 's3cret-s3cret-s3cret' } }],
+    ["a hook's URL", { settings: { hookAfterBackup: 'http://key:s3cret@host/x' } }],
+    ['the query of one', { settings: { hookBeforeBackup: 'http://host/x?token=s3cret' } }],
+    ["a hook's command", { settings: { hookAfterRestore: 'curl https://key:s3cret@host' } }],
   ])('refuses a credential in %s, and does not repeat it', (_, part) => {
     const plan = () => planInit({ ...answers, ...part }, factsOf({ manifest: {} }));
     expect(plan).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
     expect(plan).not.toThrow(/s3cret/);
+  });
+
+  it('names the variable that a credential belongs into', () => {
+    expect(() => planInit({ ...answers, settings: { httpToken: 'x'.repeat(16) } }, factsOf({}))).toThrow(
+      expect.objectContaining({ remedy: 'Set SYNC_AGENT_HTTP_TOKEN in the environment instead' }) as Error,
+    );
+  });
+
+  it('writes hooks whose credentials are elsewhere', () => {
+    const settings = {
+      hookBeforeBackup: 'curl https://$USER:$PASSWORD@host',
+      hookAfterBackup: 'https://host/done',
+    };
+    expect(
+      written({ ...answers, settings, prestart: false }, factsOf({}))['/app/sync-agent.config.json'],
+    ).toMatchObject(settings);
+  });
+
+  it('refuses fixed times that "watch" would refuse', () => {
+    expect(() => planInit({ ...answers, settings: { cron: '61 * * * *' } }, factsOf({}))).toThrow(
+      expect.objectContaining({
+        code: 'USAGE',
+        message: expect.stringContaining('Cannot use "61 * * * *" as a cron expression') as string,
+      }) as Error,
+    );
   });
 
   it.each([{ prestart: true }, { configIn: 'package', prestart: false }] as const)(
