@@ -137,6 +137,31 @@ describe('the newest tip, taken over by the host that gives way', () => {
   });
 });
 
+describe('prune --resolve', () => {
+  it('takes the unique beginning of an id, and ~N', async () => {
+    await a.agent.prune({ resolve: [older.slice(0, -2)] });
+    expect((await a.agent.status()).tips).toEqual([newer]);
+    newer = await written(a, 'by a, once more');
+    expect((await a.agent.status()).tips).toHaveLength(2);
+    await a.agent.prune({ resolve: ['~1'] });
+    expect((await a.agent.status()).tips).toEqual([newer]);
+  });
+
+  it('refuses the newest, which would stay a tip, and says what to do', async () => {
+    for (const name of ['latest', '~0', newer, newer.slice(0, -1)]) {
+      await expect(a.agent.prune({ resolve: [older, name] })).rejects.toMatchObject({
+        code: 'USAGE',
+        remedy: expect.stringContaining('restore --snapshot') as string,
+      });
+    }
+    expect((await a.agent.status()).tips).toEqual([older, newer]);
+  });
+
+  it('refuses what is not there', async () => {
+    await expect(a.agent.prune({ resolve: ['~9'] })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
+
 it('an older snapshot restored by name is what a bare machine restores, once it is backed up without a write', async () => {
   await b.agent.restore({ snapshot: '~2' });
   const id = await committed(b);
