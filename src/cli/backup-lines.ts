@@ -49,6 +49,7 @@ export function divergedLines(tips: readonly string[], style: Style): readonly s
     style.yellow('Diverged: several hosts wrote beside each other. All of their snapshots are kept:'),
     ...tips.map((tip) => `  ${tip}`),
     'Compare them with "sync-agent diff A B"; on the host that gives way, "sync-agent restore --force" takes the newest',
-    'one; then "sync-agent prune --resolve TIP" settles the other tip',
+    'one; then "sync-agent prune --resolve TIP" settles the other tip. To go on with that one instead, run',
+    '"sync-agent restore --snapshot TIP", then "sync-agent backup"',
   ];
 }

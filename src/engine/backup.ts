@@ -6,6 +6,7 @@ import type { Manifest } from '../snapshot/manifest.ts';
 import { stampOf } from '../snapshot/precedence.ts';
 import { stagingRoot } from '../store/home.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
+import { isChoiceOpen } from './choice.ts';
 import { commitSnapshot } from './commit.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
@@ -70,6 +71,7 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
       parent,
       newest,
       force: options.force ?? false,
+      isChoiceOpen: isChoiceOpen(view, lineage.state),
       allowShrink: options.allowShrink ?? false,
       maxShrink: context.settings.maxShrink,
     });

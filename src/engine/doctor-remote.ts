@@ -55,7 +55,9 @@ async function checkLineage(context: Context, view: LogView): Promise<DoctorChec
       status: 'fail',
       code: 'DIVERGED',
       detail: `hosts wrote beside each other: ${tips.map(({ id, host }) => `${id} (${host})`).join(', ')}`,
-      remedy: 'Decide which one goes on, then run "sync-agent prune --resolve" with each of the others',
+      remedy:
+        'Decide which one goes on: if the newest, run "sync-agent prune --resolve" with each of the others; ' +
+        'if another, "sync-agent restore --snapshot" with that one, then "sync-agent backup"',
     };
   }
   const relation = relate(await readLineage(context, view), view);

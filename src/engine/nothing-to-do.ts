@@ -1,6 +1,8 @@
+import { snapshotAgeMs } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { epochMsOf } from '../snapshot/layout.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
+import { isChoiceOpen } from './choice.ts';
 import type { Context } from './context.ts';
 import type { Lineage } from './lineage.ts';
 import { lookLocally } from './look.ts';
@@ -35,11 +37,11 @@ export function withoutCapture(
 ): BackupResult | undefined {
   const newest = view.snapshots.at(-1);
   if (options.force === true || newest === undefined) return undefined;
-  if (lineage.isUnchanged && lineage.parent !== undefined && isLive(view, lineage.parent)) {
-    return { type: 'unchanged', id: lineage.parent };
+  const { parent, isUnchanged } = lineage;
+  if (isUnchanged && parent !== undefined && isLive(view, parent) && !isChoiceOpen(view, lineage.state)) {
+    return { type: 'unchanged', id: parent };
   }
-  // A prune commits the newest snapshot anew, which does not make it younger.
-  const ageMs = Math.max(newest.ageMs, view.serverTime.getTime() - Date.parse(newest.entry.createdAt));
+  const ageMs = snapshotAgeMs(view, newest);
   if (options.minIntervalMs !== undefined && ageMs < options.minIntervalMs) {
     return { type: 'too-soon', id: newest.entry.id, ageMs };
   }

@@ -4,7 +4,6 @@ import type { LogView } from '../snapshot/commit-log.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
-import { unresolvedTips } from '../snapshot/retention.ts';
 import { isDiskFull } from '../store/disk-space.ts';
 import { stagingRoot } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
@@ -12,6 +11,7 @@ import type { ReplaceJournal } from '../store/journal.ts';
 import { noRemoteState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { stagedData, swapIn } from '../store/swap.ts';
+import { isChoiceOpen, otherTips } from './choice.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
 import type { Downloaded } from './download.ts';
@@ -104,7 +104,10 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
   await assertReplacementFits(context, manifest);
   await cacheManifest(context, manifest);
   enterPhase(context, 'download');
-  const replaced = await replaceStore(context, manifest, state);
+  const replaced = await replaceStore(context, manifest, {
+    state,
+    isCommitDue: isChoiceOpen(work.view, state),
+  });
   await assertSound(context, manifest, home.store);
   context.emit({ type: 'restored', id: manifest.id, store: home.store });
   return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
@@ -139,6 +142,7 @@ async function restoreBeside(
     location: context.remoteId,
     parent: state.parent,
     settled: state.settled,
+    isCommitDue: isChoiceOpen(work.view, state),
   });
   context.emit({ type: 'restored', id: work.manifest.id, store: home.store });
   return {
@@ -153,16 +157,12 @@ function isInRemote({ lineage, view }: Placement): boolean {
 }
 
 function stateAfter({ view, manifest, lineage, isChosen }: Placement): RemoteState {
-  const tips = unresolvedTips(
-    view.snapshots.map((each) => each.entry),
-    view.head?.resolved ?? [],
-  );
   const entry = view.snapshots.find((each) => each.entry.id === manifest.id)?.entry;
   return {
     ...noRemoteState,
     createOnly: lineage.state.createOnly,
     parent: entry === undefined ? null : parentRef(view, entry),
-    settled: isChosen ? tips.map((tip) => tip.id).filter((id) => id !== manifest.id) : [],
+    settled: isChosen ? [...otherTips(view, manifest.id)] : [],
   };
 }
 

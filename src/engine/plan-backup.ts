@@ -37,6 +37,8 @@ export interface BackupFacts {
   /** The newest snapshot, whoever made it. */
   readonly newest: Manifest | undefined;
   readonly force: boolean;
+  /** A commit is due even with the parent's content: it settles what the parent was chosen over. */
+  readonly isChoiceOpen: boolean;
   readonly allowShrink: boolean;
   readonly maxShrink: number;
 }
@@ -45,7 +47,8 @@ export interface BackupFacts {
 export function planBackup(facts: BackupFacts): BackupPlan {
   const { captured, parent, newest } = facts;
   const base = parent ?? newest;
-  if (!facts.force && base !== undefined && hasContentOf(captured, base)) return { type: 'unchanged' };
+  const mayRest = !facts.force && !facts.isChoiceOpen;
+  if (mayRest && base !== undefined && hasContentOf(captured, base)) return { type: 'unchanged' };
   const reason = facts.allowShrink ? undefined : shrinkage(captured, base, facts.maxShrink);
   if (reason !== undefined) return { type: 'refuse', reason };
 

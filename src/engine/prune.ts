@@ -4,13 +4,14 @@ import { historyDirectory, historyPrefix, isSnapshotId } from '../snapshot/layou
 import { pinsOf } from '../snapshot/pins.ts';
 import { planClearing, planRetention } from '../snapshot/retention.ts';
 import type { KeepReason, Marks, RetentionPlan } from '../snapshot/retention.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
 import type { Context } from './context.ts';
 import { readRemote } from './lineage.ts';
 import { recommit } from './recommit.ts';
 import { rotate, voidCommitsOf } from './rotate.ts';
 
 export interface PruneOptions {
-  /** Snapshot ids of tips to settle: no longer reported as diverged, no longer kept beyond retention. */
+  /** Tips to settle, named as for a restore: no longer reported as diverged, no longer kept beyond retention. Not the newest. */
   readonly resolve?: readonly string[];
   readonly dryRun?: boolean;
 }
@@ -28,12 +29,7 @@ export interface PruneResult {
 /** Applies the retention rule, and sweeps what crashed hosts left. Nothing to do costs no write. */
 export async function prune(context: Context, options: PruneOptions = {}): Promise<PruneResult> {
   const view = await readRemote(context);
-  const resolve = options.resolve ?? [];
-  for (const id of resolve) {
-    if (!view.snapshots.some(({ entry }) => entry.id === id)) {
-      throw new SyncAgentError('NOT_FOUND', `Cannot resolve tip "${id}": there is no such snapshot`);
-    }
-  }
+  const resolve = (options.resolve ?? []).map((name) => resolvable(view, name));
   const retain = (current: LogView): RetentionPlan =>
     planRetention(current.snapshots, context.settings, marksOf(current, resolve));
   const plan = retain(view);
@@ -84,6 +80,17 @@ async function apply(context: Context, view: LogView, work: Work): Promise<Prune
     ...(work.atOnce ? { atOnce: committed.dropped.map((entry) => entry.id) } : {}),
   });
   return { ...summary(plan), objects, isDryRun: false };
+}
+
+/** The newest is a tip whatever is said of it: what is wrong with it ends when another becomes the newest. */
+function resolvable(view: LogView, name: string): string {
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const { id } = chooseSnapshot(entries, name);
+  if (id !== entries.at(-1)?.id) return id;
+  throw new SyncAgentError('USAGE', `Cannot resolve tip "${name}": it is the newest snapshot`, {
+    remedy:
+      'To go on with another tip, run "sync-agent restore --snapshot" with that one, then "sync-agent backup"',
+  });
 }
 
 function marksOf({ head }: LogView, resolve: readonly string[] = []): Marks {

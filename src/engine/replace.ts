@@ -32,7 +32,11 @@ export interface Replaced {
 export async function replaceStore(
   context: Context,
   manifest: Manifest,
-  state: RemoteState,
+  after: {
+    readonly state: RemoteState;
+    /** Even if nothing is written: no fingerprint, so that the next backup asks the remote. */
+    readonly isCommitDue: boolean;
+  },
 ): Promise<Replaced> {
   const { home, fs } = context;
   const present = await scanPresent(context);
@@ -56,12 +60,11 @@ export async function replaceStore(
   for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(home.store, directory));
 
   await context.fs.remove(stagingRoot(home));
+  const recorded = after.isCommitDue ? null : fingerprint(await scanStore(home.store));
   await writeState(fs, home, {
     format: 1,
     identity: await storeIdentity(home.store),
-    remotes: {
-      [context.remoteId]: { ...state, fingerprint: fingerprint(await scanStore(home.store)) },
-    },
+    remotes: { [context.remoteId]: { ...after.state, fingerprint: recorded } },
   });
   await removeJournal(fs, home);
   return { downloadedBytes: downloadBytes, reusedBytes: totalBytes(manifest.files) - downloadBytes };

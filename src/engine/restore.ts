@@ -3,7 +3,8 @@ import type { LogView } from '../snapshot/commit-log.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
-import { noRemoteState } from '../store/state.ts';
+import type { RemoteState } from '../store/state.ts';
+import { isChoiceOpen, otherTips } from './choice.ts';
 import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from './context.ts';
 import { manifestOf, parentRef, readLineage, readRemote, recordRemoteState } from './lineage.ts';
@@ -67,7 +68,10 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
       isNamed: named,
       force: options.force ?? false,
     });
-    if (plan.type !== 'restore') return await leaveAlone(context, view, lineage, { candidate, plan });
+    if (plan.type !== 'restore') {
+      const isChosen = named && options.dryRun !== true;
+      return await leaveAlone(context, view, lineage, { candidate, plan, isChosen });
+    }
     try {
       const manifest = await manifestOf(context, view, candidate);
       if (options.dryRun === true) return planned(manifest, plan.why);
@@ -105,13 +109,22 @@ async function leaveAlone(
   {
     candidate,
     plan,
-  }: { readonly candidate: LogEntry; readonly plan: Exclude<RestorePlan, { type: 'restore' }> },
+    isChosen,
+  }: {
+    readonly candidate: LogEntry;
+    readonly plan: Exclude<RestorePlan, { type: 'restore' }>;
+    /** To be recorded: a person named the candidate. */
+    readonly isChosen: boolean;
+  },
 ): Promise<RestoreResult> {
   switch (plan.type) {
     case 'equal':
-      if (lineage.parent === undefined) {
-        const state = { ...noRemoteState, parent: parentRef(view, candidate) };
-        await recordRemoteState(context, state);
+      if (lineage.parent === undefined || isChosen) {
+        await recordRemoteState(context, {
+          ...lineage.state,
+          parent: parentRef(view, candidate),
+          ...(isChosen ? chosenState(view, lineage, candidate) : {}),
+        });
       }
       return { type: 'equal', id: candidate.id };
     case 'ahead':
@@ -125,6 +138,16 @@ async function leaveAlone(
       return { type: 'diverged', id: candidate.id, why: plan.why, tips: tips.map((tip) => tip.id) };
     }
   }
+}
+
+/** Without a fingerprint the next backup asks the remote, and finds out that a commit is due. */
+function chosenState(
+  view: LogView,
+  { state }: Lineage,
+  { id }: LogEntry,
+): Pick<RemoteState, 'settled' | 'fingerprint'> {
+  const settled = [...otherTips(view, id)];
+  return { settled, fingerprint: isChoiceOpen(view, { settled }) ? null : state.fingerprint };
 }
 
 async function localFacts(

@@ -42,6 +42,7 @@ export async function rollBack(
     location: context.remoteId,
     parent: null,
     settled: [],
+    isCommitDue: false,
   });
   return { copy, rollbackCopy: exists ? rollback : undefined };
 }

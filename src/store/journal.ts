@@ -22,7 +22,7 @@ const swapSchema = z.object({
   keepRollback: z.boolean(),
   /** How many top-level entries `data` had. */
   entries: z.number().int().nonnegative(),
-  /** `placementFingerprint` of `data`: tells at the end whether somebody wrote since. */
+  /** `placementFingerprint` of `data`: tells at the end whether somebody wrote since. Empty: as if somebody had. */
   placement: z.string(),
   location: z.string(),
   parent: z.object({ id: snapshotId, generation: z.number().int(), lastModifiedMs: z.number() }).nullable(),

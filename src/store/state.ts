@@ -14,7 +14,7 @@ const hex = z.string().regex(/^[0-9a-f]{64}$/);
 const remoteStateSchema = z.object({
   /** The snapshot this store's content was last equal to, and the commit object it is known by. */
   parent: z.object({ id: z.string(), generation: z.number().int(), lastModifiedMs: z.number() }).nullable(),
-  /** Of the store when it was equal to `parent`; null when it may have been written since. */
+  /** Of the store when it was equal to `parent`; null when it may have been written since, or when a commit is due all the same. */
   fingerprint: hex.nullable(),
   /** An upload about to be committed: if the log holds it, that is our parent and its answer was lost. */
   pending: z.object({ id: z.string(), fingerprint: hex.nullable() }).nullable(),

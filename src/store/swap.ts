@@ -36,6 +36,8 @@ export interface SwapRequest {
   readonly parent: SwapJournal['parent'];
   /** Snapshots that this one was chosen over. */
   readonly settled: readonly string[];
+  /** Even if nothing is written: no fingerprint, so that the next backup asks the remote. */
+  readonly isCommitDue: boolean;
 }
 
 export const stagedData = (home: Home, attempt: string): string => join(stagingRoot(home), attempt, 'data');
@@ -46,14 +48,14 @@ const dataOf = (home: Home, { from }: Pick<SwapJournal, 'from'>): string =>
 export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): Promise<void> {
   const data = dataOf(home, request);
   if (home.swap === 'entries') await assertMovable(home);
-  const { rollbackCopies, ...rest } = request;
+  const { rollbackCopies, isCommitDue, ...rest } = request;
   const journal: SwapJournal = {
     format: 1,
     type: 'swap',
     ...rest,
     settled: [...request.settled],
     entries: (await readdir(data)).length,
-    placement: placementFingerprint(await scanStore(data)),
+    placement: isCommitDue ? '' : placementFingerprint(await scanStore(data)),
   };
   await writeJournal(fs, home, journal);
   await carryOut(fs, home, journal, rollbackCopies);

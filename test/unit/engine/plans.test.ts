@@ -39,7 +39,16 @@ function manifest(n: number, files: readonly CapturedFile[], extra: Partial<Mani
 function facts(files: readonly CapturedFile[], extra: Partial<BackupFacts> = {}): BackupFacts {
   const parent = manifest(1, [file('a', 'a'), file('b', 'b')]);
   const captured = { adapter: 'chroma' as const, files, emptyDirectories: [], statistics: { records: 10 } };
-  return { captured, parent, newest: parent, force: false, allowShrink: false, maxShrink: 0.5, ...extra };
+  return {
+    captured,
+    parent,
+    newest: parent,
+    force: false,
+    isChoiceOpen: false,
+    allowShrink: false,
+    maxShrink: 0.5,
+    ...extra,
+  };
 }
 
 describe('planBackup', () => {
@@ -47,6 +56,11 @@ describe('planBackup', () => {
     expect(planBackup(facts([{ ...file('b', 'b'), mtimeMs: 9 }, file('a', 'a')]))).toEqual({
       type: 'unchanged',
     });
+  });
+
+  it('commits equal content where that settles a choice', () => {
+    const files = [file('a', 'a'), file('b', 'b')];
+    expect(planBackup(facts(files, { isChoiceOpen: true }))).toMatchObject({ type: 'commit', upload: [] });
   });
 
   it('uploads what changed and reuses the rest, a renamed file too', () => {
