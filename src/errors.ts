@@ -42,6 +42,8 @@ export type ErrorCode = keyof typeof exitCodes;
 export interface SyncAgentErrorOptions extends ErrorOptions {
   /** The same call may succeed later; set by the remote implementations, read by the retrying decorator. */
   readonly retryable?: boolean;
+  /** It was the remote that did not let this host in, not this host's disk; set by the remote implementations. */
+  readonly outOfReach?: boolean;
   /** The server asked for this pause, milliseconds. */
   readonly retryAfterMs?: number;
   /** What the reader can do about it, one sentence without a final period. */
@@ -53,6 +55,8 @@ export class SyncAgentError extends Error {
   override readonly name = 'SyncAgentError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
+  /** The remote does not answer, does not let this host in, or has no such bucket. */
+  readonly outOfReach: boolean;
   readonly retryAfterMs: number | undefined;
   readonly remedy: string | undefined;
 
@@ -60,6 +64,7 @@ export class SyncAgentError extends Error {
     super(message, 'cause' in options ? { cause: options.cause } : {});
     this.code = code;
     this.retryable = options.retryable ?? false;
+    this.outOfReach = options.outOfReach ?? code === 'REMOTE_UNREACHABLE';
     this.retryAfterMs = options.retryAfterMs;
     this.remedy = options.remedy;
   }

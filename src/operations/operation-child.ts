@@ -54,8 +54,8 @@ function send(answer: Answer): Promise<void> {
 
 function plainError(error: unknown): PlainError {
   const known = knownError(error);
-  const { code, message, remedy, retryable } = known;
-  return { code, message, remedy, retryable, stack: error instanceof Error ? error.stack : undefined };
+  const { code, message, remedy, retryable, outOfReach } = known;
+  return { code, message, remedy, retryable, outOfReach, stack: error instanceof Error ? error.stack : undefined };
 }
 
 function knownError(error: unknown): SyncAgentError {

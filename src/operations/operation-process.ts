@@ -141,9 +141,11 @@ function send(child: ChildProcess, request: Request): void {
   if (child.connected) child.send(request, () => undefined);
 }
 
-function errorOf({ code, message, remedy, retryable, stack }: Extract<Answer, { type: 'error' }>['error']) {
+function errorOf(error: Extract<Answer, { type: 'error' }>['error']): SyncAgentError {
+  const { code, message, remedy, retryable, outOfReach, stack } = error;
   return new SyncAgentError(code, message, {
     retryable,
+    outOfReach,
     cause: stack,
     ...(remedy === undefined ? {} : { remedy }),
   });

@@ -36,5 +36,6 @@ export interface PlainError {
   readonly message: string;
   readonly remedy: string | undefined;
   readonly retryable: boolean;
+  readonly outOfReach: boolean;
   readonly stack: string | undefined;
 }
