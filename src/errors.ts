@@ -46,6 +46,8 @@ export interface SyncAgentErrorOptions extends ErrorOptions {
   readonly outOfReach?: boolean;
   /** The server asked for this pause, milliseconds. */
   readonly retryAfterMs?: number;
+  /** Of INTERRUPTED: when all must have ended, on this process's monotonic clock. */
+  readonly untilMs?: number | undefined;
   /** What the reader can do about it, one sentence without a final period. */
   readonly remedy?: string;
 }
@@ -58,6 +60,7 @@ export class SyncAgentError extends Error {
   /** The remote does not answer, does not let this host in, or has no such bucket. */
   readonly outOfReach: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly untilMs: number | undefined;
   readonly remedy: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: SyncAgentErrorOptions = {}) {
@@ -66,6 +69,7 @@ export class SyncAgentError extends Error {
     this.retryable = options.retryable ?? false;
     this.outOfReach = options.outOfReach ?? code === 'REMOTE_UNREACHABLE';
     this.retryAfterMs = options.retryAfterMs;
+    this.untilMs = options.untilMs;
     this.remedy = options.remedy;
   }
 
