@@ -42,8 +42,12 @@ export type ErrorCode = keyof typeof exitCodes;
 export interface SyncAgentErrorOptions extends ErrorOptions {
   /** The same call may succeed later; set by the remote implementations, read by the retrying decorator. */
   readonly retryable?: boolean;
+  /** It was the remote that did not let this host in, not this host's disk; set by the remote implementations. */
+  readonly outOfReach?: boolean;
   /** The server asked for this pause, milliseconds. */
   readonly retryAfterMs?: number;
+  /** Of INTERRUPTED: when all must have ended, on this process's monotonic clock. */
+  readonly untilMs?: number | undefined;
   /** What the reader can do about it, one sentence without a final period. */
   readonly remedy?: string;
 }
@@ -53,14 +57,19 @@ export class SyncAgentError extends Error {
   override readonly name = 'SyncAgentError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
+  /** The remote does not answer, does not let this host in, or has no such bucket. */
+  readonly outOfReach: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly untilMs: number | undefined;
   readonly remedy: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: SyncAgentErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : {});
     this.code = code;
     this.retryable = options.retryable ?? false;
+    this.outOfReach = options.outOfReach ?? code === 'REMOTE_UNREACHABLE';
     this.retryAfterMs = options.retryAfterMs;
+    this.untilMs = options.untilMs;
     this.remedy = options.remedy;
   }
 

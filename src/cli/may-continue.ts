@@ -4,25 +4,17 @@ import { readJournal } from '../store/journal.ts';
 
 /**
  * Whether an application may start although its restore failed. Only when the remote was out of reach: it does not
- * answer, does not let us in, or has no such bucket. Left to itself, when there is a complete local store;
- * `continue` also starts without any. A store that an interrupted restore left incomplete is never started.
+ * answer, does not let us in, or has no such bucket; not when this host's own disk denied something. Left to itself,
+ * when there is a complete local store; `continue` also starts without any. A store that an interrupted restore left
+ * incomplete is never started.
  */
 export async function mayContinue(
   error: unknown,
   { store, onError }: { readonly store: string; readonly onError: 'fail' | 'continue' | undefined },
 ): Promise<boolean> {
-  if (onError === 'fail' || !isOutOfReach(error)) return false;
+  if (onError === 'fail' || !isSyncAgentError(error) || !error.outOfReach) return false;
   const home = await locateHome(store);
   // A journal that cannot be read rejects, which is a failure as well.
   if ((await readJournal(home)) !== undefined) return false;
   return onError === 'continue' || storeExists(home);
-}
-
-function isOutOfReach(error: unknown): boolean {
-  if (isSyncAgentError(error, 'REMOTE_UNREACHABLE') || isSyncAgentError(error, 'DENIED')) return true;
-  return (
-    isSyncAgentError(error, 'NOT_FOUND') &&
-    error.cause instanceof Error &&
-    error.cause.name === 'NoSuchBucket'
-  );
 }

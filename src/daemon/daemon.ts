@@ -1,4 +1,5 @@
 import { aborted } from '../aborted.ts';
+import { longestTimerMs } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { eitherSignal } from '../either-signal.ts';
 import type { BackupOptions, BackupResult } from '../engine/backup.ts';
@@ -292,14 +293,20 @@ export function createDaemon(options: DaemonOptions): Daemon {
     stop: async ({ reason, deadlineMs, signal: sooner }) => {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is stopping'));
       const { signal, release } = timeLimit(deadlineMs, { clock, sooner });
+      const tried = new AbortController();
+      const meanwhile = isInSnapshotMeanwhile(deadlineMs, tried.signal);
       try {
         // A start that is under way gives up, which may take longer than there is time.
         await Promise.race([starting?.catch(() => undefined), aborted(signal)]);
         await Promise.all([watcher?.stop(), listening]);
         await scheduler.stop({ signal });
-        const isSaved = await saveAll(reason, signal);
+        const isBackedUp = await saveAll(reason, signal);
+        tried.abort();
+        const isSaved =
+          isBackedUp || (signal.aborted && ((await meanwhile) || (await isInSnapshot(deadlineMs))));
         return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
       } finally {
+        tried.abort();
         release();
       }
     },
@@ -327,6 +334,27 @@ export function createDaemon(options: DaemonOptions): Daemon {
       // A failure was told by the operation's own event. Where there is no store, there is nothing to save.
       return isSyncAgentError(error, 'NOT_FOUND') && scheduler.state().dirtySinceMs === null;
     }
+  }
+
+  /** The same while others take up the time, a hook that hangs for one: asked when half of it is over. */
+  async function isInSnapshotMeanwhile(deadlineMs: number, over: AbortSignal): Promise<boolean> {
+    if (!Number.isFinite(deadlineMs)) return false;
+    try {
+      await clock.sleep(Math.max(0, deadlineMs - clock.monotonic()) / 2, { signal: over });
+    } catch {
+      return false;
+    }
+    return isInSnapshot(deadlineMs);
+  }
+
+  /** Whether the store is still what this host's record says an earlier backup has saved. */
+  async function isInSnapshot(deadlineMs: number): Promise<boolean> {
+    const leftMs = Math.floor(deadlineMs - clock.monotonic());
+    if (leftMs <= 0) return false;
+    const look = await operationsFor({ ...unheard, abortGraceMs: 0 })
+      .look(leftMs < longestTimerMs ? { signal: AbortSignal.timeout(leftMs) } : {})
+      .catch(() => undefined);
+    return look?.isUnchanged === true;
   }
 }
 

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
+import { fromFileSystem } from '../errors.ts';
 import type { FileSystem } from '../store/file-system.ts';
 import { notifyPath } from '../store/home.ts';
 import type { Home } from '../store/home.ts';
@@ -9,11 +10,15 @@ import type { Home } from '../store/home.ts';
  * language and container that shares the disk, and lasts until an agent is there to see it.
  */
 export async function notifyAgent(fs: FileSystem, home: Home, nowMs: number): Promise<void> {
-  await fs.makeDirectory(home.dir);
   const path = notifyPath(home);
-  const file = await fs.openForWrite(path);
-  await file.close();
-  await fs.setAttributes(path, { mtimeMs: nowMs });
+  try {
+    await fs.makeDirectory(home.dir);
+    const file = await fs.openForWrite(path);
+    await file.close();
+    await fs.setAttributes(path, { mtimeMs: nowMs });
+  } catch (error) {
+    throw fromFileSystem(error, `Cannot notify the agent by "${path}"`);
+  }
 }
 
 const everyMs = 1000;

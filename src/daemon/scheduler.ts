@@ -1,7 +1,7 @@
 import { aborted } from '../aborted.ts';
 import type { Clock } from '../clock.ts';
 import { eitherSignal } from '../either-signal.ts';
-import { SyncAgentError, interrupted, messageOf } from '../errors.ts';
+import { SyncAgentError, interrupted, isSyncAgentError, messageOf } from '../errors.ts';
 import type { BackupReason, ChangeSource, DaemonEvent } from '../events.ts';
 import {
   abandoned,
@@ -182,7 +182,11 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     next: () => nextBackup(state, settings),
     stop: async ({ signal } = {}) => {
       const interrupt = (): void =>
-        interrupting.abort(new SyncAgentError('INTERRUPTED', `Cannot finish: ${messageOf(signal?.reason)}`));
+        interrupting.abort(
+          new SyncAgentError('INTERRUPTED', `Cannot finish: ${messageOf(signal?.reason)}`, {
+            untilMs: isSyncAgentError(signal?.reason) ? signal.reason.untilMs : undefined,
+          }),
+        );
       stopping.abort();
       sleeper.abort();
       if (signal?.aborted === true) interrupt();

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { SyncAgentError } from '../errors.ts';
 
 export interface TimeLimit {
-  /** Aborts, with INTERRUPTED, early enough to clean up before the deadline. */
+  /** Aborts, with INTERRUPTED that tells the deadline, early enough to clean up before it. */
   readonly signal: AbortSignal;
   readonly release: () => void;
 }
@@ -11,6 +11,8 @@ export interface TimeLimit {
 /** What cleaning up after an interrupted backup may take: of the time that is left, and at most. */
 const cleanUpShare = 0.15;
 const mostCleanUpMs = 3000;
+/** Who is told to end sooner has that long. */
+const soonMs = 200;
 
 /** A limit at `deadlineMs` of the monotonic clock, Infinity for none, or when `sooner` aborts. */
 export function timeLimit(
@@ -18,14 +20,15 @@ export function timeLimit(
   { clock, sooner }: { readonly clock: Clock; readonly sooner: AbortSignal | undefined },
 ): TimeLimit {
   const controller = new AbortController();
-  const end = (why: string): void => controller.abort(new SyncAgentError('INTERRUPTED', why));
-  const onSooner = (): void => end('there is no more time');
+  const end = (why: string, untilMs: number): void =>
+    controller.abort(new SyncAgentError('INTERRUPTED', why, { untilMs }));
+  const onSooner = (): void => end('there is no more time', Math.min(deadlineMs, clock.monotonic() + soonMs));
   sooner?.addEventListener('abort', onSooner, { once: true });
   if (sooner?.aborted === true) onSooner();
   const leftMs = Math.max(0, deadlineMs - clock.monotonic());
   const timer = Number.isFinite(leftMs)
     ? setTimeout(
-        () => end(`the ${Math.round(leftMs)} ms there were are over`),
+        () => end(`the ${Math.round(leftMs)} ms there were are over`, deadlineMs),
         Math.min(leftMs - Math.min(leftMs * cleanUpShare, mostCleanUpMs), longestTimerMs),
       )
     : undefined;

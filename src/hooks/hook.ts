@@ -34,6 +34,8 @@ export type HookAction =
 /** What a hook has while it runs. */
 export interface HookCall {
   readonly signal: AbortSignal;
+  /** When a command that is being ended is killed at the latest, monotonic; Infinity while nobody is in a hurry. */
+  readonly killAtMs: () => number;
   /** A line that a command printed. */
   readonly onLine: (line: string) => void;
 }

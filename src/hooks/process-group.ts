@@ -8,8 +8,11 @@ export const hasProcessGroups = process.platform !== 'win32';
 /** How long processes have to end by themselves after SIGTERM. */
 const graceMs = 2000;
 
-/** Ends a process that leads a group, and everything in that group: SIGTERM first, SIGKILL to what is then left. */
-export async function endProcessGroup(child: ChildProcess): Promise<void> {
+/**
+ * Ends a process that leads a group, and everything in that group: SIGTERM first, SIGKILL to what is then left, or at
+ * `killAtMs` if that comes sooner, monotonic.
+ */
+export async function endProcessGroup(child: ChildProcess, killAtMs: () => number): Promise<void> {
   const { pid } = child;
   if (pid === undefined) return;
   if (!hasProcessGroups) {
@@ -18,7 +21,8 @@ export async function endProcessGroup(child: ChildProcess): Promise<void> {
   }
   signalGroup(pid, 'SIGTERM');
   // The members are not our children, so that nobody tells when they end.
-  for (const deadline = performance.now() + graceMs; performance.now() < deadline; await delay(10)) {
+  const endsMs = performance.now() + graceMs;
+  for (; performance.now() < Math.min(endsMs, killAtMs()); await delay(10)) {
     if (!signalGroup(pid, 0)) return;
   }
   signalGroup(pid, 'SIGKILL');

@@ -18,7 +18,7 @@ const drainMs = 250;
 export async function runCommand(
   command: string,
   document: HookDocument,
-  { signal, onLine }: HookCall,
+  { signal, killAtMs, onLine }: HookCall,
 ): Promise<string | undefined> {
   // A group of its own, so that all of it can be ended; a Ctrl-C of the terminal reaches it through the signal.
   const child = spawn(command, {
@@ -37,7 +37,7 @@ export async function runCommand(
   stdin.end(`${JSON.stringify(document)}\n`);
 
   const complaint = await Promise.race([ended, aborted(signal)]);
-  if (complaint === 'aborted') await endProcessGroup(child);
+  if (complaint === 'aborted') await endProcessGroup(child, killAtMs);
   else await Promise.race([closed, delay(drainMs, undefined, { ref: false })]);
   for (const finish of passed) finish();
   for (const stream of [stdin, stdout, stderr]) stream.destroy();

@@ -1,4 +1,5 @@
 import { longestTimerMs } from '../clock.ts';
+import { timeLeft } from '../time-left.ts';
 import { callWebhook } from './call-webhook.ts';
 import type { HookAction, HookCall, HookDocument } from './hook.ts';
 import { runCommand } from './run-command.ts';
@@ -15,6 +16,9 @@ export type HookOutcome =
   /** `message` completes "the hook failed: …" and holds no secret. */
   | { readonly type: 'failed' | 'timed-out'; readonly message: string };
 
+/** An interrupted hook may have that share of the time that is left for everything. */
+const interruptedShare = 0.25;
+
 /** Runs one hook to its end or its time-out. Never rejects. */
 export async function runHook(
   action: HookAction,
@@ -24,8 +28,12 @@ export async function runHook(
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(), Math.min(timeoutMs, longestTimerMs));
   const ended = signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]);
+  let killAtMs = Infinity;
+  const onAbort = (): void => void (killAtMs = performance.now() + timeLeft(signal) * interruptedShare);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
   try {
-    const complaint = await perform(action, document, { signal: ended, onLine });
+    const complaint = await perform(action, document, { signal: ended, killAtMs: () => killAtMs, onLine });
     if (complaint === undefined) return { type: 'ok' };
     if (signal?.aborted === true) return { type: 'failed', message: 'it was interrupted' };
     if (timeout.signal.aborted)
@@ -36,6 +44,7 @@ export async function runHook(
     return { type: 'failed', message: 'it could not be started' };
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 

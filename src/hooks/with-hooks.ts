@@ -4,6 +4,7 @@ import { systemClock } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { SyncAgentError, messageOf, throwIfAborted } from '../errors.ts';
 import type { Emit } from '../events.ts';
+import { timeLeft } from '../time-left.ts';
 import { formatRemote, parseRemote } from '../remote/remote-url.ts';
 import { parseHooks } from './hook.ts';
 import type { HookDocument, HookName, HookedOperation, Hooks } from './hook.ts';
@@ -95,9 +96,14 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
   };
 }
 
-/** The signal that ended an operation must not end the report of it. */
+/** The signal that ended an operation must not end the report of it at once: that has half of the time that is left. */
 function afterwards(signal: AbortSignal | undefined): AbortSignal | undefined {
-  return signal?.aborted === true ? undefined : signal;
+  if (signal?.aborted !== true) return signal;
+  const leftMs = timeLeft(signal);
+  if (leftMs === Infinity) return undefined;
+  const later = new AbortController();
+  setTimeout(() => later.abort(signal.reason), leftMs / 2).unref();
+  return later.signal;
 }
 
 function guarded({ signal, force = false }: SyncCall): Guarded {

@@ -10,14 +10,18 @@ import { backupTurn } from './backup-turn.ts';
 import type { Answer, PlainError, Request } from './operation-protocol.ts';
 
 const aborter = new AbortController();
-const abort = (reason: string): void =>
-  aborter.abort(new SyncAgentError('INTERRUPTED', `Cannot finish: ${reason}`));
+const abort = (reason: string, leftMs: number): void => {
+  const untilMs = performance.now() + leftMs;
+  aborter.abort(new SyncAgentError('INTERRUPTED', `Cannot finish: ${reason}`, { untilMs }));
+};
+/** Nobody waits any more. */
+const orphanMs = 2000;
 
 // A terminal's Ctrl-C and a service manager reach every process of a group; this one follows its parent alone.
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => undefined);
-process.on('disconnect', () => abort('the process that asked for it is gone'));
+process.on('disconnect', () => abort('the process that asked for it is gone', orphanMs));
 process.on('message', (request: Request) => {
-  if (request.type === 'abort') abort(request.reason);
+  if (request.type === 'abort') abort(request.reason, request.leftMs);
   else void run(request);
 });
 
@@ -54,8 +58,15 @@ function send(answer: Answer): Promise<void> {
 
 function plainError(error: unknown): PlainError {
   const known = knownError(error);
-  const { code, message, remedy, retryable } = known;
-  return { code, message, remedy, retryable, stack: error instanceof Error ? error.stack : undefined };
+  const { code, message, remedy, retryable, outOfReach } = known;
+  return {
+    code,
+    message,
+    remedy,
+    retryable,
+    outOfReach,
+    stack: error instanceof Error ? error.stack : undefined,
+  };
 }
 
 function knownError(error: unknown): SyncAgentError {

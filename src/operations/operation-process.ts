@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../errors.ts';
 import type { Emit, RequestCounts } from '../events.ts';
 import type { Answer, OperationName, OperationSettings, Operations, Request } from './operation-protocol.ts';
+import { timeLeft } from '../time-left.ts';
 import { splitSignal } from './split-signal.ts';
 
 export interface OperationProcessOptions {
@@ -71,7 +72,8 @@ async function runOperation(
   const errors = keepTail(child.stderr);
   let killer: NodeJS.Timeout | undefined;
   const onAbort = (): void => {
-    send(child, { type: 'abort', reason: messageOf(signal?.reason) });
+    const leftMs = Math.min(timeLeft(signal), abortGraceMs);
+    send(child, { type: 'abort', reason: messageOf(signal?.reason), leftMs });
     killer = setTimeout(() => child.kill('SIGKILL'), abortGraceMs);
   };
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -141,9 +143,11 @@ function send(child: ChildProcess, request: Request): void {
   if (child.connected) child.send(request, () => undefined);
 }
 
-function errorOf({ code, message, remedy, retryable, stack }: Extract<Answer, { type: 'error' }>['error']) {
+function errorOf(error: Extract<Answer, { type: 'error' }>['error']): SyncAgentError {
+  const { code, message, remedy, retryable, outOfReach, stack } = error;
   return new SyncAgentError(code, message, {
     retryable,
+    outOfReach,
     cause: stack,
     ...(remedy === undefined ? {} : { remedy }),
   });

@@ -22,7 +22,12 @@ export type Request =
       readonly operation: OperationName;
       readonly args: readonly unknown[];
     }
-  | { readonly type: 'abort'; readonly reason: string };
+  | {
+      readonly type: 'abort';
+      readonly reason: string;
+      /** Then it should have ended, milliseconds. */
+      readonly leftMs: number;
+    };
 
 /** From the process: events as they happen, then one answer. */
 export type Answer =
@@ -36,5 +41,6 @@ export interface PlainError {
   readonly message: string;
   readonly remedy: string | undefined;
   readonly retryable: boolean;
+  readonly outOfReach: boolean;
   readonly stack: string | undefined;
 }

@@ -98,5 +98,7 @@ export function describeFailure(error: unknown, action: string): unknown {
         'A directory remote cannot hold an object and others below its name, nor links; move what is in the way',
     });
   }
-  return fromFileSystem(error, `Cannot ${action}`);
+  const failure = fromFileSystem(error, `Cannot ${action}`);
+  const { code: reason, message: text } = failure;
+  return reason === 'DENIED' ? new SyncAgentError(reason, text, { cause: error, outOfReach: true }) : failure;
 }

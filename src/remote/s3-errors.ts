@@ -44,6 +44,7 @@ export function fromS3(error: unknown, context: S3CallContext): SyncAgentError {
   const { code, why, ...options } = classify(facts, context);
   return new SyncAgentError(code, `Cannot ${action}: ${why ?? facts.summary}`, {
     ...options,
+    outOfReach: code === 'REMOTE_UNREACHABLE' || code === 'DENIED' || facts.name === 'NoSuchBucket',
     cause: facts.cause,
   });
 }

@@ -262,10 +262,11 @@ function final(error: unknown, context: S3CallContext): SyncAgentError {
   }
   const vanished = mapped.cause instanceof Error && mapped.cause.name === 'NoSuchUpload';
   if (mapped.retryable === vanished) return mapped;
-  const { cause, remedy } = mapped;
+  const { cause, remedy, outOfReach } = mapped;
   return new SyncAgentError(mapped.code, mapped.message, {
     cause,
     retryable: vanished,
+    outOfReach,
     ...(remedy === undefined ? {} : { remedy }),
   });
 }

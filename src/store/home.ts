@@ -1,6 +1,6 @@
 import { access, constants, lstat, readFile, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { SyncAgentError, errnoOf } from '../errors.ts';
+import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../errors.ts';
 import { homeInsideStore } from './scan.ts';
 
 /**
@@ -16,8 +16,24 @@ export interface Home {
   readonly swap: 'rename' | 'entries';
 }
 
+/** Rejects with DENIED when a directory on the way may not be searched, USAGE when one of them is a file or the path is none. */
 export async function locateHome(storePath: string): Promise<Home> {
-  const store = await resolveStore(resolve(storePath));
+  const path = resolve(storePath);
+  try {
+    return await locate(path);
+  } catch (error) {
+    if (['ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(errnoOf(error) ?? '')) {
+      throw new SyncAgentError('USAGE', `Cannot use "${path}" as a store: ${messageOf(error)}`, {
+        remedy: 'Name the directory that holds the database',
+        cause: error,
+      });
+    }
+    throw explained(error, `Cannot use "${path}" as a store`);
+  }
+}
+
+async function locate(storePath: string): Promise<Home> {
+  const store = await resolveStore(storePath);
   const parent = dirname(store);
   const beside = join(parent, `.${basename(store)}.sync-agent`);
   const inside = join(store, homeInsideStore);
@@ -43,8 +59,13 @@ export async function storeExists(home: Home): Promise<boolean> {
     return (await readdir(home.store)).some((name) => name !== homeInsideStore);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
+    throw explained(error, `Cannot look at the store "${home.store}"`);
   }
+}
+
+/** What the system says as what a reader can act on; of a defect, that. */
+function explained(error: unknown, action: string): unknown {
+  return /^E[A-Z0-9]+$/.test(errnoOf(error) ?? '') ? fromFileSystem(error, action) : error;
 }
 
 /** A remote inside its store would back itself up, and a store inside its remote would be listed as objects. */

@@ -68,15 +68,17 @@ export function lockAgent(fs: FileSystem, home: Home, holder: { readonly command
 export async function isAgentRunning(home: Home): Promise<boolean> {
   const path = agentLockPath(home);
   if ((await lstat(path).catch(() => undefined)) === undefined) return false;
-  const database = new Database(path, { timeout: 0, readonly: true });
+  let database: Database.Database | undefined;
   try {
+    database = new Database(path, { timeout: 0, readonly: true });
     database.prepare('SELECT count(*) FROM sqlite_schema').get();
     return false;
   } catch (error) {
     if (isBusy(error)) return true;
-    throw fromFileSystem(error, `Cannot look at the lock "${path}"`);
+    const action = 'Cannot tell whether an agent is running';
+    throw fromFileSystem(cannotOpen(error, path, action), action);
   } finally {
-    database.close();
+    database?.close();
   }
 }
 
@@ -99,7 +101,7 @@ async function takeLock(
     await fs.makeDirectory(home.dir);
     database = new Database(path, { timeout: timeoutMs });
   } catch (error) {
-    throw isDiskFull(error) ? error : fromFileSystem(error, action);
+    throw cannotOpen(error, path, action);
   }
   try {
     database.exec('BEGIN EXCLUSIVE');
@@ -111,8 +113,7 @@ async function takeLock(
         cause: error,
       });
     }
-    // Of a full or read-only disk the caller can tell more.
-    throw error;
+    throw cannotOpen(error, path, action);
   }
   const text = JSON.stringify({
     ...holder,
@@ -125,6 +126,17 @@ async function takeLock(
     throw isDiskFull(error) ? error : fromFileSystem(error, action);
   });
   return { release: () => database.close() };
+}
+
+/** Of a full disk the caller can tell more. */
+function cannotOpen(error: unknown, path: string, action: string): unknown {
+  if (isDiskFull(error)) return error;
+  if (!(error instanceof Database.SqliteError)) return fromFileSystem(error, action);
+  if (!/^SQLITE_(READONLY|PERM|CANTOPEN)/.test(error.code)) return error;
+  return new SyncAgentError('DENIED', `${action}: "${path}" cannot be opened: ${error.message}`, {
+    remedy: 'Run it as the user that owns the store and what is kept beside it',
+    cause: error,
+  });
 }
 
 const isBusy = (error: unknown): boolean =>

@@ -109,6 +109,20 @@ describe('hooks of the command line', () => {
     expect(performance.now() - startedAt).toBeLessThan(15_000);
   });
 
+  it('that hang after the backup of an agent that stops end with its budget, and the snapshot counts', async () => {
+    configure({ hookAfterBackup: `trap '' TERM INT; echo $$ >hook; sleep 600; sleep 600`, settle: '100ms' });
+    const args = ['watch', '--http', 'off', '--shutdown-budget', '6s', '--hook-timeout', '5m'];
+    const { child, saw, done } = startCli(args, { cwd });
+    await saw(/Committed snapshot/);
+    const askedAt = performance.now();
+    child.kill('SIGTERM');
+    const { exitCode, stderr } = await done;
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain('all that was written is saved');
+    expect(performance.now() - askedAt).toBeLessThan(8000);
+    expect(() => process.kill(Number(readFileSync(join(cwd, 'hook'), 'utf8')), 0)).toThrow('ESRCH');
+  });
+
   it('may call sync-agent, which then runs no hooks', async () => {
     configure({
       hookAfterBackup: `echo "$HOOK_RESULT" >>calls; "$NODE" "$CLI" backup --remote "file://$PWD/mirror"`,

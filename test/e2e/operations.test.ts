@@ -1,5 +1,8 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -53,6 +56,22 @@ describe('operations in processes of their own', () => {
       code: 'NOT_FOUND',
       remedy: expect.any(String) as string,
     });
+  });
+
+  it('tell whether it was the remote that was out of reach', async () => {
+    const server = createServer((_, response) => response.writeHead(403).end()).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
+    const s3 = { endpoint, region: 'us-east-1', forcePathStyle: true, credentials };
+    const refused = operationsInProcesses({ store, remote: 's3://bucket/x', s3 });
+    await expect(refused.restore()).rejects.toMatchObject({ code: 'DENIED', outOfReach: true });
+    server.close();
+    await operationsInProcesses(settings).backup();
+    await rm(join(root, '.store.sync-agent/state.json'));
+    await mkdir(join(root, '.store.sync-agent/state.json'));
+    const own = operationsInProcesses(settings).restore();
+    await expect(own).rejects.toMatchObject({ code: 'DENIED', outOfReach: false });
   });
 
   it('cost no request while nothing changes', async () => {

@@ -14,11 +14,12 @@ describe('a time limit', () => {
     // Cleaning up takes three seconds at most.
     [60_000, 57_000],
   ])('of %d ms ends after %d, so that there is time to clean up', (limitMs, endsMs) => {
-    const { signal } = timeLimit(at(limitMs), { clock, sooner: undefined });
+    const deadlineMs = at(limitMs);
+    const { signal } = timeLimit(deadlineMs, { clock, sooner: undefined });
     vi.advanceTimersByTime(endsMs - 1);
     expect(signal.aborted).toBe(false);
     vi.advanceTimersByTime(1);
-    expect(signal.reason).toMatchObject({ code: 'INTERRUPTED' });
+    expect(signal.reason).toMatchObject({ code: 'INTERRUPTED', untilMs: deadlineMs });
   });
 
   it('ends when it must end sooner, also when that was so before', () => {

@@ -253,6 +253,39 @@ describe('a command', () => {
     expect(await agent.list()).toEqual([]);
   });
 
+  it.each([
+    ['after', 'a backup that is committed stays so', {}],
+    ['before', 'the one after the failure is cut short as well', { afterBackup: 'sleep 600' }],
+  ] as const)(
+    'that hangs %s it is killed within what time an interruption leaves: %s',
+    async (when, _, others) => {
+      const stubborn = `trap '' TERM; echo $$ >'${log}'; echo started; sleep 600; sleep 600`;
+      const controller = new AbortController();
+      let interruptedAt = 0;
+      const watched = withHooks(
+        host.agent,
+        { ...others, [when === 'after' ? 'afterBackup' : 'beforeBackup']: stubborn },
+        {
+          store: host.store,
+          remote: 'file:///unused',
+          emit: (event) => {
+            events.push(event);
+            if (event.type !== 'hook-output') return;
+            interruptedAt = performance.now();
+            const untilMs = interruptedAt + 1200;
+            controller.abort(new SyncAgentError('INTERRUPTED', 'no more time', { untilMs }));
+          },
+        },
+      );
+      const outcome = await watched.backup({ signal: controller.signal }).catch((error: unknown) => error);
+      expect(performance.now() - interruptedAt).toBeLessThan(1200);
+      expect(outcome).toMatchObject(when === 'after' ? { type: 'committed' } : { code: 'INTERRUPTED' });
+      expect(new Set(ended().map(({ outcome: how }) => how))).toEqual(new Set(['failed']));
+      const pid = Number((await logged())[0]);
+      await expect.poll(() => isRunning(pid)).toBe(false);
+    },
+  );
+
   it('can print without end and without line breaks: what is shown of it is capped', async () => {
     await hooked({ beforeBackup: 'seq 1 1000; head -c 3000000 /dev/zero | tr "\\0" x' }).backup();
     expect(printed()).toHaveLength(101);
