@@ -47,7 +47,7 @@ import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
 import type { FileSystem } from './store/file-system.ts';
 import { findStoreUsers as findRealStoreUsers } from './store/in-use.ts';
-import { assertApart, locateHome as locateRealHome } from './store/home.ts';
+import { assertApart, assertOutside, locateHome as locateRealHome } from './store/home.ts';
 import type { Home } from './store/home.ts';
 import { lockStore } from './store/lock.ts';
 import { listRollbackCopies } from './store/rollback-copies.ts';
@@ -240,6 +240,9 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       ),
     restoreTo: async (dir, options = {}) => {
       const home = await locateHome(dir);
+      // A store that is not what it should be is no reason against a look at a snapshot.
+      const own = await locateHome(settings.store).catch(() => undefined);
+      if (own !== undefined) assertOutside(own, home.store);
       return explained('restore to', home, async () =>
         restoreTo(await openContext(home, options.signal), options),
       );

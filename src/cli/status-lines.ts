@@ -40,7 +40,7 @@ export function statusLines(
     style.bold(`Store ${status.store.path}`),
     ...facts([
       ...storeFacts(status),
-      ['state', paint(relations[relation])],
+      ['state', paint(stateOf(status))],
       ...(status.parent === undefined ? [] : [['parent', status.parent] as const]),
       ...(status.journal === undefined ? [] : [['journal', status.journal] as const]),
       ['disk', `${formatBytes(status.disk.freeBytes)} free of ${formatBytes(status.disk.totalBytes)}`],
@@ -51,6 +51,12 @@ export function statusLines(
     style.bold(`Remote ${status.remote.location}`),
     ...remoteLines(status, style),
   ];
+}
+
+function stateOf({ relation, parent }: StatusReport): string {
+  return relation === 'empty-remote' && parent !== undefined
+    ? 'backed up, but the remote holds no snapshot any more'
+    : relations[relation];
 }
 
 /** What nobody is there to do is worth as much as what somebody does. */

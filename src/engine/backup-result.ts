@@ -1,5 +1,8 @@
 export interface BackupOptions {
-  /** Back up even when nothing changed or the interval has not passed. */
+  /**
+   * Back up even when nothing changed or the interval has not passed, and even to a remote that has become empty since
+   * this store was backed up to it.
+   */
   readonly force?: boolean;
   /** Commit a store that lost most of its content. */
   readonly allowShrink?: boolean;

@@ -11,6 +11,7 @@ import { commitSnapshot } from './commit.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
 import { divergedTips, isFenced } from './diverged.ts';
+import { findEmptied } from './emptied-remote.ts';
 import {
   cacheManifest,
   manifestIfReadable,
@@ -52,6 +53,11 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
     throw new SyncAgentError('NOT_FOUND', `Cannot back up "${context.home.store}": there is no store`, {
       remedy: 'Check --store, or run "sync-agent restore" to get the newest snapshot',
     });
+  }
+  const emptied = options.force === true ? undefined : await findEmptied(context, view);
+  if (emptied !== undefined) {
+    const { why, remedy } = emptied;
+    throw new SyncAgentError('REFUSED', `Cannot back up "${context.home.store}": ${why}`, { remedy });
   }
   // The parent may be one whose commit this host did not hear of.
   const early =

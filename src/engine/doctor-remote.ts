@@ -2,6 +2,7 @@ import type { LogView } from '../snapshot/commit-log.ts';
 import type { Context } from './context.ts';
 import type { DoctorCheck } from './doctor-check.ts';
 import { probeRemote } from './doctor-probe.ts';
+import { findEmptied } from './emptied-remote.ts';
 import { summarise } from './history.ts';
 import { readLineage } from './lineage.ts';
 import { askRemote, relate } from './status.ts';
@@ -60,6 +61,9 @@ async function checkLineage(context: Context, view: LogView): Promise<DoctorChec
         'if another, "sync-agent restore --snapshot" with that one, then "sync-agent backup"',
     };
   }
+  const emptied = await findEmptied(context, view);
+  if (emptied !== undefined)
+    return { name, status: 'fail', code: 'REFUSED', detail: emptied.why, remedy: emptied.remedy };
   const relation = relate(await readLineage(context, view), view);
   if (relation !== 'diverged')
     return { name, status: 'ok', detail: `one tip; the store is ${words[relation]}` };

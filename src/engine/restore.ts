@@ -7,6 +7,7 @@ import type { RemoteState } from '../store/state.ts';
 import { isChoiceOpen, otherTips } from './choice.ts';
 import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from './context.ts';
+import { warnIfEmptied } from './emptied-remote.ts';
 import { manifestOf, parentRef, readLineage, readRemote, recordRemoteState } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { placeSnapshot } from './place-snapshot.ts';
@@ -46,6 +47,7 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
   const skipped = view.damaged.map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
     if (view.damaged.length > 0) throw view.damaged[0]?.error ?? new Error('unreachable');
+    await warnIfEmptied(context, view);
     if (options.snapshot !== undefined && options.snapshot !== 'latest')
       throw noSuchSnapshot(options.snapshot, []);
     if (options.interrupted !== undefined) throw incomplete(context, 'the remote holds no snapshot');

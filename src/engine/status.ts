@@ -13,6 +13,7 @@ import type { RollbackCopy } from '../store/rollback-copies.ts';
 import { scanStore } from '../store/scan.ts';
 import type { StoreAdapter } from '../store/store-adapter.ts';
 import type { Context } from './context.ts';
+import { warnIfEmptied } from './emptied-remote.ts';
 import { measureUsage } from './usage.ts';
 import type { RemoteUsage } from './usage.ts';
 import { summarise } from './history.ts';
@@ -106,6 +107,7 @@ export async function status(context: Context): Promise<StatusReport> {
   ]);
   const isReachable = 'snapshots' in view;
   const log = isReachable ? view : nothingKnown;
+  if (isReachable) await warnIfEmptied(context, view);
   const lineage = await readLineage(context, log);
   const snapshots = summarise(log);
   return {

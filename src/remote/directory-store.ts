@@ -9,6 +9,7 @@ import { describeCall, describeKeys, type StoreOperation } from './describe-call
 import { describeFailure, missing, readObject, versionOf, writeObject } from './directory-file.ts';
 import { cannotLink, publish, publishIfAbsent } from './directory-publish.ts';
 import {
+  assertRoot,
   directoriesWithObjects,
   lastModifiedOf,
   objectModified,
@@ -35,7 +36,7 @@ import type {
 } from './object-store.ts';
 
 export interface DirectorySettings {
-  /** Absolute. Created by the first `put`; a missing directory is an empty remote. */
+  /** Absolute. Created by the first `put`; a missing directory is an empty remote, a file in its place an error. */
   readonly path: string;
   readonly fs?: FileSystem | undefined;
   readonly clock?: Clock | undefined;
@@ -258,6 +259,7 @@ class DirectoryStore implements ObjectStore {
     const action = describeCall(operation, subject, this.location);
     throwIfAborted(signal, action);
     try {
+      await assertRoot(this.#root, action);
       return await act(action);
     } catch (error) {
       throw describeFailure(error, action);

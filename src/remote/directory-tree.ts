@@ -1,5 +1,5 @@
 import type { BigIntStats, Dirent } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
 import type { FileSystem } from '../store/file-system.ts';
@@ -17,6 +17,29 @@ export async function statEntry(path: string): Promise<BigIntStats | undefined> 
     if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
+}
+
+/** A missing root is an empty remote; one that cannot be a directory, for a file at it or above it, is out of reach. */
+export async function assertRoot(root: string, action: string): Promise<void> {
+  const stats = await stat(root).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOTDIR') return 'blocked' as const;
+    // Whatever else is wrong with the root, the call itself meets it.
+    return undefined;
+  });
+  if (stats === undefined || (stats !== 'blocked' && stats.isDirectory())) return;
+  throw new SyncAgentError(
+    'REMOTE_UNREACHABLE',
+    `Cannot ${action}: "${await nearestEntry(root)}" is not a directory`,
+    { remedy: 'Check --remote, and that the disk it is on is mounted' },
+  );
+}
+
+async function nearestEntry(path: string): Promise<string> {
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  return isThere || path === dirname(path) ? path : nearestEntry(dirname(path));
 }
 
 /** An object's stat; undefined if the key has none. Throws REFUSED for a symbolic link on the way below the root. */

@@ -70,9 +70,7 @@ function explained(error: unknown, action: string): unknown {
 
 /** A remote inside its store would back itself up, and a store inside its remote would be listed as objects. */
 export async function assertApart(home: Home, directory: string): Promise<void> {
-  const remote = await realpath(directory).catch(() => directory);
-  const isWithin = (inner: string, outer: string): boolean =>
-    inner === outer || inner.startsWith(outer + sep);
+  const remote = await resolvePath(directory);
   for (const [inner, outer] of [
     [remote, home.store],
     [home.store, remote],
@@ -87,6 +85,19 @@ export async function assertApart(home: Home, directory: string): Promise<void> 
       },
     );
   }
+}
+
+/** A directory made within a store would be backed up with it; one made within its home, swept or taken for a copy. */
+export function assertOutside(home: Home, dir: string): void {
+  const isInside = dir !== home.store && isWithin(dir, home.store);
+  if (!isInside && !isWithin(dir, home.dir)) return;
+  throw new SyncAgentError(
+    'USAGE',
+    isInside
+      ? `Cannot restore to "${dir}": it is inside the store "${home.store}"`
+      : `Cannot restore to "${dir}": it is inside "${home.dir}", which belongs to the store "${home.store}"`,
+    { remedy: 'Name a new directory outside the store' },
+  );
 }
 
 async function resolveStore(path: string): Promise<string> {
@@ -105,9 +116,20 @@ async function resolveStore(path: string): Promise<string> {
   if (dangling?.isSymbolicLink() === true) {
     throw new SyncAgentError('USAGE', `Cannot use "${path}" as a store: it is a symbolic link to nothing`);
   }
-  const parent = await realpath(dirname(path)).catch(() => dirname(path));
-  return join(parent, basename(path));
+  return join(await resolvePath(dirname(path)), basename(path));
 }
+
+/** Symbolic links resolved as far as the path exists: what is not there yet is made where its nearest ancestor leads. */
+async function resolvePath(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    return dirname(path) === path ? path : join(await resolvePath(dirname(path)), basename(path));
+  }
+}
+
+const isWithin = (inner: string, outer: string): boolean =>
+  inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
 
 async function cannotBeRenamed(store: string, parent: string): Promise<boolean> {
   const [self, above] = await Promise.all([statOrNone(store), statOrNone(parent)]);

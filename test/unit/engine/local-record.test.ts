@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
@@ -82,5 +82,63 @@ describe('a backup that believes the local record', () => {
 
   it('asks the remote when nothing is recorded', async () => {
     expect(await host.agent.backup({ local: { minIntervalMs: hour } })).toMatchObject({ type: 'committed' });
+  });
+});
+
+describe('a remote that has become empty', () => {
+  let other: Host;
+  let id: string;
+  beforeEach(async () => {
+    id = await settled();
+    // The same name, another disk behind it.
+    other = await makeHost({ remote: createMemoryStore({ now: Date.now }), root: host.root });
+  });
+
+  it('gets no backup unless that is forced, which begins anew', async () => {
+    await host.write({ a: 'two' });
+    for (const call of [
+      () => other.agent.backup(),
+      () => other.agent.backup({ dryRun: true, allowShrink: true }),
+      () => other.agent.sync(),
+    ]) {
+      await expect(call()).rejects.toMatchObject({
+        code: 'REFUSED',
+        message: expect.stringContaining(id) as unknown,
+        remedy: expect.stringContaining('mounted') as unknown,
+      });
+    }
+    expect(await other.agent.list()).toEqual([]);
+    expect(await other.agent.backup({ force: true })).toMatchObject({ type: 'committed', generation: 1 });
+    await host.write({ a: 'three' });
+    expect(await other.agent.backup()).toMatchObject({ type: 'committed', generation: 2 });
+  });
+
+  it('is told by a restore, a status and the doctor, which go on', async () => {
+    const said = expect.arrayContaining([
+      expect.objectContaining({ type: 'warning', message: expect.stringContaining(id) as unknown }),
+    ]) as unknown;
+    expect(await other.agent.restore()).toEqual({ type: 'empty-remote' });
+    expect(other.events).toEqual(said);
+    other.events.length = 0;
+    expect(await other.agent.status()).toMatchObject({ relation: 'empty-remote', parent: id });
+    expect(other.events).toEqual(said);
+    const { checks } = await other.agent.doctor();
+    expect(checks).toContainEqual(expect.objectContaining({ name: 'lineage', code: 'REFUSED' }));
+  });
+
+  it('is told by a restore also when the store is lost', async () => {
+    await rm(host.store, { recursive: true });
+    expect(await other.agent.restore()).toEqual({ type: 'empty-remote' });
+    expect(other.events).toContainEqual(
+      expect.objectContaining({ message: expect.stringContaining(id) as unknown }),
+    );
+  });
+
+  it('is nothing special to a store that the record does not speak of', async () => {
+    await rm(host.store, { recursive: true });
+    await host.write({ a: 'another store' });
+    expect(await other.agent.restore()).toEqual({ type: 'empty-remote' });
+    expect(await other.agent.backup()).toMatchObject({ type: 'committed', generation: 1 });
+    expect(other.events.filter(({ type }) => type === 'warning')).toEqual([]);
   });
 });

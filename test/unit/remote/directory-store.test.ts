@@ -80,6 +80,29 @@ describe('the directory store', () => {
     expect(await readdir(join(root, '.sync-agent.tmp'))).toEqual([]);
   });
 
+  it('is out of reach, and not empty, where a file is in its place or above it', async () => {
+    await writeFile(join(home, 'mount'), '');
+    for (const path of [join(home, 'mount'), join(home, 'mount/a/b')]) {
+      const store = createDirectoryStore({ path });
+      const calls: Readonly<Record<string, () => Promise<unknown>>> = {
+        list: () => keysOf(path),
+        listDirectories: () => store.listDirectories(''),
+        head: () => store.head('x'),
+        get: () => store.get('x'),
+        put: () => store.put('x', textBody('x')),
+        copy: () => store.copy('x', 'y'),
+        remove: () => store.remove(['x']),
+        sweepUploads: () => store.sweepUploads('', new Date()),
+      };
+      for (const [name, call] of Object.entries(calls)) {
+        await expect(call(), name).rejects.toMatchObject({
+          code: 'REMOTE_UNREACHABLE',
+          message: expect.stringContaining(`"${join(home, 'mount')}" is not a directory`) as unknown,
+        });
+      }
+    }
+  });
+
   it('copies by hard link, and a fresh copy of an old object is young', async () => {
     const store = createDirectoryStore({ path: root });
     await store.put('history/x', textBody('x'));

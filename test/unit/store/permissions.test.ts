@@ -132,7 +132,7 @@ describe('what the agent writes for itself', () => {
         },
       },
     });
-    await c.agent.backup();
+    await c.agent.backup({ force: true });
     expect(seen.length).toBeGreaterThan(0);
     expect(new Set(seen)).toEqual(new Set(['600', '700']));
     expect(new Set(rooms)).toEqual(new Set(['700']));

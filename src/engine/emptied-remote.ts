@@ -1,0 +1,41 @@
+import type { LogView } from '../snapshot/commit-log.ts';
+import { storeIdentity } from '../store/fingerprint.ts';
+import { storeExists } from '../store/home.ts';
+import { readState } from '../store/state.ts';
+import type { Context } from './context.ts';
+
+/**
+ * A remote without a single commit, although this host's record names a snapshot of it: a disk that is not mounted,
+ * another bucket behind the same name, or a history that somebody deleted. Never a remote's ordinary state, since
+ * rotation and `clear-history` keep the newest snapshot.
+ */
+export interface EmptiedRemote {
+  readonly why: string;
+  readonly remedy: string;
+}
+
+/** Undefined for a remote that holds commits, if only damaged ones, and for one that this host does not know. */
+export async function findEmptied(
+  { home, remote, remoteId }: Context,
+  view: LogView,
+): Promise<EmptiedRemote | undefined> {
+  if (view.commits.length > 0) return undefined;
+  const local = await readState(home);
+  const parent = local?.remotes[remoteId]?.parent?.id;
+  if (parent === undefined) return undefined;
+  // Of a store that is lost the record speaks, of one that took its place it does not.
+  if ((await storeExists(home)) && local?.identity !== (await storeIdentity(home.store))) return undefined;
+  return {
+    why: `${remote.location} holds no snapshot at all, but this store was backed up to it, or restored from it, as ${parent}`,
+    remedy:
+      'Check that its disk is mounted, or that bucket and prefix are the right ones; to begin anew there, use "sync-agent backup --force"',
+  };
+}
+
+/** For operations that go on with an empty remote. */
+export async function warnIfEmptied(context: Context, view: LogView): Promise<void> {
+  const emptied = await findEmptied(context, view);
+  if (emptied === undefined) return;
+  const { why: message, remedy } = emptied;
+  context.emit({ type: 'warning', code: 'REFUSED', message, remedy });
+}
