@@ -44,7 +44,11 @@ export function turnsOf({ pid, lines }: AgentLog): readonly Turn[] {
   };
   for (const line of lines) {
     const atMs = timeOf(line);
-    if (line.type === 'scheduled') scheduledMs = (line['atMs'] as number | null) ?? undefined;
+    if (line.type === 'scheduled') {
+      const dueMs = line['atMs'] as number | null;
+      // What became due while the one before ran on begins at once.
+      scheduledMs = dueMs === null ? undefined : Math.max(dueMs, atMs);
+    }
     if (line.type === 'committed' && turn !== undefined)
       turn = { ...turn, snapshot: String(line['id']), committedMs: atMs };
     if (line['operation'] !== 'backup') continue;

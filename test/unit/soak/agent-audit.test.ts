@@ -107,6 +107,12 @@ describe('the audit of the status', () => {
     auditStatus({ log: { pid, lines }, polls, timeline, troubles: [] }).join('\n');
   const one = calm.slice(0, 4);
 
+  it('does not judge an answer of the moment in which the log goes on', () => {
+    const early = poll(7300, { dirtySinceMs: zero + 7250 });
+    expect(held([...one, started(6400), ...committed(7215, idAt(6500))], early)).toBe('');
+    expect(held([...one, started(6400), ...committed(7900, idAt(6500))], early)).toMatch(/dirtySinceMs is/);
+  });
+
   it('finds nothing in answers that are true', () => {
     expect(
       held(one, poll(3000), poll(6000), poll(9000, { state: 'waiting', dirtySinceMs: zero + 4200 })),
