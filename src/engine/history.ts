@@ -1,4 +1,3 @@
-import { snapshotAgeMs } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import type { LogEntry, Manifest, Pin } from '../snapshot/manifest.ts';
 import { pinsOf } from '../snapshot/pins.ts';
@@ -8,7 +7,7 @@ import { manifestOf, readRemote } from './lineage.ts';
 import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface SnapshotSummary extends LogEntry {
-  /** Milliseconds since it was taken, or since its commit by the server's clock, if that is longer. */
+  /** Age of its commit by the server's clock, milliseconds. */
   readonly ageMs: number;
   /** Nobody's parent, and not settled. More than one such: hosts wrote beside each other. */
   readonly isTip: boolean;
@@ -25,11 +24,11 @@ export function summarise(view: LogView): readonly SnapshotSummary[] {
   const entries = view.snapshots.map(({ entry }) => entry);
   const tips = new Set(unresolvedTips(entries, view.head?.resolved ?? []).map((tip) => tip.id));
   const pins = pinsOf(view.head);
-  return view.snapshots.map((aged) => ({
-    ...aged.entry,
-    ageMs: snapshotAgeMs(view, aged),
-    isTip: tips.has(aged.entry.id),
-    pin: pins.get(aged.entry.id),
+  return view.snapshots.map(({ entry, ageMs }) => ({
+    ...entry,
+    ageMs,
+    isTip: tips.has(entry.id),
+    pin: pins.get(entry.id),
   }));
 }
 

@@ -1,4 +1,3 @@
-import { snapshotAgeMs } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { epochMsOf } from '../snapshot/layout.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
@@ -41,7 +40,8 @@ export function withoutCapture(
   if (isUnchanged && parent !== undefined && isLive(view, parent) && !isChoiceOpen(view, lineage.state)) {
     return { type: 'unchanged', id: parent };
   }
-  const ageMs = snapshotAgeMs(view, newest);
+  // A prune commits the newest snapshot anew, which does not make it younger.
+  const ageMs = Math.max(newest.ageMs, view.serverTime.getTime() - Date.parse(newest.entry.createdAt));
   if (options.minIntervalMs !== undefined && ageMs < options.minIntervalMs) {
     return { type: 'too-soon', id: newest.entry.id, ageMs };
   }

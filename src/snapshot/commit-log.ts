@@ -50,17 +50,6 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * Milliseconds since the snapshot was taken. The age of its commit is the server's word, but a pin or a prune commits a snapshot
- * again; so the host's clock counts where it says older. Retention goes by the commit: a snapshot may stay longer, never shorter.
- */
-export function snapshotAgeMs(
-  { serverTime }: Pick<LogView, 'serverTime'>,
-  { entry, ageMs }: AgedEntry,
-): number {
-  return Math.max(ageMs, serverTime.getTime() - Date.parse(entry.createdAt));
-}
-
 /** A listed commit that is gone was rotated away since: the listing is old. So often it is made again. */
 const listings = 5;
 

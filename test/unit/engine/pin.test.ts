@@ -124,22 +124,6 @@ describe('a pinned snapshot', () => {
 });
 
 describe('pin', () => {
-  it('makes no snapshot look younger, nor does a prune that settles a tip', async () => {
-    const tip = await snapshots(1);
-    const second = await another();
-    await second.write({ a: 'unrelated' });
-    const newest = await snapshots(1, second);
-    clock.forward(3 * graceMs);
-    const ages = async () => (await host.agent.list()).map(({ ageMs }) => Math.floor(ageMs / graceMs));
-    expect(await ages()).toEqual([5, 3]);
-    await host.agent.pin(newest);
-    expect(await ages()).toEqual([5, 3]);
-    await host.agent.pin(tip);
-    await host.agent.prune({ resolve: [tip] });
-    expect(await ages()).toEqual([5, 3]);
-    expect((await host.agent.status()).newest?.ageMs).toBeGreaterThan(3 * graceMs);
-  });
-
   it('writes nothing where there is nothing new, and takes a new reason', async () => {
     const id = await snapshots(1);
     await host.agent.pin(id);
