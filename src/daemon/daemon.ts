@@ -302,8 +302,9 @@ export function createDaemon(options: DaemonOptions): Daemon {
         await scheduler.stop({ signal });
         const isBackedUp = await saveAll(reason, signal);
         tried.abort();
-        const isSaved =
-          isBackedUp || (signal.aborted && ((await meanwhile) || (await isInSnapshot(deadlineMs))));
+        // Who is told to end at once looks no more.
+        const hasTime = signal.aborted && sooner?.aborted !== true;
+        const isSaved = isBackedUp || (hasTime && ((await meanwhile) || (await isInSnapshot(deadlineMs))));
         return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
       } finally {
         tried.abort();
