@@ -210,10 +210,12 @@ describe('sync-agent run', () => {
     ];
     const terminal = spawn(
       'script',
-      ['-qefc', command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' '), '/dev/null'],
+      ['-qefc', `exec ${command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')}`, '/dev/null'],
       {
         env: {
           ...process.env,
+          // Without `exec`, dash would stay, and make 130 of a Ctrl-C that its command had an answer to.
+          SHELL: '/bin/sh',
           SUPERVISED: JSON.stringify({ busyMs: 300 }),
           SUPERVISED_LOG: join(directory, 'log'),
         },
