@@ -40,10 +40,9 @@ export function withoutCapture(
   if (isUnchanged && parent !== undefined && isLive(view, parent) && !isChoiceOpen(view, lineage.state)) {
     return { type: 'unchanged', id: parent };
   }
-  // A prune commits the newest snapshot anew, which does not make it younger.
-  const ageMs = Math.max(newest.ageMs, view.serverTime.getTime() - Date.parse(newest.entry.createdAt));
+  const { entry, ageMs } = newest;
   if (options.minIntervalMs !== undefined && ageMs < options.minIntervalMs) {
-    return { type: 'too-soon', id: newest.entry.id, ageMs };
+    return { type: 'too-soon', id: entry.id, ageMs };
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { probeCreateOnly } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
 import { commitSnapshot } from './commit.ts';
 import type { CommitWork, Committed } from './commit.ts';
 import type { Context } from './context.ts';
@@ -29,11 +30,19 @@ export async function recommit(
       // What is recommitted must be what no rule drops. The head need not be: a host that lost its lease made it.
       const newest = (await newestManifest(context, current)) ?? current.head ?? head;
       const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = newest;
-      return { ...draft, uploadId };
+      return { ...draft, uploadId, ...firstCommit(current, newest.id) };
     },
     view,
     createOnly: createOnly === 'enforced',
     startedAt: view.serverTime,
     lastServerTime: undefined,
   });
+}
+
+/** Its age goes on: by the server's clock, not by that of the host it came from, which may be wrong. */
+function firstCommit(view: LogView, id: string): Pick<Manifest, 'committedAt'> {
+  const ageMs = view.snapshots.find(({ entry }) => entry.id === id)?.ageMs;
+  return ageMs === undefined
+    ? {}
+    : { committedAt: new Date(view.serverTime.getTime() - ageMs).toISOString() };
 }

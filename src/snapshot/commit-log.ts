@@ -264,6 +264,11 @@ function liveSnapshots(
     const lastModified = modified.get(entry.generation);
     return lastModified === undefined
       ? []
-      : [{ entry, ageMs: serverTime.getTime() - lastModified.getTime() }];
+      : [{ entry, ageMs: serverTime.getTime() - committedMsOf(entry, lastModified) }];
   });
+}
+
+/** To commit a snapshot again does not make it younger. */
+function committedMsOf({ committedAt }: LogEntry, lastModified: Date): number {
+  return committedAt === undefined ? lastModified.getTime() : Date.parse(committedAt);
 }

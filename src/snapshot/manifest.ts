@@ -18,6 +18,8 @@ const storePath = z.string().superRefine((path, context) => {
     context.addIssue({ code: 'custom', message: `path ${JSON.stringify(path)} ${problem}` });
 });
 const label = z.string().max(longestLabel);
+/** The server's time of the snapshot's first commit, where it was committed again; else that of its commit object. */
+const committedAt = z.iso.datetime();
 /** Of the lease under which a snapshot was committed; absent where it was 0: nobody had one. */
 const epoch = count.min(1);
 
@@ -54,6 +56,7 @@ const logEntrySchema = z.object({
   records: count,
   /** The snapshot names objects of older snapshots' directories. */
   linked: z.boolean().optional(),
+  committedAt: committedAt.optional(),
   epoch: epoch.optional(),
 });
 
@@ -75,6 +78,7 @@ const manifestSchema = z
     parent: snapshotId.nullable(),
     /** The host's clock at the captured instant. */
     createdAt: z.iso.datetime(),
+    committedAt: committedAt.optional(),
     /** Names the attempt, so that a host whose answer was lost can tell its own commit. */
     uploadId: z.string().regex(/^[0-9a-f]{32}$/),
     host: label,
@@ -160,6 +164,7 @@ export function logEntryOf(manifest: Manifest): LogEntry {
     bytes: totalBytes(manifest.files),
     records: manifest.statistics.records,
     ...(manifest.files.some((file) => file.in !== undefined) ? { linked: true } : {}),
+    ...(manifest.committedAt === undefined ? {} : { committedAt: manifest.committedAt }),
     ...(manifest.epoch === undefined ? {} : { epoch: manifest.epoch }),
   };
 }

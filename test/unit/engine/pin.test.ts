@@ -123,6 +123,26 @@ describe('a pinned snapshot', () => {
   });
 });
 
+describe('a snapshot that is committed again', () => {
+  it.each([-5, 0, 5])('keeps its age, also where the clock of its host is %i hours off', async (hours) => {
+    const hour = 3_600_000;
+    const serversClock = createMemoryStore({ now: () => clock.now() - hours * hour });
+    const first = await another(serversClock);
+    const id = await snapshots(1, first);
+    clock.forward(2 * hour);
+    await first.agent.pin(id);
+    clock.forward(hour);
+    await first.agent.pin(id, { reason: 'for longer' });
+    const agesInHours = async () => (await first.agent.list()).map(({ ageMs }) => Math.round(ageMs / hour));
+    expect(await agesInHours()).toEqual([3]);
+
+    await first.write({ a: 'more than there was before' });
+    expect(await first.agent.backup({ minIntervalMs: 2.5 * hour })).toMatchObject({ type: 'committed' });
+    clock.forward(hour);
+    expect(await agesInHours()).toEqual([4, 1]);
+  });
+});
+
 describe('pin', () => {
   it('writes nothing where there is nothing new, and takes a new reason', async () => {
     const id = await snapshots(1);
