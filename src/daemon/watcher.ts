@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { messageOf } from '../errors.ts';
 import type { ChangeSource, DaemonEvent } from '../events.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
-import { scanStore } from '../store/scan.ts';
+import { emptyScan, scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
 import { watchEvents } from './watch-events.ts';
 import type { EventWatch } from './watch-events.ts';
@@ -167,5 +167,3 @@ async function lookAt(store: string): Promise<Look> {
   ]);
   return { digest: `${identity} ${fingerprint(scan)}`, identity };
 }
-
-const emptyScan: ScanResult = { files: [], emptyDirectories: [], oddities: [] };

@@ -171,6 +171,8 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     adapter: staged.adapter,
     files: uploaded.files,
     emptyDirectories: [...staged.emptyDirectories],
+    mode: staged.mode,
+    directories: [...staged.directories],
     statistics: {
       ...staged.statistics,
       collections: staged.statistics.collections?.map((each) => ({ ...each })),

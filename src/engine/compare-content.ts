@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Manifest } from '../snapshot/manifest.ts';
+import { emptyDirectoriesOf } from '../store/scan.ts';
 import type { FileEntry, ScanResult } from '../store/scan.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
@@ -19,7 +20,7 @@ export async function hasContentOfSnapshot(
     store.oddities.length === 0 &&
     store.files.length === theirs.size &&
     store.files.every((file) => theirs.get(file.path)?.size === file.size) &&
-    store.emptyDirectories.join('\0') === manifest.emptyDirectories.toSorted().join('\0');
+    emptyDirectoriesOf(store).join('\0') === manifest.emptyDirectories.toSorted().join('\0');
   if (!hasSameNames) return false;
   for (const file of store.files) {
     if ((await hashOf(context, file, hashes)) !== theirs.get(file.path)?.sha256) return false;

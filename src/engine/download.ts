@@ -7,7 +7,7 @@ import { readFileRange } from '../remote/body.ts';
 import type { ByteRange } from '../remote/object-store.ts';
 import { historyKey } from '../snapshot/layout.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
-import type { WritableFile } from '../store/file-system.ts';
+import type { FileSystem, WritableFile } from '../store/file-system.ts';
 import { scanStore } from '../store/scan.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
@@ -60,9 +60,33 @@ export async function downloadSnapshot(context: Context, target: DownloadTarget)
       }
     },
   );
+  await setDirectoryModes(fs, manifest, dir);
   const found = (await scanStore(dir)).files.length;
   if (found !== manifest.files.length) throw namesCollide(manifest, dir, found);
   return { downloadedBytes, reusedBytes };
+}
+
+/** Of all directories below the root. */
+export async function setDirectoryModes(fs: FileSystem, manifest: Manifest, dir: string): Promise<void> {
+  const modes = new Map(manifest.directories?.map(({ path, mode }) => [path, mode]));
+  for (const path of directoriesOf(manifest)) {
+    if (path !== '') await setDirectoryMode(fs, join(dir, path), modes.get(path));
+  }
+}
+
+/**
+ * The owner keeps all rights, whatever the snapshot says: without them the directory could neither be moved nor, one
+ * day, be removed. Bits beyond the permissions stay as they are: volumes hand their group on by one of them.
+ */
+export async function setDirectoryMode(
+  fs: FileSystem,
+  path: string,
+  mode: number | undefined,
+): Promise<void> {
+  if (mode === undefined) return;
+  const present = (await lstat(path)).mode & 0o7777;
+  const wanted = (present & 0o7000) | mode | 0o700;
+  if (present !== wanted) await fs.setAttributes(path, { mode: wanted });
 }
 
 /** Makes a downloaded snapshot survive a power cut: files first, then directories from the leaves up. */

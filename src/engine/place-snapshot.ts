@@ -128,7 +128,7 @@ async function restoreBeside(
     reuseFrom: work.lineage.exists ? home.store : undefined,
   });
   if (work.lineage.exists && home.swap === 'rename')
-    await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o777 });
+    await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
   await cacheManifest(context, work.manifest);
   enterPhase(context, 'swap');
   await assertUnused(context, work.options.force ?? false);

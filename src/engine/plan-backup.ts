@@ -1,4 +1,4 @@
-import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
+import type { Manifest, ManifestDirectory, ManifestFile } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { StoreStatistics } from '../store/store-adapter.ts';
 
@@ -8,6 +8,10 @@ export type CapturedFile = Omit<ManifestFile, 'in'>;
 export interface CapturedStore {
   readonly adapter: Manifest['adapter'];
   readonly files: readonly CapturedFile[];
+  /** Permission bits of the store itself. */
+  readonly mode: number;
+  /** All below the store, by path. */
+  readonly directories: readonly ManifestDirectory[];
   readonly emptyDirectories: readonly string[];
   readonly statistics: StoreStatistics;
 }
@@ -74,19 +78,30 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   };
 }
 
-/** Whether the store holds exactly what the snapshot holds: names, bytes and permissions. Times do not count. */
+/**
+ * Whether the store holds exactly what the snapshot holds: names, bytes and permissions. Times do not count, nor does
+ * the mode of the store itself, which is the platform's where it is a mount point.
+ */
 export function hasContentOf(
-  store: Pick<CapturedStore, 'files' | 'emptyDirectories'>,
-  manifest: Pick<Manifest, 'files' | 'emptyDirectories'>,
+  store: Pick<CapturedStore, 'files' | 'directories' | 'emptyDirectories'>,
+  manifest: Pick<Manifest, 'files' | 'directories' | 'emptyDirectories'>,
 ): boolean {
   const key = (file: CapturedFile): string => `${file.path}\0${file.size} ${file.sha256} ${file.mode}`;
   const theirs = new Set(manifest.files.map(key));
   return (
     store.files.length === theirs.size &&
     store.files.every((file) => theirs.has(key(file))) &&
+    (manifest.directories === undefined || modesOf(store.directories) === modesOf(manifest.directories)) &&
     store.emptyDirectories.toSorted().join('\0') === manifest.emptyDirectories.toSorted().join('\0')
   );
 }
+
+/** A restore leaves the owner all rights. */
+const modesOf = (directories: readonly ManifestDirectory[]): string =>
+  directories
+    .map(({ path, mode }) => `${path}\0${mode | 0o700}`)
+    .toSorted()
+    .join('\0');
 
 const particularity: readonly Manifest['adapter'][] = ['files', 'sqlite', 'chroma'];
 

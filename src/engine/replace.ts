@@ -7,13 +7,13 @@ import { stagingRoot, storeExists } from '../store/home.ts';
 import { removeJournal, writeJournal } from '../store/journal.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
-import { homeInsideStore, scanStore } from '../store/scan.ts';
+import { emptyScan, homeInsideStore, scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
 import { writeState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { newAttempt, progressOf } from './context.ts';
 import type { Context } from './context.ts';
-import { directoriesOf, downloadFile, verifyObject } from './download.ts';
+import { directoriesOf, downloadFile, setDirectoryModes, verifyObject } from './download.ts';
 import { hashFile } from './hash-file.ts';
 
 export interface Replaced {
@@ -57,6 +57,7 @@ export async function replaceStore(
     await fs.makeDirectory(join(home.store, directory), { mode: 0o755 });
   await fs.makeDirectory(stagingRoot(home));
   for (const file of wanted) await replaceFile(context, { manifest, file, report });
+  await setDirectoryModes(fs, manifest, home.store);
   for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(home.store, directory));
 
   await context.fs.remove(stagingRoot(home));
@@ -135,9 +136,7 @@ export function diskFull(
 }
 
 async function scanPresent({ home }: Context): Promise<ScanResult> {
-  return (await storeExists(home))
-    ? scanStore(home.store)
-    : { files: [], emptyDirectories: [], oddities: [] };
+  return (await storeExists(home)) ? scanStore(home.store) : emptyScan;
 }
 
 async function differingFiles(

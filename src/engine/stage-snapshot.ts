@@ -5,7 +5,7 @@ import { totalBytes } from '../snapshot/manifest.ts';
 import { stagingRoot } from '../store/home.ts';
 import { enterPhase, progressOf } from './context.ts';
 import type { Context } from './context.ts';
-import { downloadSnapshot, syncSnapshot } from './download.ts';
+import { downloadSnapshot, setDirectoryMode, syncSnapshot } from './download.ts';
 import type { Downloaded } from './download.ts';
 
 export interface StageRequest {
@@ -26,6 +26,7 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
     reuseFrom: request.reuseFrom,
     onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
   });
+  await setDirectoryMode(context.fs, request.data, request.manifest.mode);
   // The disk works on the one while the processor works on the other.
   await both(
     context.signal,

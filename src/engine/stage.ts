@@ -4,7 +4,8 @@ import { SyncAgentError } from '../errors.ts';
 import { assertStorable } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
-import { scanStore } from '../store/scan.ts';
+import { emptyDirectoriesOf, scanStore } from '../store/scan.ts';
+import type { ScanResult } from '../store/scan.ts';
 import type { Capture } from '../store/store-adapter.ts';
 import { stagedData } from '../store/swap.ts';
 import { enterPhase } from './context.ts';
@@ -52,7 +53,7 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
     heldMs += captured.heldMs;
     longestHoldMs = Math.max(longestHoldMs, captured.longestHoldMs);
     assertStorable(
-      [...captured.source.files.map((file) => file.path), ...captured.source.emptyDirectories],
+      [...captured.source.files.map((file) => file.path), ...emptyDirectoriesOf(captured.source)],
       context.settings.prefixBytes,
     );
     emit({
@@ -74,7 +75,7 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
         dir,
         adapter: adapter.name,
         files,
-        emptyDirectories: captured.source.emptyDirectories,
+        ...describeDirectories(captured.source),
         statistics: report.statistics,
         capturedAtMs,
         fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
@@ -93,6 +94,17 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
       );
     }
   }
+}
+
+function describeDirectories(
+  source: ScanResult,
+): Pick<CapturedStore, 'mode' | 'directories' | 'emptyDirectories'> {
+  const [root, ...below] = source.directories;
+  return {
+    mode: root?.mode ?? 0o755,
+    directories: below.map(({ path, mode }) => ({ path, mode })),
+    emptyDirectories: emptyDirectoriesOf(source),
+  };
 }
 
 async function hashImage(

@@ -36,6 +36,12 @@ const fileSchema = z.object({
   in: snapshotId.optional(),
 });
 
+const directorySchema = z.object({
+  path: storePath,
+  /** Permission bits. */
+  mode: count.max(0o777),
+});
+
 const collectionSchema = z.object({
   id: label,
   name: label,
@@ -86,6 +92,10 @@ const manifestSchema = z
     adapter: z.enum(['chroma', 'sqlite', 'files']),
     files: z.array(fileSchema),
     emptyDirectories: z.array(storePath),
+    /** Permission bits of the store itself. */
+    mode: count.max(0o777).optional(),
+    /** All of the store, for their permissions. */
+    directories: z.array(directorySchema).optional(),
     statistics: z.object({ records: count, collections: z.array(collectionSchema).optional() }),
     /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
     stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
@@ -106,6 +116,7 @@ const manifestSchema = z
 
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestFile = z.infer<typeof fileSchema>;
+export type ManifestDirectory = z.infer<typeof directorySchema>;
 export type Pin = z.infer<typeof pinSchema>;
 export type LogEntry = z.infer<typeof logEntrySchema>;
 

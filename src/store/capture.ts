@@ -167,7 +167,7 @@ function sameScan(a: ScanResult, b: ScanResult): boolean {
       const other = b.files[index];
       return other !== undefined && file.path === other.path && sameVersion(file, other);
     }) &&
-    a.emptyDirectories.join('\0') === b.emptyDirectories.join('\0')
+    JSON.stringify(a.directories) === JSON.stringify(b.directories)
   );
 }
 

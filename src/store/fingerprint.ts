@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { emptyDirectoriesOf } from './scan.ts';
 import type { FileEntry, ScanResult } from './scan.ts';
 
 /**
@@ -8,11 +9,13 @@ import type { FileEntry, ScanResult } from './scan.ts';
  * nothing was written in between, as far as the file system tells.
  */
 export function fingerprint(scan: ScanResult): string {
-  return digest(scan, (file) => {
+  const modes = scan.directories.map(({ mode }) => mode).join(' ');
+  const files = digest(scan, (file) => {
     // Merely opening a database in WAL mode sets its log's owner, and so its ctime.
     const ctimeNs = file.path.endsWith('-wal') ? '' : file.ctimeNs;
     return [file.dev, file.ino, file.size, file.mode, file.mtimeNs, ctimeNs];
   });
+  return createHash('sha256').update(`${files} ${modes}`).digest('hex');
 }
 
 /** As `fingerprint`, but survives a rename, which changes a file's ctime. */
@@ -43,7 +46,7 @@ function digest(scan: ScanResult, fields: (file: FileEntry) => readonly unknown[
   for (const file of scan.files) {
     if (!isTransient(file)) hash.update(`${JSON.stringify(file.path)} ${fields(file).join(' ')}\n`);
   }
-  for (const path of scan.emptyDirectories) hash.update(`${JSON.stringify(path)}/\n`);
+  for (const path of emptyDirectoriesOf(scan)) hash.update(`${JSON.stringify(path)}/\n`);
   for (const { path } of scan.oddities) hash.update(`${JSON.stringify(path)}?\n`);
   return hash.digest('hex');
 }

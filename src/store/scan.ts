@@ -1,4 +1,4 @@
-import { lstat, opendir } from 'node:fs/promises';
+import { lstat, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
 
@@ -13,11 +13,20 @@ export interface FileEntry {
   readonly ctimeNs: bigint;
 }
 
+export interface DirectoryEntry {
+  /** Relative to the store, with `/`; '' is the store itself. */
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  /** It holds nothing at all. */
+  readonly isEmpty: boolean;
+}
+
 export interface ScanResult {
   /** Sorted by path, by UTF-16 code units. */
   readonly files: readonly FileEntry[];
-  /** Directories that hold nothing at all, sorted; the others follow from the files. */
-  readonly emptyDirectories: readonly string[];
+  /** Sorted by path, so the store itself is the first. */
+  readonly directories: readonly DirectoryEntry[];
   /** What no snapshot can hold, sorted: symbolic links, sockets, FIFOs, devices, and names that are not UTF-8. */
   readonly oddities: readonly Oddity[];
 }
@@ -28,6 +37,9 @@ export interface Oddity {
   readonly problem: string;
 }
 
+/** What a scan of a store that is missing would find. */
+export const emptyScan: ScanResult = { files: [], directories: [], oddities: [] };
+
 /** The agent's own directory inside a store that is a mount point; never part of the store's content. */
 export const homeInsideStore = '.sync-agent';
 
@@ -37,15 +49,17 @@ export const homeInsideStore = '.sync-agent';
  */
 export async function scanStore(dir: string): Promise<ScanResult> {
   const files: FileEntry[] = [];
-  const emptyDirectories: string[] = [];
+  const directories: DirectoryEntry[] = [];
   const oddities: Oddity[] = [];
   const pending = [''];
   for (let relative = pending.pop(); relative !== undefined; relative = pending.pop()) {
-    let entries = 0;
+    let isEmpty = true;
     try {
+      // The store may be a link to a directory.
+      const { mode } = await (relative === '' ? stat(dir) : lstat(join(dir, relative)));
       for await (const entry of await opendir(join(dir, relative))) {
         if (relative === '' && entry.name === homeInsideStore) continue;
-        entries += 1;
+        isEmpty = false;
         const path = relative === '' ? entry.name : `${relative}/${entry.name}`;
         // Bytes that are not UTF-8 come out as U+FFFD, and the name that does is another one: nothing would be found.
         if (entry.name.includes('\uFFFD')) oddities.push({ path, problem: 'its name is not valid UTF-8' });
@@ -55,16 +69,18 @@ export async function scanStore(dir: string): Promise<ScanResult> {
           if (file !== undefined) files.push(file);
         } else oddities.push({ path, problem: 'it is not a regular file' });
       }
+      directories.push({ path: relative, mode: mode & 0o777, isEmpty });
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' || relative === '') throw error;
-      continue;
     }
-    if (entries === 0 && relative !== '') emptyDirectories.push(relative);
   }
-  files.sort((a, b) => (a.path < b.path ? -1 : 1));
-  emptyDirectories.sort();
-  oddities.sort((a, b) => (a.path < b.path ? -1 : 1));
-  return { files, emptyDirectories, oddities };
+  for (const each of [files, directories, oddities]) each.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { files, directories, oddities };
+}
+
+/** Directories that hold nothing, sorted; the others follow from the files. */
+export function emptyDirectoriesOf({ directories }: ScanResult): readonly string[] {
+  return directories.filter(({ path, isEmpty }) => isEmpty && path !== '').map(({ path }) => path);
 }
 
 /** `scanStore` of a store that is to be backed up. Throws REFUSED where a snapshot could not hold all of it. */

@@ -225,6 +225,7 @@ async function makeStore(): Promise<string> {
   await writeFile(join(store, 'nothing'), '');
   await chmod(join(store, 'plain.txt'), 0o640);
   await mkdir(join(store, 'sub folder/hollow'));
+  await chmod(join(store, 'a/b'), 0o711);
   return store;
 }
 
@@ -239,16 +240,14 @@ const newTarget = (): string => join(root, `target-${(targets += 1)}`);
 
 function contentOf(dir: string): Record<string, string> {
   return Object.fromEntries(
-    readdirSync(dir, { recursive: true, encoding: 'utf8' })
-      .toSorted()
-      .map((path) => {
-        const stats = statSync(join(dir, path));
-        if (!stats.isFile()) return [path, 'directory'];
-        const sha256 = createHash('sha256')
-          .update(readFileSync(join(dir, path)))
-          .digest('hex');
-        return [path, `${stats.mode} ${Math.floor(stats.mtimeMs / 1000)} ${sha256}`];
-      }),
+    ['.', ...readdirSync(dir, { recursive: true, encoding: 'utf8' })].toSorted().map((path) => {
+      const stats = statSync(join(dir, path));
+      if (!stats.isFile()) return [path, `directory ${stats.mode}`];
+      const sha256 = createHash('sha256')
+        .update(readFileSync(join(dir, path)))
+        .digest('hex');
+      return [path, `${stats.mode} ${Math.floor(stats.mtimeMs / 1000)} ${sha256}`];
+    }),
   );
 }
 

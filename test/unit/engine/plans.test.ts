@@ -36,9 +36,11 @@ function manifest(n: number, files: readonly CapturedFile[], extra: Partial<Mani
   };
 }
 
+const noDirectories = { mode: 0o755, directories: [], emptyDirectories: [] };
+
 function facts(files: readonly CapturedFile[], extra: Partial<BackupFacts> = {}): BackupFacts {
   const parent = manifest(1, [file('a', 'a'), file('b', 'b')]);
-  const captured = { adapter: 'chroma' as const, files, emptyDirectories: [], statistics: { records: 10 } };
+  const captured = { adapter: 'chroma' as const, files, ...noDirectories, statistics: { records: 10 } };
   return {
     captured,
     parent,
@@ -86,14 +88,14 @@ describe('planBackup', () => {
 
   it('refuses a store that lost most of its records, on a new host too', () => {
     const files = [file('a', 'x'), file('b', 'y')];
-    const captured = { adapter: 'chroma' as const, files, emptyDirectories: [], statistics: { records: 4 } };
+    const captured = { adapter: 'chroma' as const, files, ...noDirectories, statistics: { records: 4 } };
     expect(planBackup(facts(files, { captured })).type).toBe('refuse');
     expect(planBackup(facts(files, { captured, parent: undefined })).type).toBe('refuse');
   });
 
   it('refuses a Chroma store without its database, which is but files', () => {
     const files = [file('a', 'x'), file('b', 'y')];
-    const captured = { adapter: 'files' as const, files, emptyDirectories: [], statistics: { records: 20 } };
+    const captured = { adapter: 'files' as const, files, ...noDirectories, statistics: { records: 20 } };
     expect(planBackup(facts(files, { captured }))).toMatchObject({
       type: 'refuse',
       reason: expect.stringContaining('looks like a files store') as string,

@@ -129,7 +129,11 @@ const oddPaths = [
 
 describe('a path in a manifest', () => {
   it.each(foreignPaths)('is refused where it leads elsewhere or to what is ours: %j', (path) => {
-    for (const members of [honest([file(path)]), honest([], { emptyDirectories: [path] })]) {
+    for (const members of [
+      honest([file(path)]),
+      honest([], { emptyDirectories: [path] }),
+      honest([], { directories: [{ path, mode: 0o700 }] }),
+    ]) {
       expect(() => decodeManifest(forge(members), 'key')).toThrow(
         expect.objectContaining({ code: 'SNAPSHOT_CORRUPT' }),
       );
@@ -196,6 +200,15 @@ const hostileTexts: Record<string, string | (() => string)> = {
   'a file that is a directory, too': forge(honest([file('a'), file('a/b')])),
   'a file that is an empty directory, too': forge(honest([file('a')], { emptyDirectories: ['a'] })),
   'a directory below a file': forge(honest([file('a')], { emptyDirectories: ['a/b'] })),
+  'directories as an object': forge(
+    honest([], { directories: { length: 1, 0: { path: 'a', mode: 0o700 } } }),
+  ),
+  'a directory with a sticky bit': forge(honest([], { directories: [{ path: 'a', mode: 0o1777 }] })),
+  'a store with a set-gid mode': forge(honest([], { mode: 0o2755 })),
+  'a first commit at no time': forge(honest([], { committedAt: 'now' })),
+  'a log with a first commit at no time': forge(
+    honest([], { generation: 9, log: [{ ...entry(2), committedAt: 1 }] }),
+  ),
   'a log that names itself': forge(honest([], { generation: 2, log: [entry(2)] })),
   'a log out of order': forge(honest([], { generation: 9, log: [entry(3), entry(2)] })),
   'a log that is endless text': forge(honest([], { log: 'x'.repeat(1e6) })),

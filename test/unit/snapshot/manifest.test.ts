@@ -40,6 +40,8 @@ const manifests: fc.Arbitrary<Manifest> = fc
     adapter: 'files' as const,
     files: tree.slice(dirs).map((path) => ({ path, size, sha256: 'a'.repeat(64), mode, mtimeMs })),
     emptyDirectories: tree.slice(0, dirs),
+    mode,
+    directories: tree.slice(0, dirs).map((path) => ({ path, mode })),
     statistics: { records: tree.length },
     stall: { heldMs: 0, longestHoldMs: 0 },
     log: [],

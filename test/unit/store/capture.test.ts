@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { detectAdapter } from '../../../src/store/adapters.ts';
 import { nodeFileSystem } from '../../../src/store/file-system.ts';
+import { emptyDirectoriesOf } from '../../../src/store/scan.ts';
 import type { Capture } from '../../../src/store/store-adapter.ts';
 
 let root: string;
@@ -169,7 +170,7 @@ describe('capture of a plain directory', () => {
         const { copy, result } = await capture();
         const [a, b] = [Number(readFileSync(join(copy, 'a'))), Number(readFileSync(join(copy, 'sub/b')))];
         expect([b, b + 1]).toContain(a);
-        expect(result.source.emptyDirectories).toEqual(['empty']);
+        expect(emptyDirectoriesOf(result.source)).toEqual(['empty']);
       }
     } finally {
       clearInterval(timer);

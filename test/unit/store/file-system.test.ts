@@ -1,8 +1,10 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { nodeFileSystem } from '../../../src/store/file-system.ts';
+import { fingerprint } from '../../../src/store/fingerprint.ts';
+import { scanStore } from '../../../src/store/scan.ts';
 
 it.each([-86_400_000, -1500, 0, 1e-3, 1_690_000_000_123])(
   'a file keeps its time %d, milliseconds since 1970',
@@ -18,3 +20,24 @@ it.each([-86_400_000, -1500, 0, 1e-3, 1_690_000_000_123])(
     }
   },
 );
+
+it('a change of a directory’s permissions is a change of the store', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'sync-agent-modes-'));
+  try {
+    await mkdir(join(dir, 'sub'));
+    const print = async () => fingerprint(await scanStore(dir));
+    const prints = [await print()];
+    for (const [path, mode] of [
+      ['sub', 0o700],
+      ['.', 0o711],
+    ] as const) {
+      await chmod(join(dir, path), mode);
+      prints.push(await print());
+    }
+    expect(new Set(prints).size).toBe(3);
+    await chmod(join(dir, '.'), 0o700);
+    expect(await print()).toBe(prints[1]);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});

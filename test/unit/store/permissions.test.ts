@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import { createDirectoryStore } from '../../../src/remote/directory-store.ts';
+import type { ObjectStore } from '../../../src/remote/object-store.ts';
 import { nodeFileSystem } from '../../../src/store/file-system.ts';
 import type { FileSystem } from '../../../src/store/file-system.ts';
 import { locateHome, rollbackRoot, stagingRoot, statePath } from '../../../src/store/home.ts';
@@ -24,7 +25,7 @@ afterEach(async () => {
   for (const each of hosts) await each.remove();
 });
 
-async function pair(fs?: FileSystem): Promise<readonly [Host, Host]> {
+async function pair(fs?: FileSystem): Promise<readonly [Host, Host, ObjectStore]> {
   const remote = createMemoryStore({ now: Date.now });
   const [a, b] = [
     await makeHost({ remote }),
@@ -33,7 +34,7 @@ async function pair(fs?: FileSystem): Promise<readonly [Host, Host]> {
   hosts.push(a, b);
   for (const mode of modes) await a.write({ [`sub/${nameOf(mode)}`]: nameOf(mode) });
   for (const mode of modes) await chmod(join(a.store, 'sub', nameOf(mode)), mode);
-  return [a, b];
+  return [a, b, remote];
 }
 
 describe('restored files', () => {
@@ -70,6 +71,70 @@ describe('restored files', () => {
     await a.agent.backup();
     await b.agent.restore();
     expect(await modeOf(b.store)).toBe('750');
+  });
+
+  it.each([0o000, 0o022, 0o077])(
+    'lie in directories that keep theirs under umask %o, the store itself too',
+    async (mask) => {
+      const [a, b] = await pair();
+      await mkdir(join(a.store, 'empty'));
+      await mkdir(join(a.store, 'sub/below'));
+      await a.write({ 'sub/below/x': 'x' });
+      const chosen = { '': 0o711, empty: 0o770, sub: 0o700, 'sub/below': 0o755 };
+      for (const [path, mode] of Object.entries(chosen)) await chmod(join(a.store, path), mode);
+      await a.agent.backup();
+      process.umask(mask);
+      await b.agent.restore();
+      await b.agent.restoreTo(join(b.root, 'beside'));
+      process.umask(umask);
+      for (const store of [b.store, join(b.root, 'beside')])
+        for (const [path, mode] of Object.entries(chosen))
+          expect([path, await modeOf(join(store, path))]).toEqual([path, mode.toString(8)]);
+    },
+  );
+
+  it('lie in directories that follow a change of modes alone, also in place, and keep the group they hand on', async () => {
+    const [a, b, remote] = await pair();
+    await a.agent.backup();
+    await b.agent.restore();
+    await chmod(join(a.store, 'sub'), 0o750);
+    expect(await a.agent.backup()).toMatchObject({ type: 'committed' });
+    await chmod(join(b.store, 'sub'), 0o2755);
+    const cramped = await makeHost({
+      remote,
+      root: b.root,
+      ports: { diskSpace: async () => ({ freeBytes: 2 ** 20, totalBytes: 2 ** 20 }) },
+    });
+    await cramped.agent.restore({ skipBackup: true, force: true });
+    expect(cramped.events).toContainEqual(
+      expect.objectContaining({ message: expect.stringContaining('replacing in place') as string }),
+    );
+    expect(await modeOf(join(b.store, 'sub'))).toBe('2750');
+  });
+
+  it('can be restored where their directory had no rights for its owner', async () => {
+    const [a, b] = await pair();
+    await chmod(join(a.store, 'sub'), 0o500);
+    const { id } = (await a.agent.backup()) as { readonly id: string };
+    expect(await b.agent.restore()).toMatchObject({ type: 'restored', id });
+    expect(await modeOf(join(b.store, 'sub'))).toBe('700');
+    expect(await b.agent.backup()).toMatchObject({ type: 'unchanged' });
+    await chmod(join(a.store, 'sub'), 0o700);
+    expect(await a.agent.backup()).toMatchObject({ type: 'unchanged' });
+  });
+
+  it('of a mount point or a chosen directory leave its mode alone, and that is no change', async () => {
+    const [a, b] = await pair();
+    await chmod(a.store, 0o700);
+    await a.agent.backup();
+    await b.agent.restore();
+    await chmod(b.store, 0o2775);
+    await a.write({ more: 'x' });
+    await a.agent.backup();
+    await b.agent.restore();
+    expect(await modeOf(b.store)).toBe('2775');
+    await chmod(b.store, 0o770);
+    expect(await b.agent.backup()).toMatchObject({ type: 'unchanged' });
   });
 
   it('never get a set-uid, set-gid or sticky bit', async () => {
