@@ -3,7 +3,7 @@ export { createSyncAgent } from './sync-agent.ts';
 export type { StopOptions, SyncAgent, SyncAgentEvent, SyncAgentPorts } from './sync-agent.ts';
 export { defaultSchedule } from './open-daemon.ts';
 export type { SyncAgentSettings } from './open-daemon.ts';
-export type { Saved } from './daemon/daemon.ts';
+export type { Saved } from './daemon/final-backup.ts';
 export type { DaemonOperations, OperationsFor } from './daemon/daemon-operations.ts';
 export type { DaemonStatus, RecordedEvent, RunningOperation } from './daemon/daemon-status.ts';
 export { defaultSettings } from './agent-settings.ts';

@@ -12,6 +12,8 @@ import { lockAgent } from '../store/lock.ts';
 import type { Lock } from '../store/lock.ts';
 import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
 import type { DaemonOperations, OperationsFor } from './daemon-operations.ts';
+import { finalBackup } from './final-backup.ts';
+import type { SaveOptions, Saved } from './final-backup.ts';
 import { fixedTimes } from './fixed-times.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import type { TakeOptions } from './lease-keeper.ts';
@@ -23,7 +25,6 @@ import { createScheduler } from './scheduler.ts';
 import type { StartPoint, TurnOptions, TurnOutcome } from './scheduler.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { statusFileWriter } from './status-file.ts';
-import { timeLimit } from './time-limit.ts';
 import { watchStore } from './watcher.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -51,21 +52,6 @@ export interface DaemonOptions {
   readonly clock: Clock;
   readonly fs: FileSystem;
   readonly emit: (event: AgentEvent | DaemonEvent) => void;
-}
-
-export interface SaveOptions {
-  readonly reason: BackupReason;
-  /** By then it has resolved and left the remote clean, on the monotonic clock; Infinity while nobody hurries. */
-  readonly deadlineMs: number;
-  /** Aborts when it must end sooner than `deadlineMs` said. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface Saved {
-  /** All that was written before the call is in a snapshot. */
-  readonly isSaved: boolean;
-  /** Milliseconds since the epoch; null when saved, or when nobody knows. */
-  readonly unsavedSinceMs: number | null;
 }
 
 interface CallOptions {
@@ -290,26 +276,17 @@ export function createDaemon(options: DaemonOptions): Daemon {
     status: () => recorder.status(),
     subscribe: (listener) => recorder.subscribe(listener),
     tell: emit,
-    stop: async ({ reason, deadlineMs, signal: sooner }) => {
+    stop: async ({ reason, ...limit }) => {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is stopping'));
-      const { signal, release } = timeLimit(deadlineMs, { clock, sooner });
-      const tried = new AbortController();
-      const meanwhile = isInSnapshotMeanwhile(deadlineMs, tried.signal);
-      try {
+      const backUpLast = async (signal: AbortSignal): Promise<boolean> => {
         // A start that is under way gives up, which may take longer than there is time.
         await Promise.race([starting?.catch(() => undefined), aborted(signal)]);
         await Promise.all([watcher?.stop(), listening]);
         await scheduler.stop({ signal });
-        const isBackedUp = await saveAll(reason, signal);
-        tried.abort();
-        // Who is told to end at once looks no more.
-        const hasTime = signal.aborted && sooner?.aborted !== true;
-        const isSaved = isBackedUp || (hasTime && ((await meanwhile) || (await isInSnapshot(deadlineMs))));
-        return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
-      } finally {
-        tried.abort();
-        release();
-      }
+        return saveAll(reason, signal);
+      };
+      const isSaved = await finalBackup(limit, { clock, backUp: backUpLast, isInSnapshot });
+      return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
     },
     close: async () => {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));
@@ -337,21 +314,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
     }
   }
 
-  /** The same while others take up the time, a hook that hangs for one: asked when half of it is over. */
-  async function isInSnapshotMeanwhile(deadlineMs: number, over: AbortSignal): Promise<boolean> {
-    if (!Number.isFinite(deadlineMs)) return false;
-    try {
-      await clock.sleep(Math.max(0, deadlineMs - clock.monotonic()) / 2, { signal: over });
-    } catch {
-      return false;
-    }
-    return isInSnapshot(deadlineMs);
-  }
-
   /** Whether the store is still what this host's record says an earlier backup has saved. */
-  async function isInSnapshot(deadlineMs: number): Promise<boolean> {
-    const leftMs = Math.floor(deadlineMs - clock.monotonic());
-    if (leftMs <= 0) return false;
+  async function isInSnapshot(leftMs: number): Promise<boolean> {
     const look = await operationsFor({ ...unheard, abortGraceMs: 0 })
       .look(leftMs < longestTimerMs ? { signal: AbortSignal.timeout(leftMs) } : {})
       .catch(() => undefined);

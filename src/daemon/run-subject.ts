@@ -1,4 +1,4 @@
-import type { BackupReason } from '../events.ts';
+import type { SaveOptions, Saved } from './final-backup.ts';
 
 /** What `run` keeps durable, as its supervisor sees it: the schedule and its operations behind four promises. */
 export interface RunSubject {
@@ -13,20 +13,5 @@ export interface RunSubject {
    * Stops scheduling and backs up what is not saved. May be called again after it resolved: for a command that was
    * still running and may have written since. A backup that cannot be made is a result, not a rejection.
    */
-  stop(options: StopOptions): Promise<Saved>;
-}
-
-export interface StopOptions {
-  readonly reason: BackupReason;
-  /** By then it has resolved and left the remote clean, on the monotonic clock; Infinity while nobody hurries. */
-  readonly deadlineMs: number;
-  /** Aborts when it must end sooner than `deadlineMs` said. */
-  readonly signal: AbortSignal;
-}
-
-export interface Saved {
-  /** All that was written before the call is in a snapshot. */
-  readonly isSaved: boolean;
-  /** Wall clock, milliseconds; null when saved, or when nobody knows. */
-  readonly unsavedSinceMs: number | null;
+  stop(options: SaveOptions): Promise<Saved>;
 }

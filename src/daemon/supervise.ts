@@ -3,8 +3,9 @@ import { SyncAgentError } from '../errors.ts';
 import type { DaemonEvent } from '../events.ts';
 import { exitCodeOf, exitCodeOfSignal, exitCodeOfStart } from './command-process.ts';
 import type { CommandExit, RunningCommand } from './command-process.ts';
+import type { Saved } from './final-backup.ts';
 import type { SignalSource } from './process-signals.ts';
-import type { RunSubject, Saved } from './run-subject.ts';
+import type { RunSubject } from './run-subject.ts';
 import { listenForStop } from './stop-request.ts';
 import type { StopRequest } from './stop-request.ts';
 

@@ -1,4 +1,3 @@
-import { longestTimerMs } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { SyncAgentError } from '../errors.ts';
 
@@ -20,22 +19,24 @@ export function timeLimit(
   { clock, sooner }: { readonly clock: Clock; readonly sooner: AbortSignal | undefined },
 ): TimeLimit {
   const controller = new AbortController();
+  const released = new AbortController();
   const end = (why: string, untilMs: number): void =>
     controller.abort(new SyncAgentError('INTERRUPTED', why, { untilMs }));
   const onSooner = (): void => end('there is no more time', Math.min(deadlineMs, clock.monotonic() + soonMs));
   sooner?.addEventListener('abort', onSooner, { once: true });
   if (sooner?.aborted === true) onSooner();
   const leftMs = Math.max(0, deadlineMs - clock.monotonic());
-  const timer = Number.isFinite(leftMs)
-    ? setTimeout(
-        () => end(`the ${Math.round(leftMs)} ms there were are over`, deadlineMs),
-        Math.min(leftMs - Math.min(leftMs * cleanUpShare, mostCleanUpMs), longestTimerMs),
-      )
-    : undefined;
+  if (Number.isFinite(leftMs)) {
+    const workMs = leftMs - Math.min(leftMs * cleanUpShare, mostCleanUpMs);
+    clock.sleep(workMs, { signal: released.signal }).then(
+      () => end(`the ${Math.round(leftMs)} ms there were are over`, deadlineMs),
+      () => undefined,
+    );
+  }
   return {
     signal: controller.signal,
     release: () => {
-      clearTimeout(timer);
+      released.abort();
       sooner?.removeEventListener('abort', onSooner);
     },
   };
