@@ -26,18 +26,21 @@ export const pruneCommand: Command = {
 };
 
 export function pruneLines(result: PruneResult): readonly string[] {
-  const { dropped, retained, objects, isDryRun } = result;
+  const { resolved, dropped, retained, objects, isDryRun } = result;
+  const nothing = `Nothing to delete: ${counted(retained.length, 'snapshot')} kept`;
   if (isDryRun) {
     return [
       ...previewLines(result),
+      ...resolved.map((id) => `would settle  ${id}`),
       dropped.length === 0
-        ? `Nothing to delete: ${counted(retained.length, 'snapshot')} kept`
+        ? nothing
         : `Would drop ${counted(dropped.length, 'snapshot')} and keep ${retained.length}`,
     ];
   }
-  if (dropped.length === 0 && objects === 0)
-    return [`Nothing to delete: ${counted(retained.length, 'snapshot')} kept`];
+  const settled = resolved.map((id) => `settled  ${id}`);
+  if (dropped.length === 0 && objects === 0) return [...settled, nothing];
   return [
+    ...settled,
     ...dropped.map((id) => `dropped  ${id}`),
     `Dropped ${counted(dropped.length, 'snapshot')}, kept ${retained.length}; ${counted(objects, 'object')} deleted now, ` +
       'younger ones after the grace period',

@@ -17,6 +17,8 @@ export interface PruneOptions {
 }
 
 export interface PruneResult {
+  /** Tips that were settled now. */
+  readonly resolved: readonly string[];
   readonly dropped: readonly string[];
   readonly retained: readonly string[];
   /** By id, oldest first: why the snapshot stays; an empty list for one that is dropped. */
@@ -35,7 +37,7 @@ export async function prune(context: Context, options: PruneOptions = {}): Promi
   const plan = retain(view);
   const isIdle = plan.dropped.length === 0 && resolve.length === 0 && !(await hasGarbage(context, view));
   if (options.dryRun === true || isIdle)
-    return { ...summary(plan), objects: 0, isDryRun: options.dryRun ?? false };
+    return { ...summary(plan, resolve), objects: 0, isDryRun: options.dryRun ?? false };
   return apply(context, view, { retain, resolve, atOnce: false });
 }
 
@@ -55,7 +57,7 @@ export async function clearHistory(
     );
   const plan = retain(view);
   if (options.dryRun === true || plan.dropped.length === 0) {
-    return { ...summary(plan), objects: 0, isDryRun: options.dryRun ?? false };
+    return { ...summary(plan, []), objects: 0, isDryRun: options.dryRun ?? false };
   }
   return apply(context, view, { retain, resolve: [], atOnce: true });
 }
@@ -73,13 +75,13 @@ async function apply(context: Context, view: LogView, work: Work): Promise<Prune
     resolve: work.resolve,
     retain: (current) => (plan = work.retain(current)),
   });
-  if (committed === undefined) return { ...summary(plan), objects: 0, isDryRun: false };
+  if (committed === undefined) return { ...summary(plan, []), objects: 0, isDryRun: false };
   const { objects } = await rotate(context, {
     commit: committed.manifest,
     committedAt: committed.serverTime,
     ...(work.atOnce ? { atOnce: committed.dropped.map((entry) => entry.id) } : {}),
   });
-  return { ...summary(plan), objects, isDryRun: false };
+  return { ...summary(plan, work.resolve), objects, isDryRun: false };
 }
 
 /** The newest is a tip whatever is said of it: what is wrong with it ends when another becomes the newest. */
@@ -113,12 +115,12 @@ async function hasGarbage(context: Context, view: LogView): Promise<boolean> {
   return false;
 }
 
-function summary({
-  retained,
-  dropped,
-  reasons,
-}: RetentionPlan): Pick<PruneResult, 'dropped' | 'retained' | 'reasons'> {
+function summary(
+  { retained, dropped, reasons }: RetentionPlan,
+  resolved: readonly string[],
+): Pick<PruneResult, 'resolved' | 'dropped' | 'retained' | 'reasons'> {
   return {
+    resolved,
     dropped: dropped.map((entry) => entry.id),
     retained: retained.map((entry) => entry.id),
     reasons: Object.fromEntries(reasons),

@@ -139,7 +139,7 @@ describe('the newest tip, taken over by the host that gives way', () => {
 
 describe('prune --resolve', () => {
   it('takes the unique beginning of an id, and ~N', async () => {
-    await a.agent.prune({ resolve: [older.slice(0, -2)] });
+    expect(await a.agent.prune({ resolve: [older.slice(0, -2)] })).toMatchObject({ resolved: [older] });
     expect((await a.agent.status()).tips).toEqual([newer]);
     newer = await written(a, 'by a, once more');
     expect((await a.agent.status()).tips).toHaveLength(2);
