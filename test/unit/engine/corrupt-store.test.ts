@@ -1,19 +1,18 @@
 import { chmod, lstat, mkdtemp, readFile, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
-import { makeHost } from '../../support/host.ts';
+import { fastTmp, makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 
 let root = '';
 let remote: ObjectStore;
 let host: Host;
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'corrupt-store-'));
+  root = await mkdtemp(join(fastTmp, 'corrupt-store-'));
   remote = createMemoryStore({ now: Date.now });
   host = await makeHost({ remote, root, ports: { findStoreUsers: async () => [] } });
   unpackFixture('chroma-1-a', host.store);
