@@ -1,3 +1,4 @@
+import { isSyncAgentError } from '../errors.ts';
 import { readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { historyDirectory, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
@@ -57,12 +58,25 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
     doomed.push(...objects.map((object) => object.key).filter((key) => !named.has(key)));
   }
   await remote.remove(doomed, { signal });
-  await remote.sweepUploads(historyPrefix, cutoff, { signal });
   const objects = doomed.length + voidCommits.length;
   if (objects > 0)
     context.emit({ type: 'rotated', snapshots: [...new Set(doomed.map(snapshotOf))], objects });
+  await sweepUploads(context, cutoff);
   return { objects };
 }
+
+/** Credentials that may not do this may well do all the rest, and what stays is no snapshot's. */
+async function sweepUploads({ remote, signal, emit }: Context, cutoff: Date): Promise<void> {
+  try {
+    await remote.sweepUploads(historyPrefix, cutoff, { signal });
+  } catch (error) {
+    if (!isSyncAgentError(error, 'DENIED')) throw error;
+    emit({ type: 'warning', code: error.code, message: error.message, remedy: sweepRemedy });
+  }
+}
+
+const sweepRemedy =
+  'Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or let the bucket expire incomplete uploads';
 
 /** Commit objects that the newest commit does not name, other than itself. */
 export function voidCommitsOf(view: LogView): LogView['commits'] {

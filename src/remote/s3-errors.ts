@@ -1,4 +1,11 @@
-import { SyncAgentError, errnoOf, interrupted, messageOf, type SyncAgentErrorOptions } from '../errors.ts';
+import {
+  SyncAgentError,
+  errnoOf,
+  interrupted,
+  messageOf,
+  type SyncAgentErrorOptions,
+  isSyncAgentError,
+} from '../errors.ts';
 
 export interface S3CallContext {
   /** What was tried, for messages: `put "x" to s3://bucket/prefix`. */
@@ -200,4 +207,14 @@ function parseRetryAfter(header: string | undefined, now: number): number | unde
   const seconds = Number(header);
   const ms = Number.isNaN(seconds) ? Date.parse(header) - now : seconds * 1000;
   return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+}
+
+/** The server's name for what went wrong, such as NoSuchUpload; empty where it gave none. */
+export function serverErrorName(error: unknown): string {
+  return isSyncAgentError(error) && error.cause instanceof Error ? error.cause.name : '';
+}
+
+/** The server knows no such operation, whatever it is asked. */
+export function isUnsupported(error: unknown): boolean {
+  return ['NotImplemented', 'MethodNotAllowed'].includes(serverErrorName(error));
 }

@@ -5,9 +5,10 @@ import {
   type ListMultipartUploadsCommandOutput,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
-import { SyncAgentError, isSyncAgentError, throwIfAborted } from '../errors.ts';
+import { SyncAgentError, throwIfAborted } from '../errors.ts';
 import { compareKeys } from './key.ts';
 import type { CallOptions, DirectoryListing, ListOptions, ListPage } from './object-store.ts';
+import { isUnsupported, serverErrorName } from './s3-errors.ts';
 import type { S3Call, S3Session } from './s3-session.ts';
 
 /** Pages of ListObjectsV2. Rejects where the server breaks the order that `ObjectStore` promises. */
@@ -55,7 +56,10 @@ export async function listDirectories(
   return { names: names.toSorted(compareKeys), serverTime };
 }
 
-/** Aborts the unfinished uploads below `prefix` begun before `before`; resolves to their number. */
+/**
+ * Aborts the unfinished uploads below `prefix` begun before `before`; resolves to their number. A server that cannot list
+ * them is left to its own rules.
+ */
 export async function sweepUploads(
   session: S3Session,
   prefix: string,
@@ -74,9 +78,13 @@ export async function sweepUploads(
       EncodingType: 'url',
       ...markers,
     });
-    const page: ListMultipartUploadsCommandOutput = await session.send(call, (sending) =>
-      session.client.send(command, sending),
-    );
+    const page: ListMultipartUploadsCommandOutput | undefined = await session
+      .send(call, (sending) => session.client.send(command, sending))
+      .catch((error: unknown) => {
+        if (isUnsupported(error)) return undefined;
+        throw error;
+      });
+    if (page === undefined) return swept;
     for (const { Key = '', UploadId, Initiated } of page.Uploads ?? []) {
       const key = decodeKey(Key, page.EncodingType);
       // Some servers take `prefix` for a hint only.
@@ -85,7 +93,7 @@ export async function sweepUploads(
       await session
         .send(call, (sending) => session.client.send(abort, sending))
         .catch((error: unknown) => {
-          if (!isVanishedUpload(error)) throw error;
+          if (serverErrorName(error) !== 'NoSuchUpload') throw error;
         });
       swept += 1;
     }
@@ -139,8 +147,4 @@ function notAListing({ action }: S3Call): SyncAgentError {
 /** Listings are asked for URL-encoded, since XML 1.0 cannot hold every key; servers say so if they complied. */
 function decodeKey(key: string, encoding: string | undefined): string {
   return encoding === 'url' ? decodeURIComponent(key.replaceAll('+', ' ')) : key;
-}
-
-function isVanishedUpload(error: unknown): boolean {
-  return isSyncAgentError(error) && error.cause instanceof Error && error.cause.name === 'NoSuchUpload';
 }

@@ -4,7 +4,7 @@ import { isSyncAgentError } from '../errors.ts';
 import { describeKeys } from './describe-call.ts';
 import { assertKey } from './key.ts';
 import type { CallOptions } from './object-store.ts';
-import { fromS3 } from './s3-errors.ts';
+import { fromS3, isUnsupported, serverErrorName } from './s3-errors.ts';
 import type { S3Call, S3Session } from './s3-session.ts';
 
 const keysPerRequest = 1000;
@@ -50,8 +50,7 @@ export class S3Remover {
     const output = await this.#session
       .send(call, (sending) => this.#session.client.send(command, sending))
       .catch((error: unknown) => {
-        const name = isSyncAgentError(error) && error.cause instanceof Error ? error.cause.name : '';
-        if (['NotImplemented', 'MalformedXML', 'MethodNotAllowed'].includes(name)) return undefined;
+        if (isUnsupported(error) || serverErrorName(error) === 'MalformedXML') return undefined;
         throw error;
       });
     if (output === undefined) {
@@ -82,8 +81,5 @@ function statusOfDeleteError(code: string): number {
 }
 
 function isMissingKey(error: unknown): boolean {
-  return (
-    isSyncAgentError(error, 'NOT_FOUND') &&
-    !(error.cause instanceof Error && error.cause.name === 'NoSuchBucket')
-  );
+  return isSyncAgentError(error, 'NOT_FOUND') && serverErrorName(error) !== 'NoSuchBucket';
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { commitSnapshot } from '../../../src/engine/commit.ts';
 import type { CommitWork } from '../../../src/engine/commit.ts';
 import { rotate } from '../../../src/engine/rotate.ts';
+import type { AgentEvent } from '../../../src/events.ts';
 import { textBody } from '../../../src/remote/body.ts';
 import { SyncAgentError } from '../../../src/errors.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
@@ -198,5 +199,29 @@ describe('rotate', () => {
     const rotated = await rotate(context, { commit: late, committedAt: view.serverTime });
     expect(rotated).toEqual({ objects: 0 });
     expect(await memory.head(historyKey(idOf(9), 'f'))).toBeDefined();
+  });
+
+  it.each([
+    ['warns where it may not sweep unfinished uploads', 'DENIED', { objects: 1 }],
+    ['fails where it cannot reach them', 'REMOTE_UNREACHABLE', 'REMOTE_UNREACHABLE'],
+  ] as const)('%s, and has done the rest', async (_, code, outcome) => {
+    const { memory, context, commit, sleep } = world((store) => ({
+      ...passThrough(store),
+      sweepUploads: async () => {
+        throw new SyncAgentError(code, 'Cannot sweep unfinished uploads');
+      },
+    }));
+    const events: AgentEvent[] = [];
+    const heard = { ...context, emit: (event: AgentEvent) => void events.push(event) };
+    await memory.put(historyKey(idOf(9), 'f'), textBody('abandoned'));
+    sleep(2 * graceMs);
+    const { manifest, serverTime } = await commit(idOf(1));
+    const rotated = rotate(heard, { commit: manifest, committedAt: serverTime });
+    expect(await rotated.catch((error: SyncAgentError) => error.code)).toEqual(outcome);
+    const told = events.filter(({ type }) => type !== 'phase');
+    expect(told[0]).toEqual({ type: 'rotated', snapshots: [idOf(9)], objects: 1 });
+    expect(told.slice(1)).toEqual(
+      code === 'DENIED' ? [expect.objectContaining({ type: 'warning', code }) as unknown] : [],
+    );
   });
 });

@@ -204,6 +204,20 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     for (const key of keys) expect(await store.head(key)).toBeUndefined();
   });
 
+  it.each(['NotImplemented', 'MethodNotAllowed'])(
+    'leaves unfinished uploads to a server that cannot list them: %s',
+    async (code) => {
+      faultOn(({ operation }) => operation === 'ListMultipartUploads', { type: 'status', status: 501, code });
+      expect(await storeWith().sweepUploads('', new Date(Date.now() + 60_000))).toBe(0);
+      faultOn(({ operation }) => operation === 'ListMultipartUploads', {
+        type: 'status',
+        status: 403,
+        code: 'AccessDenied',
+      });
+      await expect(storeWith().sweepUploads('', new Date())).rejects.toMatchObject({ code: 'DENIED' });
+    },
+  );
+
   it('says who is to blame, and never with what secret', async () => {
     const wrong = storeWith({ credentials: { accessKeyId: 'testkey', secretAccessKey: 'wrongsecret' } });
     const failure: unknown = await wrong.put('x', textBody('x')).catch((error: unknown) => error);
