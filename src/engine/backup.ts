@@ -189,7 +189,7 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
       ),
     }),
     view,
-    createOnly: createOnly === 'enforced',
+    createOnly: createOnly !== 'rejected',
     startedAt: view.serverTime,
     lastServerTime: uploaded.serverTime,
     resolve: work.lineage.state.settled,

@@ -1,6 +1,7 @@
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { createCommit, readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
+import { reliableMs } from '../snapshot/grace.ts';
 import { commitKey, historyKey } from '../snapshot/layout.ts';
 import { closeGaps } from '../snapshot/close-gaps.ts';
 import { logEntryOf } from '../snapshot/manifest.ts';
@@ -19,7 +20,7 @@ export interface CommitWork {
   readonly draft: (view: LogView) => ManifestDraft | Promise<ManifestDraft>;
   /** The log as read when the operation began. */
   readonly view: LogView;
-  /** Whether the remote enforces create-only writes. */
+  /** Whether the remote takes create-only writes. */
   readonly createOnly: boolean;
   /** The server's clock when the operation began, and when it last answered. */
   readonly startedAt: Date;
@@ -55,7 +56,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
   let now = latest(view.serverTime, work.lastServerTime);
   for (;;) {
     const elapsedMs = now.getTime() - work.startedAt.getTime();
-    if (elapsedMs > settings.graceMs / 2) throw tooSlow(elapsedMs, settings.graceMs);
+    if (elapsedMs > reliableMs(settings.graceMs)) throw tooSlow(elapsedMs, settings.graceMs);
     const draft = await work.draft(view);
     if (view !== work.view) await assertStillThere(context, draft, view);
     const plan = work.retain?.(view) ?? retainByRule(context, view, draft);

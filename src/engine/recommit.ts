@@ -33,7 +33,7 @@ export async function recommit(
       return { ...draft, uploadId, ...firstCommit(current, newest.id) };
     },
     view,
-    createOnly: createOnly === 'enforced',
+    createOnly: createOnly !== 'rejected',
     startedAt: view.serverTime,
     lastServerTime: undefined,
   });

@@ -1,6 +1,7 @@
 import { isSyncAgentError } from '../errors.ts';
 import { readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
+import { reliableMs } from '../snapshot/grace.ts';
 import { historyDirectory, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import type { ObjectInfo } from '../remote/object-store.ts';
@@ -30,7 +31,7 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   const { remote, settings, signal } = context;
   const view = await readLog(remote, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal });
   const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
-  const isFenced = serverTime.getTime() - work.committedAt.getTime() < settings.graceMs / 2;
+  const isFenced = serverTime.getTime() - work.committedAt.getTime() < reliableMs(settings.graceMs);
   if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
   // A number that was used and freed while this host slept fences nobody off.
   const isNamed = [view.head, ...view.head.log].some(

@@ -1,6 +1,7 @@
 import { isSyncAgentError, SyncAgentError } from '../errors.ts';
 import { collect, textBody } from '../remote/body.ts';
 import type { Body, ObjectStore } from '../remote/object-store.ts';
+import { reliableMs } from './grace.ts';
 import { commitKey, commitsPrefix, parseCommitKey, probeKey } from './layout.ts';
 import { decodeManifest, encodeManifest, logEntryOf, manifestProblem, maxManifestBytes } from './manifest.ts';
 import type { LogEntry, Manifest } from './manifest.ts';
@@ -187,10 +188,14 @@ function readableBody(manifest: Manifest): Body {
 
 export type CreateOnlySupport = 'enforced' | 'ignored' | 'rejected';
 
+/** So often a second write may come late: where the grace period is short, the network alone can be slow enough. */
+const probes = 5;
+
 /**
  * Finds out by trying whether this remote enforces create-only writes. Three requests. `snapshotId` is one that no
  * snapshot will have. Credentials that may not delete leave the probe behind, for a rotation that may: so a second
  * write that comes `graceMs` after the first, from a host that slept, proves nothing, and is taken for a first.
+ * 'ignored' may be wrong, if ever so rarely: commits ask for create-only writes there all the same.
  */
 export async function probeCreateOnly(
   remote: ObjectStore,
@@ -214,9 +219,10 @@ export async function probeCreateOnly(
   try {
     // Refused at once: an answer was lost, and the repeated write met the first.
     let before = await writtenAt('first');
-    while (before !== undefined) {
+    for (let tries = 1; before !== undefined; tries += 1) {
       const again = await writtenAt('second');
-      if (again !== undefined && again - before < options.graceMs / 2) return 'ignored';
+      const isProof = again !== undefined && again - before < reliableMs(options.graceMs);
+      if (isProof || (again !== undefined && tries === probes)) return 'ignored';
       before = again;
     }
     return 'enforced';

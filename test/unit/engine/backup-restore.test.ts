@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../../src/agent.ts';
+import { SyncAgentError } from '../../../src/errors.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
@@ -71,6 +72,32 @@ describe('backup', () => {
     const id = await committed(a);
     await a.write({ x: 'one' });
     expect(await a.agent.backup()).toEqual({ type: 'unchanged', id });
+  });
+
+  it.each([
+    ['ignored', true],
+    ['rejected', false],
+  ] as const)('warns where create-only writes are %s, and asks for them: %s', async (support, isAsked) => {
+    const asked: boolean[] = [];
+    const weak: ObjectStore = {
+      ...passThrough(remote),
+      put: async (key, body, options) => {
+        const isCommit = key.startsWith('commits/');
+        if (isCommit) asked.push(options?.ifAbsent === true);
+        if (support === 'rejected' && options?.ifAbsent === true)
+          throw new SyncAgentError('UNSUPPORTED', 'Cannot put: not implemented');
+        // A store that does enforce them, though the probe was misled.
+        return remote.put(key, body, { ...options, ifAbsent: isCommit && options?.ifAbsent === true });
+      },
+    };
+    const a = await host({ remote: weak });
+    await a.write({ x: 'one' });
+    const id = await committed(a);
+    await a.agent.pin(id);
+    expect(asked).toEqual([isAsked, isAsked]);
+    expect(a.events).toContainEqual(
+      expect.objectContaining({ message: expect.stringContaining('safe for one host only') as string }),
+    );
   });
 
   it('waits for the interval, unless forced', async () => {

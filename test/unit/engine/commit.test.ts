@@ -57,6 +57,24 @@ describe('commitSnapshot', () => {
     expect((await readLog(memory)).commits).toEqual([]);
   });
 
+  it('without a grace period neither gives up nor leaves anything to others', async () => {
+    const { memory, context, sleep } = world();
+    const alone = { ...context, settings: { ...context.settings, graceMs: 0 } };
+    await memory.put(historyKey(idOf(9), 'f'), textBody('abandoned'));
+    const view = await readLog(memory);
+    const lastServerTime = new Date(view.serverTime.getTime() + 1e9);
+    sleep(1);
+    const { manifest, serverTime } = await commitSnapshot(alone, {
+      draft: () => draftOf(idOf(1), null, context.clock),
+      view,
+      createOnly: true,
+      startedAt: view.serverTime,
+      lastServerTime,
+    });
+    sleep(1000);
+    expect(await rotate(alone, { commit: manifest, committedAt: serverTime })).toEqual({ objects: 1 });
+  });
+
   it('writes nothing that nobody could read', async () => {
     const { memory, commit, context } = world();
     const draft = { ...draftOf(idOf(1), null, context.clock), host: 'x'.repeat(1025) };
@@ -162,6 +180,24 @@ describe('probeCreateOnly', () => {
     expect(await probeCreateOnly(rejecting, idOf(3), { graceMs })).toBe('rejected');
     expect(await memory.head(probeKey(idOf(1)))).toBeUndefined();
   });
+
+  it.each([0, 1000])(
+    'comes to an end on a store that ignores them, with a grace period of %i ms',
+    async (short) => {
+      const { memory, sleep } = world();
+      let puts = 0;
+      const slow: ObjectStore = {
+        ...passThrough(memory),
+        put: async (key, body, options) => {
+          puts += 1;
+          if (puts > 20) throw new Error('no end');
+          sleep(600);
+          return memory.put(key, body, { ...options, ifAbsent: false });
+        },
+      };
+      expect(await probeCreateOnly(slow, idOf(1), { graceMs: short })).toBe('ignored');
+    },
+  );
 
   it('is not misled when the host sleeps in it until a rotation has swept its object', async () => {
     const { memory, sleep } = world();
