@@ -18,6 +18,7 @@ const relations: Readonly<Record<Relation, string>> = {
   'empty-remote': 'not backed up yet',
   'up-to-date': 'up to date: it equals the newest snapshot',
   changed: 'written, or touched, since the newest snapshot',
+  chosen: 'restored in place of the newest snapshot: the next backup makes it the newest',
   behind: 'behind: the remote has a newer snapshot',
   diverged: 'diverged: the store and the remote both moved',
   unknown: 'not known: the next backup or restore compares by content',

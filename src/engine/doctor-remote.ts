@@ -82,6 +82,7 @@ const words = {
   'empty-remote': 'not backed up yet',
   'up-to-date': 'up to date',
   changed: 'newer than its snapshot',
+  chosen: 'restored in place of the newest snapshot',
   behind: 'behind',
   unknown: 'of unknown origin',
   incomplete: 'incomplete',

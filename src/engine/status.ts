@@ -12,6 +12,7 @@ import { listRollbackCopies } from '../store/rollback-copies.ts';
 import type { RollbackCopy } from '../store/rollback-copies.ts';
 import { scanStore } from '../store/scan.ts';
 import type { StoreAdapter } from '../store/store-adapter.ts';
+import { isChoiceOpen } from './choice.ts';
 import type { Context } from './context.ts';
 import { warnIfEmptied } from './emptied-remote.ts';
 import { measureUsage } from './usage.ts';
@@ -31,6 +32,8 @@ export type Relation =
   | 'up-to-date'
   /** Only the store may have moved since the newest snapshot. */
   | 'changed'
+  /** A person restored another snapshot than the newest: the next backup commits the store as the newest. */
+  | 'chosen'
   /** Only the remote moved. */
   | 'behind'
   | 'diverged'
@@ -135,6 +138,7 @@ export function relate(lineage: Lineage, view: LogView | undefined): Relation {
   if (view !== undefined && target === undefined) return 'empty-remote';
   if (target === undefined || lineage.parent === undefined) return 'unknown';
   const { parent, isUnchanged, state } = lineage;
+  if (view !== undefined && isChoiceOpen(view, state)) return 'chosen';
   const local = { type: 'known', parent, isUnchanged, settled: state.settled } as const;
   switch (planRestore({ snapshots, target, local, isNamed: false, force: false }).type) {
     case 'equal':

@@ -125,6 +125,7 @@ async function foresee(agent: Agent, options: SyncCall): Promise<HookedOperation
       case 'empty-remote':
       case 'up-to-date':
       case 'changed':
+      case 'chosen':
       case 'diverged':
         return 'backup';
       case 'unknown':

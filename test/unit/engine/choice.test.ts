@@ -71,7 +71,7 @@ describe('a tip that is chosen over the newest', () => {
   it('where it already is the store, is settled by the next backup without a write', async () => {
     expect(await a.agent.restore()).toMatchObject({ type: 'diverged' });
     expect(await a.agent.restore({ snapshot: older })).toEqual({ type: 'equal', id: older });
-    expect(await a.agent.status()).toMatchObject({ relation: 'changed' });
+    expect(await a.agent.status()).toMatchObject({ relation: 'chosen' });
     expect(await a.agent.restore()).toMatchObject({ type: 'ahead' });
     const result = await a.agent.backup();
     expect(result).toMatchObject({ type: 'committed', parent: older, uploadBytes: 0, diverged: [] });
