@@ -22,9 +22,10 @@ import { performer } from './performer.ts';
 import type { Performance } from './performer.ts';
 import type { ScheduleSettings } from './schedule.ts';
 import { createScheduler } from './scheduler.ts';
-import type { StartPoint, TurnOptions, TurnOutcome } from './scheduler.ts';
+import type { BackUp, StartPoint, TurnOptions, TurnOutcome } from './scheduler.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { statusFileWriter } from './status-file.ts';
+import { untilBegun } from './until-begun.ts';
 import { watchStore } from './watcher.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -138,24 +139,41 @@ export function createDaemon(options: DaemonOptions): Daemon {
           },
         });
 
+  const stopping = new AbortController();
+  const ending = new AbortController();
+
   const performBackup = async (
-    backupOptions: BackupOptions & CallOptions,
+    { signal: asked, ...backupOptions }: BackupOptions & CallOptions,
     how: Pick<Performance<unknown>, 'reason' | 'retryAtMs'>,
   ): Promise<BackupResult> => {
-    const { result, history } = await perform({
-      ...how,
-      operation: 'backup',
-      work: (operations) => operations.backupTurn({ ...withEpoch(keeper?.epoch()), ...backupOptions }),
-      describe: (turn) => ({ outcome: turn.result.type, snapshot: factsOf(turn.result) }),
-    });
-    if (history !== undefined) recorder.recordHistory(history);
-    if (result.type !== 'planned') recorder.recordSnapshot(result.id);
-    return result;
+    const { signal, begun, release } = untilBegun(stopping.signal, { clock, asked });
+    try {
+      const { result, history } = await perform({
+        ...how,
+        operation: 'backup',
+        work: (operations) =>
+          operations.backupTurn({ ...withEpoch(keeper?.epoch()), ...backupOptions, signal }),
+        describe: (turn) => ({ outcome: turn.result.type, snapshot: factsOf(turn.result) }),
+        onBegun: begun,
+      });
+      if (history !== undefined) recorder.recordHistory(history);
+      if (result.type !== 'planned') recorder.recordSnapshot(result.id);
+      return result;
+    } finally {
+      release();
+    }
   };
-  const backUp = async (reason: BackupReason, { signal, retryAtMs }: TurnOptions): Promise<TurnOutcome> => {
+  const backUp = async (
+    reason: BackupReason,
+    { signal, retryAtMs }: TurnOptions,
+    { deadlineMs = Infinity }: { readonly deadlineMs?: number } = {},
+  ): Promise<TurnOutcome> => {
     const isByInterval = reason === 'change' || reason === 'retry';
     const local = { minIntervalMs: isByInterval ? settings.intervalMs : 0 };
-    return outcomeOf(await performBackup({ local, signal }, { reason, retryAtMs }));
+    // The other half is for the backup.
+    const beforeHookMs = Math.max(0, deadlineMs - clock.monotonic()) / 2;
+    const limit = Number.isFinite(beforeHookMs) ? { beforeHookMs } : {};
+    return outcomeOf(await performBackup({ local, signal, ...limit }, { reason, retryAtMs }));
   };
   const scheduler = createScheduler({
     settings: schedule,
@@ -168,8 +186,6 @@ export function createDaemon(options: DaemonOptions): Daemon {
     },
   });
 
-  const stopping = new AbortController();
-  const ending = new AbortController();
   let claiming: Promise<Lock> | undefined;
   let isClaimed = false;
   let starting: Promise<void> | undefined;
@@ -283,7 +299,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
         await Promise.race([starting?.catch(() => undefined), aborted(signal)]);
         await Promise.all([watcher?.stop(), listening]);
         await scheduler.stop({ signal });
-        return saveAll(reason, signal);
+        return saveAll(reason, { signal, deadlineMs: limit.deadlineMs });
       };
       const isSaved = await finalBackup(limit, { clock, backUp: backUpLast, isInSnapshot });
       return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
@@ -303,10 +319,14 @@ export function createDaemon(options: DaemonOptions): Daemon {
   };
 
   /** The final backup. Where nothing was written it costs a look at the files' times. */
-  async function saveAll(reason: BackupReason, signal: AbortSignal): Promise<boolean> {
+  async function saveAll(
+    reason: BackupReason,
+    { signal, deadlineMs }: { readonly signal: AbortSignal; readonly deadlineMs: number },
+  ): Promise<boolean> {
     if (starting === undefined) return true;
+    const by: BackUp = (why, turn) => backUp(why, turn, { deadlineMs });
     try {
-      await scheduler.backUpNow(reason, { signal });
+      await scheduler.backUpNow(reason, { signal, by });
       return true;
     } catch (error) {
       // A failure was told by the operation's own event. Where there is no store, there is nothing to save.

@@ -23,6 +23,8 @@ export interface Performance<T> {
   };
   /** When a failed one is tried again. */
   readonly retryAtMs?: () => number | null;
+  /** Its first phase has begun: what came before were hooks, and the wait for others. */
+  readonly onBegun?: () => void;
 }
 
 /** Has one operation done, and tells of its beginning, its end and what it cost. */
@@ -32,7 +34,7 @@ export function performer(
   operationsFor: OperationsFor,
   { clock, emit }: { readonly clock: Clock; readonly emit: (event: AgentEvent | DaemonEvent) => void },
 ): Perform {
-  return async ({ operation, reason, work, describe, retryAtMs }) => {
+  return async ({ operation, reason, work, describe, retryAtMs, onBegun }) => {
     let requests: RequestCounts = noRequests;
     let retries = 0;
     const startedAt = clock.monotonic();
@@ -40,6 +42,7 @@ export function performer(
     const operations = operationsFor({
       emit: (event) => {
         if (event.type === 'retry') retries += 1;
+        if (event.type === 'phase') onBegun?.();
         emit(event);
       },
       onRequests: (counts) => (requests = counts),

@@ -17,6 +17,8 @@ export interface BackupOptions {
   readonly dryRun?: boolean;
   /** That of the lease this host has, or had: `Lease.epoch`. */
   readonly epoch?: number;
+  /** Where it has hooks: what the one before it may take at most, milliseconds, since the process has to end soon. */
+  readonly beforeHookMs?: number;
 }
 
 export type BackupResult =

@@ -6,6 +6,8 @@ import { runCommand } from './run-command.ts';
 
 export interface RunHookOptions {
   readonly timeoutMs: number;
+  /** By then it has ended, or was killed, whatever its time-out; default Infinity. */
+  readonly limitMs?: number | undefined;
   /** Ends the hook early. */
   readonly signal?: AbortSignal | undefined;
   readonly onLine: (line: string) => void;
@@ -16,20 +18,22 @@ export type HookOutcome =
   /** `message` completes "the hook failed: …" and holds no secret. */
   | { readonly type: 'failed' | 'timed-out'; readonly message: string };
 
-/** An interrupted hook may have that share of the time that is left for everything. */
-const interruptedShare = 0.25;
+/** A hook that must end may have that share of the time that is left to do so. */
+const endingShare = 0.25;
 
 /** Runs one hook to its end or its time-out. Never rejects. */
 export async function runHook(
   action: HookAction,
   document: HookDocument,
-  { timeoutMs, signal, onLine }: RunHookOptions,
+  { timeoutMs, limitMs = Infinity, signal, onLine }: RunHookOptions,
 ): Promise<HookOutcome> {
   const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), Math.min(timeoutMs, longestTimerMs));
+  const ms = Math.min(timeoutMs, limitMs * (1 - endingShare), longestTimerMs);
+  const timer = setTimeout(() => timeout.abort(), ms);
   const ended = signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]);
-  let killAtMs = Infinity;
-  const onAbort = (): void => void (killAtMs = performance.now() + timeLeft(signal) * interruptedShare);
+  let killAtMs = performance.now() + limitMs;
+  const onAbort = (): void =>
+    void (killAtMs = Math.min(killAtMs, performance.now() + timeLeft(signal) * endingShare));
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted === true) onAbort();
   try {
@@ -37,7 +41,7 @@ export async function runHook(
     if (complaint === undefined) return { type: 'ok' };
     if (signal?.aborted === true) return { type: 'failed', message: 'it was interrupted' };
     if (timeout.signal.aborted)
-      return { type: 'timed-out', message: `it took longer than ${timeoutMs / 1000} s` };
+      return { type: 'timed-out', message: `it took longer than ${Math.round(ms) / 1000} s` };
     return { type: 'failed', message: complaint };
   } catch {
     // What would be thrown here may quote the command or the URL.

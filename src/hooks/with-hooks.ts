@@ -28,6 +28,7 @@ interface Guarded {
   readonly signal?: AbortSignal | undefined;
   /** A failed command does not stop it. */
   readonly force: boolean;
+  readonly beforeHookMs?: number | undefined;
 }
 
 const defaultTimeoutMs = 30_000;
@@ -48,34 +49,38 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
   const remote = formatRemote(parseRemote(context.remote));
 
   /** Resolves to what is wrong with a command that failed. */
-  const call = async (hook: HookName, outcome: Outcome, signal: AbortSignal | undefined) => {
+  const call = async (
+    hook: HookName,
+    outcome: Outcome,
+    { signal, limitMs }: { readonly signal: AbortSignal | undefined; readonly limitMs?: number | undefined },
+  ) => {
     const action = actions.get(hook);
     if (action === undefined) return undefined;
     const at = new Date(clock.now()).toISOString();
     const startedAt = clock.monotonic();
     const onLine = (line: string): void => emit({ type: 'hook-output', hook, line });
     const document = { hook, store, remote, host, at, ...outcome };
-    const { type, ...rest } = await runHook(action, document, { timeoutMs, signal, onLine });
+    const { type, ...rest } = await runHook(action, document, { timeoutMs, limitMs, signal, onLine });
     emit({ type: 'hook', hook, outcome: type, durationMs: clock.monotonic() - startedAt, ...rest });
     return 'message' in rest && action.type === 'command' ? rest.message : undefined;
   };
 
   const around = async <R extends SyncResult>(
     operation: HookedOperation,
-    { signal, force }: Guarded,
+    { signal, force, beforeHookMs }: Guarded,
     work: () => Promise<R>,
   ): Promise<R> => {
     let result: R;
     try {
-      const complaint = await call(`before-${operation}`, {}, signal);
+      const complaint = await call(`before-${operation}`, {}, { signal, limitMs: beforeHookMs });
       throwIfAborted(signal, `Running the before-${operation} hook`);
       if (complaint !== undefined && operation === 'restore' && !force) throw refused(store, complaint);
       result = await work();
     } catch (error) {
-      await call(`after-${operation}`, { error: describe(error, signal) }, afterwards(signal));
+      await call(`after-${operation}`, { error: describe(error, signal) }, { signal: afterwards(signal) });
       throw error;
     }
-    await call(`after-${operation}`, { result }, afterwards(signal));
+    await call(`after-${operation}`, { result }, { signal: afterwards(signal) });
     return result;
   };
 
@@ -84,7 +89,7 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
     backup: (options = {}) =>
       options.dryRun === true
         ? agent.backup(options)
-        : around('backup', { signal: options.signal, force: true }, () => agent.backup(options)),
+        : around('backup', { ...options, signal: options.signal, force: true }, () => agent.backup(options)),
     restore: (options = {}) =>
       options.dryRun === true
         ? agent.restore(options)

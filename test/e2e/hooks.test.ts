@@ -123,6 +123,41 @@ describe('hooks of the command line', () => {
     expect(() => process.kill(Number(readFileSync(join(cwd, 'hook'), 'utf8')), 0)).toThrow('ESRCH');
   });
 
+  it.each([
+    ['the final backup', '1h'],
+    ['a backup that is made when the agent is stopped', '200ms'],
+  ])('that hang before %s leave it its time, and all is saved', async (_, interval) => {
+    configure({
+      // It tells where it is when it hangs, which it does from the second backup on.
+      hookBeforeBackup: `test -e seen || { touch seen; exit; }; trap '' TERM INT; echo hanging; sleep 600; sleep 600`,
+      settle: '100ms',
+    });
+    const args = [
+      'watch',
+      '--http',
+      'off',
+      '--interval',
+      interval,
+      '--shutdown-budget',
+      '12s',
+      '--hook-timeout',
+      '5m',
+    ];
+    const { child, saw, done } = startCli(args, { cwd });
+    await saw(/Committed snapshot/);
+    writeFileSync(join(cwd, 'chroma/a.txt'), 'the last that was written');
+    if (interval !== '1h') await saw(/hanging/);
+    const askedAt = performance.now();
+    child.kill('SIGTERM');
+    const { exitCode, stderr } = await done;
+    expect(stderr).toContain('all that was written is saved');
+    expect(stderr).toContain('hanging');
+    expect(exitCode).toBe(0);
+    expect(performance.now() - askedAt).toBeLessThan(12_000);
+    await runCli(['restore', '--to', 'copy'], { cwd });
+    expect(readFileSync(join(cwd, 'copy/a.txt'), 'utf8')).toBe('the last that was written');
+  });
+
   it('may call sync-agent, which then runs no hooks', async () => {
     configure({
       hookAfterBackup: `echo "$HOOK_RESULT" >>calls; "$NODE" "$CLI" backup --remote "file://$PWD/mirror"`,

@@ -219,6 +219,16 @@ describe('a command', () => {
     await expect.poll(() => isRunning(pid)).toBe(false);
   });
 
+  it('before a backup that must be over soon has ended by then, whatever its time-out', async () => {
+    const stubborn = `trap '' TERM; while :; do sleep 1; done`;
+    const result = await hooked({ beforeBackup: stubborn }).backup({ beforeHookMs: 1000 });
+    expect(result).toMatchObject({ type: 'committed' });
+    const [event] = ended();
+    expect(event).toMatchObject({ outcome: 'timed-out', message: 'it took longer than 0.75 s' });
+    // A quarter of a second to end, not the two that it has where nobody is in a hurry.
+    expect(event?.durationMs).toBeLessThan(2500);
+  });
+
   it('that will not be ended is killed, and so is what it started', async () => {
     const stubborn = `trap '' TERM; echo $$ >'${log}'; sh -c 'echo $$ >>"${log}"; while :; do sleep 1; done' & while :; do sleep 1; done`;
     await hooked({ afterBackup: stubborn, timeoutMs: 500 }).backup();
