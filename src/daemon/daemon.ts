@@ -4,12 +4,13 @@ import type { Clock } from '../clock.ts';
 import { eitherSignal } from '../either-signal.ts';
 import type { BackupOptions, BackupResult } from '../engine/backup.ts';
 import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../errors.ts';
-import type { AgentEvent, BackupReason, DaemonEvent, SnapshotFacts } from '../events.ts';
+import type { AgentEvent, BackupReason, DaemonEvent } from '../events.ts';
 import { epochMsOf } from '../snapshot/layout.ts';
 import type { FileSystem } from '../store/file-system.ts';
 import type { Home } from '../store/home.ts';
 import { lockAgent } from '../store/lock.ts';
 import type { Lock } from '../store/lock.ts';
+import { backupMaker, outcomeOf } from './backup-maker.ts';
 import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
 import type { DaemonOperations, OperationsFor } from './daemon-operations.ts';
 import { finalBackup } from './final-backup.ts';
@@ -22,10 +23,9 @@ import { performer } from './performer.ts';
 import type { Performance } from './performer.ts';
 import type { ScheduleSettings } from './schedule.ts';
 import { createScheduler } from './scheduler.ts';
-import type { BackUp, StartPoint, TurnOptions, TurnOutcome } from './scheduler.ts';
+import type { BackUp, StartPoint } from './scheduler.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { statusFileWriter } from './status-file.ts';
-import { untilBegun } from './until-begun.ts';
 import { watchStore } from './watcher.ts';
 import type { Watcher } from './watcher.ts';
 
@@ -142,44 +142,19 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const stopping = new AbortController();
   const ending = new AbortController();
 
-  const performBackup = async (
-    { signal: asked, ...backupOptions }: BackupOptions & CallOptions,
-    how: Pick<Performance<unknown>, 'reason' | 'retryAtMs'>,
-  ): Promise<BackupResult> => {
-    const { signal, begun, release } = untilBegun(stopping.signal, { clock, asked });
-    try {
-      const { result, history } = await perform({
-        ...how,
-        operation: 'backup',
-        work: (operations) =>
-          operations.backupTurn({ ...withEpoch(keeper?.epoch()), ...backupOptions, signal }),
-        describe: (turn) => ({ outcome: turn.result.type, snapshot: factsOf(turn.result) }),
-        onBegun: begun,
-      });
-      if (history !== undefined) recorder.recordHistory(history);
-      if (result.type !== 'planned') recorder.recordSnapshot(result.id);
-      return result;
-    } finally {
-      release();
-    }
-  };
-  const backUp = async (
-    reason: BackupReason,
-    { signal, retryAtMs }: TurnOptions,
-    { deadlineMs = Infinity }: { readonly deadlineMs?: number } = {},
-  ): Promise<TurnOutcome> => {
-    const isByInterval = reason === 'change' || reason === 'retry';
-    const local = { minIntervalMs: isByInterval ? settings.intervalMs : 0 };
-    // The other half is for the backup.
-    const beforeHookMs = Math.max(0, deadlineMs - clock.monotonic()) / 2;
-    const limit = Number.isFinite(beforeHookMs) ? { beforeHookMs } : {};
-    return outcomeOf(await performBackup({ local, signal, ...limit }, { reason, retryAtMs }));
-  };
+  const backups = backupMaker({
+    perform,
+    recorder,
+    clock,
+    stopping: stopping.signal,
+    intervalMs: settings.intervalMs,
+    epoch: () => keeper?.epoch(),
+  });
   const scheduler = createScheduler({
     settings: schedule,
     clock,
     emit,
-    backUp,
+    backUp: backups.turn,
     onState: (state, next) => {
       recorder.recordSchedule(state, next);
       statusChanged();
@@ -279,7 +254,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
       await scheduler.backUpNow('demand', {
         signal: asked,
         by: async (reason, { signal }) => {
-          result = await performBackup({ ...backupOptions, signal }, { reason });
+          result = await backups.make({ ...backupOptions, signal }, { reason });
           return outcomeOf(result);
         },
       });
@@ -324,7 +299,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     { signal, deadlineMs }: { readonly signal: AbortSignal; readonly deadlineMs: number },
   ): Promise<boolean> {
     if (starting === undefined) return true;
-    const by: BackUp = (why, turn) => backUp(why, turn, { deadlineMs });
+    const by: BackUp = (why, turn) => backups.turn(why, turn, { deadlineMs });
     try {
       await scheduler.backUpNow(reason, { signal, by });
       return true;
@@ -343,28 +318,5 @@ export function createDaemon(options: DaemonOptions): Daemon {
   }
 }
 
-function withEpoch(epoch: number | undefined): { readonly epoch?: number } {
-  return epoch === undefined ? {} : { epoch };
-}
-
 /** For calls of the daemon's own, which nobody asked for: nothing needs cleaning up when one is aborted. */
 const unheard = { emit: () => undefined, onRequests: () => undefined, abortGraceMs: 1000 };
-
-function outcomeOf(result: BackupResult): TurnOutcome {
-  if (result.type === 'planned') return { type: 'tried' };
-  const snapshotAtMs = epochMsOf(result.id);
-  return result.type === 'too-soon' ? { type: 'too-soon', snapshotAtMs } : { type: 'saved', snapshotAtMs };
-}
-
-/** What a backup made, for events. */
-export function factsOf(result: { readonly type: string }): SnapshotFacts | undefined {
-  if (!isCommitted(result)) return undefined;
-  const { id, bytes, records, uploadBytes, heldMs, longestHoldMs } = result;
-  return { id, bytes, records, uploadBytes, heldMs, longestHoldMs };
-}
-
-function isCommitted(result: {
-  readonly type: string;
-}): result is Extract<BackupResult, { type: 'committed' }> {
-  return result.type === 'committed';
-}
