@@ -28,6 +28,7 @@ import type {
 import { prefixed } from './prefixed-store.ts';
 import { readBody } from './read-body.ts';
 import { s3Body } from './s3-body.ts';
+import { serverErrorName } from './s3-errors.ts';
 import { listDirectories, listObjects, sweepUploads } from './s3-list.ts';
 import { copyInParts, uploadInParts } from './s3-multipart.ts';
 import { S3Remover } from './s3-remove.ts';
@@ -93,9 +94,13 @@ class S3Store implements ObjectStore {
         ...(createOnly ? { IfNoneMatch: '*' } : {}),
         ...this.#session.sha256(options.sha256),
       });
-      return this.#session.send(call, (sending) => this.#session.client.send(command, sending), {
-        bytes: bytes.byteLength,
-      });
+      return this.#session
+        .send(call, (sending) => this.#session.client.send(command, sending), { bytes: bytes.byteLength })
+        .catch((error: unknown) => {
+          throw createOnly && serverErrorName(error) === 'NotImplemented'
+            ? conditionRefused(error, call)
+            : error;
+        });
     });
     options.onBytes?.(body.size);
     return { serverTime: this.#session.serverTime(output, call) };
@@ -203,6 +208,15 @@ class S3Store implements ObjectStore {
   async close(): Promise<void> {
     this.#session.destroy();
   }
+}
+
+/** Some servers answer any condition of a put so. */
+function conditionRefused(cause: unknown, { action }: S3Call): SyncAgentError {
+  return new SyncAgentError(
+    'UNSUPPORTED',
+    `Cannot ${action}: the server does not implement create-only writes`,
+    { cause },
+  );
 }
 
 /** A range says twice how long it is, so that a wrong Content-Length shows. */

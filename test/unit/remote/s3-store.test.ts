@@ -187,6 +187,20 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     expect((await contentOf(store, 'commit')).toString()).toBe('mine');
   });
 
+  it.each([
+    ['NotImplemented', 'UNSUPPORTED'],
+    ['InternalError', 'REMOTE_UNREACHABLE'],
+  ])('tells a server that refuses the condition of a create-only put: %s', async (code, expected) => {
+    const store = storeWith();
+    faultOn(({ operation }) => operation === 'PutObject', { type: 'status', status: 501, code });
+    await expect(store.put('new', textBody('x'), { ifAbsent: true })).rejects.toMatchObject({
+      code: expected,
+      retryable: false,
+    });
+    faultOn(({ operation }) => operation === 'PutObject', { type: 'status', status: 501, code });
+    await expect(store.put('new', textBody('x'))).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
+  });
+
   it('removes one by one where the server cannot remove many', async () => {
     const store = storeWith();
     const keys = ['a', 'b', 'c'].map((name) => `many/${name}`);
