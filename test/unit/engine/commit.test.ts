@@ -238,13 +238,14 @@ describe('rotate', () => {
   });
 
   it.each([
-    ['warns where it may not sweep unfinished uploads', 'DENIED', { objects: 1 }],
-    ['fails where it cannot reach them', 'REMOTE_UNREACHABLE', 'REMOTE_UNREACHABLE'],
-  ] as const)('%s, and has done the rest', async (_, code, outcome) => {
+    ['warns where it may not sweep unfinished uploads', 'DENIED', false, { objects: 1 }],
+    ['warns where the server will not', 'REMOTE_UNREACHABLE', false, { objects: 1 }],
+    ['fails where it cannot reach them', 'REMOTE_UNREACHABLE', true, 'REMOTE_UNREACHABLE'],
+  ] as const)('%s, and has done the rest', async (_, code, retryable, outcome) => {
     const { memory, context, commit, sleep } = world((store) => ({
       ...passThrough(store),
       sweepUploads: async () => {
-        throw new SyncAgentError(code, 'Cannot sweep unfinished uploads');
+        throw new SyncAgentError(code, 'Cannot sweep unfinished uploads', { retryable });
       },
     }));
     const events: AgentEvent[] = [];
@@ -257,7 +258,7 @@ describe('rotate', () => {
     const told = events.filter(({ type }) => type !== 'phase');
     expect(told[0]).toEqual({ type: 'rotated', snapshots: [idOf(9)], objects: 1 });
     expect(told.slice(1)).toEqual(
-      code === 'DENIED' ? [expect.objectContaining({ type: 'warning', code }) as unknown] : [],
+      retryable ? [] : [expect.objectContaining({ type: 'warning', code }) as unknown],
     );
   });
 });
