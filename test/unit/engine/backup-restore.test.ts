@@ -2,9 +2,11 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../../src/agent.ts';
-import { SyncAgentError } from '../../../src/errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../../../src/errors.ts';
+import { collect, textBody } from '../../../src/remote/body.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { readManifest } from '../../../src/snapshot/commit-log.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
@@ -98,6 +100,34 @@ describe('backup', () => {
     expect(a.events).toContainEqual(
       expect.objectContaining({ message: expect.stringContaining('safe for one host only') as string }),
     );
+  });
+
+  it('publishes the current files where the server denies what does not exist', async () => {
+    const shy: ObjectStore = {
+      ...passThrough(remote),
+      get: (key, options) =>
+        remote.get(key, options).catch((error: unknown) => {
+          throw isSyncAgentError(error, 'NOT_FOUND') ? new SyncAgentError('DENIED', error.message) : error;
+        }),
+    };
+    const a = await host({ remote: shy });
+    await a.write({ x: 'one' });
+    const id = await committed(a);
+    expect((await remote.head('x'))?.size).toBe(3);
+    expect((await readManifest(remote, 'manifest.json', {})).id).toBe(id);
+  });
+
+  it('tells a doctor who is answered other bytes than were written', async () => {
+    const padding: ObjectStore = {
+      ...passThrough(remote),
+      get: async (key, options) => {
+        const bytes = await collect((await remote.get(key, options)).body, 1_000_000);
+        const body = textBody(`${bytes.toString()} and more`);
+        return { ...(await remote.get(key, options)), size: body.size, body: body.open() };
+      },
+    };
+    const { checks } = await (await host({ remote: padding })).agent.doctor();
+    expect(checks).toContainEqual(expect.objectContaining({ name: 'consistency', code: 'UNSUPPORTED' }));
   });
 
   it('waits for the interval, unless forced', async () => {
