@@ -37,6 +37,8 @@ import type { S3Settings } from './s3-settings.ts';
 
 const MiB = 1024 * 1024;
 const largestCreateOnlyBytes = 8 * MiB;
+/** Content-Encodings that change the bytes; `aws-chunked`, which some servers keep, does not. */
+const compressed = /gzip|deflate|compress|br|zstd/i;
 
 /**
  * A remote in a bucket of an S3-compatible server. Nothing is retried here but the parts of big objects; wrap it in
@@ -128,6 +130,12 @@ class S3Store implements ObjectStore {
       if (stream === undefined || size === undefined || version === undefined) {
         const message = `Cannot ${call.action}: the answer has no body, Content-Length or ETag`;
         throw new SyncAgentError('REMOTE_UNREACHABLE', message);
+      }
+      if (compressed.test(output.ContentEncoding ?? '')) {
+        const message = `Cannot ${call.action}: the answer is compressed (${output.ContentEncoding})`;
+        throw new SyncAgentError('REMOTE_UNREACHABLE', message, {
+          remedy: 'Let proxies before the server pass on objects as they are',
+        });
       }
       if (range !== undefined) assertAnswered(range, output, call);
       const serverTime = this.#session.serverTime(output, call);

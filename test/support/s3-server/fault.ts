@@ -24,6 +24,8 @@ export type Fault =
   /** No answer, ever. */
   | { readonly type: 'hang'; readonly when: When }
   | { readonly type: 'delay'; readonly ms: number }
+  /** The answer without this header, or with this value of it. */
+  | { readonly type: 'header'; readonly name: string; readonly value?: string }
   /** The body of the answer: cut off, silent, or with one bit wrong, from this byte on. */
   | { readonly type: 'truncate'; readonly afterBytes: number }
   | { readonly type: 'stall'; readonly afterBytes: number }

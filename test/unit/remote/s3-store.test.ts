@@ -201,6 +201,30 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     await expect(store.put('new', textBody('x'))).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
   });
 
+  it('blames the answer when a part comes back without an ETag', async () => {
+    faultOn(({ operation }) => operation === 'UploadPart', { type: 'header', name: 'etag' }, 1000);
+    await expect(storeWith().put('big', bytesBody(randomBytes(6 * MiB)))).rejects.toMatchObject({
+      code: 'REMOTE_UNREACHABLE',
+      message: 'Cannot put "big" to s3://bucket/p: the answer has no ETag',
+    });
+    expect(server.unfinishedUploads()).toBe(0);
+  });
+
+  it('does not take a compressed answer for the object', async () => {
+    const store = storeWith();
+    await store.put('x', textBody('x'));
+    const encodedAs = (value: string): void =>
+      faultOn(({ operation }) => operation === 'GetObject', {
+        type: 'header',
+        name: 'content-encoding',
+        value,
+      });
+    encodedAs('gzip');
+    await expect(store.get('x')).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+    encodedAs('aws-chunked');
+    expect((await contentOf(store, 'x')).toString()).toBe('x');
+  });
+
   it('removes one by one where the server cannot remove many', async () => {
     const store = storeWith();
     const keys = ['a', 'b', 'c'].map((name) => `many/${name}`);
