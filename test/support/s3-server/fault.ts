@@ -26,6 +26,8 @@ export type Fault =
   | { readonly type: 'delay'; readonly ms: number }
   /** The answer without this header, or with this value of it. */
   | { readonly type: 'header'; readonly name: string; readonly value?: string }
+  /** The answer's XML, changed. */
+  | { readonly type: 'xml'; readonly edit: (xml: string) => string }
   /** The body of the answer: cut off, silent, or with one bit wrong, from this byte on. */
   | { readonly type: 'truncate'; readonly afterBytes: number }
   | { readonly type: 'stall'; readonly afterBytes: number }

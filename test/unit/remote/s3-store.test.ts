@@ -225,6 +225,20 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     expect((await contentOf(store, 'x')).toString()).toBe('x');
   });
 
+  it('does not take a listing that it cannot read for an empty one', async () => {
+    const store = storeWith({ prefix: 'hidden' });
+    await store.put('a b/c', textBody('x'));
+    const edit = (xml: string): string =>
+      xml.replace(/<EncodingType>.*?<\/EncodingType>/, '').replaceAll('hidden/a', 'hidden%2Fa');
+    faultOn(({ operation }) => operation === 'ListObjectsV2', { type: 'xml', edit }, 1000);
+    const said = { code: 'REMOTE_UNREACHABLE', message: expect.stringContaining('"hidden%2Fa') as string };
+    const listAll = async (): Promise<void> => {
+      for await (const page of store.list('')) expect(page.objects).toEqual([]);
+    };
+    await expect(listAll()).rejects.toMatchObject(said);
+    await expect(store.listDirectories('')).rejects.toMatchObject(said);
+  });
+
   it('removes one by one where the server cannot remove many', async () => {
     const store = storeWith();
     const keys = ['a', 'b', 'c'].map((name) => `many/${name}`);
