@@ -181,6 +181,22 @@ describe('probeCreateOnly', () => {
     expect(await memory.head(probeKey(idOf(1)))).toBeUndefined();
   });
 
+  it.each([
+    ['DENIED', 'enforced'],
+    ['REMOTE_UNREACHABLE', 'enforced'],
+    ['INTERRUPTED', 'INTERRUPTED'],
+  ] as const)('leaves behind what cannot be removed: %s', async (code, outcome) => {
+    const { memory } = world();
+    const keeping: ObjectStore = {
+      ...passThrough(memory),
+      remove: async () => {
+        throw new SyncAgentError(code, 'Cannot remove');
+      },
+    };
+    const support = probeCreateOnly(keeping, idOf(1), { graceMs });
+    expect(await support.catch((error: SyncAgentError) => error.code)).toBe(outcome);
+  });
+
   it.each([0, 1000])(
     'comes to an end on a store that ignores them, with a grace period of %i ms',
     async (short) => {
