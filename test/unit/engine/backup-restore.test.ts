@@ -130,6 +130,31 @@ describe('backup', () => {
     expect(checks).toContainEqual(expect.objectContaining({ name: 'consistency', code: 'UNSUPPORTED' }));
   });
 
+  it.each([
+    ['once where the server cannot', 'REMOTE_UNREACHABLE', 0, 1],
+    ['each where one vanished', 'NOT_FOUND', 0, 4],
+    ['each where the server can', 'REMOTE_UNREACHABLE', 1, 4],
+  ] as const)('tries to copy unchanged files: %s', async (_, code, failsFrom, expected) => {
+    let tried = 0;
+    const failing: ObjectStore = {
+      ...passThrough(remote),
+      copy: async (from, to, options) => {
+        if (!to.startsWith('history/')) return;
+        if ((tried += 1) > failsFrom) throw new SyncAgentError(code, 'Cannot copy');
+        await remote.copy(from, to, options);
+      },
+    };
+    const a = await host({ remote: failing, settings: { concurrency: 1 } });
+    await a.write({ a: '1', b: '1', c: '1', d: '1', e: '1' });
+    await committed(a);
+    await a.write({ e: 'changed' });
+    await committed(a);
+    expect(tried).toBe(expected);
+    await a.wipe();
+    await a.agent.restore();
+    expect(await a.read()).toEqual({ a: '1', b: '1', c: '1', d: '1', e: 'changed' });
+  });
+
   it('waits for the interval, unless forced', async () => {
     const a = await host();
     await a.write({ x: 'one' });
