@@ -80,8 +80,8 @@ function checkClock(serverTime: Date, sentAt: number, answeredAt: number): Docto
 }
 
 async function readBack({ remote, signal }: Context, id: string, key: string): Promise<void> {
-  const { body } = await remote.get(key, { signal });
-  const text = (await collect(body, content.length)).toString('utf8');
+  const { body, size } = await remote.get(key, { signal });
+  const text = (await collect(body, size)).toString('utf8');
   const info = await remote.head(key, { signal });
   let isListed = false;
   for await (const page of remote.list(historyDirectory(id), { signal }))

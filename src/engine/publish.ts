@@ -42,11 +42,14 @@ export async function publishCurrent(
 
 const newestId = (view: LogView): string | undefined => view.snapshots.at(-1)?.entry.id;
 
+/** Some servers deny what does not exist; whether writing is denied, too, shows soon enough. */
+const unpublished = new Set(['NOT_FOUND', 'SNAPSHOT_CORRUPT', 'DENIED']);
+
 async function readPublished(context: Context): Promise<Manifest | undefined> {
   try {
     return await readManifest(context.remote, manifestKey, { signal: context.signal });
   } catch (error) {
-    if (isSyncAgentError(error, 'NOT_FOUND') || isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;
+    if (isSyncAgentError(error) && unpublished.has(error.code)) return undefined;
     throw error;
   }
 }

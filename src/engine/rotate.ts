@@ -66,12 +66,12 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   return { objects };
 }
 
-/** Credentials that may not do this may well do all the rest, and what stays is no snapshot's. */
+/** A server or credentials that refuse this may well do all the rest, and what stays is no snapshot's. */
 async function sweepUploads({ remote, signal, emit }: Context, cutoff: Date): Promise<void> {
   try {
     await remote.sweepUploads(historyPrefix, cutoff, { signal });
   } catch (error) {
-    if (!isSyncAgentError(error, 'DENIED')) throw error;
+    if (!isSyncAgentError(error) || error.retryable || error.code === 'INTERRUPTED') throw error;
     emit({ type: 'warning', code: error.code, message: error.message, remedy: sweepRemedy });
   }
 }

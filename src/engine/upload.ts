@@ -24,8 +24,8 @@ export interface Uploaded {
 
 /**
  * Fills `history/<id>/`: changed files from staging, the rest copied by the server from the snapshot that has them.
- * A source that vanished or cannot be copied is no loss: staging has every byte. Interrupted, it takes away what it
- * had uploaded, as far as there is time; what stays, a later rotation sweeps.
+ * A source that vanished or cannot be copied is no loss: staging has every byte; where the first copy fails, no other is
+ * tried. Interrupted, it takes away what it had uploaded, as far as there is time; what stays, a later rotation sweeps.
  */
 export async function uploadSnapshot(context: Context, { id, staged, plan }: UploadWork): Promise<Uploaded> {
   enterPhase(context, 'upload');
@@ -46,13 +46,19 @@ export async function uploadSnapshot(context: Context, { id, staged, plan }: Upl
     if (serverTime === undefined || put.serverTime > serverTime) serverTime = put.serverTime;
     return file;
   };
+  /** Undefined until the server copied something, or failed to. Each failure may have taken many attempts. */
+  let copies: boolean | undefined;
   const reuse = async ({ file, source }: ReusedFile, signal: AbortSignal): Promise<ManifestFile> => {
     if (settings.history === 'linked') return { ...file, in: source.id };
+    if (copies === false) return upload(file, signal);
     try {
       await remote.copy(historyKey(source.id, source.path), historyKey(id, file.path), { signal });
+      copies = true;
       return file;
     } catch (error) {
       if (isSyncAgentError(error, 'INTERRUPTED')) throw error;
+      // A source that vanished says nothing of the others.
+      if (!isSyncAgentError(error, 'NOT_FOUND')) copies ??= false;
       return upload(file, signal);
     }
   };

@@ -8,8 +8,9 @@
  *   client sees its effect.
  * - **Whole objects**: a reader sees an object complete or not at all, whatever the writer's fate.
  * - **Create-only**: of any number of racing `put(..., { ifAbsent: true })` of one key exactly one resolves; the
- *   others reject with ALREADY_EXISTS. Holds only where `probeCreateOnly` of the remote says so. After a lost answer
- *   and a retry, ALREADY_EXISTS may mean the caller's own write: tell by reading it back.
+ *   others reject with ALREADY_EXISTS. Holds only where `probeCreateOnly` of the remote says so; a server that
+ *   refuses the condition itself: UNSUPPORTED. After a lost answer and a retry, ALREADY_EXISTS may mean the caller's
+ *   own write: tell by reading it back.
  * - **Absence**: `get` of a missing key rejects with NOT_FOUND, `head` resolves to undefined, `remove` of one resolves.
  * - **Listing** is complete, in ascending order of the keys' UTF-8 bytes, and tolerates concurrent changes.
  * - **Failure** is a SyncAgentError: REMOTE_UNREACHABLE (retryable where the same call may succeed later), DENIED,

@@ -76,11 +76,10 @@ interface Classification extends SyncAgentErrorOptions {
 function classify(facts: S3Facts, context: S3CallContext): Classification {
   const { name, status, headers } = facts;
   if (name === 'RequestTimeTooSkewed') return classifySkew(facts, context);
-  if (wrongRegion.test(name) || status === 301 || status === 307) {
-    const region = headers['x-amz-bucket-region'] ?? /expecting '([a-z0-9-]+)'/.exec(facts.message)?.[1];
-    const remedy = `The bucket is in another region${region === undefined ? '' : `, "${region}"`}; set AWS_REGION or the region option`;
-    return { code: 'USAGE', remedy };
+  if (wrongRegion.test(name) || [301, 307, 308].includes(status ?? 0)) {
+    return { code: 'USAGE', remedy: remedyForRedirect(facts) };
   }
+  if (status === 302) return { code: 'REMOTE_UNREACHABLE', remedy: remedyForRedirect(facts) };
   if (/Region is missing/.test(facts.message))
     return { code: 'USAGE', why: 'no region is configured', remedy: 'Set AWS_REGION' };
   if (name === 'NoSuchBucket') {
@@ -110,6 +109,17 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
   if (!retryable) return { code: 'REMOTE_UNREACHABLE', why: `${facts.summary}: ${facts.message}` };
   const retryAfterMs = parseRetryAfter(headers['retry-after'], context.now());
   return { code: 'REMOTE_UNREACHABLE', retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+/** Amazon redirects to the bucket's region; what stands before other servers, mostly from http to https. */
+function remedyForRedirect({ headers, message }: S3Facts): string {
+  const region = headers['x-amz-bucket-region'] ?? /expecting '([a-z0-9-]+)'/.exec(message)?.[1];
+  const target = headers['location'] ?? '';
+  if (region === undefined && URL.canParse(target)) {
+    const { protocol, host } = new URL(target);
+    return `It redirects to ${protocol}//${host}; if that is the S3 server, set it as the endpoint`;
+  }
+  return `The bucket is in another region${region === undefined ? '' : `, "${region}"`}; set AWS_REGION or the region option`;
 }
 
 function classifyNetwork(facts: S3Facts): Classification {
@@ -179,12 +189,17 @@ function factsOf(error: unknown, secrets: readonly string[]): S3Facts {
 /** For answers without a body, those to HEAD requests and those of proxies. */
 const statusNames: Readonly<Record<number, string>> = {
   301: 'MovedPermanently',
+  302: 'Found',
+  307: 'TemporaryRedirect',
+  308: 'PermanentRedirect',
   400: 'BadRequest',
   401: 'Unauthorized',
   403: 'Forbidden',
   404: 'NotFound',
+  405: 'MethodNotAllowed',
   429: 'TooManyRequests',
   500: 'InternalError',
+  501: 'NotImplemented',
   502: 'BadGateway',
   503: 'ServiceUnavailable',
   504: 'GatewayTimeout',

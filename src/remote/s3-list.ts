@@ -22,6 +22,7 @@ export async function* listObjects(
   for await (const page of pagesOf(session, prefix, { startAfter: options.startAfter }, call)) {
     const objects = (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified }) => {
       const key = decodeKey(Key, page.EncodingType);
+      assertAskedFor(key, prefix, call);
       if (compareKeys(key, last) <= 0) {
         throw new SyncAgentError(
           'REMOTE_UNREACHABLE',
@@ -48,7 +49,9 @@ export async function listDirectories(
   let serverTime = new Date(0);
   for await (const page of pagesOf(session, prefix, { delimiter: '/' }, call)) {
     for (const { Prefix = '' } of page.CommonPrefixes ?? []) {
-      const name = decodeKey(Prefix, page.EncodingType).slice(prefix.length, -1);
+      const path = decodeKey(Prefix, page.EncodingType);
+      assertAskedFor(path, prefix, call);
+      const name = path.slice(prefix.length, -1);
       if (name !== '') names.push(name);
     }
     serverTime = session.serverTime(page, call);
@@ -136,6 +139,12 @@ async function* pagesOf(
     }
     position = { ContinuationToken: page.NextContinuationToken };
   }
+}
+
+/** A server that encodes keys and does not say so would otherwise seem to hold nothing. */
+function assertAskedFor(key: string, prefix: string, { action }: S3Call): void {
+  if (key.startsWith(prefix)) return;
+  throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: the server lists "${key}" instead`);
 }
 
 function notAListing({ action }: S3Call): SyncAgentError {

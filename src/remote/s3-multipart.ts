@@ -116,7 +116,7 @@ export async function copyInParts(
           CopySourceRange: `bytes=${start}-${end}`,
         });
         const { CopyPartResult } = await sender.send(command);
-        parts.push({ PartNumber, ETag: CopyPartResult?.ETag });
+        parts.push({ PartNumber, ETag: sender.etagOf(CopyPartResult) });
       });
     });
   } catch (error) {
@@ -175,9 +175,21 @@ class MultipartSender {
       this.#failure.abort(error);
       throw error;
     });
-    if (command instanceof UploadPartCommand) this.#options.onBytes?.(byteLength(command.input.Body));
+    if (command instanceof UploadPartCommand) {
+      this.etagOf(output);
+      this.#options.onBytes?.(byteLength(command.input.Body));
+    }
     return output;
   }) as S3Client['send'];
+
+  /** Parts are named by their ETags when the upload is completed. */
+  etagOf(answer: { readonly ETag?: string | undefined } | undefined): string {
+    if (answer?.ETag !== undefined) return answer.ETag;
+    const message = `Cannot ${this.#options.action}: the answer has no ETag`;
+    throw new SyncAgentError('REMOTE_UNREACHABLE', message, {
+      remedy: 'Let proxies before the server pass on the header ETag',
+    });
+  }
 
   asClient(): S3Client {
     return Object.create(this.#options.client, { send: { value: this.send } }) as S3Client;

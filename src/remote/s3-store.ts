@@ -28,6 +28,7 @@ import type {
 import { prefixed } from './prefixed-store.ts';
 import { readBody } from './read-body.ts';
 import { s3Body } from './s3-body.ts';
+import { serverErrorName } from './s3-errors.ts';
 import { listDirectories, listObjects, sweepUploads } from './s3-list.ts';
 import { copyInParts, uploadInParts } from './s3-multipart.ts';
 import { S3Remover } from './s3-remove.ts';
@@ -36,6 +37,8 @@ import type { S3Settings } from './s3-settings.ts';
 
 const MiB = 1024 * 1024;
 const largestCreateOnlyBytes = 8 * MiB;
+/** Content-Encodings that change the bytes; `aws-chunked`, which some servers keep, does not. */
+const compressed = /gzip|deflate|compress|br|zstd/i;
 
 /**
  * A remote in a bucket of an S3-compatible server. Nothing is retried here but the parts of big objects; wrap it in
@@ -93,9 +96,13 @@ class S3Store implements ObjectStore {
         ...(createOnly ? { IfNoneMatch: '*' } : {}),
         ...this.#session.sha256(options.sha256),
       });
-      return this.#session.send(call, (sending) => this.#session.client.send(command, sending), {
-        bytes: bytes.byteLength,
-      });
+      return this.#session
+        .send(call, (sending) => this.#session.client.send(command, sending), { bytes: bytes.byteLength })
+        .catch((error: unknown) => {
+          throw createOnly && serverErrorName(error) === 'NotImplemented'
+            ? conditionRefused(error, call)
+            : error;
+        });
     });
     options.onBytes?.(body.size);
     return { serverTime: this.#session.serverTime(output, call) };
@@ -123,6 +130,12 @@ class S3Store implements ObjectStore {
       if (stream === undefined || size === undefined || version === undefined) {
         const message = `Cannot ${call.action}: the answer has no body, Content-Length or ETag`;
         throw new SyncAgentError('REMOTE_UNREACHABLE', message);
+      }
+      if (compressed.test(output.ContentEncoding ?? '')) {
+        const message = `Cannot ${call.action}: the answer is compressed (${output.ContentEncoding})`;
+        throw new SyncAgentError('REMOTE_UNREACHABLE', message, {
+          remedy: 'Let proxies before the server pass on objects as they are',
+        });
       }
       if (range !== undefined) assertAnswered(range, output, call);
       const serverTime = this.#session.serverTime(output, call);
@@ -203,6 +216,15 @@ class S3Store implements ObjectStore {
   async close(): Promise<void> {
     this.#session.destroy();
   }
+}
+
+/** Some servers answer any condition of a put so. */
+function conditionRefused(cause: unknown, { action }: S3Call): SyncAgentError {
+  return new SyncAgentError(
+    'UNSUPPORTED',
+    `Cannot ${action}: the server does not implement create-only writes`,
+    { cause },
+  );
 }
 
 /** A range says twice how long it is, so that a wrong Content-Length shows. */

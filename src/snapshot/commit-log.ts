@@ -230,8 +230,9 @@ export async function probeCreateOnly(
     if (isSyncAgentError(error, 'UNSUPPORTED')) return 'rejected';
     throw error;
   } finally {
+    // What stays is swept with all other garbage of the history.
     await remote.remove([key], { signal: options.signal }).catch((error: unknown) => {
-      if (!isSyncAgentError(error, 'DENIED')) throw error;
+      if (!isSyncAgentError(error) || error.code === 'INTERRUPTED') throw error;
     });
   }
 }

@@ -85,7 +85,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
     response.setHeader('date', now().toUTCString());
     response.setHeader('x-amz-request-id', randomBytes(8).toString('hex'));
     if (retryAfter !== undefined) response.setHeader('retry-after', String(retryAfter));
-    await send(message, response, answer, fault);
+    await send(message, response, withFault(answer, fault), fault);
   }
 
   const server = createServer((message, response) => {
@@ -158,6 +158,16 @@ function failureAnswer(error: unknown, request: S3Request): Answer {
     ],
   ]);
   return isHead ? { status } : { status, body };
+}
+
+/** The answer, edited if the fault says so. */
+function withFault(answer: Answer, fault: Fault | undefined): Answer {
+  if (fault?.type === 'xml' && typeof answer.body === 'string')
+    return { ...answer, body: fault.edit(answer.body) };
+  if (fault?.type !== 'header') return answer;
+  const others = Object.entries(answer.headers ?? {}).filter(([name]) => name.toLowerCase() !== fault.name);
+  const changed = fault.value === undefined ? [] : [[fault.name, fault.value] as const];
+  return { ...answer, headers: Object.fromEntries([...others, ...changed]) };
 }
 
 async function send(

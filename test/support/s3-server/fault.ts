@@ -24,6 +24,10 @@ export type Fault =
   /** No answer, ever. */
   | { readonly type: 'hang'; readonly when: When }
   | { readonly type: 'delay'; readonly ms: number }
+  /** The answer without this header, or with this value of it. */
+  | { readonly type: 'header'; readonly name: string; readonly value?: string }
+  /** The answer's XML, changed. */
+  | { readonly type: 'xml'; readonly edit: (xml: string) => string }
   /** The body of the answer: cut off, silent, or with one bit wrong, from this byte on. */
   | { readonly type: 'truncate'; readonly afterBytes: number }
   | { readonly type: 'stall'; readonly afterBytes: number }

@@ -2,9 +2,11 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../../src/agent.ts';
-import { SyncAgentError } from '../../../src/errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../../../src/errors.ts';
+import { collect, textBody } from '../../../src/remote/body.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { readManifest } from '../../../src/snapshot/commit-log.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
@@ -98,6 +100,59 @@ describe('backup', () => {
     expect(a.events).toContainEqual(
       expect.objectContaining({ message: expect.stringContaining('safe for one host only') as string }),
     );
+  });
+
+  it('publishes the current files where the server denies what does not exist', async () => {
+    const shy: ObjectStore = {
+      ...passThrough(remote),
+      get: (key, options) =>
+        remote.get(key, options).catch((error: unknown) => {
+          throw isSyncAgentError(error, 'NOT_FOUND') ? new SyncAgentError('DENIED', error.message) : error;
+        }),
+    };
+    const a = await host({ remote: shy });
+    await a.write({ x: 'one' });
+    const id = await committed(a);
+    expect((await remote.head('x'))?.size).toBe(3);
+    expect((await readManifest(remote, 'manifest.json', {})).id).toBe(id);
+  });
+
+  it('tells a doctor who is answered other bytes than were written', async () => {
+    const padding: ObjectStore = {
+      ...passThrough(remote),
+      get: async (key, options) => {
+        const bytes = await collect((await remote.get(key, options)).body, 1_000_000);
+        const body = textBody(`${bytes.toString()} and more`);
+        return { ...(await remote.get(key, options)), size: body.size, body: body.open() };
+      },
+    };
+    const { checks } = await (await host({ remote: padding })).agent.doctor();
+    expect(checks).toContainEqual(expect.objectContaining({ name: 'consistency', code: 'UNSUPPORTED' }));
+  });
+
+  it.each([
+    ['once where the server cannot', 'REMOTE_UNREACHABLE', 0, 1],
+    ['each where one vanished', 'NOT_FOUND', 0, 4],
+    ['each where the server can', 'REMOTE_UNREACHABLE', 1, 4],
+  ] as const)('tries to copy unchanged files: %s', async (_, code, failsFrom, expected) => {
+    let tried = 0;
+    const failing: ObjectStore = {
+      ...passThrough(remote),
+      copy: async (from, to, options) => {
+        if (!to.startsWith('history/')) return;
+        if ((tried += 1) > failsFrom) throw new SyncAgentError(code, 'Cannot copy');
+        await remote.copy(from, to, options);
+      },
+    };
+    const a = await host({ remote: failing, settings: { concurrency: 1 } });
+    await a.write({ a: '1', b: '1', c: '1', d: '1', e: '1' });
+    await committed(a);
+    await a.write({ e: 'changed' });
+    await committed(a);
+    expect(tried).toBe(expected);
+    await a.wipe();
+    await a.agent.restore();
+    expect(await a.read()).toEqual({ a: '1', b: '1', c: '1', d: '1', e: 'changed' });
   });
 
   it('waits for the interval, unless forced', async () => {

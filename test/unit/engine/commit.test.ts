@@ -181,6 +181,22 @@ describe('probeCreateOnly', () => {
     expect(await memory.head(probeKey(idOf(1)))).toBeUndefined();
   });
 
+  it.each([
+    ['DENIED', 'enforced'],
+    ['REMOTE_UNREACHABLE', 'enforced'],
+    ['INTERRUPTED', 'INTERRUPTED'],
+  ] as const)('leaves behind what cannot be removed: %s', async (code, outcome) => {
+    const { memory } = world();
+    const keeping: ObjectStore = {
+      ...passThrough(memory),
+      remove: async () => {
+        throw new SyncAgentError(code, 'Cannot remove');
+      },
+    };
+    const support = probeCreateOnly(keeping, idOf(1), { graceMs });
+    expect(await support.catch((error: SyncAgentError) => error.code)).toBe(outcome);
+  });
+
   it.each([0, 1000])(
     'comes to an end on a store that ignores them, with a grace period of %i ms',
     async (short) => {
@@ -238,13 +254,14 @@ describe('rotate', () => {
   });
 
   it.each([
-    ['warns where it may not sweep unfinished uploads', 'DENIED', { objects: 1 }],
-    ['fails where it cannot reach them', 'REMOTE_UNREACHABLE', 'REMOTE_UNREACHABLE'],
-  ] as const)('%s, and has done the rest', async (_, code, outcome) => {
+    ['warns where it may not sweep unfinished uploads', 'DENIED', false, { objects: 1 }],
+    ['warns where the server will not', 'REMOTE_UNREACHABLE', false, { objects: 1 }],
+    ['fails where it cannot reach them', 'REMOTE_UNREACHABLE', true, 'REMOTE_UNREACHABLE'],
+  ] as const)('%s, and has done the rest', async (_, code, retryable, outcome) => {
     const { memory, context, commit, sleep } = world((store) => ({
       ...passThrough(store),
       sweepUploads: async () => {
-        throw new SyncAgentError(code, 'Cannot sweep unfinished uploads');
+        throw new SyncAgentError(code, 'Cannot sweep unfinished uploads', { retryable });
       },
     }));
     const events: AgentEvent[] = [];
@@ -257,7 +274,7 @@ describe('rotate', () => {
     const told = events.filter(({ type }) => type !== 'phase');
     expect(told[0]).toEqual({ type: 'rotated', snapshots: [idOf(9)], objects: 1 });
     expect(told.slice(1)).toEqual(
-      code === 'DENIED' ? [expect.objectContaining({ type: 'warning', code }) as unknown] : [],
+      retryable ? [] : [expect.objectContaining({ type: 'warning', code }) as unknown],
     );
   });
 });

@@ -59,6 +59,19 @@ describe('fromS3', () => {
     expect(map(answer('SlowDown', 503, { 'retry-after': 'soon' })).retryAfterMs).toBeUndefined();
   });
 
+  it.each([
+    [301, 'USAGE'],
+    [302, 'REMOTE_UNREACHABLE'],
+    [307, 'USAGE'],
+    [308, 'USAGE'],
+  ])('names the server that a redirect without a region leads to: %i', (status, code) => {
+    const moved = map(answer('Unknown', status, { location: 'https://user:secret@s3.example.com/bucket' }));
+    expect(moved).toMatchObject({
+      code,
+      remedy: expect.stringContaining(' https://s3.example.com;') as string,
+    });
+  });
+
   it('names the region of a bucket that is elsewhere', () => {
     const moved = map(answer('PermanentRedirect', 301, { 'x-amz-bucket-region': 'eu-west-1' }));
     expect(moved).toMatchObject({ code: 'USAGE', remedy: expect.stringContaining('eu-west-1') as string });

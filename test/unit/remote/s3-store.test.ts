@@ -187,6 +187,58 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     expect((await contentOf(store, 'commit')).toString()).toBe('mine');
   });
 
+  it.each([
+    ['NotImplemented', 'UNSUPPORTED'],
+    ['InternalError', 'REMOTE_UNREACHABLE'],
+  ])('tells a server that refuses the condition of a create-only put: %s', async (code, expected) => {
+    const store = storeWith();
+    faultOn(({ operation }) => operation === 'PutObject', { type: 'status', status: 501, code });
+    await expect(store.put('new', textBody('x'), { ifAbsent: true })).rejects.toMatchObject({
+      code: expected,
+      retryable: false,
+    });
+    faultOn(({ operation }) => operation === 'PutObject', { type: 'status', status: 501, code });
+    await expect(store.put('new', textBody('x'))).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
+  });
+
+  it('blames the answer when a part comes back without an ETag', async () => {
+    faultOn(({ operation }) => operation === 'UploadPart', { type: 'header', name: 'etag' }, 1000);
+    await expect(storeWith().put('big', bytesBody(randomBytes(6 * MiB)))).rejects.toMatchObject({
+      code: 'REMOTE_UNREACHABLE',
+      message: 'Cannot put "big" to s3://bucket/p: the answer has no ETag',
+    });
+    expect(server.unfinishedUploads()).toBe(0);
+  });
+
+  it('does not take a compressed answer for the object', async () => {
+    const store = storeWith();
+    await store.put('x', textBody('x'));
+    const encodedAs = (value: string): void =>
+      faultOn(({ operation }) => operation === 'GetObject', {
+        type: 'header',
+        name: 'content-encoding',
+        value,
+      });
+    encodedAs('gzip');
+    await expect(store.get('x')).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+    encodedAs('aws-chunked');
+    expect((await contentOf(store, 'x')).toString()).toBe('x');
+  });
+
+  it('does not take a listing that it cannot read for an empty one', async () => {
+    const store = storeWith({ prefix: 'hidden' });
+    await store.put('a b/c', textBody('x'));
+    const edit = (xml: string): string =>
+      xml.replace(/<EncodingType>.*?<\/EncodingType>/, '').replaceAll('hidden/a', 'hidden%2Fa');
+    faultOn(({ operation }) => operation === 'ListObjectsV2', { type: 'xml', edit }, 1000);
+    const said = { code: 'REMOTE_UNREACHABLE', message: expect.stringContaining('"hidden%2Fa') as string };
+    const listAll = async (): Promise<void> => {
+      for await (const page of store.list('')) expect(page.objects).toEqual([]);
+    };
+    await expect(listAll()).rejects.toMatchObject(said);
+    await expect(store.listDirectories('')).rejects.toMatchObject(said);
+  });
+
   it('removes one by one where the server cannot remove many', async () => {
     const store = storeWith();
     const keys = ['a', 'b', 'c'].map((name) => `many/${name}`);
