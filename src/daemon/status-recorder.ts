@@ -149,6 +149,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
         ...status,
         running: status.running?.operation === event.operation ? null : status.running,
         lastError: { ...event.error, atMs, operation: event.operation },
+        // It was before, also where the clock was set back since.
+        lastSuccessAtMs: status.lastSuccessAtMs === null ? null : Math.min(status.lastSuccessAtMs, atMs),
       };
     case 'diverged':
       return { ...status, tips: event.tips };
