@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { messageOf } from '../errors.ts';
+import { fromFileSystem, messageOf } from '../errors.ts';
 import type { ChangeSource, DaemonEvent } from '../events.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
 import { emptyScan, scanStore } from '../store/scan.ts';
@@ -47,7 +47,9 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
   let turn: Promise<void> = Promise.resolve();
   let eventsSinceLook = 0;
   let lastEventAtMs = -Infinity;
-  let seen = await lookAt(store);
+  let seen = await lookAt(store).catch((error: unknown) => {
+    throw fromFileSystem(error, `Cannot look at the store "${store}"`);
+  });
   let lookedAtMs = clock.now();
 
   const announce = (why?: string): void =>
