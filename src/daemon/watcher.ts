@@ -159,8 +159,12 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     again: () =>
       inTurn(async () => {
         if (stopping.signal.aborted) return;
-        lookedAtMs = clock.now();
-        seen = await lookAt(store);
+        const startedAtMs = clock.now();
+        const found = await lookAt(store);
+        // Beside what replaced it somebody may have written; the next backup tells the two apart.
+        if (found.digest !== seen.digest) onChange('polling', lookedAtMs);
+        seen = found;
+        lookedAtMs = startedAtMs;
         await reopen();
       }),
     stop: async () => {

@@ -255,6 +255,15 @@ describe('a watch on a store', () => {
     expect(watcher?.by()).toBe('events');
   });
 
+  it('notices what was written before it was told to begin again', async () => {
+    await watching({ detect: 'poll' });
+    await watcher?.again();
+    expect(changes).toEqual([]);
+    await writeFile(join(store, 'inner/a'), 'two');
+    await watcher?.again();
+    expect(changes.map((each) => each.source)).toEqual(['polling']);
+  });
+
   it('relies on polling from the start when the events cannot begin', async () => {
     let closed = 0;
     await watching({
@@ -311,7 +320,8 @@ describe('a watch on a store', () => {
       },
     });
     await watcher?.again();
-    expect(changes.map((each) => each.source)).toEqual(['polling']);
+    // One that the first watch missed, and one that the second did.
+    expect(changes.map((each) => each.source)).toEqual(['polling', 'polling']);
     expect(watcher?.by()).toBe('events');
   });
 });
