@@ -229,7 +229,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     backup: (options = {}) =>
       writeWhole(
         'backup',
-        async (context) => backup(context, { ...(await rankBeside(context.home)), ...options }),
+        async (context) => backup(context, { ...(await rankBeside(context)), ...options }),
         options.signal,
       ),
     restore: (options = {}) =>
@@ -271,7 +271,10 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       writeWhole('roll back', (context) => rollBack(context, copy, options), options.signal),
     status: (options = {}) =>
       read(
-        async (context) => ({ ...(await status(context)), agent: await readRunningAgent(context.home) }),
+        async (context) => ({
+          ...(await status(context)),
+          agent: await readRunningAgent(context.home, context.clock),
+        }),
         options.signal,
       ),
     acquireLease: (options = {}) => {
@@ -295,7 +298,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
 }
 
 /** A backup by hand ranks as those of the agent that has this host's lease, also when that is lost. */
-async function rankBeside(home: Home): Promise<{ readonly epoch?: number }> {
-  const lease = (await readRunningAgent(home))?.lease;
+async function rankBeside({ home, clock }: Context): Promise<{ readonly epoch?: number }> {
+  const lease = (await readRunningAgent(home, clock))?.lease;
   return lease == null ? {} : { epoch: lease.epoch };
 }

@@ -6,6 +6,7 @@ import type { Home } from '../store/home.ts';
 import { readFile } from 'node:fs/promises';
 import { isAgentRunning } from '../store/lock.ts';
 import type { DaemonStatus } from './daemon-status.ts';
+import { isOverdue } from './is-overdue.ts';
 
 /** What `sync-agent status` reads of an agent that runs elsewhere: its status without the long lists. */
 export type StatusFile = Omit<DaemonStatus, 'recentEvents' | 'history'>;
@@ -49,12 +50,17 @@ export function statusFileWriter(
  * The agent that runs beside the store, as it last described itself; undefined when none does. Undefined, too, of one that
  * has not written its status yet.
  */
-export async function readRunningAgent(home: Home): Promise<StatusFile | undefined> {
+export async function readRunningAgent(
+  home: Home,
+  { now }: Pick<Clock, 'now'>,
+): Promise<StatusFile | undefined> {
   if (!(await isAgentRunning(home))) return undefined;
   try {
     const status = JSON.parse(await readFile(agentStatusPath(home), 'utf8')) as StatusFile;
     // A file of an earlier agent, or of another version: nothing is better than nonsense.
-    return typeof status.pid === 'number' && status.state !== 'stopped' ? status : undefined;
+    if (typeof status.pid !== 'number' || status.state === 'stopped') return undefined;
+    // An agent that hangs, or was stopped, does not write that it has become late.
+    return { ...status, isOverdue: isOverdue(status, now()) };
   } catch {
     return undefined;
   }

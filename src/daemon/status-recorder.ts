@@ -4,6 +4,7 @@ import type { AgentEvent, DaemonEvent } from '../events.ts';
 import { createListeners } from '../listeners.ts';
 import { epochMsOf } from '../snapshot/layout.ts';
 import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
+import { isOverdue } from './is-overdue.ts';
 import type { PlannedBackup, ScheduleState } from './schedule.ts';
 
 export type DaemonIdentity = Pick<
@@ -25,9 +26,6 @@ export interface StatusRecorder {
 }
 
 const recentEvents = 200;
-
-/** Telling a late backup from one that is about to be made: what a large store may take. */
-const overdueSlackMs = 5 * 60_000;
 
 export function createStatusRecorder(
   identity: DaemonIdentity,
@@ -105,13 +103,6 @@ export function createStatusRecorder(
   };
 }
 
-/** Only by an interval can a backup be late. */
-function isOverdue({ dirtySinceMs, intervalMs, failures }: DaemonStatus, nowMs: number): boolean {
-  if (dirtySinceMs === null || intervalMs === 0) return false;
-  const slackMs = failures > 0 ? 0 : overdueSlackMs;
-  return nowMs - dirtySinceMs > intervalMs + slackMs;
-}
-
 function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonStatus {
   switch (event.type) {
     case 'started':
@@ -149,6 +140,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
         ...status,
         running: status.running?.operation === event.operation ? null : status.running,
         lastError: { ...event.error, atMs, operation: event.operation },
+        // It was before, also where the clock was set back since.
+        lastSuccessAtMs: status.lastSuccessAtMs === null ? null : Math.min(status.lastSuccessAtMs, atMs),
       };
     case 'diverged':
       return { ...status, tips: event.tips };

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { messageOf } from '../errors.ts';
+import { fromFileSystem, messageOf } from '../errors.ts';
 import type { ChangeSource, DaemonEvent } from '../events.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
 import { emptyScan, scanStore } from '../store/scan.ts';
@@ -46,7 +46,10 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
   let events: EventWatch | undefined;
   let turn: Promise<void> = Promise.resolve();
   let eventsSinceLook = 0;
-  let seen = await lookAt(store);
+  let lastEventAtMs = -Infinity;
+  let seen = await lookAt(store).catch((error: unknown) => {
+    throw fromFileSystem(error, `Cannot look at the store "${store}"`);
+  });
   let lookedAtMs = clock.now();
 
   const announce = (why?: string): void =>
@@ -69,7 +72,8 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     const opened = await (options.openEvents ?? watchEvents)(store, {
       onEvent: () => {
         eventsSinceLook += 1;
-        onChange('events', clock.now());
+        lastEventAtMs = clock.now();
+        onChange('events', lastEventAtMs);
       },
       onError: (error) => {
         failure ??= `the system's events failed: ${messageOf(error)}`;
@@ -93,18 +97,34 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     seen = found;
   };
   /** Looks and new watches one at a time: each relies on what it saw, and a watch that nobody knows of would never end. */
-  const inTurn = (work: () => Promise<void>): Promise<void> => {
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = turn.then(work);
-    turn = done.catch(() => undefined);
+    turn = done.then(
+      () => undefined,
+      () => undefined,
+    );
     return done;
   };
 
-  const look = async (): Promise<void> => {
+  /** Resolves to how long the look itself took. */
+  const look = async (): Promise<number> => {
     const startedAtMs = clock.now();
-    const found = await lookAt(store);
-    if (found.digest !== seen.digest && eventsSinceLook === 0) {
+    const startedAt = clock.monotonic();
+    const found = await lookAt(store).catch((error: unknown) => {
+      // Whatever is there, it is not what the events are of.
+      seen = unseen;
+      throw error;
+    });
+    const tookMs = clock.monotonic() - startedAt;
+    if (found.digest !== seen.digest && (eventsSinceLook === 0 || found.newestMs > lastEventAtMs)) {
+      // An event tells of what was written before it, and not of what came later.
       onChange('polling', lookedAtMs);
-      if (found.identity === seen.identity && options.detect === 'auto' && events !== undefined) {
+      if (
+        eventsSinceLook === 0 &&
+        found.identity === seen.identity &&
+        options.detect === 'auto' &&
+        events !== undefined
+      ) {
         // Its event may be on its way.
         await clock.sleep(eventPatienceMs, { signal: stopping.signal });
         if (eventsSinceLook === 0) await giveEventsUp('a change came without an event');
@@ -116,6 +136,7 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     lookedAtMs = startedAtMs;
     // Events are of a directory, not of a path.
     if (isAnother) await reopen();
+    return tookMs;
   };
 
   const run = async (): Promise<void> => {
@@ -123,11 +144,11 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     while (!stopping.signal.aborted) {
       await clock.sleep(pauseMs, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
-      const startedAt = clock.monotonic();
-      await inTurn(look).catch((error: unknown) => {
+      const tookMs = await inTurn(look).catch((error: unknown) => {
         if (!stopping.signal.aborted) onTrouble(messageOf(error));
+        return 0;
       });
-      pauseMs = Math.max(options.pollIntervalMs, (clock.monotonic() - startedAt) * restPerLook);
+      pauseMs = Math.max(options.pollIntervalMs, tookMs * restPerLook);
     }
   };
 
@@ -138,8 +159,12 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     again: () =>
       inTurn(async () => {
         if (stopping.signal.aborted) return;
-        lookedAtMs = clock.now();
-        seen = await lookAt(store);
+        const startedAtMs = clock.now();
+        const found = await lookAt(store);
+        // Beside what replaced it somebody may have written; the next backup tells the two apart.
+        if (found.digest !== seen.digest) onChange('polling', lookedAtMs);
+        seen = found;
+        lookedAtMs = startedAtMs;
         await reopen();
       }),
     stop: async () => {
@@ -154,7 +179,11 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
 interface Look {
   readonly digest: string;
   readonly identity: string;
+  /** The newest time of a file or directory, milliseconds since the epoch. */
+  readonly newestMs: number;
 }
+
+const unseen: Look = { digest: '', identity: '', newestMs: -Infinity };
 
 /** A store that is not there, or not yet, looks like an empty one. */
 async function lookAt(store: string): Promise<Look> {
@@ -165,5 +194,16 @@ async function lookAt(store: string): Promise<Look> {
     }),
     storeIdentity(store),
   ]);
-  return { digest: `${identity} ${fingerprint(scan)}`, identity };
+  return { digest: `${identity} ${fingerprint(scan)}`, identity, newestMs: newestMsOf(scan) };
+}
+
+function newestMsOf({ files, directoriesChangedNs }: ScanResult): number {
+  let newestNs = directoriesChangedNs;
+  for (const { path, mtimeNs, ctimeNs } of files) {
+    // Opening a database touches what the fingerprint leaves out, too.
+    if (path.endsWith('-shm')) continue;
+    const changedNs = path.endsWith('-wal') ? mtimeNs : ctimeNs;
+    if (changedNs > newestNs) newestNs = changedNs;
+  }
+  return Number(newestNs) / 1e6;
 }

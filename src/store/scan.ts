@@ -27,6 +27,8 @@ export interface ScanResult {
   readonly files: readonly FileEntry[];
   /** Sorted by path, so the store itself is the first. */
   readonly directories: readonly DirectoryEntry[];
+  /** When a directory last gained or lost an entry, or got another mode. */
+  readonly directoriesChangedNs: bigint;
   /** What no snapshot can hold, sorted: symbolic links, sockets, FIFOs, devices, and names that are not UTF-8. */
   readonly oddities: readonly Oddity[];
 }
@@ -38,7 +40,12 @@ export interface Oddity {
 }
 
 /** What a scan of a store that is missing would find. */
-export const emptyScan: ScanResult = { files: [], directories: [], oddities: [] };
+export const emptyScan: ScanResult = {
+  files: [],
+  directories: [],
+  directoriesChangedNs: 0n,
+  oddities: [],
+};
 
 /** The agent's own directory inside a store that is a mount point; never part of the store's content. */
 export const homeInsideStore = '.sync-agent';
@@ -51,12 +58,16 @@ export async function scanStore(dir: string): Promise<ScanResult> {
   const files: FileEntry[] = [];
   const directories: DirectoryEntry[] = [];
   const oddities: Oddity[] = [];
+  let directoriesChangedNs = 0n;
   const pending = [''];
   for (let relative = pending.pop(); relative !== undefined; relative = pending.pop()) {
     let isEmpty = true;
     try {
       // The store may be a link to a directory.
-      const { mode } = await (relative === '' ? stat(dir) : lstat(join(dir, relative)));
+      const { mode, ctimeNs } = await (relative === ''
+        ? stat(dir, { bigint: true })
+        : lstat(join(dir, relative), { bigint: true }));
+      if (ctimeNs > directoriesChangedNs) directoriesChangedNs = ctimeNs;
       for await (const entry of await opendir(join(dir, relative))) {
         if (relative === '' && entry.name === homeInsideStore) continue;
         isEmpty = false;
@@ -69,13 +80,13 @@ export async function scanStore(dir: string): Promise<ScanResult> {
           if (file !== undefined) files.push(file);
         } else oddities.push({ path, problem: 'it is not a regular file' });
       }
-      directories.push({ path: relative, mode: mode & 0o777, isEmpty });
+      directories.push({ path: relative, mode: Number(mode & 0o777n), isEmpty });
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' || relative === '') throw error;
     }
   }
   for (const each of [files, directories, oddities]) each.sort((a, b) => (a.path < b.path ? -1 : 1));
-  return { files, directories, oddities };
+  return { files, directories, directoriesChangedNs, oddities };
 }
 
 /** Directories that hold nothing, sorted; the others follow from the files. */

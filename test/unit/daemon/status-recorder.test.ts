@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { isFailing } from '../../../src/daemon/http/is-failing.ts';
 import { createStatusRecorder } from '../../../src/daemon/status-recorder.ts';
 import type { StatusRecorder } from '../../../src/daemon/status-recorder.ts';
 import type { ScheduleState } from '../../../src/daemon/schedule.ts';
@@ -80,6 +81,15 @@ describe('the status of an agent', () => {
     expect(recorder.status().lastError).toMatchObject({ code: 'REMOTE_UNREACHABLE', operation: 'backup' });
     recorder.record(sampleEvents['operation-finished']);
     expect(recorder.status().lastError).toBeNull();
+  });
+
+  it('is failing after a failure, also when the clock was set back since the last success', () => {
+    recorder.record(sampleEvents['operation-finished']);
+    clock.jump(-3 * hour);
+    recorder.record(sampleEvents['operation-failed']);
+    expect(isFailing(recorder.status())).toBe(true);
+    recorder.record(sampleEvents['operation-finished']);
+    expect(isFailing(recorder.status())).toBe(false);
   });
 
   it('does not count a backup that came too soon as a success', () => {

@@ -190,6 +190,80 @@ describe('a watch on a store', () => {
     expect(watcher?.by()).toBe('events');
   });
 
+  it('notices a change without an event that came after one with an event, before the next look', async () => {
+    let say: () => void = () => undefined;
+    await watching({
+      pollIntervalMs: 20,
+      openEvents: async (_, { onEvent }) => {
+        say = onEvent;
+        return { close: async () => undefined };
+      },
+      // The event came a second before what is written now.
+      clock: { ...systemClock, now: () => Date.now() - 1000 },
+    });
+    await writeFile(join(store, 'inner/a'), 'two');
+    say();
+    await until(() => changes.some(({ source }) => source === 'polling'));
+    expect(changes[0]?.source).toBe('events');
+  });
+
+  it('pauses for as long as looks take, not for as long as it waits for an event', async () => {
+    const pauses: number[] = [];
+    let monotonicMs = 0;
+    await watching({
+      pollIntervalMs: 100,
+      openEvents: async () => ({ close: async () => undefined }),
+      clock: {
+        ...systemClock,
+        monotonic: () => monotonicMs,
+        sleep: async (ms, options) => {
+          pauses.push(ms);
+          monotonicMs += ms;
+          noticed();
+          await systemClock.sleep(10, options);
+        },
+      },
+    });
+    await writeFile(join(store, 'inner/a'), 'two');
+    await until(() => watcher?.by() === 'polling');
+    const count = pauses.length;
+    await until(() => pauses.length > count);
+    expect(pauses.at(-1)).toBe(100);
+  });
+
+  it('opens its events anew after a look that failed', async () => {
+    let opened = 0;
+    const troubles: string[] = [];
+    await watching({
+      pollIntervalMs: 20,
+      openEvents: async () => {
+        opened += 1;
+        noticed();
+        return { close: async () => undefined };
+      },
+      onTrouble: (message) => {
+        troubles.push(message);
+        noticed();
+      },
+    });
+    await rename(store, join(root, 'away'));
+    await writeFile(store, 'a file');
+    await until(() => troubles.length > 0);
+    await rm(store);
+    await rename(join(root, 'away'), store);
+    await until(() => opened >= 2);
+    expect(watcher?.by()).toBe('events');
+  });
+
+  it('notices what was written before it was told to begin again', async () => {
+    await watching({ detect: 'poll' });
+    await watcher?.again();
+    expect(changes).toEqual([]);
+    await writeFile(join(store, 'inner/a'), 'two');
+    await watcher?.again();
+    expect(changes.map((each) => each.source)).toEqual(['polling']);
+  });
+
   it('relies on polling from the start when the events cannot begin', async () => {
     let closed = 0;
     await watching({
@@ -246,7 +320,8 @@ describe('a watch on a store', () => {
       },
     });
     await watcher?.again();
-    expect(changes.map((each) => each.source)).toEqual(['polling']);
+    // One that the first watch missed, and one that the second did.
+    expect(changes.map((each) => each.source)).toEqual(['polling', 'polling']);
     expect(watcher?.by()).toBe('events');
   });
 });

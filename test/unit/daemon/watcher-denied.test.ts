@@ -1,0 +1,27 @@
+import type * as FileSystemPromises from 'node:fs/promises';
+import { expect, it, vi } from 'vitest';
+import { systemClock } from '../../../src/clock.ts';
+import { watchStore } from '../../../src/daemon/watcher.ts';
+
+/** No mode keeps root out. */
+vi.mock('node:fs/promises', async (original) => {
+  const denied = () =>
+    Promise.reject(Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' }));
+  return { ...(await original<typeof FileSystemPromises>()), opendir: denied };
+});
+
+it('does not begin where the store may not be read, and says so', async () => {
+  const watching = watchStore({
+    store: import.meta.dirname,
+    detect: 'poll',
+    pollIntervalMs: 60_000,
+    clock: systemClock,
+    emit: () => undefined,
+    onChange: () => undefined,
+    onTrouble: () => undefined,
+  });
+  await expect(watching).rejects.toMatchObject({
+    code: 'DENIED',
+    message: expect.stringContaining(import.meta.dirname) as string,
+  });
+});
