@@ -11,6 +11,7 @@ import { byPrecedence } from '../snapshot/precedence.ts';
 import { planRetention } from '../snapshot/retention.ts';
 import type { RetentionPlan } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
+import { warnOfDamage } from './lineage.ts';
 import { linkedKeys } from './linked-keys.ts';
 
 export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved' | 'pins'>;
@@ -53,6 +54,7 @@ export interface Committed {
 export async function commitSnapshot(context: Context, work: CommitWork): Promise<Committed> {
   const { remote, settings, signal } = context;
   let { view } = work;
+  warnOfDamage(context, view);
   let now = latest(view.serverTime, work.lastServerTime);
   for (;;) {
     const elapsedMs = now.getTime() - work.startedAt.getTime();

@@ -3,7 +3,7 @@ import type { LogEntry, Manifest, Pin } from '../snapshot/manifest.ts';
 import { pinsOf } from '../snapshot/pins.ts';
 import { unresolvedTips } from '../snapshot/retention.ts';
 import type { Context } from './context.ts';
-import { manifestOf, readRemote } from './lineage.ts';
+import { manifestOf, readRemote, warnOfDamage } from './lineage.ts';
 import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface SnapshotSummary extends LogEntry {
@@ -17,7 +17,9 @@ export interface SnapshotSummary extends LogEntry {
 
 /** Live snapshots, oldest first. Two requests, or one where this host knows the newest commit. */
 export async function listSnapshots(context: Context): Promise<readonly SnapshotSummary[]> {
-  return summarise(await readRemote(context));
+  const view = await readRemote(context);
+  warnOfDamage(context, view);
+  return summarise(view);
 }
 
 export function summarise(view: LogView): readonly SnapshotSummary[] {

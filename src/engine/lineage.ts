@@ -30,6 +30,19 @@ export async function readRemote(context: Context): Promise<LogView> {
   return readLog(context.remote, { known: await readKnownCommit(context), signal: context.signal });
 }
 
+/** Tells of newer commits that cannot be read, for those who go by an older one and would not say so. */
+export function warnOfDamage({ emit }: Context, { damaged }: LogView): void {
+  for (const { error } of damaged) {
+    emit({
+      type: 'warning',
+      code: error.code,
+      message: `${error.message}; the commit before it counts`,
+      remedy:
+        'What it committed is not seen: a snapshot, or pins. "sync-agent verify" tells what else is damaged',
+    });
+  }
+}
+
 export async function readLineage(context: Context, view: LogView): Promise<Lineage> {
   const { home } = context;
   if (!(await storeExists(home)))

@@ -136,6 +136,22 @@ describe.each(['copy', 'linked'] as const)('in a remote with history %s', (histo
     },
   );
 
+  it.each<[string, (on: Host) => Promise<unknown>]>([
+    ['list', ({ agent }) => agent.list()],
+    ['pin', ({ agent }) => agent.pin('latest')],
+    ['backup', ({ agent }) => agent.backup()],
+  ])('a damaged newest commit is told once by %s, which goes by the one before', async (_, work) => {
+    await strike(newestCommit, damages['a flipped bit'] ?? (() => undefined));
+    const other = await host();
+    await other.write({ ...trees[2], e: 'of another host' });
+    await work(other);
+    const told = other.events.flatMap((event) =>
+      event.type === 'warning' && event.code === 'SNAPSHOT_CORRUPT' ? [event.message] : [],
+    );
+    expect(told).toEqual([expect.stringContaining(newestCommit)]);
+    expect((await other.agent.list()).map(({ id }) => id)).not.toContain(ids[2]);
+  });
+
   it('all snapshots damaged is an error that names each, and leaves nothing behind', async () => {
     for (const key of (await keys()).filter((each) => /^history\/.*\/(a|sub\/b)$/.test(each)))
       await strike(key, damages['a flipped bit'] ?? (() => undefined));
