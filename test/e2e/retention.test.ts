@@ -54,6 +54,7 @@ describe('prune', () => {
     expect(stdout).toMatch(new RegExp(`^${d} +keep +newest, last, daily$`, 'm'));
     const report = await json<Record<string, unknown>>('prune', '--dry-run', '--keep', '1', '--grace', '0s');
     expect(report).toEqual({
+      resolved: [],
       dropped: [a, c],
       retained: [b, d],
       reasons: { [a]: [], [b]: ['pinned'], [c]: [], [d]: ['newest', 'last'] },

@@ -178,7 +178,10 @@ describe('capture of a plain directory', () => {
   });
 
   it('fails with BUSY when it never rests', async () => {
-    const timer = setInterval(() => writeFileSync(join(store, 'a'), String(Math.random())), 2);
+    const write = (): void => writeFileSync(join(store, 'a'), String(Math.random()));
+    // An empty store is at rest until the first timer fires.
+    write();
+    const timer = setInterval(write, 2);
     try {
       await expect(capture(300)).rejects.toMatchObject({ code: 'BUSY' });
     } finally {
