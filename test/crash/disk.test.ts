@@ -217,16 +217,25 @@ describe('a full disk', () => {
     }
   });
 
-  it('by count stops a restore before it writes, with what is needed, free and missing', async () => {
+  /** A host whose disk says that so much is free, beside a remote that holds a snapshot of 1000 bytes. */
+  async function onCrampedHost(
+    freeBytes: number,
+    check: (cramped: Host, root: string) => Promise<void>,
+  ): Promise<void> {
     const { host, other, root } = await pair();
     try {
       await other.write({ big: 'x'.repeat(1000) });
       await other.agent.backup();
-      const cramped = await makeHost({
-        remote: remoteOf(host),
-        root,
-        ports: { ...quiet, diskSpace: async () => ({ freeBytes: 16 * MiB + 400, totalBytes: 1e9 }) },
-      });
+      const diskSpace = async () => ({ freeBytes, totalBytes: 1e9 });
+      await check(await makeHost({ remote: remoteOf(host), root, ports: { ...quiet, diskSpace } }), root);
+    } finally {
+      await host.remove();
+      await other.remove();
+    }
+  }
+
+  it('by count stops a restore before it writes, with what is needed, free and missing', () =>
+    onCrampedHost(16 * MiB + 400, async (cramped) => {
       await expect(cramped.agent.restore()).rejects.toMatchObject({
         code: 'DISK_FULL',
         message: expect.stringContaining(
@@ -237,22 +246,10 @@ describe('a full disk', () => {
       });
       await expect(cramped.agent.restore()).rejects.toThrow('600 are missing');
       expect(await cramped.read()).toBeUndefined();
-    } finally {
-      await host.remove();
-      await other.remove();
-    }
-  });
+    }));
 
-  it('by count stops a restore to a directory, by numbers that add up, and names what helps', async () => {
-    const { host, other, root } = await pair();
-    try {
-      await other.write({ big: 'x'.repeat(1000) });
-      await other.agent.backup();
-      const cramped = await makeHost({
-        remote: remoteOf(host),
-        root,
-        ports: { ...quiet, diskSpace: async () => ({ freeBytes: MiB, totalBytes: MiB }) },
-      });
+  it('by count stops a restore to a directory, by numbers that add up, and names what helps', () =>
+    onCrampedHost(MiB, async (cramped, root) => {
       await expect(cramped.agent.restoreTo(join(root, 'look'))).rejects.toMatchObject({
         code: 'DISK_FULL',
         message: expect.stringMatching(
@@ -262,11 +259,7 @@ describe('a full disk', () => {
         ) as string,
         remedy: 'Free some space, or name a directory on another disk',
       });
-    } finally {
-      await host.remove();
-      await other.remove();
-    }
-  });
+    }));
 
   it('in the middle of a swap keeps staging, which is the new store by then', async () => {
     const { host, other, root } = await pair();
