@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,11 +34,14 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-async function capture(timeoutMs = 10_000): Promise<{ readonly copy: string; readonly result: Capture }> {
+async function capture(
+  timeoutMs = 10_000,
+  clock = systemClock,
+): Promise<{ readonly copy: string; readonly result: Capture }> {
   const copy = join(root, `copy-${(copies += 1)}`);
   await mkdir(copy);
   const adapter = await detectAdapter(store);
-  const result = await adapter.capture(store, copy, { timeoutMs, clock: systemClock, fs: nodeFileSystem });
+  const result = await adapter.capture(store, copy, { timeoutMs, clock, fs: nodeFileSystem });
   return { copy, result };
 }
 
@@ -175,6 +178,19 @@ describe('capture of a plain directory', () => {
     } finally {
       clearInterval(timer);
     }
+  });
+
+  it('is taken again when a directory came between the two looks', async () => {
+    let made = 0;
+    const now = (): number => {
+      made += 1;
+      // Whatever asks for the time, one of the first times is between the looks of the first attempt.
+      if (made <= 6) mkdirSync(join(store, `d${made}`));
+      return systemClock.now();
+    };
+    const { result } = await capture(10_000, { ...systemClock, now });
+    expect(result.attempts).toBeGreaterThan(1);
+    expect(emptyDirectoriesOf(result.source)).toEqual(['d1', 'd2', 'd3', 'd4', 'd5', 'd6']);
   });
 
   it('fails with BUSY when it never rests', async () => {
