@@ -210,6 +210,19 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     expect(server.unfinishedUploads()).toBe(0);
   });
 
+  it('blames the answer when a copied part comes back without an ETag', async () => {
+    const store = storeWith({ copyPartBytes: 5 * MiB });
+    await store.put('source', bytesBody(randomBytes(7 * MiB)));
+    const edit = (xml: string): string => xml.replace(/<ETag>.*<\/ETag>/, '');
+    faultOn(({ operation }) => operation === 'UploadPartCopy', { type: 'xml', edit }, 1000);
+    await expect(store.copy('source', 'target')).rejects.toMatchObject({
+      code: 'REMOTE_UNREACHABLE',
+      message: expect.stringContaining('the answer has no ETag') as string,
+    });
+    expect(await store.head('target')).toBeUndefined();
+    expect(server.unfinishedUploads()).toBe(0);
+  });
+
   it('does not take a compressed answer for the object', async () => {
     const store = storeWith();
     await store.put('x', textBody('x'));
