@@ -57,6 +57,8 @@ export interface StoreReport {
   /** Empty when the store is sound. Each is one sentence naming the file or collection, without a final period. */
   readonly problems: readonly string[];
   readonly statistics: StoreStatistics;
+  /** The SQLite databases that were judged, relative to the store. */
+  readonly databases?: readonly string[];
 }
 
 export interface StoreStatistics {
