@@ -101,7 +101,8 @@ describe('what sync-agent run does about processes that its command leaves behin
     writeFileSync(join(store, 'lines'), 'line 1\n');
     const run = start(['sleep', '60']);
     await run.saw(/Started the application/);
-    const reader = spawn('tail', ['-f', join(store, 'lines')], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const read = `fs.openSync('lines', 'r'); console.log('open'); setInterval(() => {}, 1000)`;
+    const reader = spawn(process.execPath, ['-e', read], { cwd: store, stdio: ['ignore', 'pipe', 'ignore'] });
     strangers.push(reader);
     await new Promise((resolve) => reader.stdout?.once('data', resolve));
     run.child.kill('SIGTERM');
