@@ -1,3 +1,4 @@
+import { equalTo } from '../daemon/backup-maker.ts';
 import { findWriters } from '../daemon/find-writers.ts';
 import type { RestoreResult } from '../engine/restore.ts';
 import { SyncAgentError } from '../errors.ts';
@@ -35,7 +36,7 @@ export const runCommand: Command = superviseCommand(
             operation: 'restore',
             reason: null,
             work: (operations) => operations.restore({ skipBackup, signal }),
-            describe: ({ type }) => ({ outcome: type }),
+            describe: (restored) => ({ outcome: restored.type, equals: equalTo(restored) }),
           });
           assertAgreed(result);
         },
