@@ -19,6 +19,8 @@ export interface ConfigSources {
   readonly configFile?: string | undefined;
   readonly env: Readonly<NodeJS.ProcessEnv>;
   readonly cwd: string;
+  /** Is shown what the config file says before any of it is judged: it may say how errors should look. */
+  readonly onFile?: (values: Readonly<Record<string, unknown>>) => void;
 }
 
 /** The store that `chroma run` uses when it is not told another. */
@@ -27,9 +29,10 @@ const defaultStore = './chroma';
 /** Flags over environment over config file over defaults. Throws USAGE for whatever cannot be understood. */
 export async function resolveConfig(sources: ConfigSources): Promise<Config> {
   const { flags, env, cwd } = sources;
+  const file = await fileLayer(cwd, sources.configFile ?? (env[configVariable] || undefined));
+  if (file !== undefined) sources.onFile?.(file.values);
   const ofFlags = parseLayer({ values: flags, nameOf: (key) => `--${flagOf(key)}` });
   const ofEnvironment = parseLayer(environmentLayer(env));
-  const file = await fileLayer(cwd, sources.configFile ?? (env[configVariable] || undefined));
   const ofFile = file === undefined ? {} : parseLayer(file);
   const config: Config = { ...ofFile, ...ofEnvironment, ...ofFlags };
   if (config.quiet === true && config.verbose === true) {

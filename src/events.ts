@@ -81,8 +81,16 @@ export type DaemonEvent =
       readonly isExpected: boolean;
     }
   | { readonly type: 'stopping'; readonly reason: string }
-  /** `isSaved`: all that was written is in a snapshot. If not, `unsavedSinceMs` says since when it is not. */
-  | { readonly type: 'stopped'; readonly isSaved: boolean; readonly unsavedSinceMs: number | null };
+  /**
+   * `isSaved`: all that was written is in a snapshot. If not, `unsavedSinceMs` says since when it is not. `writers` have the
+   * store open still: what they write now is in none.
+   */
+  | {
+      readonly type: 'stopped';
+      readonly isSaved: boolean;
+      readonly unsavedSinceMs: number | null;
+      readonly writers?: readonly { readonly pid: number; readonly command: string }[];
+    };
 
 export type ChangeSource = 'events' | 'polling' | 'notify' | 'start';
 export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'shutdown' | 'command-exit' | 'demand';

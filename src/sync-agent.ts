@@ -3,7 +3,7 @@ import type { Agent, CallOptions } from './agent.ts';
 import { assertSettings } from './assert-settings.ts';
 import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
-import { factsOf } from './daemon/backup-maker.ts';
+import { equalTo, factsOf } from './daemon/backup-maker.ts';
 import type { Daemon } from './daemon/daemon.ts';
 import type { Saved } from './daemon/final-backup.ts';
 import type { DaemonOperations, OperationsFor } from './daemon/daemon-operations.ts';
@@ -141,13 +141,17 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     return starting;
   };
   /** Whether asked for or scheduled: one operation at a time. */
-  const operate = async <T extends { readonly type: string }>(
+  const operate = async <T extends { readonly type: string; readonly id?: string }>(
     operation: Operation,
     signal: AbortSignal | undefined,
     work: (operations: DaemonOperations, signal: AbortSignal) => Promise<T>,
   ): Promise<T> => {
     const daemon = await open();
-    const describe = (result: T) => ({ outcome: result.type, snapshot: factsOf(result) });
+    const describe = (result: T) => ({
+      outcome: result.type,
+      snapshot: factsOf(result),
+      equals: equalTo(result),
+    });
     return daemon.operate({ operation, reason: 'demand', work, describe }, { signal });
   };
 

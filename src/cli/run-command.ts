@@ -1,11 +1,16 @@
+import { equalTo } from '../daemon/backup-maker.ts';
+import { findWriters } from '../daemon/find-writers.ts';
 import type { RestoreResult } from '../engine/restore.ts';
 import { SyncAgentError } from '../errors.ts';
+import type { Phase } from '../events.ts';
+import { locateHome } from '../store/home.ts';
 import type { Command } from './command.ts';
 import { openAgent } from './open-agent.ts';
 import { superviseCommand } from './supervise-command.ts';
 
 export const runCommand: Command = superviseCommand(
   async ({ config, flags }, { skipBackup, waitForLeaseMs, mustHandOver }) => {
+    const { store } = await locateHome(config.store ?? '');
     const daemon = await openAgent(config, `run -- ${flags.list('command')[0] ?? ''}`);
     return {
       subject: {
@@ -31,18 +36,25 @@ export const runCommand: Command = superviseCommand(
             operation: 'restore',
             reason: null,
             work: (operations) => operations.restore({ skipBackup, signal }),
-            describe: ({ type }) => ({ outcome: type }),
+            describe: (restored) => ({ outcome: restored.type, equals: equalTo(restored) }),
           });
           assertAgreed(result);
         },
         start: () => daemon.start(),
         stop: (options) => daemon.stop(options),
+        onProgress: (listener) =>
+          daemon.subscribe(({ event }) => {
+            if (event.type === 'phase' || event.type === 'progress') listener(isLocal(event.phase));
+          }),
+        findWriters: () => findWriters(store),
       },
       emit: (event) => daemon.tell(event),
       close: () => daemon.close(),
     };
   },
 );
+
+const isLocal = (phase: Phase): boolean => phase === 'capture' || phase === 'validate';
 
 function assertAgreed(result: RestoreResult): void {
   if (result.type !== 'diverged') return;

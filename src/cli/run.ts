@@ -24,6 +24,10 @@ export async function runCommand(parsed: ParsedCommand, { print, form }: RunOpti
     configFile: parsed.configFile,
     env,
     cwd: process.cwd(),
+    onFile: ({ json, debug }) => {
+      form.json ||= json === true;
+      form.debug ||= debug === true;
+    },
   });
   form.json = config.json ?? false;
   form.debug = config.debug ?? false;

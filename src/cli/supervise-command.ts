@@ -94,6 +94,8 @@ function tolerant(
   return {
     start: () => subject.start(),
     stop: (options) => subject.stop(options),
+    onProgress: (listener) => subject.onProgress(listener),
+    findWriters: () => subject.findWriters(),
     restore: async (options) => {
       try {
         await subject.restore(options);
@@ -111,7 +113,10 @@ function tolerant(
   };
 }
 
-function outcomeOf({ exitCode, failure, isSaved, unsavedSinceMs }: Supervised, { say, style }: Invocation) {
+function outcomeOf(
+  { exitCode, failure, isSaved, unsavedSinceMs, writers }: Supervised,
+  { say, style }: Invocation,
+) {
   if (failure !== undefined) for (const line of errorLines(failure, style)) say(line);
   if (!isSaved) {
     const since = unsavedSinceMs === null ? 'last' : `since ${new Date(unsavedSinceMs).toISOString()}`;
@@ -119,6 +124,8 @@ function outcomeOf({ exitCode, failure, isSaved, unsavedSinceMs }: Supervised, {
       `${style.red('WARNING:')} Not in any snapshot: what was written ${since}. It is on this disk only, until a backup is made from it`,
     );
   }
+  for (const { pid, command } of writers)
+    say(`${style.red('WARNING:')} Process ${pid} (${command}) still has the store open for writing`);
   return {
     result:
       failure === undefined

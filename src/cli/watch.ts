@@ -1,5 +1,6 @@
 import { shutdownBudgetMs } from '../config.ts';
 import { exitCodes } from '../errors.ts';
+import { findWriters } from '../daemon/find-writers.ts';
 import type { Command } from './command.ts';
 import { openAgent } from './open-agent.ts';
 
@@ -19,10 +20,11 @@ export const watchCommand: Command = {
       daemon.tell({ type: 'stopping', reason: name });
       const deadlineMs = performance.now() + shutdownBudgetMs(config);
       const saved = await daemon.stop({ reason: 'shutdown', deadlineMs });
-      daemon.tell({ type: 'stopped', ...saved });
+      const writers = await findWriters(daemon.status().store);
+      daemon.tell({ type: 'stopped', ...saved, ...(writers.length === 0 ? {} : { writers }) });
       const { lastError } = daemon.status();
       return {
-        result: { type: 'stopped', signal: name, ...saved },
+        result: { type: 'stopped', signal: name, ...saved, writers },
         lines: [],
         exitCode: saved.isSaved ? 0 : exitCodes[lastError?.code ?? 'INTERNAL'],
       };
@@ -35,7 +37,9 @@ export const watchCommand: Command = {
 /** The first signal asks for an end, the second one is one: at once, as the system would do it. */
 function firstSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+    // SIGUSR2 is what nodemon restarts by. SIGUSR1 would start Node's debugger, and means nothing here.
+    const names = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const;
+    process.on('SIGUSR1', () => undefined);
     let isAsked = false;
     const onSignal = (name: NodeJS.Signals): void => {
       if (!isAsked) {

@@ -9,8 +9,8 @@ export const configVariable = `${environmentPrefix}CONFIG`;
 /** Set for the commands that hooks run. */
 export const inHookVariable = `${environmentPrefix}IN_HOOK`;
 
-/** Variables that are no settings: hooks', and those of this project's tests and development. */
-const foreign = /^SYNC_AGENT_(IN_HOOK|TEST_.*|GLIBC_DIR)$/;
+/** Variables that are no settings: those of hooks and supervised commands, of this project's tests and development. */
+const foreign = /^SYNC_AGENT_(IN_HOOK|RUN_ID|TEST_.*|GLIBC_DIR)$/;
 
 /** The settings in `SYNC_AGENT_*`; an empty variable counts as unset. Throws USAGE for one that means nothing. */
 export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {

@@ -80,6 +80,11 @@ export function outcomeOf(result: BackupResult): TurnOutcome {
   return result.type === 'too-soon' ? { type: 'too-soon', snapshotAtMs } : { type: 'saved', snapshotAtMs };
 }
 
+/** The snapshot that the store equals after a backup, a restore or a sync. */
+export function equalTo(result: { readonly type: string; readonly id?: string }): string | undefined {
+  return ['committed', 'unchanged', 'restored', 'equal'].includes(result.type) ? result.id : undefined;
+}
+
 /** What a backup made, for events. */
 export function factsOf(result: { readonly type: string }): SnapshotFacts | undefined {
   if (!isCommitted(result)) return undefined;

@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { SyncAgentError, errnoOf, fromFileSystem, isSyncAgentError } from '../errors.ts';
+import { processTree, runIdVariable } from './process-tree.ts';
+import type { ProcessTree } from './process-tree.ts';
 
 export interface RunningCommand {
   readonly pid: number;
@@ -9,6 +12,8 @@ export interface RunningCommand {
   readonly exited: Promise<CommandExit>;
   /** Does nothing once the command has exited; never reaches another process that got its pid. */
   signal(name: NodeJS.Signals): void;
+  /** What the command started and may leave behind. */
+  readonly tree: Pick<ProcessTree, 'living' | 'signal' | 'adopt'>;
 }
 
 /** One of the two is null. */
@@ -29,7 +34,10 @@ export interface StartOptions {
  */
 export async function startCommand(argv: readonly string[], options: StartOptions): Promise<RunningCommand> {
   const [program = '', ...args] = argv;
-  const child = spawnChild(program, args, options);
+  const runId = randomUUID();
+  // One supervised command may supervise another: each finds its own processes.
+  const runIds = [options.env[runIdVariable], runId].filter(Boolean).join(':');
+  const child = spawnChild(program, args, { ...options, env: { ...options.env, [runIdVariable]: runIds } });
   const exited = new Promise<CommandExit>((resolve) => {
     child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
   });
@@ -38,13 +46,17 @@ export async function startCommand(argv: readonly string[], options: StartOption
   } catch (error) {
     throw startError(error, program);
   }
-  // Left alone by a defect of ours, it would go on writing beside the one that a service manager starts instead.
-  const endIt = (): void => void child.kill('SIGTERM');
+  const pid = child.pid ?? 0;
+  const tree = processTree({ pid, runId });
+  // Left alone by a defect of ours, they would go on writing beside those that a service manager starts instead.
+  const endIt = (): void => {
+    tree.signal('SIGTERM');
+    child.kill('SIGTERM');
+  };
   process.once('exit', endIt);
-  void exited.then(() => process.removeListener('exit', endIt));
   // A signal that cannot be delivered is of no interest: the command has exited, or changed its user.
   child.on('error', () => undefined);
-  return { pid: child.pid ?? 0, exited, signal: (name) => void child.kill(name) };
+  return { pid, exited, signal: (name) => void child.kill(name), tree };
 }
 
 function spawnChild(program: string, args: readonly string[], { env, cwd }: StartOptions) {

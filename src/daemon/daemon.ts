@@ -240,9 +240,17 @@ export function createDaemon(options: DaemonOptions): Daemon {
 
   return {
     claim,
-    operate: ({ work, ...performance }, { signal: asked } = {}) =>
+    operate: ({ work, describe, ...performance }, { signal: asked } = {}) =>
       scheduler.exclusively(async (signal) => {
-        const result = await perform({ ...performance, work: (operations) => work(operations, signal) });
+        const result = await perform({
+          ...performance,
+          work: (operations) => work(operations, signal),
+          describe: (done) => {
+            const description = describe(done);
+            if (description.equals !== undefined) recorder.recordSnapshot(description.equals);
+            return description;
+          },
+        });
         // What was done is done, whatever becomes of the watch.
         await watcher?.again().catch((error: unknown) => {
           warn(`Cannot look at the store "${home.store}": ${messageOf(error)}`);

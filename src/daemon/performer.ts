@@ -20,6 +20,8 @@ export interface Performance<T> {
   readonly describe: (result: T) => {
     readonly outcome: string;
     readonly snapshot?: SnapshotFacts | undefined;
+    /** The snapshot that the store equals now, if it equals one. */
+    readonly equals?: string | undefined;
   };
   /** When a failed one is tried again. */
   readonly retryAtMs?: () => number | null;

@@ -3,18 +3,19 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { messageOf } from '../errors.ts';
 
 export interface ReaperOptions {
-  /** Whether orphans come to this process. */
+  /** Whether orphans come to this process by themselves. */
   readonly isInit?: boolean;
-  /** Is told once if nothing can be reaped. */
+  /** Is told once if this process is PID 1 and nothing can be reaped. */
   readonly warn: (line: string) => void;
 }
 
 /**
- * As PID 1 of a container, waits for the processes that the command left behind; nobody else can, and each would remain
- * as a zombie. Does nothing otherwise. To be called before this process starts its first child. The returned function
- * ends it.
+ * Waits for the processes that the command left behind, so that none remains as a zombie. They come to PID 1 of a
+ * container by themselves, elsewhere on Linux because this process asks to be their reaper (`PR_SET_CHILD_SUBREAPER`): a
+ * process that was stopped is gone when `run` says so, however slow the system's own init is. To be called before this
+ * process starts its first child. The returned function ends it.
  *
- * Node has no call for that, so libc's is called through koffi, which is loaded as PID 1 only.
+ * Node has no call for that, so libc's is called through koffi, an optional dependency. Without it, only PID 1 lacks anything.
  *
  * Children of Node itself are left to libuv, which would never report the exit of one that was taken from it. That none is
  * taken follows from this: `child_process` announces each child on this thread before the thread can come back here; a
@@ -23,7 +24,7 @@ export interface ReaperOptions {
  * lists of their own: they must not start processes, and ours do not.
  */
 export async function startReaper({ isInit = process.pid === 1, warn }: ReaperOptions): Promise<() => void> {
-  if (!isInit) return () => undefined;
+  if (!isInit && process.platform !== 'linux') return () => undefined;
   const children = new Set<ChildProcess>();
   let calls: WaitCalls | undefined;
   const reap = (): void => {
@@ -48,8 +49,10 @@ export async function startReaper({ isInit = process.pid === 1, warn }: ReaperOp
 
   try {
     calls = await loadWaitCalls();
+    if (!isInit) calls.adoptOrphans();
   } catch (error) {
     unsubscribe('child_process', onChild);
+    if (!isInit) return () => undefined;
     warn(
       `Processes that the command leaves behind will remain as zombies: ${messageOf(error)}. Give the container an init: docker run --init, or "init: true" in a compose file`,
     );
@@ -71,6 +74,8 @@ interface WaitCalls {
   peek(): number;
   /** Lets an ended child go. */
   wait(pid: number): void;
+  /** Makes orphans below this process its children. */
+  adoptOrphans(): void;
 }
 
 async function loadWaitCalls(): Promise<WaitCalls> {
@@ -79,6 +84,9 @@ async function loadWaitCalls(): Promise<WaitCalls> {
   const libc = koffi.load(null);
   const waitid = libc.func('int waitid(int idtype, uint32_t id, _Out_ int *info, int options)');
   const waitpid = libc.func('int waitpid(int pid, void *status, int options)');
+  const prctl = libc.func(
+    'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+  );
   const info = new Int32Array(32);
   // siginfo_t: three ints, then a union that is aligned like a pointer and begins with the pid.
   const pidIndex = koffi.sizeof('void *') === 8 ? 4 : 3;
@@ -88,6 +96,7 @@ async function loadWaitCalls(): Promise<WaitCalls> {
       return failed === 0 ? (info[pidIndex] ?? 0) : 0;
     },
     wait: (pid) => void waitpid(pid, null, noHang),
+    adoptOrphans: () => void prctl(setChildSubreaper, 1, 0, 0, 0),
   };
 }
 
@@ -96,3 +105,5 @@ const everyChild = 0;
 const exited = 4;
 const noHang = 1;
 const leaveIt = 0x01000000;
+/** PR_SET_CHILD_SUBREAPER of prctl(2). */
+const setChildSubreaper = 36;

@@ -14,4 +14,17 @@ export interface RunSubject {
    * still running and may have written since. A backup that cannot be made is a result, not a rejection.
    */
   stop(options: SaveOptions): Promise<Saved>;
+  /**
+   * Tells of each step of the operation that runs; `isLocal` while it does not depend on the remote. Returns the way to end
+   * it.
+   */
+  onProgress(listener: (isLocal: boolean) => void): () => void;
+  /** Processes that have the store open for writing, other than the agent's own. */
+  findWriters(): Promise<readonly Writer[]>;
+}
+
+export interface Writer {
+  readonly pid: number;
+  /** Command line, as far as it can be read. */
+  readonly command: string;
 }

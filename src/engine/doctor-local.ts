@@ -3,7 +3,6 @@ import { SyncAgentError, fromFileSystem } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { writeNewFile } from '../store/file-system.ts';
 import { storeExists } from '../store/home.ts';
-import { findStoreUsers } from '../store/in-use.ts';
 import type { StoreUser } from '../store/in-use.ts';
 import { scanStore } from '../store/scan.ts';
 import type { Context } from './context.ts';
@@ -48,7 +47,7 @@ export async function checkJournal(context: Context): Promise<DoctorCheck> {
 
 /** What the store is and, when nobody has it open, whether it is sound. */
 export async function checkStore(context: Context): Promise<readonly DoctorCheck[]> {
-  const { home, signal, settings } = context;
+  const { home, signal, settings, findStoreUsers } = context;
   const name = 'store';
   if (!(await storeExists(home))) {
     return [
@@ -69,7 +68,7 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
         name,
         status: 'ok',
         detail,
-        remedy: '"sync-agent backup --dry-run" captures and checks it while it is in use',
+        remedy: '"sync-agent backup --dry-run --force" captures and checks it while it is in use',
       },
     ];
   }
@@ -95,7 +94,7 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
 }
 
 /** Two servers on one Chroma directory lose vectors. SQLite arbitrates between writers of plain databases. */
-export async function checkServers({ home, detectAdapter }: Context): Promise<DoctorCheck> {
+export async function checkServers({ home, detectAdapter, findStoreUsers }: Context): Promise<DoctorCheck> {
   const name = 'servers';
   const users = await findStoreUsers(home.store);
   const [twin] = twinsAmong(users);

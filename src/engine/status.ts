@@ -5,7 +5,6 @@ import { totalBytes } from '../snapshot/manifest.ts';
 import type { Pin } from '../snapshot/manifest.ts';
 import type { DiskSpace } from '../store/disk-space.ts';
 import { storeExists } from '../store/home.ts';
-import { findStoreUsers } from '../store/in-use.ts';
 import type { StoreUser } from '../store/in-use.ts';
 import { readJournal } from '../store/journal.ts';
 import { listRollbackCopies } from '../store/rollback-copies.ts';
@@ -207,7 +206,7 @@ async function describeStore(context: Context): Promise<StoreStatus> {
   const [adapter, { files }, users] = await Promise.all([
     context.detectAdapter(path),
     scanStore(path),
-    findStoreUsers(path),
+    context.findStoreUsers(path),
   ]);
   return { path, exists: true, adapter: adapter.name, files: files.length, bytes: totalBytes(files), users };
 }

@@ -16,6 +16,10 @@ export interface OperationProcessOptions {
   readonly abortGraceMs?: number;
 }
 
+/** The processes of operations that run now. */
+const running = new Set<number>();
+export const operationPids: ReadonlySet<number> = running;
+
 const defaultAbortGraceMs = 10_000;
 const tailLength = 4000;
 
@@ -69,6 +73,9 @@ async function runOperation(
   const action = `Running "${operation}"`;
   throwIfAborted(signal, action);
   const child = startChild(operation);
+  const { pid = 0 } = child;
+  running.add(pid);
+  child.once('close', () => running.delete(pid));
   const errors = keepTail(child.stderr);
   let killer: NodeJS.Timeout | undefined;
   const onAbort = (): void => {

@@ -93,15 +93,7 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
     case 'stopping':
       return info(`Stopping: ${event.reason}`);
     case 'stopped':
-      return event.isSaved
-        ? info('Stopped; all that was written is saved')
-        : error(
-            `Stopped with unsaved changes${
-              event.unsavedSinceMs === null
-                ? ''
-                : `: what was written since ${formatUtc(event.unsavedSinceMs)}`
-            }`,
-          );
+      return stoppedText(event);
     case 'phase':
       return debug(phaseNames[event.phase]);
     case 'progress':
@@ -131,6 +123,20 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
     default:
       return event satisfies never;
   }
+}
+
+function stoppedText({
+  isSaved,
+  unsavedSinceMs,
+  writers = [],
+}: Extract<DaemonEvent, { type: 'stopped' }>): EventText {
+  const names = writers.map(({ pid, command }) => `pid ${pid} (${command})`).join(', ');
+  const open = names === '' ? '' : `; the store is still open for writing in ${names}`;
+  if (isSaved && open === '') return info('Stopped; all that was written is saved');
+  if (isSaved)
+    return warn(`Stopped after a last backup${open}: what is written from now on is in no snapshot`);
+  const since = unsavedSinceMs === null ? '' : `: what was written since ${formatUtc(unsavedSinceMs)}`;
+  return error(`Stopped with unsaved changes${since}${open}`);
 }
 
 function leaseText(event: LeaseEvent): EventText {

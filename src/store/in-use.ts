@@ -9,6 +9,8 @@ export interface StoreUser {
   readonly command: string;
   /** The program's file; undefined where the system does not tell. */
   readonly executable: string | undefined;
+  /** Whether it has a file of the store open for writing; true where the system does not tell. */
+  readonly mayWrite: boolean;
 }
 
 /**
@@ -22,27 +24,43 @@ export async function findStoreUsers(store: string): Promise<readonly StoreUser[
     processes
       .map(Number)
       .filter((pid) => pid !== process.pid)
-      .map(async (pid) => ((await hasOpen(pid, store)) ? describe(pid) : undefined)),
+      .map(async (pid) => {
+        const opened = await openedBelow(pid, store);
+        return opened.length === 0 ? undefined : describe(pid, await isWritable(pid, opened));
+      }),
   );
   return users.filter((user) => user !== undefined);
 }
 
-async function hasOpen(pid: number, store: string): Promise<boolean> {
+/** The numbers of a process's descriptors of files below `store`. */
+async function openedBelow(pid: number, store: string): Promise<readonly string[]> {
   const directory = `/proc/${pid}/fd`;
   const descriptors = await readdir(directory).catch(() => []);
+  const found: string[] = [];
   for (const descriptor of descriptors) {
     const path = await readlink(`${directory}/${descriptor}`).catch(() => '');
-    if (path.startsWith(store + sep)) return true;
+    if (path.startsWith(store + sep)) found.push(descriptor);
+  }
+  return found;
+}
+
+/** proc_pid_fdinfo(5): the line `flags:` has the flags of open(2) in octal; its lowest two bits are 0 for reading only. */
+async function isWritable(pid: number, descriptors: readonly string[]): Promise<boolean> {
+  for (const descriptor of descriptors) {
+    const info = await readFile(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8').catch(() => '');
+    const flags = /^flags:\s*([0-7]+)/m.exec(info)?.[1];
+    if (flags === undefined || (Number.parseInt(flags, 8) & 3) !== 0) return true;
   }
   return false;
 }
 
-async function describe(pid: number): Promise<StoreUser> {
+async function describe(pid: number, mayWrite: boolean): Promise<StoreUser> {
   const [line, executable] = await Promise.all([
     readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
     readlink(`/proc/${pid}/exe`).catch(() => undefined),
   ]);
-  return { pid, command: line.replaceAll('\0', ' ').trim() || (executable ?? 'unknown program'), executable };
+  const command = line.replaceAll('\0', ' ').trim() || (executable ?? 'unknown program');
+  return { pid, command, executable, mayWrite };
 }
 
 async function usersByLsof(store: string): Promise<readonly StoreUser[]> {
@@ -55,7 +73,7 @@ async function usersByLsof(store: string): Promise<readonly StoreUser[]> {
   for (const line of found.stdout.split('\n')) {
     if (line.startsWith('p')) pid = Number(line.slice(1));
     if (line.startsWith('c') && pid !== process.pid)
-      users.push({ pid, command: line.slice(1), executable: undefined });
+      users.push({ pid, command: line.slice(1), executable: undefined, mayWrite: true });
   }
   return users;
 }

@@ -451,6 +451,13 @@ describe('what every command does', () => {
     });
   });
 
+  it('an error in a configuration that asks for JSON is JSON', async () => {
+    writeFileSync(join(cwd, 'sync-agent.config.json'), JSON.stringify({ json: true, kep: 1 }));
+    const { stdout, exitCode } = await run('list');
+    expect(exitCode).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'USAGE', exitCode: 2 } });
+  });
+
   it('settings come from flags over environment over file', async () => {
     const file = join(cwd, 'conf', 'my.json');
     mkdirSync(join(cwd, 'conf'));

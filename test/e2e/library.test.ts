@@ -370,6 +370,19 @@ describe('an agent', () => {
     });
   });
 
+  it('knows the snapshot that a sync or a restore left the store equal to', async () => {
+    const agent = agentOf({ intervalMs: 60 * 60 * 1000, settleMs: 60 * 60 * 1000 });
+    await agent.start();
+    const first = await agent.sync();
+    expect(first.type).toBe('committed');
+    expect(agent.state()?.lastSnapshot?.id).toBe('id' in first ? first.id : '');
+    await writeFile(join(store, 'b'), 'more');
+    const second = await agent.sync();
+    expect(agent.state()?.lastSnapshot?.id).toBe('id' in second ? second.id : '');
+    await agent.restore({ snapshot: '~1' });
+    expect(agent.state()?.lastSnapshot?.id).toBe('id' in first ? first.id : '');
+  });
+
   it('finishes the backup that runs when it is stopped', async () => {
     const agent = agentOf();
     await agent.start();

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '../../src/cli/main.ts';
+import { findWriters } from '../../src/daemon/find-writers.ts';
 import { superviseCommand } from '../../src/cli/supervise-command.ts';
 import type { RunSubject } from '../../src/daemon/run-subject.ts';
 import { SyncAgentError } from '../../src/errors.ts';
@@ -13,6 +14,8 @@ export interface SupervisedScript {
   readonly restoreError?: ErrorCode;
   readonly stopMs?: number;
   readonly isSaved?: boolean;
+  /** Whose writers count; none by default. */
+  readonly store?: string;
   /** An error nobody catches, once the command runs. */
   readonly hasDefect?: boolean;
   /** How long it is busy before it passes a signal on: two that arrive at once would merge into one. */
@@ -41,6 +44,8 @@ const subject: RunSubject = {
     const isSaved = script.isSaved ?? true;
     return { isSaved, unsavedSinceMs: isSaved ? null : Date.UTC(2026, 10, 21) };
   },
+  onProgress: () => () => undefined,
+  findWriters: async () => (script.store === undefined ? [] : findWriters(script.store)),
 };
 
 async function spawnAgainAndAgain(exitCode: number): Promise<void> {

@@ -23,6 +23,15 @@ export interface Script {
     /** How long it takes to end after each signal it heeds. */
     readonly endsAfter?: Partial<Record<NodeJS.Signals, number>>;
   };
+  /** A process that the command leaves behind: it ends only by itself, after so long, or by a signal that it heeds. */
+  readonly other?: {
+    readonly exitsAfterMs?: number;
+    readonly endsAfter?: Partial<Record<NodeJS.Signals, number>>;
+  };
+  /** Another program that has the store open from the beginning to then. */
+  readonly writerUntilMs?: number;
+  /** How often a backup tells that it moved on. */
+  readonly progressEveryMs?: number;
   /** One for each backup; the last one goes on. */
   readonly stops?: readonly {
     readonly ms: number;
@@ -46,6 +55,7 @@ export interface Life {
   /** Sleeps and signal listeners of the supervisor that were left. */
   readonly leftOver: number;
   readonly isCommandRunning: boolean;
+  readonly isOtherRunning: boolean;
   /** Each backup: when it began and ended, whether the command ran at its beginning, and what it said. */
   readonly backups: readonly {
     readonly beganMs: number;
@@ -68,7 +78,9 @@ export async function live(script: Script): Promise<Life> {
   const backups: Life['backups'][number][] = [];
   const world = new AbortController();
   const listeners = new Set<(signal: { name: NodeJS.Signals; isTyped: boolean }) => void>();
+  const progress = new Set<(isLocal: boolean) => void>();
   let isRunning = false;
+  let isOtherRunning = false;
 
   /** Sleeps, unless the signal aborts: then rejects with INTERRUPTED. */
   const work = async (ms: number, signal: AbortSignal | undefined): Promise<void> => {
@@ -115,11 +127,22 @@ export async function live(script: Script): Promise<Life> {
         beganMs: at(),
         deadlineMs: deadlineMs - bornMs,
         reason,
-        wasRunning: isRunning,
+        wasRunning: isRunning || isOtherRunning,
         isSaved: false,
       };
       backups.push(backup);
       note('stop');
+      const tell = new AbortController();
+      if (script.progressEveryMs !== undefined) {
+        const everyMs = script.progressEveryMs;
+        const goOn = async (): Promise<void> => {
+          for (;;) {
+            await clock.sleep(everyMs, { signal: tell.signal });
+            for (const listener of progress) listener(false);
+          }
+        };
+        goOn().catch(() => undefined);
+      }
       const isInTime = clock.monotonic() + ms <= deadlineMs;
       try {
         await work(
@@ -128,6 +151,8 @@ export async function live(script: Script): Promise<Life> {
         );
       } catch {
         return { isSaved: false, unsavedSinceMs: 7 };
+      } finally {
+        tell.abort();
       }
       if (rejects) throw new Error('a defect');
       backups[index] = { ...backup, isSaved: isSaved && isInTime };
@@ -136,6 +161,11 @@ export async function live(script: Script): Promise<Life> {
         ? { isSaved: true, unsavedSinceMs: null }
         : { isSaved: false, unsavedSinceMs: 7 };
     },
+    onProgress: (listener) => {
+      progress.add(listener);
+      return () => void progress.delete(listener);
+    },
+    findWriters: async () => (at() < (script.writerUntilMs ?? 0) ? [{ pid: 44, command: 'another' }] : []),
   };
 
   const start = async (): Promise<RunningCommand> => {
@@ -143,7 +173,14 @@ export async function live(script: Script): Promise<Life> {
     if (cannotStart !== undefined) throw new SyncAgentError(cannotStart, 'Cannot start it');
     await work(script.command?.spawnMs ?? 0, undefined);
     isRunning = true;
+    isOtherRunning = script.other !== undefined;
     note('command started');
+    const endOther = (): void => {
+      if (!isOtherRunning) return;
+      isOtherRunning = false;
+      note('other ended');
+    };
+    if (script.other?.exitsAfterMs !== undefined) later(script.other.exitsAfterMs, endOther);
     let end: (how: CommandExit) => void = () => undefined;
     const exited = new Promise<CommandExit>((resolve) => {
       end = (how) => {
@@ -165,6 +202,17 @@ export async function live(script: Script): Promise<Life> {
           if (script.command?.cannotBeKilled !== true) end({ exitCode: null, signal: 'SIGKILL' });
         } else if (endsAfter[name] !== undefined)
           endAfter(endsAfter[name], exit ?? { exitCode: null, signal: name });
+      },
+      tree: {
+        living: () => (isOtherRunning ? [{ pid: 43 }] : []),
+        signal: (name, to = isOtherRunning ? [{ pid: 43 }] : []) => {
+          if (!isOtherRunning || !to.some(({ pid }) => pid === 43)) return;
+          note(`other ${name}`);
+          const heeds = script.other?.endsAfter?.[name];
+          if (name === 'SIGKILL') endOther();
+          else if (heeds !== undefined) later(heeds, endOther);
+        },
+        adopt: () => undefined,
       },
     };
   };
@@ -189,8 +237,9 @@ export async function live(script: Script): Promise<Life> {
     log,
     events,
     endedMs,
-    leftOver: clock.pending() + listeners.size,
+    leftOver: clock.pending() + listeners.size + progress.size,
     isCommandRunning: isRunning,
+    isOtherRunning,
     backups,
   };
 }

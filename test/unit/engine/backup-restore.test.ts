@@ -497,3 +497,27 @@ describe('prune and clear-history', () => {
     expect(await keys()).toEqual(expect.arrayContaining(foreign));
   });
 });
+
+describe('status and doctor', () => {
+  it('ask for the users of the store by the port that they were given', async () => {
+    const users = [41, 42].map((pid) => ({
+      pid,
+      command: 'server',
+      executable: '/bin/server',
+      mayWrite: true,
+    }));
+    const a = await host({ ports: { findStoreUsers: async () => users } });
+    await a.write({ x: 'one' });
+    expect((await a.agent.status()).store.users).toEqual(users);
+    const { checks } = await a.agent.doctor();
+    expect(checks).toContainEqual(
+      expect.objectContaining({
+        name: 'store',
+        detail: expect.stringContaining('in use by pid 41') as string,
+      }),
+    );
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: 'servers', detail: expect.stringContaining('pid 42') as string }),
+    );
+  });
+});
