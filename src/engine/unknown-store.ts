@@ -4,7 +4,6 @@ import { scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
 import { hasContentOfSnapshot, snapshotsOfSize } from './compare-content.ts';
 import type { Context } from './context.ts';
-import { holdsNothing } from './holds-nothing.ts';
 import { manifestIfReadable } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import type { RestoreFacts } from './plan-restore.ts';
@@ -24,11 +23,17 @@ export async function describeUnknownStore(
   const lookedAtMs = context.clock.now();
   const scan = await scanStore(context.home.store);
   const equals = await findEqualSnapshot(context, view, scan);
-  const isEmpty = equals === undefined && (await holdsNothing(context, scan));
+  const isEmpty = equals === undefined && (await isEmptyStore(context));
   return {
     facts: { type: 'unknown', equals, isEmpty, settled: lineage.state.settled },
     fingerprint: isSettled(scan.files, lookedAtMs) ? fingerprint(scan) : null,
   };
+}
+
+/** Of a store that somebody works in, nobody can say. */
+async function isEmptyStore({ home, signal, detectAdapter, findStoreUsers }: Context): Promise<boolean> {
+  if ((await findStoreUsers(home.store)).length > 0) return false;
+  return (await detectAdapter(home.store)).holdsNothing(home.store, { signal });
 }
 
 /** The newest live snapshot with the store's content. */

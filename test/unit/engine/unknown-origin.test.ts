@@ -231,7 +231,7 @@ describe('an empty store of unknown origin', () => {
   });
 
   it('is not one while a process works in it', async () => {
-    const users = async () => [{ pid: 1, command: 'chroma', executable: undefined }];
+    const users = async () => [{ pid: 1, command: 'chroma', executable: undefined, mayWrite: true }];
     const b = await host('b', { ports: { findStoreUsers: users } });
     emptyChroma(b);
     await removeIndexes(b);
