@@ -49,4 +49,6 @@ export type BackupResult =
       /** This host lost its lease: the snapshot is kept, and the next holder's stays the newest. */
       readonly isFenced: boolean;
       readonly dropped: readonly string[];
+      /** Keys of objects that the snapshots before it keep such files in, and that were missing or cut: uploaded anew. */
+      readonly lost: readonly string[];
     };
