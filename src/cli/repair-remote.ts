@@ -1,4 +1,5 @@
 import { SyncAgentError, exitCodes } from '../errors.ts';
+import type { Origin } from '../engine/plan-repair.ts';
 import type { RepairResult } from '../engine/repair-remote.ts';
 import { counted, printable, table } from '../report/format.ts';
 import type { Command } from './command.ts';
@@ -37,14 +38,12 @@ function repairLines({ snapshots, left, objects, isDryRun }: RepairResult): read
       snapshots.map(({ id, generation, origin, writes, problems }) => [
         id,
         String(generation),
-        origin === 'files'
-          ? 'its files alone'
-          : `${origin === 'copy' ? "its commit's copy" : origin === 'commit' ? 'its commit' : origin}`,
+        words[origin],
         [
           ...(writes.length === 0
             ? []
             : [`${isDryRun ? 'would write' : 'wrote'} its ${writes.join(' and ')}`]),
-          ...(problems.length === 0 ? [] : [`${counted(problems.length, 'problem')}`]),
+          ...(problems.length === 0 ? [] : [counted(problems.length, 'problem')]),
         ].join(', '),
       ]),
     ),
@@ -55,3 +54,10 @@ function repairLines({ snapshots, left, objects, isDryRun }: RepairResult): read
       : `${isDryRun ? 'Would write' : 'Wrote'} ${counted(objects, 'object')}, and deleted none`,
   ];
 }
+
+const words: Readonly<Record<Origin, string>> = {
+  commit: 'its commit',
+  copy: "its commit's copy",
+  'manifest.json': 'manifest.json',
+  files: 'its files alone',
+};
