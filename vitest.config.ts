@@ -35,6 +35,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
+          globalSetup: ['test/support/build-scripts.ts'],
           include: ['test/{unit,conformance}/**/*.test.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
@@ -46,6 +47,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'simulated',
+          globalSetup: ['test/support/build-scripts.ts'],
           include: simulated,
           testTimeout: 180_000,
           maxWorkers: '100%',
@@ -58,7 +60,7 @@ export default defineConfig({
         test: {
           name: 'local',
           include: local,
-          globalSetup: ['test/support/build-once.ts'],
+          globalSetup: ['test/support/build-scripts.ts', 'test/support/build-once.ts'],
           maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 120_000,
@@ -72,7 +74,7 @@ export default defineConfig({
           name: 'slow',
           include: ['test/{crash,e2e}/**/*.test.ts'],
           exclude: [...simulated, ...local],
-          globalSetup: ['test/support/build-once.ts'],
+          globalSetup: ['test/support/build-scripts.ts', 'test/support/build-once.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,

@@ -28,7 +28,21 @@ export function restoreLines(
     case 'ahead':
       return [`Nothing restored: the store is ahead of snapshot ${result.id}: ${result.why}`];
     case 'diverged':
-      return [`Nothing restored: ${result.why}`, ...divergedLines(result.tips, style)];
+      return [
+        `Nothing restored: ${result.why}`,
+        ...facts([
+          ['newest snapshot', `${result.id}, taken ${ageOf(result.id, now)}`],
+          [
+            'to restore it',
+            `${commandLine('restore --force')}; the present store is kept as a rollback copy`,
+          ],
+          [
+            'to keep both',
+            `${commandLine('backup')}; the store becomes the newest snapshot, the others stay`,
+          ],
+        ]),
+        ...(result.tips.length > 1 ? divergedLines(result.tips, style) : []),
+      ];
     case 'planned':
       return [
         `Would restore snapshot ${result.id}, taken ${ageOf(result.id, now)}, ` +
@@ -50,6 +64,7 @@ export function restoreLines(
           ...rollbackFacts(result.rollbackCopy, home, commandLine),
           ...result.skipped.map((why) => ['skipped', why] as const),
         ]),
+        ...(result.tips.length > 0 ? divergedLines([...result.tips, result.id], style) : []),
       ];
     default:
       return result satisfies never;

@@ -63,7 +63,9 @@ function assertAgreed(result: RestoreResult): void {
     `Cannot start: the store and the remote have diverged, since ${result.why}`,
     {
       remedy:
-        '"sync-agent restore --dry-run" says more. Go on with this store by --on-error continue, or take the remote\'s by "sync-agent restore --force"',
+        'To take the newest snapshot, type "sync-agent restore --force": this store is kept as a rollback copy. ' +
+        'To keep both, type "sync-agent backup": this store becomes the newest snapshot, the others stay. ' +
+        'To start with this store as it is, add --on-error continue',
     },
   );
 }

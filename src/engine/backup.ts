@@ -8,6 +8,7 @@ import { stagingRoot } from '../store/home.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { isChoiceOpen } from './choice.ts';
 import { commitSnapshot } from './commit.ts';
+import { snapshotsOfSize } from './compare-content.ts';
 import { enterPhase, newAttempt } from './context.ts';
 import type { Context } from './context.ts';
 import { divergedTips, isFenced } from './diverged.ts';
@@ -22,7 +23,7 @@ import {
 } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
-import { hasContentOf, planBackup } from './plan-backup.ts';
+import { hasBytesOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
 import { publishCurrent } from './publish.ts';
 import { rotate } from './rotate.ts';
@@ -71,7 +72,7 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
       throw await stagingFailure(context, error);
     });
     const newest = await newestManifest(context, view);
-    const parent = await parentManifest(context, { view, lineage, staged, newest });
+    const parent = await parentManifest(context, { view, lineage, staged });
     const plan = planBackup({
       captured: staged,
       parent,
@@ -111,18 +112,18 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
 /** The snapshot this store grew from. Where nothing is known, equal content counts as proof. */
 async function parentManifest(
   context: Context,
-  {
-    view,
-    lineage,
-    staged,
-    newest,
-  }: Pick<Work, 'view' | 'lineage' | 'staged'> & { newest: Manifest | undefined },
+  { view, lineage, staged }: Pick<Work, 'view' | 'lineage' | 'staged'>,
 ): Promise<Manifest | undefined> {
-  if (lineage.parent === undefined) {
-    return newest !== undefined && hasContentOf(staged, newest) ? newest : undefined;
+  const candidates =
+    lineage.parent === undefined
+      ? snapshotsOfSize(view.snapshots, staged.files).toReversed()
+      : view.snapshots.filter(({ entry }) => entry.id === lineage.parent);
+  for (const { entry } of candidates) {
+    const manifest = await manifestIfReadable(context, view, entry);
+    if (manifest !== undefined && (lineage.parent !== undefined || hasBytesOf(staged, manifest)))
+      return manifest;
   }
-  const aged = view.snapshots.find(({ entry }) => entry.id === lineage.parent);
-  return aged === undefined ? undefined : manifestIfReadable(context, view, aged.entry);
+  return undefined;
 }
 
 interface Work {

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
-import type { Manifest } from '../snapshot/manifest.ts';
-import { emptyDirectoriesOf } from '../store/scan.ts';
+import { totalBytes } from '../snapshot/manifest.ts';
+import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import { isTransient } from '../store/fingerprint.ts';
 import type { FileEntry, ScanResult } from '../store/scan.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
 
 /**
- * Whether a stopped store holds a snapshot's names and bytes. Hashes a file only where the snapshot has one of its
- * size; `hashes` (by path) spares doing it again for the next snapshot.
+ * Whether a stopped store holds a snapshot's names and bytes, so that nothing is lost with it. Permissions, times and
+ * empty directories do not count: a checkout, an archive or a copy does not keep them. Hashes a file only where the
+ * snapshot has one of its size; `hashes` (by path) spares doing it again for the next snapshot.
  */
 export async function hasContentOfSnapshot(
   context: Context,
@@ -16,16 +18,25 @@ export async function hasContentOfSnapshot(
   hashes = new Map<string, string>(),
 ): Promise<boolean> {
   const theirs = new Map(manifest.files.map((file) => [file.path, file]));
+  const ours = store.files.filter((file) => theirs.has(file.path) || !isTransient(file));
   const hasSameNames =
     store.oddities.length === 0 &&
-    store.files.length === theirs.size &&
-    store.files.every((file) => theirs.get(file.path)?.size === file.size) &&
-    emptyDirectoriesOf(store).join('\0') === manifest.emptyDirectories.toSorted().join('\0');
+    ours.length === theirs.size &&
+    ours.every((file) => theirs.get(file.path)?.size === file.size);
   if (!hasSameNames) return false;
-  for (const file of store.files) {
+  for (const file of ours) {
     if ((await hashOf(context, file, hashes)) !== theirs.get(file.path)?.sha256) return false;
   }
   return true;
+}
+
+/** The snapshots that may hold what `files` hold, by their size alone: so that few manifests are fetched. */
+export function snapshotsOfSize<T extends { readonly entry: LogEntry }>(
+  snapshots: readonly T[],
+  files: readonly Pick<FileEntry, 'path' | 'size'>[],
+): readonly T[] {
+  const sizes = new Set([totalBytes(files), totalBytes(files.filter((file) => !isTransient(file)))]);
+  return snapshots.filter(({ entry }) => sizes.has(entry.bytes));
 }
 
 async function hashOf(context: Context, file: FileEntry, hashes: Map<string, string>): Promise<string> {

@@ -10,9 +10,10 @@ import { storeExists } from '../store/home.ts';
 import { scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
 import { cachedManifestPath, noRemoteState, readState, writeState } from '../store/state.ts';
-import type { RemoteState } from '../store/state.ts';
+import type { LocalState, RemoteState } from '../store/state.ts';
 import { hasContentOfSnapshot } from './compare-content.ts';
 import type { Context } from './context.ts';
+import type { RestoreFacts } from './plan-restore.ts';
 
 /** Where the local store stands in the remote's history. */
 export interface Lineage {
@@ -23,6 +24,15 @@ export interface Lineage {
   /** Nothing was written since the store was equal to `parent`. Proof, not a guess. */
   readonly isUnchanged: boolean;
   readonly state: RemoteState;
+}
+
+/** What a restore decides by, of a store that grew from snapshot `parent`. */
+export function knownFacts(
+  { isUnchanged, state }: Lineage,
+  parent: string,
+): Extract<RestoreFacts['local'], { type: 'known' }> {
+  const { settled } = state;
+  return { type: 'known', parent, parentGeneration: state.parent?.generation, isUnchanged, settled };
 }
 
 /** The remote's log; the newest commit is not fetched when this host knows it. */
@@ -48,10 +58,10 @@ export async function readLineage(context: Context, view: LogView): Promise<Line
   if (!(await storeExists(home)))
     return { exists: false, parent: undefined, isUnchanged: false, state: noRemoteState };
   const local = await readState(home);
-  const recorded = local?.remotes[context.remoteId];
-  if (local === undefined || recorded === undefined || local.identity !== (await storeIdentity(home.store))) {
+  const isOurs = local !== undefined && local.identity === (await storeIdentity(home.store));
+  const recorded = isOurs ? (local.remotes[context.remoteId] ?? recordOfMoved(local, view)) : undefined;
+  if (recorded === undefined)
     return { exists: true, parent: undefined, isUnchanged: false, state: noRemoteState };
-  }
   const state = adoptPending(recorded, view);
   const parent = state.parent?.id;
   const scan = await scanStore(home.store);
@@ -77,6 +87,17 @@ async function stillEquals(
   if (entry === undefined) return false;
   const manifest = await manifestIfReadable(context, view, entry);
   return manifest !== undefined && hasContentOfSnapshot(context, manifest, scan);
+}
+
+/**
+ * A remote that was moved has another name here, and the same snapshots: their ids are never used again. So what was
+ * recorded under the old name is true of it. Whether it enforces create-only writes is not.
+ */
+function recordOfMoved({ remotes }: LocalState, { snapshots }: LogView): RemoteState | undefined {
+  const age = ({ parent }: RemoteState): number =>
+    snapshots.findLastIndex(({ entry }) => entry.id === parent?.id);
+  const [newest] = Object.values(remotes).toSorted((a, b) => age(b) - age(a));
+  return newest !== undefined && age(newest) >= 0 ? { ...newest, createOnly: null } : undefined;
 }
 
 /** A commit whose answer was lost, or whose host died before it wrote down that it worked. */

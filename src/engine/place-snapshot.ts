@@ -55,6 +55,8 @@ export interface Restored {
   readonly rollbackCopy: string | undefined;
   /** Newer snapshots that were damaged, with the reason. */
   readonly skipped: readonly string[];
+  /** Other tips, which this snapshot does not build on and nobody has settled: what they hold is not in the store. */
+  readonly tips: readonly string[];
 }
 
 /**
@@ -68,7 +70,8 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
   const isIncomplete = options.interrupted !== undefined;
   const mayReplace = (options.skipBackup ?? false) || isIncomplete || isInRemote(work);
   const state = stateAfter(work);
-  const done = { why: work.why, skipped: work.skipped };
+  const tips = work.isChosen ? [] : otherTips(work.view, manifest.id);
+  const done = { why: work.why, skipped: work.skipped, tips };
 
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
@@ -78,6 +81,7 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
   if (!isIncomplete && freeBytes >= needed + spareBytes) {
     try {
       const { downloaded, rollbackCopy } = await restoreBeside(context, work, state);
+      tell(context, manifest.id, tips);
       return { ...describe(manifest, downloaded), ...done, rollbackCopy };
     } catch (error) {
       // From the journal on, staging is the new store: only the next run's `recover` may touch it.
@@ -109,8 +113,13 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
     isCommitDue: isChoiceOpen(work.view, state),
   });
   await assertSound(context, manifest, home.store);
-  context.emit({ type: 'restored', id: manifest.id, store: home.store });
+  tell(context, manifest.id, tips);
   return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
+}
+
+function tell({ home, emit }: Context, id: string, tips: readonly string[]): void {
+  emit({ type: 'restored', id, store: home.store });
+  if (tips.length > 0) emit({ type: 'diverged', tips: [...tips, id] });
 }
 
 async function restoreBeside(
@@ -144,7 +153,6 @@ async function restoreBeside(
     settled: state.settled,
     isCommitDue: isChoiceOpen(work.view, state),
   });
-  context.emit({ type: 'restored', id: work.manifest.id, store: home.store });
   return {
     downloaded,
     rollbackCopy: keepRollback && work.lineage.exists && settings.rollbackCopies > 0 ? rollback : undefined,

@@ -52,7 +52,7 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   const { captured, parent, newest } = facts;
   const base = parent ?? newest;
   const mayRest = !facts.force && !facts.isChoiceOpen;
-  if (mayRest && base !== undefined && hasContentOf(captured, base)) return { type: 'unchanged' };
+  if (mayRest && base !== undefined && isHeldBy(base, facts)) return { type: 'unchanged' };
   const reason = facts.allowShrink ? undefined : shrinkage(captured, base, facts.maxShrink);
   if (reason !== undefined) return { type: 'refuse', reason };
 
@@ -78,6 +78,11 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   };
 }
 
+/** Where the remote moved on, permissions alone are no reason to commit what it has left behind. */
+function isHeldBy(base: Manifest, { captured, newest }: BackupFacts): boolean {
+  return base.id === newest?.id ? hasContentOf(captured, base) : hasBytesOf(captured, base);
+}
+
 /**
  * Whether the store holds exactly what the snapshot holds: names, bytes and permissions. Times do not count, nor does
  * the mode of the store itself, which is the platform's where it is a mount point.
@@ -94,6 +99,13 @@ export function hasContentOf(
     (manifest.directories === undefined || modesOf(store.directories) === modesOf(manifest.directories)) &&
     store.emptyDirectories.toSorted().join('\0') === manifest.emptyDirectories.toSorted().join('\0')
   );
+}
+
+/** Whether the store holds the snapshot's names and bytes, whatever its permissions and empty directories. */
+export function hasBytesOf(store: Pick<CapturedStore, 'files'>, manifest: Pick<Manifest, 'files'>): boolean {
+  const key = ({ path, size, sha256 }: CapturedFile): string => `${path}\0${size} ${sha256}`;
+  const theirs = new Set(manifest.files.map(key));
+  return store.files.length === theirs.size && store.files.every((file) => theirs.has(key(file)));
 }
 
 /** A restore leaves the owner all rights. */

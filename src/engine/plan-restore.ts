@@ -12,6 +12,8 @@ export interface RestoreFacts {
     | {
         readonly type: 'known';
         readonly parent: string;
+        /** Of the parent's commit; undefined where that is not recorded. */
+        readonly parentGeneration: number | undefined;
         readonly isUnchanged: boolean;
         /** Snapshots that the store was chosen over. */
         readonly settled: readonly string[];
@@ -21,10 +23,9 @@ export interface RestoreFacts {
         readonly type: 'unknown';
         /** A live snapshot with the same content. */
         readonly equals: string | undefined;
+        /** It holds nothing that could be lost. */
         readonly isEmpty: boolean;
-        readonly isSound: boolean;
-        /** Milliseconds since the epoch. */
-        readonly newestWriteMs: number;
+        readonly settled: readonly string[];
       };
   /** The user asked for this snapshot by name. */
   readonly isNamed: boolean;
@@ -39,7 +40,7 @@ export type RestorePlan =
   /** Both moved since they were equal: a person decides. */
   | { readonly type: 'diverged'; readonly why: string };
 
-/** Whether the target takes the place of the local store. A pure decision; clocks count only where lineage is unknown. */
+/** Whether the target takes the place of the local store. A pure decision, from lineage and content; no clock counts. */
 export function planRestore(facts: RestoreFacts): RestorePlan {
   const { local, target } = facts;
   if (local.type === 'missing') return { type: 'restore', why: 'there is no local store' };
@@ -47,11 +48,18 @@ export function planRestore(facts: RestoreFacts): RestorePlan {
   if (equalTo === target.id) return { type: 'equal' };
   if (facts.isNamed) return { type: 'restore', why: 'it was asked for by name' };
   if (facts.force) return { type: 'restore', why: '--force was given' };
-  if (local.type === 'known' && local.settled.includes(target.id)) {
-    return { type: 'ahead', why: `snapshot ${local.parent} was chosen over it` };
+  if (local.settled.includes(target.id)) {
+    const chosen = local.type === 'known' ? `snapshot ${local.parent}` : 'this store';
+    return { type: 'ahead', why: `${chosen} was chosen over it` };
   }
   if (equalTo !== undefined) return planFromCleanStore(facts, equalTo);
-  if (local.type === 'unknown') return planByContent(facts, local);
+  if (local.type === 'unknown') {
+    if (local.isEmpty) return { type: 'restore', why: 'the local store is empty' };
+    return {
+      type: 'diverged',
+      why: 'no record says where the store comes from, and its content equals no snapshot',
+    };
+  }
   if (isAncestor(facts.snapshots, target.id, local.parent)) {
     return { type: 'ahead', why: `it was written since snapshot ${local.parent}` };
   }
@@ -69,22 +77,21 @@ function planFromCleanStore(facts: RestoreFacts, equalTo: string): RestorePlan {
   const isLive = snapshots.some((entry) => entry.id === equalTo);
   if (isAncestor(snapshots, equalTo, target.id))
     return { type: 'restore', why: `the store still equals its ancestor ${equalTo}` };
-  if (!isLive) return { type: 'restore', why: `the store equals snapshot ${equalTo}, long superseded` };
+  if (!isLive) return planFromLostSnapshot(facts, equalTo);
   return {
     type: 'diverged',
     why: `the store equals snapshot ${equalTo}, which ${target.id} does not build on`,
   };
 }
 
-function planByContent(
-  facts: RestoreFacts,
-  local: Extract<RestoreFacts['local'], { type: 'unknown' }>,
-): RestorePlan {
-  const { target } = facts;
-  if (local.isEmpty && target.records > 0) return { type: 'restore', why: 'the local store is empty' };
-  if (!local.isSound) return { type: 'restore', why: 'the local store is damaged' };
-  const written = new Date(local.newestWriteMs).toISOString();
-  return local.newestWriteMs > Date.parse(target.createdAt)
-    ? { type: 'ahead', why: `it was last written at ${written}, after snapshot ${target.id}` }
-    : { type: 'restore', why: `it was last written at ${written}, before snapshot ${target.id}` };
+/** Rotation drops what newer snapshots superseded. A log that does not reach as far as the parent is another one. */
+function planFromLostSnapshot({ local, target }: RestoreFacts, equalTo: string): RestorePlan {
+  const generation = local.type === 'known' ? local.parentGeneration : undefined;
+  if (generation !== undefined && target.generation <= generation) {
+    return {
+      type: 'diverged',
+      why: `the store equals snapshot ${equalTo}, which this remote does not hold, and ${target.id} is no newer`,
+    };
+  }
+  return { type: 'restore', why: `the store equals snapshot ${equalTo}, long superseded` };
 }

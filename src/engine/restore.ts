@@ -8,7 +8,7 @@ import { isChoiceOpen, otherTips } from './choice.ts';
 import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from './context.ts';
 import { warnIfEmptied } from './emptied-remote.ts';
-import { manifestOf, parentRef, readLineage, readRemote, recordRemoteState } from './lineage.ts';
+import { knownFacts, manifestOf, parentRef, readLineage, readRemote, recordRemoteState } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { placeSnapshot } from './place-snapshot.ts';
 import type { PlaceOptions, Restored } from './place-snapshot.ts';
@@ -66,13 +66,14 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
     const plan = planRestore({
       snapshots: entries,
       target: candidate,
-      local,
+      local: local.facts,
       isNamed: named,
       force: options.force ?? false,
     });
     if (plan.type !== 'restore') {
       const isChosen = named && options.dryRun !== true;
-      return await leaveAlone(context, view, lineage, { candidate, plan, isChosen });
+      const { fingerprint } = local;
+      return await leaveAlone(context, view, lineage, { candidate, plan, isChosen, fingerprint });
     }
     try {
       const manifest = await manifestOf(context, view, candidate);
@@ -112,11 +113,14 @@ async function leaveAlone(
     candidate,
     plan,
     isChosen,
+    fingerprint,
   }: {
     readonly candidate: LogEntry;
     readonly plan: Exclude<RestorePlan, { type: 'restore' }>;
     /** To be recorded: a person named the candidate. */
     readonly isChosen: boolean;
+    /** Of a store that was compared by content. */
+    readonly fingerprint: string | null | undefined;
   },
 ): Promise<RestoreResult> {
   switch (plan.type) {
@@ -124,7 +128,9 @@ async function leaveAlone(
       if (lineage.parent === undefined || isChosen) {
         await recordRemoteState(context, {
           ...lineage.state,
+          settled: lineage.state.settled.filter((id) => id !== candidate.id),
           parent: parentRef(view, candidate),
+          ...(fingerprint === undefined ? {} : { fingerprint }),
           ...(isChosen ? chosenState(view, lineage, candidate) : {}),
         });
       }
@@ -157,13 +163,17 @@ async function localFacts(
   view: LogView,
   lineage: Lineage,
   options: RestoreOptions,
-): Promise<RestoreFacts['local']> {
-  if (!lineage.exists || options.interrupted !== undefined) return { type: 'missing' };
-  if (lineage.parent !== undefined) {
-    const { parent, isUnchanged, state } = lineage;
-    return { type: 'known', parent, isUnchanged, settled: state.settled };
-  }
-  return describeUnknownStore(context, view);
+): Promise<LocalFacts> {
+  if (!lineage.exists || options.interrupted !== undefined) return { facts: { type: 'missing' } };
+  return lineage.parent === undefined
+    ? describeUnknownStore(context, view, lineage)
+    : { facts: knownFacts(lineage, lineage.parent) };
+}
+
+interface LocalFacts {
+  readonly facts: RestoreFacts['local'];
+  /** Of a store that was compared by content; see `UnknownStore`. */
+  readonly fingerprint?: string | null;
 }
 
 function incomplete(context: Context, why: string): SyncAgentError {

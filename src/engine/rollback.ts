@@ -1,7 +1,9 @@
 import { SyncAgentError } from '../errors.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
+import { storeIdentity } from '../store/fingerprint.ts';
 import { storeExists } from '../store/home.ts';
 import { assertRollbackCopy } from '../store/rollback-copies.ts';
+import { readState } from '../store/state.ts';
 import { swapIn } from '../store/swap.ts';
 import type { Context } from './context.ts';
 
@@ -13,7 +15,8 @@ export interface RollbackResult {
 
 /**
  * Puts a rollback copy back in the store's place; the present store becomes a rollback copy in turn. Its lineage is
- * then unknown: the next command compares by content.
+ * then unknown, and it was chosen over the snapshot that was restored: the next restore leaves it alone, and the next
+ * backup makes it the newest.
  */
 export async function rollBack(
   context: Context,
@@ -33,6 +36,7 @@ export async function rollBack(
     );
   }
   const exists = await storeExists(home);
+  const settled = await givenUp(context, exists);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
   await swapIn(fs, home, {
     from: { type: 'rollback', name: copy },
@@ -41,8 +45,16 @@ export async function rollBack(
     rollbackCopies: Math.max(1, settings.rollbackCopies),
     location: context.remoteId,
     parent: null,
-    settled: [],
-    isCommitDue: false,
+    settled: [...settled],
+    isCommitDue: settled.length > 0,
   });
   return { copy, rollbackCopy: exists ? rollback : undefined };
+}
+
+/** The snapshot that the present store was restored from, or backed up as, and those that it was chosen over. */
+async function givenUp({ home, remoteId }: Context, exists: boolean): Promise<readonly string[]> {
+  const local = await readState(home);
+  if (exists && local?.identity !== (await storeIdentity(home.store))) return [];
+  const recorded = local?.remotes[remoteId];
+  return [...(recorded?.parent == null ? [] : [recorded.parent.id]), ...(recorded?.settled ?? [])];
 }

@@ -20,7 +20,7 @@ import { summarise } from './history.ts';
 import type { SnapshotSummary } from './history.ts';
 import { leaseStatus } from './lease-status.ts';
 import type { LeaseStatus } from './lease-status.ts';
-import { readLineage, readRemote } from './lineage.ts';
+import { knownFacts, readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { planRestore } from './plan-restore.ts';
 
@@ -135,10 +135,10 @@ export function relate(lineage: Lineage, view: LogView | undefined): Relation {
   const snapshots = view?.snapshots.map(({ entry }) => entry) ?? [];
   const target = snapshots.at(-1);
   if (view !== undefined && target === undefined) return 'empty-remote';
-  if (target === undefined || lineage.parent === undefined) return 'unknown';
-  const { parent, isUnchanged, state } = lineage;
-  if (view !== undefined && isChoiceOpen(view, state)) return 'chosen';
-  const local = { type: 'known', parent, isUnchanged, settled: state.settled } as const;
+  if (target === undefined) return 'unknown';
+  if (view !== undefined && isChoiceOpen(view, lineage.state)) return 'chosen';
+  if (lineage.parent === undefined) return 'unknown';
+  const local = knownFacts(lineage, lineage.parent);
   switch (planRestore({ snapshots, target, local, isNamed: false, force: false }).type) {
     case 'equal':
       return 'up-to-date';

@@ -8,7 +8,6 @@ import { readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { restore } from './restore.ts';
 import type { RestoreOptions, RestoreResult } from './restore.ts';
-import { describeUnknownStore } from './unknown-store.ts';
 
 export type SyncOptions = BackupOptions & RestoreOptions;
 export type SyncResult = BackupResult | RestoreResult;
@@ -17,7 +16,7 @@ export type SyncResult = BackupResult | RestoreResult;
 export async function sync(context: Context, options: SyncOptions = {}): Promise<SyncResult> {
   const view = await readRemote(context);
   const lineage = await readLineage(context, view);
-  const direction = await chooseDirection(context, view, lineage);
+  const direction = chooseDirection(view, lineage);
   switch (direction) {
     case 'backup':
       return backup(context, options);
@@ -39,21 +38,13 @@ export async function sync(context: Context, options: SyncOptions = {}): Promise
   }
 }
 
-async function chooseDirection(
-  context: Context,
-  view: LogView,
-  lineage: Lineage,
-): Promise<'backup' | 'restore' | 'diverged'> {
+function chooseDirection(view: LogView, lineage: Lineage): 'backup' | 'restore' | 'diverged' {
   const entries = view.snapshots.map(({ entry }) => entry);
   const newest = entries.at(-1);
   if (!lineage.exists) return 'restore';
   if (newest === undefined) return 'backup';
-  if (lineage.parent !== undefined) {
-    if (lineage.parent === newest.id || lineage.state.settled.includes(newest.id)) return 'backup';
-    if (lineage.isUnchanged) return 'restore';
-    return isAncestor(entries, newest.id, lineage.parent) ? 'backup' : 'diverged';
-  }
-  const local = await describeUnknownStore(context, view);
-  if (local.equals !== undefined || local.isEmpty || !local.isSound) return 'restore';
-  return local.newestWriteMs > Date.parse(newest.createdAt) ? 'backup' : 'restore';
+  if (lineage.parent === newest.id || lineage.state.settled.includes(newest.id)) return 'backup';
+  // Of a store of unknown origin the restore finds out, by content.
+  if (lineage.parent === undefined || lineage.isUnchanged) return 'restore';
+  return isAncestor(entries, newest.id, lineage.parent) ? 'backup' : 'diverged';
 }

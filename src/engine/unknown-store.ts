@@ -1,38 +1,39 @@
 import type { LogView } from '../snapshot/commit-log.ts';
+import { fingerprint, isSettled } from '../store/fingerprint.ts';
 import { scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
-import { hasContentOfSnapshot } from './compare-content.ts';
+import { hasContentOfSnapshot, snapshotsOfSize } from './compare-content.ts';
 import type { Context } from './context.ts';
 import { manifestIfReadable } from './lineage.ts';
+import type { Lineage } from './lineage.ts';
 import type { RestoreFacts } from './plan-restore.ts';
 
-/** Looks at a stopped store that no local state speaks of. */
+export interface UnknownStore {
+  readonly facts: Extract<RestoreFacts['local'], { type: 'unknown' }>;
+  /** Of the store as it was compared; null when a later write could hide in the same timestamp. */
+  readonly fingerprint: string | null;
+}
+
+/** Looks at a stopped store that no local state speaks of: only its content can tell where it comes from. */
 export async function describeUnknownStore(
   context: Context,
   view: LogView,
-): Promise<Extract<RestoreFacts['local'], { type: 'unknown' }>> {
-  const { home, signal } = context;
-  const scan = await scanStore(home.store);
-  const { files } = scan;
-  const adapter = await context.detectAdapter(home.store);
-  const newestWriteMs = files.reduce(
-    (newest, file) => Math.max(newest, Number(file.mtimeNs / 1_000_000n)),
-    0,
-  );
-  // Who opens a FIFO waits for ever; and what no snapshot can hold is neither empty nor to be judged by us.
-  if (scan.oddities.length > 0)
-    return { type: 'unknown', equals: undefined, isEmpty: false, isSound: true, newestWriteMs };
-  const [equals, report] = await Promise.all([
-    findEqualSnapshot(context, view, scan),
-    adapter.inspect(home.store, { level: 'quick', signal }),
-  ]);
+  lineage: Lineage,
+): Promise<UnknownStore> {
+  const lookedAtMs = context.clock.now();
+  const scan = await scanStore(context.home.store);
+  const equals = await findEqualSnapshot(context, view, scan);
+  const isEmpty = equals === undefined && (await isEmptyStore(context));
   return {
-    type: 'unknown',
-    equals,
-    isEmpty: files.length === 0 || (report.problems.length === 0 && report.statistics.records === 0),
-    isSound: report.problems.length === 0,
-    newestWriteMs,
+    facts: { type: 'unknown', equals, isEmpty, settled: lineage.state.settled },
+    fingerprint: isSettled(scan.files, lookedAtMs) ? fingerprint(scan) : null,
   };
+}
+
+/** Of a store that somebody works in, nobody can say. */
+async function isEmptyStore({ home, signal, detectAdapter, findStoreUsers }: Context): Promise<boolean> {
+  if ((await findStoreUsers(home.store)).length > 0) return false;
+  return (await detectAdapter(home.store)).holdsNothing(home.store, { signal });
 }
 
 /** The newest live snapshot with the store's content. */
@@ -42,7 +43,7 @@ async function findEqualSnapshot(
   store: ScanResult,
 ): Promise<string | undefined> {
   const hashes = new Map<string, string>();
-  for (const { entry } of view.snapshots.toReversed()) {
+  for (const { entry } of snapshotsOfSize(view.snapshots, store.files).toReversed()) {
     const manifest = await manifestIfReadable(context, view, entry);
     if (manifest !== undefined && (await hasContentOfSnapshot(context, manifest, store, hashes)))
       return entry.id;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../errors.ts';
 import type { Emit, RequestCounts } from '../events.ts';
 import type { Answer, OperationName, OperationSettings, Operations, Request } from './operation-protocol.ts';
+import { scriptFromSources } from '../script-from-sources.ts';
 import { timeLeft } from '../time-left.ts';
 import { splitSignal } from './split-signal.ts';
 
@@ -116,18 +117,11 @@ async function runOperation(
   }
 }
 
-/**
- * The bundle, which starts fastest, stands at the top of the package. Node 20 cannot read TypeScript: run from sources,
- * as by tests, tsx does.
- */
 function startChild(operation: OperationName): ChildProcess {
-  const isSource = import.meta.url.endsWith('.ts');
-  const isBundled = !import.meta.url.endsWith('/operations/operation-process.js');
-  const name = isSource ? './operation-child.ts' : `${isBundled ? '.' : '..'}/operation-child.js`;
-  const file = new URL(name, import.meta.url);
+  const { url, needsLoader } = childScript();
   try {
-    return fork(fileURLToPath(file), {
-      execArgv: isSource ? ['--import', import.meta.resolve('tsx')] : [],
+    return fork(fileURLToPath(url), {
+      execArgv: needsLoader ? ['--import', import.meta.resolve('tsx')] : [],
       // Keeps what JSON would lose: undefined, Date, Map.
       serialization: 'advanced',
       // Standard output and standard error are the caller's.
@@ -136,6 +130,14 @@ function startChild(operation: OperationName): ChildProcess {
   } catch (cause) {
     throw died(operation, messageOf(cause), cause);
   }
+}
+
+/** The bundle, which starts fastest, stands at the top of the package. */
+function childScript(): { readonly url: URL; readonly needsLoader: boolean } {
+  const from = import.meta.url;
+  if (from.endsWith('.ts')) return scriptFromSources('operation-child', from);
+  const top = from.endsWith('/operations/operation-process.js') ? '..' : '.';
+  return { url: new URL(`${top}/operation-child.js`, from), needsLoader: false };
 }
 
 /** What a process that dies says last: the reason. */

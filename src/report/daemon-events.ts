@@ -6,7 +6,7 @@ import type {
   DaemonEvent,
   Operation,
 } from '../events.ts';
-import { linesOf, phaseNames } from './events.ts';
+import { linesOf, phaseNames, divergenceOf } from './events.ts';
 import { counted, formatBytes, formatDuration, formatUtc, printable } from './format.ts';
 import { plainStyle } from './style.ts';
 
@@ -101,7 +101,7 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
     case 'warning':
       return warn(event.remedy === undefined ? event.message : `${event.message}. ${event.remedy}`);
     case 'diverged':
-      return warn(`Hosts wrote beside each other; tips: ${event.tips.join(', ')}`);
+      return warn(divergenceOf(event.tips));
     case 'captured':
       return debug(lineOf(event));
     case 'retry':

@@ -27,7 +27,7 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
         ...(event.remedy === undefined ? [] : [`  ${event.remedy}`]),
       ];
     case 'diverged':
-      return [`${style.yellow('warning:')} Hosts wrote beside each other; tips: ${event.tips.join(', ')}`];
+      return [`${style.yellow('warning:')} ${divergenceOf(event.tips)}`];
     case 'retry':
       return verbosity === 'quiet'
         ? []
@@ -62,6 +62,13 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
     default:
       return event satisfies never;
   }
+}
+
+/** One tip: it is the store that stands beside it. */
+export function divergenceOf(tips: readonly string[]): string {
+  return tips.length === 1
+    ? `The store and the remote have diverged; newest snapshot: ${tips.join('')}`
+    : `Hosts wrote beside each other; tips: ${tips.join(', ')}`;
 }
 
 function hookLines(

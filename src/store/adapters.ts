@@ -4,6 +4,7 @@ import { SyncAgentError } from '../errors.ts';
 import { capture } from './capture.ts';
 import type { CaptureKind } from './capture.ts';
 import { chromaRests } from './chroma/index-rest.ts';
+import { holdsNothing } from './holds-nothing.ts';
 import { inspectStore } from './inspect.ts';
 import { isSqliteFile } from './inspect-sqlite.ts';
 import { scanStore } from './scan.ts';
@@ -53,6 +54,8 @@ function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: Ca
     detect,
     capture: (dir, target, options) => capture(dir, target, kind, options),
     inspect: (dir, options) => inspectStore(name, dir, options),
+    holdsNothing: (dir, options) =>
+      holdsNothing(dir, () => inspectStore(name, dir, { ...options, level: 'quick' })),
   };
 }
 

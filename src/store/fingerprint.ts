@@ -37,7 +37,7 @@ export function isSettled(files: readonly FileEntry[], nowMs: number): boolean {
 }
 
 /** Readers make and touch SQLite's shared-memory file and an empty log, which hold nothing that lasts. */
-function isTransient({ path, size }: FileEntry): boolean {
+export function isTransient({ path, size }: Pick<FileEntry, 'path' | 'size'>): boolean {
   return path.endsWith('-shm') || (path.endsWith('-wal') && size === 0);
 }
 

@@ -55,6 +55,7 @@ async function judge(
   return {
     problems,
     statistics: { records: collections.reduce((sum, each) => sum + each.records, 0), collections },
+    databases: [databaseName],
   };
 }
 

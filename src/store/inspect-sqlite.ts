@@ -27,10 +27,12 @@ export async function isSqliteFile(path: string): Promise<boolean> {
 /** Judges every SQLite database below `dir` by SQLite's own check; counts the rows of ordinary tables. */
 export async function inspectSqlite(dir: string, { level, signal }: InspectOptions): Promise<StoreReport> {
   const problems: string[] = [];
+  const databases: string[] = [];
   let records = 0;
   for (const { path } of (await scanStore(dir)).files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
     if (!(await isSqliteFile(join(dir, path)))) continue;
+    databases.push(path);
     const image = openSqliteImage(join(dir, path), path);
     if (typeof image === 'string') {
       problems.push(image);
@@ -43,7 +45,7 @@ export async function inspectSqlite(dir: string, { level, signal }: InspectOptio
       image.close();
     }
   }
-  return { problems, statistics: { records } };
+  return { problems, statistics: { records }, databases };
 }
 
 /** Rows of all tables, leaving out SQLite's own, virtual tables and the tables these keep their data in. */

@@ -2,6 +2,7 @@ import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SyncAgentError, interrupted, throwIfAborted } from '../errors.ts';
+import { scriptFromSources } from '../script-from-sources.ts';
 import { inspectFiles } from './inspect-files.ts';
 import type { InspectAnswer, InspectRequest } from './inspect-worker.ts';
 import type { AdapterName, InspectOptions, StoreReport } from './store-adapter.ts';
@@ -45,19 +46,15 @@ export async function inspectStore(
   });
 }
 
-/**
- * Node 20 cannot read TypeScript, and tsx, told by `--import`, does nothing in a worker: run from sources, as by tests,
- * the worker registers it by hand.
- */
+/** tsx, told by `--import`, does nothing in a worker: run from sources without a bundle, the worker registers it by hand. */
 function startWorker(request: InspectRequest): Worker {
   const options = { workerData: request, execArgv: [] };
   if (!import.meta.url.endsWith('.ts'))
     return new Worker(new URL('./inspect-worker.js', import.meta.url), options);
-  const [tsx, url] = [
-    import.meta.resolve('tsx/esm/api'),
-    new URL('./inspect-worker.ts', import.meta.url).href,
-  ];
-  const script = `import(${JSON.stringify(tsx)}).then(({ register }) => (register(), import(${JSON.stringify(url)})))`;
+  const { url, needsLoader } = scriptFromSources('inspect-worker', import.meta.url);
+  if (!needsLoader) return new Worker(url, options);
+  const tsx = import.meta.resolve('tsx/esm/api');
+  const script = `import(${JSON.stringify(tsx)}).then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
   return new Worker(script, { ...options, eval: true });
 }
 

@@ -4,6 +4,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { SyncAgentError, errnoOf } from '../errors.ts';
+import { isForeign } from './foreign.ts';
 
 /** A regular file of a store. `path` is relative to the store, with `/`. */
 export interface FileEntry {
@@ -57,7 +58,7 @@ const turnMs = 10;
 export const homeInsideStore = '.sync-agent';
 
 /**
- * Lists a store without following symbolic links. What could not be restored on another host is told apart: a backup
+ * Lists a store without what is foreign to it (`foreign.ts`), without following symbolic links. What could not be restored on another host is told apart: a backup
  * refuses it, and whoever only looks at a store goes on. A file that vanishes while we look is left out.
  *
  * Files are looked at one after the other without a thread's help, which takes a fifteenth of the time: two looks at thousands
@@ -69,22 +70,24 @@ export async function scanStore(dir: string): Promise<ScanResult> {
   const oddities: Oddity[] = [];
   let directoriesChangedNs = 0n;
   const breathe = makeBreather();
-  const pending = [''];
-  for (let relative = pending.pop(); relative !== undefined; relative = pending.pop()) {
+  const pending: { readonly relative: string; readonly parentDev?: bigint }[] = [{ relative: '' }];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { relative, parentDev } = next;
     let isEmpty = true;
     try {
       // The store may be a link to a directory.
-      const { mode, ctimeNs } =
+      const { mode, ctimeNs, dev } =
         relative === '' ? statSync(dir, { bigint: true }) : lstatSync(join(dir, relative), { bigint: true });
       if (ctimeNs > directoriesChangedNs) directoriesChangedNs = ctimeNs;
       for (const entry of readdirSync(join(dir, relative), { withFileTypes: true })) {
         await breathe();
         if (relative === '' && entry.name === homeInsideStore) continue;
+        if (await isForeign(join(dir, relative), entry, dev !== parentDev)) continue;
         isEmpty = false;
         const path = relative === '' ? entry.name : `${relative}/${entry.name}`;
         // Bytes that are not UTF-8 come out as U+FFFD, and the name that does is another one: nothing would be found.
         if (entry.name.includes('\uFFFD')) oddities.push({ path, problem: 'its name is not valid UTF-8' });
-        else if (entry.isDirectory()) pending.push(path);
+        else if (entry.isDirectory()) pending.push({ relative: path, parentDev: dev });
         else if (entry.isFile()) {
           const file = entryOf(path, lstatSync(join(dir, path), { bigint: true, throwIfNoEntry: false }));
           if (file !== undefined) files.push(file);
@@ -140,13 +143,11 @@ function entryOf(path: string, stats: BigIntStats | undefined): FileEntry | unde
 }
 
 /** Lets others have their turn, now and then. */
-function makeBreather(): () => Promise<void> | undefined {
+function makeBreather(): () => Promise<unknown> | undefined {
   let since = performance.now();
   return () => {
     if (performance.now() - since < turnMs) return undefined;
-    return setImmediate().then(() => {
-      since = performance.now();
-    });
+    return setImmediate().then(() => (since = performance.now()));
   };
 }
 

@@ -17,6 +17,11 @@ export interface StoreAdapter {
   capture(dir: string, target: string, options: CaptureOptions): Promise<Capture>;
   /** Reads a quiescent image (staged, or a stopped store) and judges it. Never changes a byte below `dir`. */
   inspect(dir: string, options: InspectOptions): Promise<StoreReport>;
+  /**
+   * Whether a stopped store holds nothing that could be lost: no bytes at all, or sound databases without a record and
+   * nothing beside them, as applications make at boot.
+   */
+  holdsNothing(dir: string, options: Pick<InspectOptions, 'signal'>): Promise<boolean>;
 }
 
 export type AdapterName = 'chroma' | 'sqlite' | 'files';
@@ -57,6 +62,8 @@ export interface StoreReport {
   /** Empty when the store is sound. Each is one sentence naming the file or collection, without a final period. */
   readonly problems: readonly string[];
   readonly statistics: StoreStatistics;
+  /** The SQLite databases that were judged, relative to the store. */
+  readonly databases?: readonly string[];
 }
 
 export interface StoreStatistics {

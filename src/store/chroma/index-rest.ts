@@ -33,6 +33,12 @@ export function chromaRests(files: readonly FileEntry[], nowMs: number): boolean
   });
 }
 
+/** The files that Chroma allots for an index before it has persisted anything in it. */
+export function unpersistedIndexFiles(files: readonly FileEntry[]): readonly string[] {
+  const folders = [...indexFolders(files).values()].filter((folder) => (folder.get(pickle)?.size ?? 0) === 0);
+  return folders.flatMap((folder) => [...folder.values()].map(({ path }) => path));
+}
+
 type Folder = ReadonlyMap<string, FileEntry>;
 
 function isComplete(folder: Folder, newest: bigint): boolean {

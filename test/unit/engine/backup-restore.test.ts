@@ -400,7 +400,7 @@ describe('restore', () => {
     expect(await b.agent.restore()).toMatchObject({ type: 'ahead' });
   });
 
-  it('restores with a foreign store of unknown origin in place, newer by time or equal by content', async () => {
+  it('leaves a foreign store of unknown origin alone, unless it is forced', async () => {
     const [a, b] = [await host(), await host()];
     await a.write({ x: 'one' });
     const id = await committed(a);
@@ -408,7 +408,7 @@ describe('restore', () => {
     expect(await b.agent.restore()).toEqual({ type: 'equal', id });
     await b.wipe();
     await b.write({ x: 'newer' });
-    expect(await b.agent.restore()).toMatchObject({ type: 'ahead' });
+    expect(await b.agent.restore()).toMatchObject({ type: 'diverged' });
     expect(await b.agent.restore({ force: true })).toMatchObject({ type: 'restored' });
     expect(await b.agent.rollbackCopies()).toHaveLength(1);
   });

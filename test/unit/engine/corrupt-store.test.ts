@@ -89,15 +89,15 @@ describe('a damaged Chroma store', () => {
     );
   });
 
-  it('is no first snapshot either, and sync restores over one of unknown origin', async () => {
+  it('is no first snapshot either, and is not replaced by sync where its origin is unknown', async () => {
     await damages['an index that lost its end']?.();
     await expect(host.agent.backup()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
     expect(await host.agent.list()).toEqual([]);
     const other = await makeHost({ remote, root: join(root, 'other') });
     unpackFixture('chroma-1-b', other.store);
     await other.agent.backup();
-    expect(await host.agent.sync()).toMatchObject({ type: 'restored' });
-    expect(await host.agent.rollbackCopies()).toHaveLength(1);
+    expect(await host.agent.sync()).toMatchObject({ type: 'diverged' });
+    expect(await host.agent.rollbackCopies()).toEqual([]);
   });
 
   it('is not made worse by looking at it: verify, status and doctor change nothing', async () => {

@@ -74,6 +74,13 @@ describe('planBackup', () => {
     });
   });
 
+  it('commits nothing for permissions alone where the remote moved on', () => {
+    const newest = manifest(2, [file('a', 'z')]);
+    const files = [{ ...file('a', 'a'), mode: 0o644 }, file('b', 'b')];
+    expect(planBackup(facts(files, { newest })).type).toBe('unchanged');
+    expect(planBackup(facts([...files, file('c', 'c')], { newest })).type).toBe('commit');
+  });
+
   it('notices a change of permissions', () => {
     expect(planBackup(facts([{ ...file('a', 'a'), mode: 0o644 }, file('b', 'b')])).type).toBe('commit');
   });
@@ -119,6 +126,7 @@ describe('planRestore', () => {
   const known = (parent: number, isUnchanged: boolean, settled: readonly string[] = []) => ({
     type: 'known' as const,
     parent: idOf(parent),
+    parentGeneration: parent,
     isUnchanged,
     settled,
   });
@@ -126,8 +134,7 @@ describe('planRestore', () => {
     type: 'unknown' as const,
     equals: undefined,
     isEmpty: false,
-    isSound: true,
-    newestWriteMs: 0,
+    settled: [],
     ...extra,
   });
   const decide = (
@@ -150,20 +157,15 @@ describe('planRestore', () => {
     ['a choice over the newest stands', decide(forked, known(2, false, [idOf(3)])), 'ahead'],
     ['--force restores over divergence', decide(forked, known(2, false), { force: true }), 'restore'],
     ['a name restores over what is ahead', decide(chain, known(3, false), { isNamed: true }), 'restore'],
-    ['a long superseded snapshot is replaced', decide(chain.slice(1), known(9, true)), 'restore'],
+    ['a long superseded snapshot is replaced', decide(chain.slice(2), known(1, true)), 'restore'],
     ['an unknown equal store is left alone', decide(chain, unknown({ equals: idOf(3) })), 'equal'],
-    ['an unknown older store is replaced', decide(chain, unknown({})), 'restore'],
-    ['an unknown newer store is left alone', decide(chain, unknown({ newestWriteMs: 9e12 })), 'ahead'],
-    [
-      'an empty newer store is replaced',
-      decide(chain, unknown({ newestWriteMs: 9e12, isEmpty: true })),
-      'restore',
-    ],
-    [
-      'a damaged newer store is replaced',
-      decide(chain, unknown({ newestWriteMs: 9e12, isSound: false })),
-      'restore',
-    ],
+    ['an unknown older one is replaced', decide(chain, unknown({ equals: idOf(1) })), 'restore'],
+    ['an unknown one that equals the other tip', decide(forked, unknown({ equals: idOf(2) })), 'diverged'],
+    ['an unknown one that equals none has diverged', decide(chain, unknown({})), 'diverged'],
+    ['an unknown empty one is replaced', decide(chain, unknown({ isEmpty: true })), 'restore'],
+    ['an unknown one chosen over the newest stays', decide(chain, unknown({ settled: [idOf(3)] })), 'ahead'],
+    ['--force restores over an unknown one', decide(chain, unknown({}), { force: true }), 'restore'],
+    ['a log that ends before the parent has diverged', decide(chain, known(9, true)), 'diverged'],
   ])('%s', (_, found, expected) => {
     expect(found).toBe(expected);
   });

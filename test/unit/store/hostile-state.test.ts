@@ -63,7 +63,7 @@ describe('a state file that is not ours', () => {
     expect((await host.agent.backup()).type).toBe('unchanged');
     await host.write({ a: 'changed' });
     await writeFile(statePath(home), text);
-    expect((await host.agent.restore()).type).toBe('ahead');
+    expect((await host.agent.restore()).type).toBe('diverged');
     expect(await host.read()).toEqual({ a: 'changed' });
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });

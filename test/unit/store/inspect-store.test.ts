@@ -80,6 +80,7 @@ describe('inspectSqlite', () => {
     expect(await inspectSqlite(join(root, 'rows'), { level: 'full' })).toEqual({
       problems: [],
       statistics: { records: 4 },
+      databases: ['app.data', 'deep/two'],
     });
     expect(fingerprintOf(join(root, 'rows'))).toEqual(before);
   });
