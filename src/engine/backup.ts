@@ -5,7 +5,10 @@ import type { LogView } from '../snapshot/commit-log.ts';
 import { textBody } from '../remote/body.ts';
 import { attemptKey, makeSnapshotId } from '../snapshot/layout.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
+import { pinsOf } from '../snapshot/pins.ts';
 import { stampOf } from '../snapshot/precedence.ts';
+import { assertExclusionsFitStore } from '../store/exclusions-fit.ts';
+import { noExclusions } from '../store/exclusions.ts';
 import { stagingRoot } from '../store/home.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { isChoiceOpen } from './choice.ts';
@@ -30,6 +33,7 @@ import { hasBytesOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
 import { publishCurrent } from './publish.ts';
 import { rotate } from './rotate.ts';
+import { snapshotContent } from './snapshot-content.ts';
 import { stageStore } from './stage.ts';
 import { stagingFailure } from './staging-failure.ts';
 import type { StagedStore } from './stage.ts';
@@ -51,6 +55,7 @@ export type { BackupOptions, BackupResult } from './backup-result.ts';
  *     8 rotation                       crash: the next rotation goes on
  */
 export async function backup(context: Context, options: BackupOptions = {}): Promise<BackupResult> {
+  await assertExclusionsFit(context);
   const known = options.local === undefined ? undefined : await withoutRequest(context, options.local);
   if (known !== undefined) return known;
   const view = await readRemote(context);
@@ -76,9 +81,13 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
 
   const attempt = newAttempt();
   try {
-    const staged = await stageStore(context, attempt).catch(async (error: unknown) => {
+    const staged = await stageStore(context, attempt, {
+      base: () => manifestBefore(context, view, lineage),
+      acceptDamage: options.acceptDamage ?? false,
+    }).catch(async (error: unknown) => {
       throw await stagingFailure(context, error);
     });
+    tellProblems(context, staged);
     const newest = await newestManifest(context, view);
     const parent = await parentManifest(context, { view, lineage, staged });
     const bases = [...new Set([newest, parent])].filter((base) => base !== undefined);
@@ -90,11 +99,12 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
     );
     const plan = planBackup({
       captured: staged,
-      parent,
-      newest,
+      parent: parent && contentHere(context, staged, parent),
+      newest: newest && contentHere(context, staged, newest),
       force: options.force ?? false,
       isChoiceOpen: isChoiceOpen(view, lineage.state),
-      allowShrink: options.allowShrink ?? false,
+      // What a damaged store still yields is no measure.
+      allowShrink: (options.allowShrink ?? false) || staged.damage.length > 0,
       maxShrink: context.settings.maxShrink,
       isHeld,
     });
@@ -158,6 +168,28 @@ function warnOfLoss({ emit }: Context, { lineage, lost }: Work): void {
   });
 }
 
+async function assertExclusionsFit({ home, detectAdapter }: Context): Promise<void> {
+  const { store, exclude = noExclusions } = home;
+  await assertExclusionsFitStore(store, { detectAdapter, exclude });
+}
+
+/** The snapshot that this store is judged by: its parent, else the newest. */
+async function manifestBefore(
+  context: Context,
+  view: LogView,
+  { parent }: Lineage,
+): Promise<Manifest | undefined> {
+  const entry = view.snapshots.find((each) => each.entry.id === parent)?.entry;
+  const known = entry && (await manifestIfReadable(context, view, entry));
+  return known ?? newestManifest(context, view);
+}
+
+/** Whatever is wrong is told at each backup, with what mends it, until it is mended. */
+function tellProblems({ emit }: Context, { damage, findings }: StagedStore): void {
+  for (const { message, remedy } of [...damage, ...findings])
+    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
+}
+
 /** The snapshot this store grew from. Where nothing is known, equal content counts as proof. */
 async function parentManifest(
   context: Context,
@@ -165,15 +197,19 @@ async function parentManifest(
 ): Promise<Manifest | undefined> {
   const candidates =
     lineage.parent === undefined
-      ? snapshotsOfSize(view.snapshots, staged.files).toReversed()
+      ? snapshotsOfSize(view.snapshots, staged.files, context.home.exclude).toReversed()
       : view.snapshots.filter(({ entry }) => entry.id === lineage.parent);
   for (const { entry } of candidates) {
     const manifest = await manifestIfReadable(context, view, entry);
-    if (manifest !== undefined && (lineage.parent !== undefined || hasBytesOf(staged, manifest)))
+    if (manifest === undefined) continue;
+    if (lineage.parent !== undefined || hasBytesOf(staged, contentHere(context, staged, manifest)))
       return manifest;
   }
   return undefined;
 }
+
+const contentHere = ({ home }: Context, staged: StagedStore, manifest: Manifest): Manifest =>
+  snapshotContent(manifest, home.exclude, staged.leftAlone);
 
 interface Work {
   readonly view: LogView;
@@ -234,7 +270,10 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
       collections: staged.statistics.collections?.map((each) => ({ ...each })),
     },
     stall: { heldMs: staged.heldMs, longestHoldMs: staged.longestHoldMs },
+    ...(staged.findings.length > 0 ? { findings: [...staged.findings] } : {}),
+    ...(staged.damage.length > 0 ? { damage: [...staged.damage] } : {}),
   };
+  const pin = { id, reason: damagedPin, at: new Date(clock.now()).toISOString(), host: settings.host };
   enterPhase(context, 'commit');
   const committed = await commitSnapshot(context, {
     draft: (current) => ({
@@ -249,6 +288,7 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     startedAt: view.serverTime,
     lastServerTime: uploaded.serverTime,
     resolve: work.lineage.state.settled,
+    ...(staged.damage.length > 0 ? { pins: (current) => [...pinsOf(current.head).values(), pin] } : {}),
   });
   const { manifest } = committed;
   context.emit({ type: 'committed', id, generation: manifest.generation });
@@ -301,8 +341,13 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     isFenced: isFenced(committed),
     dropped: committed.dropped.map((entry) => entry.id),
     lost: work.lost,
+    findings: staged.findings,
+    damage: staged.damage,
   };
 }
+
+/** Why a snapshot of a damaged store is pinned. */
+const damagedPin = 'the store was damaged when this was made (--accept-damage)';
 
 /** The snapshot exists; what fails now is worth a warning, and the next backup does it again. */
 async function afterCommit(context: Context, what: string, work: () => Promise<unknown>): Promise<void> {

@@ -86,7 +86,7 @@ export async function readLineage(context: Context, view: LogView): Promise<Line
     return { exists: true, parent: undefined, isUnchanged: false, isParentLost: false, state: noRemoteState };
   const state = adoptPending(recorded, view);
   const parent = state.parent?.id;
-  const scan = await scanStore(home.store);
+  const scan = await scanStore(home.store, home.exclude);
   const isUnchanged =
     (state.fingerprint !== null && state.fingerprint === fingerprint(scan)) ||
     (parent !== undefined &&
@@ -201,6 +201,11 @@ export async function manifestIfReadable(
 export async function newestManifest(context: Context, view: LogView): Promise<Manifest | undefined> {
   const newest = view.snapshots.at(-1)?.entry;
   return newest && manifestIfReadable(context, view, newest);
+}
+
+/** The parent's manifest, if this host kept it. Makes no request. */
+export async function knownParent(context: Context): Promise<Manifest | undefined> {
+  return (await readKnownCommit(context))?.manifest;
 }
 
 async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {

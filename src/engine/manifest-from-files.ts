@@ -42,7 +42,7 @@ export async function readDirectory(
       return { why: `it holds ${totalBytes(files)} bytes, and the log says ${entry.bytes}` };
     const adapter = await context.detectAdapter(dir);
     const report = await adapter.inspect(dir, { level: 'full', signal: context.signal });
-    if (report.problems.length > 0) return { why: report.problems.join('; ') };
+    if (report.damage.length > 0) return { why: report.damage.map(({ message }) => message).join('; ') };
     if (entry !== undefined && report.statistics.records !== entry.records)
       return { why: `it holds ${report.statistics.records} records, and the log says ${entry.records}` };
     return { manifest: describe(context, { id, entry, adapter: adapter.name, files, report }) };
