@@ -277,7 +277,7 @@ const mutants: readonly (Mutant & { readonly name: string; readonly scenario: st
       put: async (key, body, options) => {
         if (key.startsWith('commits/')) {
           const { names } = await remote.listDirectories('history/');
-          const [oldest] = names.filter((name) => !name.startsWith('.'));
+          const oldest = names.find((name) => !name.startsWith('.'));
           await remote.remove([`history/${oldest}/a.txt`, 'a.txt']);
         }
         return remote.put(key, body, options);
