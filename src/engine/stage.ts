@@ -12,6 +12,7 @@ import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
 import type { CapturedFile, CapturedStore } from './plan-backup.ts';
+import { warnOfTwins } from './twin-servers.ts';
 
 export interface StagedStore extends CapturedStore {
   /** Where the image is. */
@@ -27,6 +28,11 @@ export interface StagedStore extends CapturedStore {
 
 /** A torn image of a store that our locks do not cover wholly is possible; a second and third one decide. */
 const captureTries = 3;
+/**
+ * How long a persist that does not go on is waited for. Most often nobody is at it: the files are copies, whose times say nothing,
+ * and the first image is sound. If it is not, a server may be held up by its disk, and only where one can be seen is that likely.
+ */
+const unfinishedMs = { first: 500, unseen: 5_000, seen: 30_000 };
 
 /**
  * Captures the store into staging, validates the image and hashes its files. Nothing is believed before that:
@@ -38,6 +44,8 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
   const adapter = await context.detectAdapter(home.store);
   let heldMs = 0;
   let longestHoldMs = 0;
+  const users = await context.findStoreUsers(home.store);
+  warnOfTwins(context, adapter.name, users);
   for (let tries = 1; ; tries += 1) {
     enterPhase(context, 'capture');
     await fs.remove(dir);
@@ -46,12 +54,14 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
     const capturedAtMs = clock.now();
     const captured = await adapter.capture(home.store, dir, {
       timeoutMs: context.settings.captureTimeoutMs,
+      unfinishedMs: unfinishedMs[tries === 1 ? 'first' : users.length === 0 ? 'unseen' : 'seen'],
       clock,
       fs,
       signal,
     });
     heldMs += captured.heldMs;
     longestHoldMs = Math.max(longestHoldMs, captured.longestHoldMs);
+    if (tries === 1) warnOfUnfenced(context, captured.unfenced);
     assertStorable(
       [...captured.source.files.map((file) => file.path), ...emptyDirectoriesOf(captured.source)],
       context.settings.prefixBytes,
@@ -94,6 +104,18 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
       );
     }
   }
+}
+
+function warnOfUnfenced({ emit }: Context, unfenced: readonly string[]): void {
+  const [first] = unfenced;
+  if (first === undefined) return;
+  const others = unfenced.length === 1 ? '' : ` and ${unfenced.length - 1} others`;
+  emit({
+    type: 'warning',
+    code: 'NOTICE',
+    message: `The writers of "${first}"${others} were not held back: this user may not write there`,
+    remedy: 'Let sync-agent write the databases and their directory, or a busy store may never be captured',
+  });
 }
 
 function describeDirectories(
