@@ -51,7 +51,10 @@ export async function capture(
   try {
     for (let attempts = 1; ; attempts += 1) {
       throwIfAborted(signal, 'Capture');
-      if (attempts > 1 && clock.monotonic() > deadline) throw restless.error(dir, timeoutMs);
+      if (attempts > 1) {
+        if (clock.monotonic() > deadline) throw restless.error(dir, timeoutMs);
+        await clock.sleep(Math.min(25 * (attempts - 1), 250), { signal });
+      }
       const found = await prepare(dir, kind, image, { ...options, deadline, restless });
       // Files vanish while their owner works. That our own directory did would look the same until the deadline.
       await lstat(target);
@@ -80,7 +83,6 @@ export async function capture(
           unfenced: fence.unfenced.filter(({ reason }) => reason === 'denied').map(({ path }) => path),
         };
       }
-      await clock.sleep(Math.min(25 * attempts, 250), { signal });
     }
   } catch (error) {
     throw isLimit(error) ? tooManyOpenFiles(dir, databases.length, error) : error;

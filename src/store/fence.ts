@@ -1,10 +1,11 @@
+import { closeSync, openSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { SyncAgentError, throwIfAborted } from '../errors.ts';
+import { SyncAgentError, errnoOf, throwIfAborted } from '../errors.ts';
 import type { Clock } from '../clock.ts';
 import { findLockHolders } from './lock-holders.ts';
-import { isOutOfDescriptors, tooManyOpenFiles } from './open-files.ts';
+import { findLimit } from './open-files.ts';
 
 /** Holds the writers of SQLite databases back while it is open. Readers never notice. */
 export interface Fence {
@@ -38,7 +39,7 @@ const turnMs = 1000;
  * it resolves, so the main file (with its `-wal`, if any) is complete.
  *
  * A database that cannot be opened for writing is left unfenced, and told. Rejects with BUSY at the deadline, naming who
- * holds the lock; with DENIED when descriptors run out; with ENOENT when a database vanished.
+ * holds the lock; with EMFILE or ENFILE when descriptors run out; with ENOENT when a database vanished.
  *
  * Danger: closing any other descriptor of a fenced database in this process drops the lock (POSIX). Whoever reads the
  * file under the fence opens it before and closes it after.
@@ -96,7 +97,6 @@ async function tryToRaise(
     return { unfenced, release };
   } catch (error) {
     release();
-    if (isOutOfDescriptors(error)) throw tooManyOpenFiles(dir, files.length, error);
     throw error;
   }
 }
@@ -146,15 +146,20 @@ type Taken = Database.Database | Unfenced['reason'] | 'busy';
 async function take(path: string, options: FenceOptions & { readonly until: number }): Promise<Taken> {
   let database: Database.Database | undefined;
   try {
+    // On what it may only read, SQLite begins such a transaction without a word, and holds nobody back.
+    closeSync(openSync(path, 'r+'));
     database = new Database(path, { fileMustExist: true, timeout: 0 });
     if (await begin(database, options)) return database;
     database.close();
     return 'busy';
   } catch (error) {
+    const limit = findLimit(error);
     database?.close();
-    if (!(error instanceof Database.SqliteError) || isOutOfDescriptors(error)) throw error;
+    if (limit !== undefined) throw limit;
+    if (['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) return 'denied';
+    if (!(error instanceof Database.SqliteError)) throw error;
     if (/^SQLITE_(NOTADB|CORRUPT)/.test(error.code)) return 'damaged';
-    if (!/^SQLITE_(READONLY|CANTOPEN|PERM)/.test(error.code)) throw error;
+    if (!/^SQLITE_(READONLY|CANTOPEN|PERM|IOERR_DELETE)/.test(error.code)) throw error;
     await stat(path);
     return 'denied';
   }

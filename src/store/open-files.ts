@@ -4,22 +4,24 @@ import { SyncAgentError, errnoOf } from '../errors.ts';
 /** A connection to a database in WAL mode opens three files, and whatever reads it one more. */
 const enough = 4;
 
-/** Whether an error says, or hides, that this process or the whole system has no descriptor left. */
-export function isOutOfDescriptors(error: unknown): boolean {
-  if (isLimit(error)) return true;
-  // SQLite says "unable to open database file", whatever the reason.
+/**
+ * The error that says that this process, or the system, has no descriptor left, if that is behind `error`: SQLite says "unable to
+ * open database file", whatever the reason. To be asked before anything is closed.
+ */
+export function findLimit(error: unknown): Error | undefined {
+  if (isLimit(error)) return error;
   const opened: number[] = [];
   try {
     while (opened.length < enough) opened.push(openSync('/dev/null', 'r'));
-    return false;
+    return undefined;
   } catch (probe) {
-    return isLimit(probe);
+    return isLimit(probe) ? probe : undefined;
   } finally {
     for (const descriptor of opened) closeSync(descriptor);
   }
 }
 
-export function isLimit(error: unknown): boolean {
+export function isLimit(error: unknown): error is Error {
   return ['EMFILE', 'ENFILE'].includes(errnoOf(error) ?? '');
 }
 

@@ -62,8 +62,12 @@ function ageOf(folder: readonly FileEntry[], now: bigint): bigint {
 }
 
 function isComplete(folder: readonly FileEntry[], pickled: FileEntry, now: bigint): boolean {
-  // A pickle of the future would stay the newest whatever is written.
-  return pickled.mtimeNs <= now + tickNs && folder.every((file) => file.mtimeNs <= pickled.mtimeNs);
+  // A pickle of the future would stay the newest whatever is written; one that is opened to be written is empty first.
+  return (
+    pickled.size > 0 &&
+    pickled.mtimeNs <= now + tickNs &&
+    folder.every((file) => file.mtimeNs <= pickled.mtimeNs)
+  );
 }
 
 function indexFolders(files: readonly FileEntry[]): ReadonlyMap<string, readonly FileEntry[]> {

@@ -203,7 +203,10 @@ describe('capture of a plain directory', () => {
     write();
     const timer = setInterval(write, 2);
     try {
-      await expect(capture(300)).rejects.toMatchObject({ code: 'BUSY' });
+      await expect(capture(300)).rejects.toMatchObject({
+        code: 'BUSY',
+        message: expect.stringMatching(/kept changing for 0\.3 s: "a" \(seen [0-9]+ times\)$/) as string,
+      });
     } finally {
       clearInterval(timer);
     }

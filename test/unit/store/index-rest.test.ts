@@ -35,6 +35,11 @@ describe('restlessIndexes', () => {
     ['one with times in the future', future, 'at rest'],
     ['one that was copied just now, with times in the future', touched(future, 10), 'active'],
     ['a pickle of the future beside a header of now', [...index(100, 900), ...future.slice(2)], 'active'],
+    [
+      'one whose pickle is not written yet',
+      [...index(90, 80, 70, 60), fileAt('segment/index_metadata.pickle', 50, 0)],
+      'active',
+    ],
     ['no index at all', [fileAt('chroma.sqlite3', 0)], 'at rest'],
   ])('judges %s', (_, files, expected) => {
     expect(judge(files, 30_000)).toBe(expected);
