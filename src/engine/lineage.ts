@@ -169,6 +169,11 @@ export async function newestManifest(context: Context, view: LogView): Promise<M
   return newest && manifestIfReadable(context, view, newest);
 }
 
+/** The parent's manifest, if this host kept it. Makes no request. */
+export async function knownParent(context: Context): Promise<Manifest | undefined> {
+  return (await readKnownCommit(context))?.manifest;
+}
+
 async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {
   const parent = (await readState(context.home))?.remotes[context.remoteId]?.parent;
   if (parent == null) return undefined;
