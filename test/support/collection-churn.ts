@@ -21,7 +21,7 @@ export function startCollectionChurn(
   { pauseMs }: { readonly pauseMs: number },
 ): CollectionChurn {
   const client = new ChromaClient({ host: '127.0.0.1', port });
-  let isStopped = false;
+  const state = { isStopped: false };
   let rounds = 0;
   const turn = async (): Promise<void> => {
     const name = `churn-${rounds}`;
@@ -47,14 +47,14 @@ export function startCollectionChurn(
     await sleep(pauseMs / 2);
   };
   const ended = (async () => {
-    while (!isStopped) await turn();
+    while (!state.isStopped) await turn();
   })();
   // Whoever stops it hears of it.
   ended.catch(() => undefined);
   return {
     rounds: () => rounds,
     stop: async () => {
-      isStopped = true;
+      state.isStopped = true;
       await ended;
     },
   };
