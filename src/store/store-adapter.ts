@@ -65,23 +65,21 @@ export interface InspectOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of damage: the first three. The others are findings. */
+export type ProblemKind =
+  | 'database'
+  | 'schema'
+  | 'vector-index'
+  | 'full-text'
+  | 'index'
+  | 'constraint'
+  | 'unused-pages'
+  | 'not-evaluable'
+  | 'other-database';
+
 /** Something that is not as it should be in a store. */
 export interface Problem {
-  /**
-   * `database`, `schema`, `vector-index`, `records`: damage. `full-text`, `index`, `constraint`, `unused-pages`, `not-evaluable`,
-   * `other-database`: findings.
-   */
-  readonly kind:
-    | 'database'
-    | 'schema'
-    | 'vector-index'
-    | 'records'
-    | 'full-text'
-    | 'index'
-    | 'constraint'
-    | 'unused-pages'
-    | 'not-evaluable'
-    | 'other-database';
+  readonly kind: ProblemKind;
   /** The file, relative to the store, or the collection. */
   readonly where: string;
   /** One sentence that names the place, without a final period. */
