@@ -1,10 +1,13 @@
 import { sameVersion } from './scan.ts';
-import type { ScanResult } from './scan.ts';
+import type { FileEntry, ScanResult } from './scan.ts';
 
-/** The files that are content: not the databases' rollback journals and shared memory. Their `-wal` is. */
+/** The files that are content: not the databases' rollback journals and shared memory. Their `-wal` is, unless it is empty. */
 export function contentOf(scan: ScanResult, databases: readonly string[]): ScanResult {
   const transient = new Set(databases.flatMap((path) => [`${path}-journal`, `${path}-shm`]));
-  return { ...scan, files: scan.files.filter((file) => !transient.has(file.path)) };
+  const logs = new Set(databases.map((path) => `${path}-wal`));
+  const isContent = ({ path, size }: FileEntry): boolean =>
+    !transient.has(path) && (size > 0 || !logs.has(path));
+  return { ...scan, files: scan.files.filter(isContent) };
 }
 
 /** The rollback journals, of some databases, that a transaction is writing or left behind. */
@@ -23,12 +26,13 @@ export function differences(a: ScanResult, b: ScanResult): readonly string[] {
     files.delete(file.path);
   }
   for (const path of files.keys()) changed.add(path);
+  const nameOf = (path: string): string => (path === '' ? './' : `${path}/`);
   const directories = new Map(b.directories.map((each) => [each.path, each]));
   for (const each of a.directories) {
     const other = directories.get(each.path);
-    if (other?.mode !== each.mode || other.isEmpty !== each.isEmpty) changed.add(`${each.path}/`);
+    if (other?.mode !== each.mode || other.isEmpty !== each.isEmpty) changed.add(nameOf(each.path));
     directories.delete(each.path);
   }
-  for (const path of directories.keys()) changed.add(`${path}/`);
+  for (const path of directories.keys()) changed.add(nameOf(path));
   return [...changed];
 }
