@@ -32,7 +32,7 @@ const times: readonly (readonly [seconds: string, ms: number])[] = [
   ['4102444800', 4_102_444_800_000],
   ['32503680000', latest],
   ['8640000000001', latest],
-  ['9223372036854775807', latest],
+  ['9223372036854', latest],
 ];
 
 describe('absurd times of files', () => {
