@@ -75,7 +75,11 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
     ];
   }
   try {
-    const report = await adapter.inspect(home.store, { level: settings.validation, signal });
+    const report = await adapter.inspect(home.store, {
+      level: settings.validation,
+      exclude: home.exclude,
+      signal,
+    });
     const { damage, findings } = soundnessOf(report, await knownParent(context));
     const remedy = '"sync-agent restore --force" brings the newest snapshot back';
     const told = findings.map((finding) => ({
@@ -128,7 +132,9 @@ export async function checkServers({ home, detectAdapter, findStoreUsers }: Cont
 export async function checkDisk({ home, diskSpace }: Context): Promise<DoctorCheck> {
   const name = 'disk';
   const { freeBytes } = await diskSpace(home.store);
-  const needed = (await storeExists(home)) ? totalBytes((await scanStore(home.store)).files) : 0;
+  const needed = (await storeExists(home))
+    ? totalBytes((await scanStore(home.store, home.exclude)).files)
+    : 0;
   const detail = `${inMiB(freeBytes)} are free, the store has ${inMiB(needed)}`;
   if (freeBytes >= 2 * needed) return { name, status: 'ok', detail };
   if (freeBytes >= needed)

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { both, concurrently } from '../concurrently.ts';
 import { SyncAgentError } from '../errors.ts';
+import { fileTimeMs } from '../file-time.ts';
 import { assertStorable } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
@@ -28,6 +29,8 @@ export interface StagedStore extends CapturedStore {
   /** Of the store at the captured instant; null when a later write could hide in the same timestamp. */
   readonly fingerprint: string | null;
   readonly identity: string;
+  /** What was not captured, since it is no content. */
+  readonly leftAlone: ScanResult['leftAlone'];
   readonly heldMs: number;
   readonly longestHoldMs: number;
 }
@@ -74,6 +77,7 @@ export async function stageStore(
       unfinishedMs: unfinishedMs[tries === 1 ? 'first' : users.length === 0 ? 'unseen' : 'seen'],
       clock,
       fs,
+      exclude: home.exclude,
       signal,
     });
     heldMs += captured.heldMs;
@@ -111,6 +115,7 @@ export async function stageStore(
         capturedAtMs,
         fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
         identity,
+        leftAlone: captured.source.leftAlone,
         heldMs,
         longestHoldMs,
       };
@@ -165,6 +170,6 @@ async function hashImage(
     if (size === undefined)
       throw new SyncAgentError('INTERNAL', `Cannot hash "${file.path}": it is not in the image`);
     const sha256 = await hashFile(join(dir, file.path), size, whileAll);
-    return { path: file.path, size, sha256, mode: file.mode, mtimeMs: Number(file.mtimeNs / 1_000_000n) };
+    return { path: file.path, size, sha256, mode: file.mode, mtimeMs: fileTimeMs(file.mtimeNs) };
   });
 }

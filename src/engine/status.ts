@@ -217,7 +217,7 @@ async function describeStore(context: Context): Promise<StoreStatus> {
     return { path, exists: false, adapter: undefined, files: 0, bytes: 0, users: [] };
   const [adapter, { files }, users] = await Promise.all([
     context.detectAdapter(path),
-    scanStore(path),
+    scanStore(path, home.exclude),
     context.findStoreUsers(path),
   ]);
   return { path, exists: true, adapter: adapter.name, files: files.length, bytes: totalBytes(files), users };

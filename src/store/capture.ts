@@ -106,11 +106,11 @@ async function prepare(
   const { clock, signal, deadline, restless } = options;
   try {
     const copyingAtMs = clock.now();
-    const scan = await scanWholeStore(dir);
+    const scan = await scanWholeStore(dir, options.exclude);
     const databases = await kind.findDatabases(dir, scan);
     await image.prepare(contentOf(scan, databases), databases, copyingAtMs);
 
-    const { files } = await scanWholeStore(dir);
+    const { files } = await scanWholeStore(dir, options.exclude);
     // Writers are not held back for what is not theirs to end.
     const stalledMs = Math.max(0, deadline - clock.monotonic());
     const rest = { clock, signal, activeMs: Math.min(activeMs, stalledMs), stalledMs, pauseMs: 250 };
@@ -121,7 +121,7 @@ async function prepare(
     if (moving.stalled.length > 0) return undefined;
 
     const againAtMs = clock.now();
-    const again = contentOf(await scanWholeStore(dir), databases);
+    const again = contentOf(await scanWholeStore(dir, options.exclude), databases);
     if (image.missingBytes(again) > worthCopyingBytes) await image.update(again, againAtMs);
     return databases;
   } catch (error) {

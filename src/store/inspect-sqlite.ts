@@ -29,12 +29,15 @@ export async function isSqliteFile(path: string): Promise<boolean> {
  * Judges every SQLite database below `dir` by SQLite's own checks; counts the rows of ordinary tables. Which of several is
  * the one that the application needs, nobody here can tell: see `soundnessOf` in the engine.
  */
-export async function inspectSqlite(dir: string, { level, signal }: InspectOptions): Promise<StoreReport> {
+export async function inspectSqlite(
+  dir: string,
+  { level, signal, exclude }: InspectOptions,
+): Promise<StoreReport> {
   const damage: Problem[] = [];
   const findings: Problem[] = [];
   const databases: string[] = [];
   let records = 0;
-  for (const { path } of (await scanStore(dir)).files) {
+  for (const { path } of (await scanStore(dir, exclude)).files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
     if (!(await isSqliteFile(join(dir, path)))) continue;
     databases.push(path);

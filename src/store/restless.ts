@@ -27,7 +27,10 @@ export class Restless {
     return new SyncAgentError(
       'BUSY',
       `Cannot capture "${dir}": its files kept changing for ${timeoutMs / 1000} s${what === '' ? '' : `: ${what}`}`,
-      { remedy: 'Try again when less is written, or raise --capture-timeout' },
+      {
+        remedy:
+          'Try again when less is written, raise --capture-timeout, or leave logs and caches out with --exclude',
+      },
     );
   }
 }

@@ -54,7 +54,7 @@ export async function settle(subject: SettleSubject, options: SettleOptions): Pr
   };
   do {
     const lookedAtMs = clock.now();
-    const scan = await scanWholeStore(dir);
+    const scan = await scanWholeStore(dir, options.exclude);
     const hot = hotJournals(scan, [...unfenced]);
     restless.note(hot);
     if (hot.length > 0) return undefined;
@@ -71,7 +71,7 @@ export async function settle(subject: SettleSubject, options: SettleOptions): Pr
     }
     if (image.missingBytes(before) > options.budgetBytes) return undefined;
     await image.settle(before, nowMs);
-    const changed = differences(before, contentOf(await scanWholeStore(dir), databases));
+    const changed = differences(before, contentOf(await scanWholeStore(dir, options.exclude), databases));
     if (changed.length === 0) return { source: before, lookedAtMs };
     restless.note(changed);
   } while (clock.monotonic() < until);

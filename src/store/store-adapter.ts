@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { Exclusions } from './exclusions.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ScanResult } from './scan.ts';
 
@@ -9,7 +10,7 @@ import type { ScanResult } from './scan.ts';
 export interface StoreAdapter {
   readonly name: AdapterName;
   /** Whether `dir`, an existing directory, is a store of this kind. */
-  detect(dir: string): Promise<boolean>;
+  detect(dir: string, exclude?: Exclusions): Promise<boolean>;
   /**
    * Copies a consistent image of `dir` into the existing, empty directory `target`. Rejects with BUSY when the
    * store never got quiet enough within `timeoutMs`; then `target` holds garbage and the store was not changed.
@@ -21,7 +22,7 @@ export interface StoreAdapter {
    * Whether a stopped store holds nothing that could be lost: no bytes at all, or sound databases without a record and
    * nothing beside them, as applications make at boot.
    */
-  holdsNothing(dir: string, options: Pick<InspectOptions, 'signal'>): Promise<boolean>;
+  holdsNothing(dir: string, options: Pick<InspectOptions, 'signal' | 'exclude'>): Promise<boolean>;
 }
 
 export type AdapterName = 'chroma' | 'sqlite' | 'files';
@@ -35,6 +36,8 @@ export interface CaptureOptions {
   readonly unfinishedMs: number;
   readonly clock: Clock;
   readonly fs: FileSystem;
+  /** What is not to be captured. */
+  readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,6 +65,8 @@ export interface InspectOptions {
    * work, and no unused pages.
    */
   readonly level: 'quick' | 'full' | 'proven';
+  /** What is not to be judged. */
+  readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -15,6 +15,10 @@ const pickle = 'index_metadata.pickle';
 const tickNs = 25_000_000n;
 /** Longer than a persist pauses between two writes of which it makes thousands. */
 const pauseNs = 500_000_000n;
+/** The clock of a file server may be ahead so much. */
+const aheadNs = 60_000_000_000n;
+/** A time beyond is no write's, whoever set it. */
+const absurdNs = 86_400_000_000_000n;
 
 /**
  * Which indexes do not rest, as far as times tell. Chroma rewrites all five files in place, in one order, without a lock
@@ -37,7 +41,7 @@ export function restlessIndexes(
     const pickled = pickleOf(folder);
     if (pickled === undefined) continue;
     const age = ageOf(folder, now);
-    if (age <= tickNs) active.push(...folder);
+    if (age <= tickNs && age >= -tickNs) active.push(...folder);
     else if (age <= unfinishedNs && !isComplete(folder, pickled, now))
       (age <= pauseNs ? active : stalled).push(...folder);
   }
@@ -56,18 +60,18 @@ function pickleOf(folder: readonly FileEntry[]): FileEntry | undefined {
 
 /** Since the last write. Whoever copies a file may choose its mtime, but not its ctime. */
 function ageOf(folder: readonly FileEntry[], now: bigint): bigint {
-  // A time in the future is no present write's: the clock was set back.
-  const times = folder.flatMap((file) => [file.mtimeNs, file.ctimeNs]).filter((time) => time <= now + tickNs);
+  // A time far in the future is no present write's: the clock was set back.
+  const times = folder.map((file) => file.ctimeNs).filter((time) => time <= now + aheadNs);
   return times.length === 0 ? now : now - times.reduce((a, b) => (a > b ? a : b));
 }
 
 function isComplete(folder: readonly FileEntry[], pickled: FileEntry, now: bigint): boolean {
-  // A pickle of the future would stay the newest whatever is written; one that is opened to be written is empty first.
-  return (
-    pickled.size > 0 &&
-    pickled.mtimeNs <= now + tickNs &&
-    folder.every((file) => file.mtimeNs <= pickled.mtimeNs)
-  );
+  // One that is opened to be written is empty first.
+  if (pickled.size === 0) return false;
+  const others = folder.filter((file) => file !== pickled && file.mtimeNs <= now + absurdNs);
+  // A pickle of the future stays the newest whatever is written now.
+  const earliest = pickled.mtimeNs <= now + tickNs ? 0n : now;
+  return others.every((file) => file.mtimeNs <= pickled.mtimeNs && file.mtimeNs >= earliest);
 }
 
 function indexFolders(files: readonly FileEntry[]): ReadonlyMap<string, readonly FileEntry[]> {

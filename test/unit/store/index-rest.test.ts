@@ -40,6 +40,13 @@ describe('restlessIndexes', () => {
       [...index(90, 80, 70, 60), fileAt('segment/index_metadata.pickle', 50, 0)],
       'active',
     ],
+    ['one whose header has a time centuries ahead', index(-1e13, 900, 900, 900, 900), 'at rest'],
+    ['one whose pickle has, while its header is written', index(10, 900, 900, 900, -1e13), 'active'],
+    [
+      'one whose header is a second ahead, as of a server whose clock is',
+      index(-1000, 900, 900, 900, 900),
+      'active',
+    ],
     ['no index at all', [fileAt('chroma.sqlite3', 0)], 'at rest'],
   ])('judges %s', (_, files, expected) => {
     expect(judge(files, 30_000)).toBe(expected);
