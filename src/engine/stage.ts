@@ -68,7 +68,6 @@ export async function stageStore(
       timeoutMs: context.settings.captureTimeoutMs,
       clock,
       fs,
-      exclude: home.exclude,
       signal,
     });
     heldMs += captured.heldMs;
