@@ -77,7 +77,6 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
   try {
     const report = await adapter.inspect(home.store, {
       level: settings.validation,
-      exclude: home.exclude,
       signal,
     });
     const { damage, findings } = soundnessOf(report, await knownParent(context));

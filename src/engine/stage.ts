@@ -77,7 +77,6 @@ export async function stageStore(
       unfinishedMs: unfinishedMs[tries === 1 ? 'first' : users.length === 0 ? 'unseen' : 'seen'],
       clock,
       fs,
-      exclude: home.exclude,
       signal,
     });
     heldMs += captured.heldMs;

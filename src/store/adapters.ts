@@ -39,17 +39,30 @@ const filesAdapter = makeAdapter('files', async () => true, {
 
 const adapters: readonly StoreAdapter[] = [chromaAdapter, sqliteAdapter, filesAdapter];
 
-export function adapterNamed(name: AdapterName): StoreAdapter {
+export function adapterNamed(name: AdapterName, exclude?: Exclusions): StoreAdapter {
   const adapter = adapters.find((each) => each.name === name);
   if (adapter === undefined)
     throw new SyncAgentError('USAGE', `Cannot use adapter "${name as string}": it does not exist`);
-  return adapter;
+  return leavingAlone(adapter, exclude);
 }
 
 /** The first kind, from the most particular, that `dir` turns out to be. */
 export async function detectAdapter(dir: string, exclude?: Exclusions): Promise<StoreAdapter> {
-  for (const adapter of adapters) if (await adapter.detect(dir, exclude)) return adapter;
-  return filesAdapter;
+  for (const adapter of adapters)
+    if (await adapter.detect(dir, exclude)) return leavingAlone(adapter, exclude);
+  return leavingAlone(filesAdapter, exclude);
+}
+
+/** What is excluded from a store, no caller can forget. */
+function leavingAlone(adapter: StoreAdapter, exclude: Exclusions | undefined): StoreAdapter {
+  if (exclude === undefined || exclude.length === 0) return adapter;
+  return {
+    ...adapter,
+    detect: (dir) => adapter.detect(dir, exclude),
+    capture: (dir, target, options) => adapter.capture(dir, target, { ...options, exclude }),
+    inspect: (dir, options) => adapter.inspect(dir, { ...options, exclude }),
+    holdsNothing: (dir, options) => adapter.holdsNothing(dir, { ...options, exclude }),
+  };
 }
 
 function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: CaptureKind): StoreAdapter {
