@@ -4,6 +4,7 @@ import { SyncAgentError, errnoOf } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { FileSystem } from './file-system.ts';
 import type { Home } from './home.ts';
+import { mountsBelow } from './mounts.ts';
 import { rollbackRoot } from './home.ts';
 import { scanStore } from './scan.ts';
 
@@ -30,8 +31,11 @@ export async function listRollbackCopies(home: Home): Promise<readonly RollbackC
 /** Deletes all but the newest `keep`. */
 export async function pruneRollbackCopies(fs: FileSystem, home: Home, keep: number): Promise<void> {
   const names = await copyNames(home);
-  for (const name of names.slice(0, Math.max(0, names.length - keep)))
-    await fs.remove(join(rollbackRoot(home), name));
+  for (const name of names.slice(0, Math.max(0, names.length - keep))) {
+    const path = join(rollbackRoot(home), name);
+    // Another volume that came along with a store is not ours to empty.
+    if ((await mountsBelow(path)).length === 0) await fs.remove(path);
+  }
 }
 
 /** Rejects with NOT_FOUND when there is no such copy, naming those there are. */
