@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { SyncAgentError } from '../errors.ts';
 import { capture } from './capture.ts';
 import type { CaptureKind } from './capture.ts';
-import { chromaRests } from './chroma/index-rest.ts';
+import { chromaRests, hasPersistedIndex } from './chroma/index-rest.ts';
 import { holdsNothing } from './holds-nothing.ts';
 import { inspectStore } from './inspect.ts';
-import { isSqliteFile } from './inspect-sqlite.ts';
+import { databaseName, isSqliteFile } from './inspect-sqlite.ts';
 import { scanStore } from './scan.ts';
 import type { ScanResult } from './scan.ts';
 import type { AdapterName, StoreAdapter } from './store-adapter.ts';
@@ -17,20 +17,31 @@ const databaseOfChroma = 'chroma.sqlite3';
 const sqliteAdapter = makeAdapter(
   'sqlite',
   async (dir) => (await sqliteFiles(dir, await scanStore(dir))).length > 0,
-  { findDatabases: sqliteFiles, isResting: () => true },
+  {
+    findDatabases: sqliteFiles,
+    isResting: () => true,
+    databasesAmong: (paths) => paths.filter((path) => databaseName.test(path)),
+  },
 );
 
-/** A ChromaDB data directory, of any version since 0.4. */
+/** A ChromaDB data directory, of any version since 0.4, also one that lost its database. */
 const chromaAdapter = makeAdapter(
   'chroma',
-  async (dir) => (await stat(join(dir, databaseOfChroma)).catch(() => undefined))?.isFile() ?? false,
-  { findDatabases: sqliteFiles, isResting: chromaRests },
+  async (dir) =>
+    (await stat(join(dir, databaseOfChroma)).catch(() => undefined))?.isFile() === true ||
+    (await hasPersistedIndex(dir)),
+  {
+    findDatabases: sqliteFiles,
+    isResting: chromaRests,
+    databasesAmong: (paths) => paths.filter((path) => path === databaseOfChroma),
+  },
 );
 
 /** A plain directory. Its files are captured as they stood together at one instant. */
 const filesAdapter = makeAdapter('files', async () => true, {
   findDatabases: async () => [],
   isResting: () => true,
+  databasesAmong: () => [],
 });
 
 const adapters: readonly StoreAdapter[] = [chromaAdapter, sqliteAdapter, filesAdapter];
@@ -48,7 +59,11 @@ export async function detectAdapter(dir: string): Promise<StoreAdapter> {
   return filesAdapter;
 }
 
-function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: CaptureKind): StoreAdapter {
+function makeAdapter(
+  name: AdapterName,
+  detect: StoreAdapter['detect'],
+  kind: CaptureKind & Pick<StoreAdapter, 'databasesAmong'>,
+): StoreAdapter {
   return {
     name,
     detect,
@@ -56,6 +71,7 @@ function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: Ca
     inspect: (dir, options) => inspectStore(name, dir, options),
     holdsNothing: (dir, options) =>
       holdsNothing(dir, () => inspectStore(name, dir, { ...options, level: 'quick' })),
+    databasesAmong: kind.databasesAmong,
   };
 }
 

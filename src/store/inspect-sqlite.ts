@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { throwIfAborted } from '../errors.ts';
+import { openDatabaseAsItLies } from './crashed-database.ts';
 import { scanStore } from './scan.ts';
 import { checkSqlite, openSqliteImage, sqliteProblems } from './sqlite-image.ts';
 import type { InspectOptions, StoreReport } from './store-adapter.ts';
@@ -24,16 +25,29 @@ export async function isSqliteFile(path: string): Promise<boolean> {
   }
 }
 
+/** Names that SQLite databases go by. */
+export const databaseName = /\.(db3?|sqlite3?|s3db|sl3)$/i;
+
 /** Judges every SQLite database below `dir` by SQLite's own check; counts the rows of ordinary tables. */
-export async function inspectSqlite(dir: string, { level, signal }: InspectOptions): Promise<StoreReport> {
+export async function inspectSqlite(dir: string, options: InspectOptions): Promise<StoreReport> {
+  const { level, signal, scratch } = options;
   const problems: string[] = [];
   const databases: string[] = [];
+  const known = new Set(options.databases);
   let records = 0;
-  for (const { path } of (await scanStore(dir)).files) {
+  const { files } = await scanStore(dir);
+  for (const { path, size } of files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
-    if (!(await isSqliteFile(join(dir, path)))) continue;
+    if (!(await isSqliteFile(join(dir, path)))) {
+      if (known.has(path))
+        problems.push(size === 0 ? `${path} is empty` : `${path} is no SQLite database any more`);
+      continue;
+    }
     databases.push(path);
-    const image = openSqliteImage(join(dir, path), path);
+    const image =
+      scratch === undefined
+        ? openSqliteImage(join(dir, path), path)
+        : openDatabaseAsItLies(join(dir, path), path, scratch);
     if (typeof image === 'string') {
       problems.push(image);
       continue;
@@ -45,6 +59,8 @@ export async function inspectSqlite(dir: string, { level, signal }: InspectOptio
       image.close();
     }
   }
+  if (databases.length === 0 && problems.length === 0)
+    problems.push(...[...known].map((path) => `${path} is missing`));
   return { problems, statistics: { records }, databases };
 }
 
