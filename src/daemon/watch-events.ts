@@ -1,5 +1,7 @@
-import { sep } from 'node:path';
+import type { Stats } from 'node:fs';
+import { basename, dirname, sep } from 'node:path';
 import { watch } from 'chokidar';
+import { isForeignName, kindOf } from '../store/foreign.ts';
 import { homeInsideStore } from '../store/scan.ts';
 
 export interface EventWatch {
@@ -24,8 +26,14 @@ export async function watchEvents(
     ignoreInitial: true,
     followSymlinks: false,
     // Readers touch SQLite's shared memory; it holds nothing that lasts.
-    ignored: (path) => path === home || path.startsWith(home + sep) || path.endsWith('-shm'),
+    ignored: (path, stats) =>
+      path === home ||
+      path.startsWith(home + sep) ||
+      path.endsWith('-shm') ||
+      (path !== directory && isForeignAt(path, stats)),
   });
+  const isForeignAt = (path: string, stats: Stats | undefined): boolean =>
+    isForeignName(basename(path), stats && kindOf(stats), dirname(path) === directory);
   let batch: NodeJS.Timeout | undefined;
   let isClosed = false;
   watcher.on('all', () => {

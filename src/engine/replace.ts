@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { SyncAgentError } from '../errors.ts';
 import { isDiskFull } from '../store/disk-space.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
+import { isForeign } from '../store/foreign.ts';
 import { stagingRoot, storeExists } from '../store/home.ts';
 import { removeJournal, writeJournal } from '../store/journal.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
@@ -174,6 +175,7 @@ async function removeStrangers(context: Context, manifest: Manifest): Promise<vo
     const path = join(context.home.store, relative);
     for (const entry of await readdir(path, { withFileTypes: true })) {
       if (relative === '' && entry.name === homeInsideStore) continue;
+      if (await isForeign(path, entry, relative === '')) continue;
       const child = relative === '' ? entry.name : `${relative}/${entry.name}`;
       const isWanted = entry.isDirectory() ? directories.has(child) : entry.isFile() && files.has(child);
       if (!isWanted) await context.fs.remove(join(path, entry.name));

@@ -1,8 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { SyncAgentError, errnoOf } from '../errors.ts';
+import { SyncAgentError } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
-import { stagingRoot } from '../store/home.ts';
+import { foreignNames } from '../store/foreign.ts';
+import { stagingRoot, storeExists } from '../store/home.ts';
+import type { Home } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 import { stagedData } from '../store/swap.ts';
 import { newAttempt } from './context.ts';
@@ -30,7 +32,7 @@ export async function restoreTo(
   options: { readonly snapshot?: string } = {},
 ): Promise<RestoreToResult> {
   const { home, fs } = context;
-  await assertEmpty(home.store);
+  await assertEmpty(home);
   if ((await readJournal(home)) !== undefined) {
     throw new SyncAgentError(
       'REFUSED',
@@ -63,7 +65,7 @@ export async function restoreTo(
   const data = stagedData(home, attempt);
   try {
     await stageSnapshot(context, { manifest, data, attempt, reuseFrom: undefined });
-    if (home.swap === 'rename') {
+    if (home.swap === 'rename' && (await foreignNames(home.store)).size === 0) {
       await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
       await fs.rename(data, home.store);
       await fs.sync(dirname(home.store));
@@ -84,12 +86,9 @@ export async function restoreTo(
   };
 }
 
-async function assertEmpty(dir: string): Promise<void> {
-  const names = await readdir(dir).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  });
-  if (names.some((name) => name !== '.sync-agent')) {
+async function assertEmpty(home: Home): Promise<void> {
+  if (await storeExists(home)) {
+    const dir = home.store;
     throw new SyncAgentError('REFUSED', `Cannot restore to "${dir}": it is not empty`, {
       remedy: 'Name a new directory',
     });

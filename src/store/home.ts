@@ -1,6 +1,7 @@
 import { access, constants, lstat, readFile, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../errors.ts';
+import { isForeign } from './foreign.ts';
 import { homeInsideStore } from './scan.ts';
 
 /**
@@ -53,10 +54,13 @@ export const journalPath = (home: Home): string => join(home.dir, 'journal.json'
 export const stagingRoot = (home: Home): string => join(home.dir, 'staging');
 export const rollbackRoot = (home: Home): string => join(home.dir, 'rollback');
 
-/** Whether the store directory exists and holds anything besides the agent's own directory. */
+/** Whether the store directory exists and holds anything besides the agent's own directory and what is foreign to it. */
 export async function storeExists(home: Home): Promise<boolean> {
   try {
-    return (await readdir(home.store)).some((name) => name !== homeInsideStore);
+    for (const entry of await readdir(home.store, { withFileTypes: true })) {
+      if (entry.name !== homeInsideStore && !(await isForeign(home.store, entry, true))) return true;
+    }
+    return false;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false;
     throw explained(error, `Cannot look at the store "${home.store}"`);

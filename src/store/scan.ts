@@ -1,6 +1,7 @@
 import { lstat, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
+import { isForeign } from './foreign.ts';
 
 /** A regular file of a store. `path` is relative to the store, with `/`. */
 export interface FileEntry {
@@ -51,7 +52,7 @@ export const emptyScan: ScanResult = {
 export const homeInsideStore = '.sync-agent';
 
 /**
- * Lists a store without following symbolic links. What could not be restored on another host is told apart: a backup
+ * Lists a store without what is foreign to it (`foreign.ts`), without following symbolic links. What could not be restored on another host is told apart: a backup
  * refuses it, and whoever only looks at a store goes on. A file that vanishes while we look is left out.
  */
 export async function scanStore(dir: string): Promise<ScanResult> {
@@ -59,22 +60,24 @@ export async function scanStore(dir: string): Promise<ScanResult> {
   const directories: DirectoryEntry[] = [];
   const oddities: Oddity[] = [];
   let directoriesChangedNs = 0n;
-  const pending = [''];
-  for (let relative = pending.pop(); relative !== undefined; relative = pending.pop()) {
+  const pending: { readonly relative: string; readonly parentDev?: bigint }[] = [{ relative: '' }];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { relative, parentDev } = next;
     let isEmpty = true;
     try {
       // The store may be a link to a directory.
-      const { mode, ctimeNs } = await (relative === ''
+      const { mode, ctimeNs, dev } = await (relative === ''
         ? stat(dir, { bigint: true })
         : lstat(join(dir, relative), { bigint: true }));
       if (ctimeNs > directoriesChangedNs) directoriesChangedNs = ctimeNs;
       for await (const entry of await opendir(join(dir, relative))) {
         if (relative === '' && entry.name === homeInsideStore) continue;
+        if (await isForeign(join(dir, relative), entry, dev !== parentDev)) continue;
         isEmpty = false;
         const path = relative === '' ? entry.name : `${relative}/${entry.name}`;
         // Bytes that are not UTF-8 come out as U+FFFD, and the name that does is another one: nothing would be found.
         if (entry.name.includes('\uFFFD')) oddities.push({ path, problem: 'its name is not valid UTF-8' });
-        else if (entry.isDirectory()) pending.push(path);
+        else if (entry.isDirectory()) pending.push({ relative: path, parentDev: dev });
         else if (entry.isFile()) {
           const file = await statFile(dir, path);
           if (file !== undefined) files.push(file);

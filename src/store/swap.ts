@@ -8,6 +8,7 @@ import { rollbackRoot, stagingRoot } from './home.ts';
 import { readJournal, removeJournal, writeJournal } from './journal.ts';
 import type { ReplaceJournal, SwapJournal } from './journal.ts';
 import { pruneRollbackCopies } from './rollback-copies.ts';
+import { foreignNames } from './foreign.ts';
 import { homeInsideStore, scanStore } from './scan.ts';
 import { noRemoteState, writeState } from './state.ts';
 
@@ -172,8 +173,10 @@ async function freePlace(path: string): Promise<string> {
   }
 }
 
+/** What is foreign stays where it is. */
 async function storeNames(home: Home): Promise<readonly string[]> {
-  return (await namesIn(home.store)).filter((name) => name !== homeInsideStore);
+  const foreign = await foreignNames(home.store);
+  return (await namesIn(home.store)).filter((name) => name !== homeInsideStore && !foreign.has(name));
 }
 
 async function namesIn(path: string): Promise<readonly string[]> {
