@@ -82,6 +82,7 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
     history: config.history,
     validation: config.fullCheck === true ? 'full' : 'quick',
     maxShrink: config.maxShrink,
+    onDamage: config.onDamage,
     rollbackCopies: config.rollbackCopies,
     concurrency: config.concurrency,
     intervalMs: config.interval,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { RestoreToResult } from '../engine/restore-to.ts';
+import type { Lost } from '../engine/place-snapshot.ts';
 import type { RestoreResult } from '../engine/restore.ts';
 import { counted, facts, formatAge, formatBytes, formatCount, timeOfSnapshot } from '../report/format.ts';
 import type { Style } from '../report/style.ts';
@@ -61,6 +62,7 @@ export function restoreLines(
           ],
           ['because', result.why],
           ['store', home.store],
+          ...(result.lost === undefined ? [] : [['missing', lostText(result.lost)] as const]),
           ...rollbackFacts(result.rollbackCopy, home, commandLine),
           ...result.skipped.map((why) => ['skipped', why] as const),
         ]),
@@ -69,6 +71,12 @@ export function restoreLines(
     default:
       return result satisfies never;
   }
+}
+
+function lostText({ from, to, records }: Lost): string {
+  const span = `what was written from ${from}, the snapshot, to ${to}, the last write`;
+  const count = records === null ? 'how many records is not known' : `at least ${counted(records, 'record')}`;
+  return records === 0 ? `${span}: the number of records is the same` : `${span}: ${count}`;
 }
 
 function rollbackFacts(

@@ -27,7 +27,8 @@ export const restoreCommand: Command = {
       return await restoreInPlace(invocation, snapshot, onError);
     } catch (error) {
       const { mayContinue } = await import('./may-continue.ts');
-      if (!(await mayContinue(error, { store: invocation.config.store ?? '', onError }))) throw error;
+      const { agent, config, signal } = invocation;
+      if (!(await mayContinue(error, { store: config.store ?? '', onError, agent, signal }))) throw error;
       const { code, message, remedy = null } = error as SyncAgentError;
       invocation.say(`${invocation.style.red('WARNING:')} ${message}`);
       invocation.say(

@@ -102,6 +102,7 @@ export const configSchema = z.strictObject({
   history: choice('copy', 'linked'),
   fullCheck: flag,
   maxShrink: share,
+  onDamage: choice('fail', 'recover'),
   rollbackCopies: wholeNumber(0, 1000),
   concurrency: wholeNumber(1, 256),
   lease: value('off, or a duration from 10s to 24h', (input) => {

@@ -18,7 +18,7 @@ export async function hasContentOfSnapshot(
   hashes = new Map<string, string>(),
 ): Promise<boolean> {
   const theirs = new Map(manifest.files.map((file) => [file.path, file]));
-  const ours = store.files.filter((file) => theirs.has(file.path) || !isTransient(file));
+  const ours = store.files.filter((file) => theirs.has(file.path) || !isNothing(file));
   const hasSameNames =
     store.oddities.length === 0 &&
     ours.length === theirs.size &&
@@ -30,12 +30,16 @@ export async function hasContentOfSnapshot(
   return true;
 }
 
+/** What a program leaves beside its database that holds nothing. */
+const isNothing = (file: Pick<FileEntry, 'path' | 'size'>): boolean =>
+  isTransient(file) || (file.size === 0 && file.path.endsWith('-journal'));
+
 /** The snapshots that may hold what `files` hold, by their size alone: so that few manifests are fetched. */
 export function snapshotsOfSize<T extends { readonly entry: LogEntry }>(
   snapshots: readonly T[],
   files: readonly Pick<FileEntry, 'path' | 'size'>[],
 ): readonly T[] {
-  const sizes = new Set([totalBytes(files), totalBytes(files.filter((file) => !isTransient(file)))]);
+  const sizes = new Set([totalBytes(files), totalBytes(files.filter((file) => !isNothing(file)))]);
   return snapshots.filter(({ entry }) => sizes.has(entry.bytes));
 }
 

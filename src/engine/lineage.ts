@@ -122,9 +122,9 @@ export function parentRef(view: LogView, { id, generation }: LogEntry): NonNulla
 export async function recordRemoteState(context: Context, remoteState: RemoteState): Promise<void> {
   const identity = await storeIdentity(context.home.store);
   const local = await readState(context.home);
-  const others = local?.identity === identity ? local.remotes : {};
-  const remotes = { ...others, [context.remoteId]: remoteState };
-  await writeState(context.fs, context.home, { format: 1, identity, remotes });
+  const kept = local?.identity === identity ? local : { remotes: {} };
+  const remotes = { ...kept.remotes, [context.remoteId]: remoteState };
+  await writeState(context.fs, context.home, { ...kept, format: 1, identity, remotes });
 }
 
 export async function cacheManifest(context: Context, manifest: Manifest): Promise<void> {
@@ -167,6 +167,11 @@ export async function manifestIfReadable(
 export async function newestManifest(context: Context, view: LogView): Promise<Manifest | undefined> {
   const newest = view.snapshots.at(-1)?.entry;
   return newest && manifestIfReadable(context, view, newest);
+}
+
+/** The manifest of the recorded parent, as it was kept beside the state. Makes no request. */
+export async function recordedManifest(context: Context): Promise<Manifest | undefined> {
+  return (await readKnownCommit(context))?.manifest;
 }
 
 async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {

@@ -16,6 +16,8 @@ import type { CapturedFile, CapturedStore } from './plan-backup.ts';
 export interface StagedStore extends CapturedStore {
   /** Where the image is. */
   readonly dir: string;
+  /** Of the files, those that were checked as SQLite databases. */
+  readonly databases: readonly string[] | undefined;
   /** Milliseconds since the epoch, this host's clock, shortly before the captured instant. */
   readonly capturedAtMs: number;
   /** Of the store at the captured instant; null when a later write could hide in the same timestamp. */
@@ -76,6 +78,7 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
         adapter: adapter.name,
         files,
         ...describeDirectories(captured.source),
+        databases: report.databases,
         statistics: report.statistics,
         capturedAtMs,
         fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,

@@ -96,7 +96,7 @@ describe('a damaged Chroma store', () => {
     const other = await makeHost({ remote, root: join(root, 'other') });
     unpackFixture('chroma-1-b', other.store);
     await other.agent.backup();
-    expect(await host.agent.sync()).toMatchObject({ type: 'diverged' });
+    await expect(host.agent.sync()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
     expect(await host.agent.rollbackCopies()).toEqual([]);
   });
 
