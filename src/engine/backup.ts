@@ -3,6 +3,7 @@ import { probeCreateOnly } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
+import { pinsOf } from '../snapshot/pins.ts';
 import { stampOf } from '../snapshot/precedence.ts';
 import { stagingRoot } from '../store/home.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
@@ -68,9 +69,13 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
 
   const attempt = newAttempt();
   try {
-    const staged = await stageStore(context, attempt).catch(async (error: unknown) => {
+    const staged = await stageStore(context, attempt, {
+      base: () => manifestBefore(context, view, lineage),
+      acceptDamage: options.acceptDamage ?? false,
+    }).catch(async (error: unknown) => {
       throw await stagingFailure(context, error);
     });
+    tellProblems(context, staged);
     const newest = await newestManifest(context, view);
     const parent = await parentManifest(context, { view, lineage, staged });
     const plan = planBackup({
@@ -79,7 +84,8 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
       newest,
       force: options.force ?? false,
       isChoiceOpen: isChoiceOpen(view, lineage.state),
-      allowShrink: options.allowShrink ?? false,
+      // What a damaged store still yields is no measure.
+      allowShrink: (options.allowShrink ?? false) || staged.damage.length > 0,
       maxShrink: context.settings.maxShrink,
     });
     switch (plan.type) {
@@ -107,6 +113,23 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
   } finally {
     await context.fs.remove(stagingRoot(context.home));
   }
+}
+
+/** The snapshot that this store is judged by: its parent, else the newest. */
+async function manifestBefore(
+  context: Context,
+  view: LogView,
+  { parent }: Lineage,
+): Promise<Manifest | undefined> {
+  const entry = view.snapshots.find((each) => each.entry.id === parent)?.entry;
+  const known = entry && (await manifestIfReadable(context, view, entry));
+  return known ?? newestManifest(context, view);
+}
+
+/** Whatever is wrong is told at each backup, with what mends it, until it is mended. */
+function tellProblems({ emit }: Context, { damage, findings }: StagedStore): void {
+  for (const { message, remedy } of [...damage, ...findings])
+    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
 }
 
 /** The snapshot this store grew from. Where nothing is known, equal content counts as proof. */
@@ -180,7 +203,10 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
       collections: staged.statistics.collections?.map((each) => ({ ...each })),
     },
     stall: { heldMs: staged.heldMs, longestHoldMs: staged.longestHoldMs },
+    ...(staged.findings.length > 0 ? { findings: [...staged.findings] } : {}),
+    ...(staged.damage.length > 0 ? { damage: [...staged.damage] } : {}),
   };
+  const pin = { id, reason: damagedPin, at: new Date(clock.now()).toISOString(), host: settings.host };
   enterPhase(context, 'commit');
   const committed = await commitSnapshot(context, {
     draft: (current) => ({
@@ -195,6 +221,7 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     startedAt: view.serverTime,
     lastServerTime: uploaded.serverTime,
     resolve: work.lineage.state.settled,
+    ...(staged.damage.length > 0 ? { pins: (current) => [...pinsOf(current.head).values(), pin] } : {}),
   });
   const { manifest } = committed;
   context.emit({ type: 'committed', id, generation: manifest.generation });
@@ -239,8 +266,13 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     diverged,
     isFenced: isFenced(committed),
     dropped: committed.dropped.map((entry) => entry.id),
+    findings: staged.findings,
+    damage: staged.damage,
   };
 }
+
+/** Why a snapshot of a damaged store is pinned. */
+const damagedPin = 'the store was damaged when this was made (--accept-damage)';
 
 /** The snapshot exists; what fails now is worth a warning, and the next backup does it again. */
 async function afterCommit(context: Context, what: string, work: () => Promise<unknown>): Promise<void> {

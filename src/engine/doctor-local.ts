@@ -7,6 +7,8 @@ import type { StoreUser } from '../store/in-use.ts';
 import { scanStore } from '../store/scan.ts';
 import type { Context } from './context.ts';
 import type { DoctorCheck } from './doctor-check.ts';
+import { knownParent } from './lineage.ts';
+import { soundnessOf } from './soundness.ts';
 import { describeJournal } from './status.ts';
 
 /** Whether lock, state and staging can be written where they belong. */
@@ -73,20 +75,27 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
     ];
   }
   try {
-    const { problems, statistics } = await adapter.inspect(home.store, {
-      level: settings.validation,
-      signal,
-    });
-    if (problems.length === 0)
-      return [{ name, status: 'ok', detail: `${adapter.name}, sound, ${statistics.records} records` }];
+    const report = await adapter.inspect(home.store, { level: settings.validation, signal });
+    const { damage, findings } = soundnessOf(report, await knownParent(context));
     const remedy = '"sync-agent restore --force" brings the newest snapshot back';
-    return problems.map((problem) => ({
+    const told = findings.map((finding) => ({
       name,
-      status: 'fail',
-      code: 'STORE_CORRUPT',
-      detail: problem,
+      status: 'warn' as const,
+      detail: finding.message,
+      ...(finding.remedy === undefined ? {} : { remedy: finding.remedy }),
+    }));
+    if (damage.length === 0) {
+      const detail = `${adapter.name}, sound, ${report.statistics.records} records`;
+      return [{ name, status: 'ok', detail }, ...told];
+    }
+    const failures = damage.map(({ message }) => ({
+      name,
+      status: 'fail' as const,
+      code: 'STORE_CORRUPT' as const,
+      detail: message,
       remedy,
     }));
+    return [...failures, ...told];
   } catch (error) {
     if (!(error instanceof SyncAgentError) || error.code === 'INTERRUPTED') throw error;
     return [failed(name, error)];

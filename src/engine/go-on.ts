@@ -4,12 +4,13 @@ import type { Manifest } from '../snapshot/manifest.ts';
 import { storeExists } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 import type { Context, OnDamage } from './context.ts';
-import { manifestIfReadable, recordedManifest } from './lineage.ts';
+import { manifestIfReadable, knownParent } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { lookLocally } from './look.ts';
 import type { RestoreFacts } from './plan-restore.ts';
-import { judgeStore } from './soundness.ts';
-import type { DamagedStore } from './soundness.ts';
+import { judgeStore } from './judge-store.ts';
+import type { DamagedStore } from './judge-store.ts';
+import { messagesOf } from './soundness.ts';
 
 /**
  * The damage of a store that is about to be left in its place, for an application to start on; undefined when it is
@@ -66,7 +67,7 @@ export async function assertSoundStore(context: Context, why?: string): Promise<
   const { home } = context;
   if (!(await storeExists(home)) || (await readJournal(home)) !== undefined) return;
   if ((await lookLocally(context)).isUnchanged) return;
-  const soundness = await judgeStore(context, await recordedManifest(context));
+  const soundness = await judgeStore(context, await knownParent(context));
   if (soundness.type !== 'damaged') return;
   throw damagedStore(context, soundness, {
     ...(why === undefined ? {} : { besides: `, and no snapshot can be restored instead: ${why}` }),
@@ -78,12 +79,12 @@ export async function assertSoundStore(context: Context, why?: string): Promise<
 /** That an application must not start on the store. */
 export function damagedStore(
   { home }: Context,
-  { problems }: DamagedStore,
+  { damage }: DamagedStore,
   { besides = '', remedy }: { readonly besides?: string; readonly remedy: string },
 ): SyncAgentError {
   return new SyncAgentError(
     'STORE_CORRUPT',
-    `Cannot go on with "${home.store}": it is damaged: ${problems.join('; ')}${besides}`,
+    `Cannot go on with "${home.store}": it is damaged: ${messagesOf(damage)}${besides}`,
     { remedy },
   );
 }
@@ -95,7 +96,7 @@ async function grownFrom(
   view: LogView,
 ): Promise<Manifest | undefined> {
   if (parent === undefined) return undefined;
-  const recorded = await recordedManifest(context);
+  const recorded = await knownParent(context);
   if (recorded?.id === parent) return recorded;
   const aged = view.snapshots.find(({ entry }) => entry.id === parent);
   return aged && manifestIfReadable(context, view, aged.entry);

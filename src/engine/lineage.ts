@@ -169,8 +169,8 @@ export async function newestManifest(context: Context, view: LogView): Promise<M
   return newest && manifestIfReadable(context, view, newest);
 }
 
-/** The manifest of the recorded parent, as it was kept beside the state. Makes no request. */
-export async function recordedManifest(context: Context): Promise<Manifest | undefined> {
+/** The parent's manifest, if this host kept it. Makes no request. */
+export async function knownParent(context: Context): Promise<Manifest | undefined> {
   return (await readKnownCommit(context))?.manifest;
 }
 

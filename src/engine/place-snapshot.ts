@@ -19,7 +19,8 @@ import type { Downloaded } from './download.ts';
 import { cacheManifest, parentRef } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
-import type { DamagedStore } from './soundness.ts';
+import type { DamagedStore } from './judge-store.ts';
+import { messagesOf } from './soundness.ts';
 import { assertSound, stageSnapshot } from './stage-snapshot.ts';
 
 export interface PlaceOptions {
@@ -198,7 +199,7 @@ function tellLoss({ emit }: Context, { manifest, damage }: Placement, { from, to
   emit({
     type: 'warning',
     code: 'STORE_CORRUPT',
-    message: `The store was damaged: ${damage?.problems.join('; ') ?? ''}. Snapshot ${manifest.id} took its place: what was written from ${from} to ${to} is missing`,
+    message: `The store was damaged: ${messagesOf(damage?.damage ?? [])}. Snapshot ${manifest.id} took its place: what was written from ${from} to ${to} is missing`,
     remedy: 'The damaged store is kept as a rollback copy, "sync-agent rollback" lists it',
   });
 }

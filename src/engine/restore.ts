@@ -14,7 +14,7 @@ import { placeSnapshot } from './place-snapshot.ts';
 import type { PlaceOptions, Restored } from './place-snapshot.ts';
 import { planRestore } from './plan-restore.ts';
 import type { RestoreFacts, RestorePlan } from './plan-restore.ts';
-import type { DamagedStore } from './soundness.ts';
+import type { DamagedStore } from './judge-store.ts';
 import { describeUnknownStore } from './unknown-store.ts';
 
 export interface RestoreOptions extends PlaceOptions {
@@ -95,7 +95,8 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
       }
       if (onDamage === 'fail') throw notStarted(context, damage, plan, candidate);
     }
-    const why = plan.type === 'restore' ? plan.why : `the store is damaged: ${damage?.problems[0] ?? ''}`;
+    const why =
+      plan.type === 'restore' ? plan.why : `the store is damaged: ${damage?.damage[0]?.message ?? ''}`;
     try {
       const manifest = await manifestOf(context, view, candidate);
       if (options.dryRun === true) return planned(manifest, why);

@@ -8,8 +8,9 @@ import { scanStore } from '../store/scan.ts';
 import { readState } from '../store/state.ts';
 import { swapIn } from '../store/swap.ts';
 import type { Context } from './context.ts';
-import { recordedManifest } from './lineage.ts';
-import { inspectAsItLies } from './soundness.ts';
+import { knownParent } from './lineage.ts';
+import { inspectAsItLies } from './judge-store.ts';
+import { messagesOf } from './soundness.ts';
 
 export interface RollbackResult {
   readonly copy: string;
@@ -61,11 +62,11 @@ async function assertCopySound(context: Context, copy: string, force: boolean): 
   const { files, oddities } = await scanStore(dir);
   // Who opens a FIFO waits for ever.
   if (oddities.length > 0) return;
-  const recorded = await recordedManifest(context);
+  const recorded = await knownParent(context);
   const isLikeIt = recorded?.databases?.some((path) => files.some((file) => file.path === path)) === true;
-  const { problems } = await inspectAsItLies(context, dir, isLikeIt ? recorded : undefined);
-  if (problems.length === 0) return;
-  const damage = problems.join('; ');
+  const looked = await inspectAsItLies(context, dir, isLikeIt ? recorded : undefined);
+  if (looked.damage.length === 0) return;
+  const damage = messagesOf(looked.damage);
   if (!force) {
     throw new SyncAgentError('STORE_CORRUPT', `Cannot roll back to "${copy}": it is damaged: ${damage}`, {
       remedy: '--force puts it back all the same; the present store is kept as a rollback copy',

@@ -1,125 +1,38 @@
-import { join } from 'node:path';
-import { isSyncAgentError, messageOf } from '../errors.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
-import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
-import { stagingRoot } from '../store/home.ts';
-import { scanStore } from '../store/scan.ts';
-import { readState, writeState } from '../store/state.ts';
-import type { StoreAdapter } from '../store/store-adapter.ts';
-import { enterPhase, newAttempt } from './context.ts';
-import type { Context } from './context.ts';
-import { particularity } from './plan-backup.ts';
+import type { Problem, StoreReport, Verdict } from '../store/store-adapter.ts';
 
-/** What an application would find that is started on the store as it lies. */
-export type Soundness =
-  | { readonly type: 'sound' }
-  | DamagedStore
-  /** Somebody works in it, or it cannot be read: `why` is a sentence without a final period. */
-  | { readonly type: 'unknown'; readonly why: string; readonly isInUse: boolean };
-
-export interface DamagedStore {
-  readonly type: 'damaged';
-  /** As those of a `StoreReport`. */
-  readonly problems: readonly string[];
-  /** That can still be counted; null when that is not known. */
-  readonly records: number | null;
-  /** By the files' times, milliseconds since the epoch. */
-  readonly lastWriteMs: number;
-}
+/** What the snapshot before says that matters to this one's soundness. */
+export type SoundBase = Pick<Manifest, 'files' | 'findings' | 'damage'>;
 
 /**
- * Looks whether the present store is sound, as its own server would find it, without changing a byte of it. Costs a
- * walk over the tree where it was found sound before and nothing was written since. `parent` is what it grew from: the
- * store is at least of that kind. The caller holds the store's lock.
+ * What of an adapter's report is damage. Of several databases in one directory nobody here can tell which the
+ * application needs: a broken one that was renamed and kept must not end all backups. So one that is damaged blocks
+ * only if there is something to lose by it: no database of the store is sound, or `base`, the snapshot before, holds a
+ * sound one under its name. Else it is a finding.
  */
-export async function judgeStore(context: Context, parent: Manifest | undefined): Promise<Soundness> {
-  const { home } = context;
-  const lookedAtMs = context.clock.now();
-  const before = await scanStore(home.store);
-  const seen = fingerprint(before);
-  if ((await foundSound(context)) === seen) return { type: 'sound' };
-  const [user] = await context.findStoreUsers(home.store);
-  if (user !== undefined) return unknown(`pid ${user.pid} (${user.command.slice(0, 120)}) has it open`, true);
-  // Who opens a FIFO waits for ever.
-  const [oddity] = before.oddities;
-  if (oddity !== undefined) return unknown(`of "${oddity.path}", ${oddity.problem}`);
-  let problems: readonly string[];
-  let records: number;
-  try {
-    ({
-      problems,
-      statistics: { records },
-    } = await inspectAsItLies(context, home.store, parent));
-  } catch (error) {
-    if (!isSyncAgentError(error) || error.code === 'INTERRUPTED') throw error;
-    return unknown(messageOf(error));
-  }
-  // A verdict on files that somebody wrote meanwhile is none.
-  if (fingerprint(await scanStore(home.store)) !== seen) return unknown('somebody writes to it', true);
-  if (problems.length > 0) {
-    const newest = before.files.map(({ mtimeNs }) => Number(mtimeNs / 1_000_000n));
-    return {
-      type: 'damaged',
-      problems,
-      records: records > 0 ? records : null,
-      lastWriteMs: newest.reduce((a, b) => Math.max(a, b), 0),
-    };
-  }
-  if (isSettled(before.files, lookedAtMs)) await rememberSound(context, seen);
-  return { type: 'sound' };
+export function soundnessOf(
+  report: Pick<StoreReport, 'damage' | 'findings' | 'databases'>,
+  base: SoundBase | undefined,
+): Verdict {
+  const { damage, findings, databases = [] } = report;
+  const damaged = new Set(damage.map(({ where }) => where));
+  if (databases.every((path) => damaged.has(path))) return { damage, findings };
+  const held = new Set(base?.files.map(({ path }) => path));
+  for (const { where } of [...(base?.findings ?? []), ...(base?.damage ?? [])]) held.delete(where);
+  const blocks = ({ where }: Problem): boolean => held.has(where) || !databases.includes(where);
+  return {
+    damage: damage.filter(blocks),
+    findings: [...findings, ...damage.filter((problem) => !blocks(problem)).map(asOther)],
+  };
 }
 
-/** The problems of a store that lies in `dir`, where a program may have died. What a server would recover is none. */
-export async function inspectAsItLies(
-  context: Context,
-  dir: string,
-  parent: Manifest | undefined,
-): ReturnType<StoreAdapter['inspect']> {
-  const { home, fs, settings, signal } = context;
-  const adapter = await expectedAdapter(context, dir, parent);
-  const scratch = join(stagingRoot(home), newAttempt());
-  enterPhase(context, 'validate');
-  try {
-    return await adapter.inspect(dir, {
-      level: settings.validation === 'full' ? 'full' : 'proven',
-      databases: parent === undefined ? [] : databasesOf(context, parent),
-      scratch,
-      signal,
-    });
-  } finally {
-    await fs.remove(stagingRoot(home));
-  }
-}
+/** For an error, which says all in one sentence. */
+export const messagesOf = (problems: readonly Problem[]): string =>
+  problems.map(({ message }) => message).join('; ');
 
-/** A store without its database looks like something simpler, with which nothing can be wrong. */
-async function expectedAdapter(
-  { detectAdapter, adapterNamed }: Context,
-  dir: string,
-  parent: Manifest | undefined,
-): Promise<StoreAdapter> {
-  const detected = await detectAdapter(dir);
-  if (parent === undefined) return detected;
-  const isSimpler = particularity.indexOf(detected.name) < particularity.indexOf(parent.adapter);
-  return isSimpler ? adapterNamed(parent.adapter) : detected;
-}
-
-function databasesOf({ adapterNamed }: Context, { adapter, databases, files }: Manifest): readonly string[] {
-  const paths = files.filter(({ size }) => size > 0).map(({ path }) => path);
-  return databases ?? adapterNamed(adapter).databasesAmong(paths);
-}
-
-async function foundSound({ home }: Context): Promise<string | undefined> {
-  const local = await readState(home);
-  return local?.identity === (await storeIdentity(home.store)) ? local.sound : undefined;
-}
-
-async function rememberSound({ home, fs }: Context, sound: string): Promise<void> {
-  const identity = await storeIdentity(home.store);
-  const local = await readState(home);
-  const remotes = local?.identity === identity ? local.remotes : {};
-  await writeState(fs, home, { format: 1, identity, remotes, sound });
-}
-
-function unknown(why: string, isInUse = false): Soundness {
-  return { type: 'unknown', why, isInUse };
-}
+const asOther = ({ where, message }: Problem): Problem => ({
+  kind: 'other-database',
+  where,
+  message: `${message}; the store has other, sound databases, and no snapshot has a sound one of that name`,
+  remedy: 'Move it out of the store if nobody needs it',
+});

@@ -6,14 +6,20 @@ import { totalBytes } from '../snapshot/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
 import { emptyDirectoriesOf, scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
-import type { Capture } from '../store/store-adapter.ts';
+import type { Capture, Problem } from '../store/store-adapter.ts';
 import { stagedData } from '../store/swap.ts';
 import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
 import type { CapturedFile, CapturedStore } from './plan-backup.ts';
+import { messagesOf, soundnessOf } from './soundness.ts';
+import type { SoundBase } from './soundness.ts';
 
 export interface StagedStore extends CapturedStore {
+  /** Put no record at risk. */
+  readonly findings: readonly Problem[];
+  /** Empty unless damage was to be accepted. */
+  readonly damage: readonly Problem[];
   /** Where the image is. */
   readonly dir: string;
   /** Of the files, those that were checked as SQLite databases. */
@@ -30,11 +36,22 @@ export interface StagedStore extends CapturedStore {
 /** A torn image of a store that our locks do not cover wholly is possible; a second and third one decide. */
 const captureTries = 3;
 
+export interface StageOptions {
+  /** The manifest that says which databases were sound before; asked only where several are in the store, and one is not sound. */
+  readonly base: () => Promise<SoundBase | undefined>;
+  /** Whether an image of a damaged store counts. */
+  readonly acceptDamage: boolean;
+}
+
 /**
  * Captures the store into staging, validates the image and hashes its files. Nothing is believed before that:
  * rejects with STORE_CORRUPT when image after image is unsound, which means that the store is.
  */
-export async function stageStore(context: Context, attempt: string): Promise<StagedStore> {
+export async function stageStore(
+  context: Context,
+  attempt: string,
+  { base, acceptDamage }: StageOptions,
+): Promise<StagedStore> {
   const { home, fs, clock, emit, signal } = context;
   const dir = stagedData(home, attempt);
   const adapter = await context.detectAdapter(home.store);
@@ -71,7 +88,9 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
       (either) => adapter.inspect(dir, { level: context.settings.validation, signal: either }),
       (either) => hashImage(dir, captured, either),
     );
-    if (report.problems.length === 0) {
+    const before = report.damage.length === 0 ? undefined : await base();
+    const { damage, findings } = soundnessOf(report, before);
+    if (damage.length === 0 || (acceptDamage && tries === captureTries)) {
       const { fingerprinted, lookedAtMs } = captured;
       return {
         dir,
@@ -80,6 +99,8 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
         ...describeDirectories(captured.source),
         databases: report.databases,
         statistics: report.statistics,
+        findings,
+        damage,
         capturedAtMs,
         fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
         identity,
@@ -88,15 +109,19 @@ export async function stageStore(context: Context, attempt: string): Promise<Sta
       };
     }
     if (tries === captureTries) {
-      throw new SyncAgentError(
-        'STORE_CORRUPT',
-        `Cannot back up "${home.store}": ${report.problems.join('; ')}`,
-        {
-          remedy: 'The last good snapshot is untouched: restore it with "sync-agent restore --force"',
-        },
-      );
+      throw new SyncAgentError('STORE_CORRUPT', `Cannot back up "${home.store}": ${messagesOf(damage)}`, {
+        remedy: damageRemedy(before),
+      });
     }
   }
+}
+
+/** What else there is, and the last resort: a damaged copy is better than none. */
+function damageRemedy(before: SoundBase | undefined): string {
+  const accept = '"sync-agent backup --accept-damage" keeps a copy of it as it is, marked as damaged';
+  return before === undefined
+    ? `The remote has no snapshot of it yet. ${accept}`
+    : `The last good snapshot is untouched: "sync-agent restore --force" brings it back, and keeps this store as a rollback copy. ${accept}`;
 }
 
 function describeDirectories(

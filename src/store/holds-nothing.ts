@@ -10,8 +10,8 @@ export async function holdsNothing(dir: string, inspect: () => Promise<StoreRepo
   // Who opens a FIFO waits for ever.
   if (oddities.length > 0) return false;
   if (totalBytes(files) === 0) return true;
-  const { problems, statistics, databases = [] } = await inspect();
-  return problems.length === 0 && statistics.records === 0 && foreignTo(databases, files).length === 0;
+  const { damage, statistics, databases = [] } = await inspect();
+  return damage.length === 0 && statistics.records === 0 && foreignTo(databases, files).length === 0;
 }
 
 /** Files with content that belong neither to a database nor to a vector index that was allotted, and never written. */

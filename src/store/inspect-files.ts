@@ -8,5 +8,5 @@ export async function inspectFiles(dir: string, { signal }: InspectOptions): Pro
   const { files } = await scanStore(dir).catch((error: unknown) => {
     throw fromFileSystem(error, `Cannot inspect "${dir}"`);
   });
-  return { problems: [], statistics: { records: files.length } };
+  return { damage: [], findings: [], statistics: { records: files.length } };
 }

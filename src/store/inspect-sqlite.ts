@@ -4,8 +4,9 @@ import type Database from 'better-sqlite3';
 import { throwIfAborted } from '../errors.ts';
 import { openDatabaseAsItLies } from './crashed-database.ts';
 import { scanStore } from './scan.ts';
-import { checkSqlite, openSqliteImage, sqliteProblems } from './sqlite-image.ts';
-import type { InspectOptions, StoreReport } from './store-adapter.ts';
+import { checkDatabase } from './sqlite-check.ts';
+import { openSqliteImage, sqliteCodeOf } from './sqlite-image.ts';
+import type { InspectOptions, Problem, StoreReport } from './store-adapter.ts';
 
 /** The first 16 bytes of every database that is not empty (sqlite.org/fileformat2.html, 1.3). */
 const magic = Buffer.from('SQLite format 3\0', 'latin1');
@@ -28,19 +29,24 @@ export async function isSqliteFile(path: string): Promise<boolean> {
 /** Names that SQLite databases go by. */
 export const databaseName = /\.(db3?|sqlite3?|s3db|sl3)$/i;
 
-/** Judges every SQLite database below `dir` by SQLite's own check; counts the rows of ordinary tables. */
+/**
+ * Judges every SQLite database below `dir` by SQLite's own checks; counts the rows of ordinary tables. Which of several is
+ * the one that the application needs, nobody here can tell: see `soundnessOf` in the engine.
+ */
 export async function inspectSqlite(dir: string, options: InspectOptions): Promise<StoreReport> {
   const { level, signal, scratch } = options;
-  const problems: string[] = [];
-  const databases: string[] = [];
   const known = new Set(options.databases);
+  const damage: Problem[] = [];
+  const findings: Problem[] = [];
+  const databases: string[] = [];
   let records = 0;
-  const { files } = await scanStore(dir);
-  for (const { path, size } of files) {
+  for (const { path, size } of (await scanStore(dir)).files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
     if (!(await isSqliteFile(join(dir, path)))) {
-      if (known.has(path))
-        problems.push(size === 0 ? `${path} is empty` : `${path} is no SQLite database any more`);
+      if (!known.has(path)) continue;
+      const message = `${path} is ${size === 0 ? 'empty' : 'no SQLite database any more'}`;
+      damage.push({ kind: 'database', where: path, message });
+      databases.push(path);
       continue;
     }
     databases.push(path);
@@ -49,29 +55,43 @@ export async function inspectSqlite(dir: string, options: InspectOptions): Promi
         ? openSqliteImage(join(dir, path), path)
         : openDatabaseAsItLies(join(dir, path), path, scratch);
     if (typeof image === 'string') {
-      problems.push(image);
+      damage.push({ kind: 'database', where: path, message: image });
       continue;
     }
     try {
-      problems.push(...sqliteProblems(path, () => checkSqlite(image.db, path, level)));
-      problems.push(...sqliteProblems(path, () => ((records += countRows(image.db)), [])));
+      const verdict = checkDatabase(image.db, { label: path, level });
+      damage.push(...verdict.damage);
+      findings.push(...verdict.findings);
+      if (verdict.damage.length === 0) records += countRows(image.db);
     } finally {
       image.close();
     }
   }
-  if (databases.length === 0 && problems.length === 0)
-    problems.push(...[...known].map((path) => `${path} is missing`));
-  return { problems, statistics: { records }, databases };
+  if (databases.length === 0 && damage.length === 0) {
+    for (const path of known) damage.push({ kind: 'database', where: path, message: `${path} is missing` });
+  }
+  return { damage, findings, statistics: { records }, databases };
 }
 
-/** Rows of all tables, leaving out SQLite's own, virtual tables and the tables these keep their data in. */
+/**
+ * Rows of all tables, leaving out SQLite's own, virtual tables and the tables these keep their data in. A table that plain
+ * SQLite cannot read counts nothing.
+ */
 function countRows(db: Database.Database): number {
   const names = db.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"); // prettier-ignore
-  return (names.pluck().all() as string[]).reduce((sum, name) => {
-    const count = db
-      .prepare(`SELECT count(*) FROM "${name.replaceAll('"', '""')}"`)
-      .pluck()
-      .get();
-    return sum + Number(count);
-  }, 0);
+  return (names.pluck().all() as string[]).reduce((sum, name) => sum + countOf(db, name), 0);
+}
+
+function countOf(db: Database.Database, table: string): number {
+  try {
+    return Number(
+      db
+        .prepare(`SELECT count(*) FROM "${table.replaceAll('"', '""')}"`)
+        .pluck()
+        .get(),
+    );
+  } catch (error) {
+    if (sqliteCodeOf(error) === undefined) throw error;
+    return 0;
+  }
 }

@@ -67,9 +67,42 @@ export interface InspectOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface StoreReport {
-  /** Empty when the store is sound. Each is one sentence naming the file or collection, without a final period. */
-  readonly problems: readonly string[];
+/** Something that is not as it should be in a store. */
+export interface Problem {
+  /**
+   * `database`, `schema`, `vector-index`, `records`: damage. `full-text`, `index`, `constraint`, `unused-pages`, `not-evaluable`,
+   * `other-database`: findings.
+   */
+  readonly kind:
+    | 'database'
+    | 'schema'
+    | 'vector-index'
+    | 'records'
+    | 'full-text'
+    | 'index'
+    | 'constraint'
+    | 'unused-pages'
+    | 'not-evaluable'
+    | 'other-database';
+  /** The file, relative to the store, or the collection. */
+  readonly where: string;
+  /** One sentence that names the place, without a final period. */
+  readonly message: string;
+  /** What mends it. */
+  readonly remedy?: string | undefined;
+}
+
+export interface Verdict {
+  /** The store's own server would lose records, refuse them, or crash. Empty when the store is sound. */
+  readonly damage: readonly Problem[];
+  /**
+   * No record is at risk: an index that can be built again, what plain SQLite cannot evaluate, a database that is not the
+   * store's own. Committed and told.
+   */
+  readonly findings: readonly Problem[];
+}
+
+export interface StoreReport extends Verdict {
   readonly statistics: StoreStatistics;
   /** The SQLite databases that were judged, relative to the store. */
   readonly databases?: readonly string[];
