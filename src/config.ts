@@ -47,7 +47,8 @@ export async function resolveConfig(sources: ConfigSources): Promise<Config> {
 export function agentSettings(config: Config): SyncAgentSettings {
   if (config.remote === undefined) {
     throw new SyncAgentError('USAGE', 'Cannot work without a remote: none is configured', {
-      remedy: 'Add --remote s3://bucket/prefix or --remote file:///backup/dir, or set SYNC_AGENT_REMOTE',
+      remedy:
+        'Run "sync-agent init", which asks for it; or add --remote s3://bucket/prefix or --remote file:///backup/dir, or set SYNC_AGENT_REMOTE',
     });
   }
   return localSettings(config, config.remote);

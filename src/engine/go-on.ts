@@ -4,7 +4,7 @@ import type { Manifest } from '../snapshot/manifest.ts';
 import { storeExists } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 import type { Context, OnDamage } from './context.ts';
-import { manifestIfReadable, knownParent } from './lineage.ts';
+import { lastKnownManifest, manifestIfReadable } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { lookLocally } from './look.ts';
 import type { RestoreFacts } from './plan-restore.ts';
@@ -67,7 +67,7 @@ export async function assertSoundStore(context: Context, why?: string): Promise<
   const { home } = context;
   if (!(await storeExists(home)) || (await readJournal(home)) !== undefined) return;
   if ((await lookLocally(context)).isUnchanged) return;
-  const soundness = await judgeStore(context, await knownParent(context));
+  const soundness = await judgeStore(context, await lastKnownManifest(context));
   if (soundness.type !== 'damaged') return;
   throw damagedStore(context, soundness, {
     ...(why === undefined ? {} : { besides: `, and no snapshot can be restored instead: ${why}` }),
@@ -95,9 +95,8 @@ async function grownFrom(
   { parent }: Lineage,
   view: LogView,
 ): Promise<Manifest | undefined> {
-  if (parent === undefined) return undefined;
-  const recorded = await knownParent(context);
-  if (recorded?.id === parent) return recorded;
+  const kept = await lastKnownManifest(context);
+  if (parent === undefined || kept?.id === parent) return kept;
   const aged = view.snapshots.find(({ entry }) => entry.id === parent);
   return aged && manifestIfReadable(context, view, aged.entry);
 }

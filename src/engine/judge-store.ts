@@ -1,12 +1,11 @@
-import { join } from 'node:path';
 import { isSyncAgentError, messageOf } from '../errors.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
 import { stagingRoot } from '../store/home.ts';
 import { scanStore } from '../store/scan.ts';
 import { readState, writeState } from '../store/state.ts';
-import type { Problem, StoreAdapter } from '../store/store-adapter.ts';
-import { enterPhase, newAttempt } from './context.ts';
+import type { InspectOptions, Problem, StoreAdapter, Verdict } from '../store/store-adapter.ts';
+import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
 import { particularity } from './plan-backup.ts';
 import { soundnessOf } from './soundness.ts';
@@ -45,7 +44,8 @@ export async function judgeStore(context: Context, parent: Manifest | undefined)
   if (oddity !== undefined) return unknown(`of "${oddity.path}", ${oddity.problem}`);
   let looked: Looked;
   try {
-    looked = await inspectAsItLies(context, home.store, parent);
+    enterPhase(context, 'validate');
+    looked = await inspectAsItLies(context, home.store, { parent, level: startLevel(context) });
   } catch (error) {
     if (!isSyncAgentError(error) || error.code === 'INTERRUPTED') throw error;
     return unknown(messageOf(error));
@@ -66,33 +66,39 @@ export async function judgeStore(context: Context, parent: Manifest | undefined)
   return { type: 'sound' };
 }
 
-interface Looked {
-  readonly damage: readonly Problem[];
+export interface Looked extends Verdict {
+  readonly adapter: StoreAdapter['name'];
   readonly records: number;
 }
 
-/** The damage of a store that lies in `dir`, where a program may have died. What a server would recover is none. */
+/**
+ * What is wrong with a store that lies in `dir`, where a program may have died. What its server would recover is no
+ * damage. `scratch`, staging by default, is not in use; nothing is left of it.
+ */
 export async function inspectAsItLies(
   context: Context,
   dir: string,
-  parent: Manifest | undefined,
+  options: {
+    readonly parent: Manifest | undefined;
+    readonly level: InspectOptions['level'];
+    readonly scratch?: string;
+  },
 ): Promise<Looked> {
-  const { home, fs, settings, signal } = context;
+  const { home, fs, signal } = context;
+  const { parent, level, scratch = stagingRoot(home) } = options;
   const adapter = await expectedAdapter(context, dir, parent);
-  const scratch = join(stagingRoot(home), newAttempt());
-  enterPhase(context, 'validate');
+  const databases = parent === undefined ? [] : databasesOf(context, parent);
   try {
-    const report = await adapter.inspect(dir, {
-      level: settings.validation === 'full' ? 'full' : 'proven',
-      databases: parent === undefined ? [] : databasesOf(context, parent),
-      scratch,
-      signal,
-    });
-    return { damage: soundnessOf(report, parent).damage, records: report.statistics.records };
+    const report = await adapter.inspect(dir, { level, databases, scratch, signal });
+    return { adapter: adapter.name, ...soundnessOf(report, parent), records: report.statistics.records };
   } finally {
-    await fs.remove(stagingRoot(home));
+    await fs.remove(scratch);
   }
 }
+
+/** How thoroughly a store is looked at that somebody waits for. */
+export const startLevel = ({ settings }: Context): InspectOptions['level'] =>
+  settings.validation === 'full' ? 'full' : 'proven';
 
 /** A store without its database looks like something simpler, with which nothing can be wrong. */
 async function expectedAdapter(

@@ -9,7 +9,7 @@ import { readState } from '../store/state.ts';
 import { swapIn } from '../store/swap.ts';
 import type { Context } from './context.ts';
 import { knownParent } from './lineage.ts';
-import { inspectAsItLies } from './judge-store.ts';
+import { inspectAsItLies, startLevel } from './judge-store.ts';
 import { messagesOf } from './soundness.ts';
 
 export interface RollbackResult {
@@ -64,7 +64,10 @@ async function assertCopySound(context: Context, copy: string, force: boolean): 
   if (oddities.length > 0) return;
   const recorded = await knownParent(context);
   const isLikeIt = recorded?.databases?.some((path) => files.some((file) => file.path === path)) === true;
-  const looked = await inspectAsItLies(context, dir, isLikeIt ? recorded : undefined);
+  const looked = await inspectAsItLies(context, dir, {
+    parent: isLikeIt ? recorded : undefined,
+    level: startLevel(context),
+  });
   if (looked.damage.length === 0) return;
   const damage = messagesOf(looked.damage);
   if (!force) {
