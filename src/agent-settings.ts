@@ -13,6 +13,8 @@ export interface AgentSettings {
   readonly s3?: S3Options | undefined;
   /** `auto` recognises the kind of store by its files. */
   readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
+  /** What in the store is none of its content: patterns as in a .gitignore, relative to the store. */
+  readonly exclude?: readonly string[] | undefined;
   /** How many of the newest snapshots stay, at least 1; default 24. */
   readonly keepLast?: number | undefined;
   /** Of how many hours that have a snapshot the newest one stays; default 0. */

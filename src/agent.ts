@@ -140,10 +140,12 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     fs = nodeFileSystem,
     emit = () => undefined,
     diskSpace = realDiskSpace,
-    findStoreUsers = findRealStoreUsers,
-    locateHome = locateRealHome,
+    findStoreUsers = (store) => findRealStoreUsers(store, settings.exclude),
+    locateHome: locate = locateRealHome,
   } = ports;
   const engine = engineSettings(settings);
+  const { exclude } = settings;
+  const locateHome = async (store: string): Promise<Home> => ({ ...(await locate(store)), exclude });
   const { lockWaitMs = defaultSettings.lockWaitMs } = settings;
   let opened: Promise<OpenedRemote> | undefined;
   let counted: CountingStore | undefined;
@@ -165,7 +167,8 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       clock,
       emit,
       settings: { ...engine, prefixBytes },
-      detectAdapter: adapter === 'auto' ? detectAdapter : async () => adapterNamed(adapter),
+      detectAdapter:
+        adapter === 'auto' ? (dir) => detectAdapter(dir, home.exclude) : async () => adapterNamed(adapter),
       adapterNamed,
       diskSpace,
       findStoreUsers,
@@ -245,7 +248,8 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         options.signal,
       ),
     restoreTo: async (dir, options = {}) => {
-      const home = await locateHome(dir);
+      // What is new belongs to nobody yet: it gets all that the snapshot holds.
+      const home = await locate(dir);
       // A store that is not what it should be is no reason against a look at a snapshot.
       const own = await locateHome(settings.store).catch(() => undefined);
       if (own !== undefined) assertOutside(own, home.store);

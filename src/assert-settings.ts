@@ -2,6 +2,7 @@ import { fixedTimes } from './daemon/fixed-times.ts';
 import { SyncAgentError } from './errors.ts';
 import type { SyncAgentSettings } from './open-daemon.ts';
 import { parseRemote } from './remote/remote-url.ts';
+import { parseExclusion } from './store/exclusions.ts';
 import { longestLabel } from './snapshot/label.ts';
 
 /**
@@ -54,6 +55,12 @@ const checks = {
   host: {
     isGood: (value) => typeof value === 'string' && value.length <= longestLabel,
     expected: `a name of at most ${longestLabel} characters`,
+  },
+  exclude: {
+    isGood: (value) =>
+      Array.isArray(value) &&
+      value.every((each) => typeof each === 'string' && parseExclusion(each) === each),
+    expected: 'a list of patterns as in a .gitignore, relative to the store',
   },
   keepLast: count(1),
   keepHourly: count(0),

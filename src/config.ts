@@ -71,6 +71,7 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
     store: config.store ?? defaultStore,
     remote,
     adapter: config.adapter,
+    exclude: config.exclude,
     host: config.host,
     keepLast: config.keepLast,
     keepHourly: config.keepHourly,

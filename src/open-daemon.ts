@@ -56,7 +56,7 @@ export async function openDaemon(
   settings: SyncAgentSettings,
   { clock = systemClock, command, operationsFor, emit }: DaemonPorts,
 ): Promise<Daemon> {
-  const home = await locateHome(settings.store);
+  const home = { ...(await locateHome(settings.store)), exclude: settings.exclude };
   const daemon = createDaemon({
     settings: {
       intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,

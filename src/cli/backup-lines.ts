@@ -29,6 +29,12 @@ export function backupLines(result: BackupResult, requests: number, style: Style
           ...(result.dropped.length === 0
             ? []
             : [['rotated', counted(result.dropped.length, 'old snapshot')] as const]),
+          ...(result.damage.length === 0
+            ? []
+            : [['damaged', `yes; kept and pinned, restored only by its name`] as const]),
+          ...(result.findings.length === 0
+            ? []
+            : [['findings', counted(result.findings.length, 'finding')] as const]),
         ]),
         ...(result.diverged.length === 0 ? [] : divergedLines(result.diverged, style)),
       ];

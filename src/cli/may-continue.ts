@@ -1,10 +1,12 @@
 import type { Agent } from '../agent.ts';
 import { isSyncAgentError } from '../errors.ts';
+import type { Exclusions } from '../store/exclusions.ts';
 import { locateHome, storeExists } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 
 export interface MayContinueOptions {
   readonly store: string;
+  readonly exclude?: Exclusions | undefined;
   readonly onError: 'fail' | 'continue' | undefined;
   readonly agent: Pick<Agent, 'assertSound'>;
   readonly signal?: AbortSignal | undefined;
@@ -18,10 +20,10 @@ export interface MayContinueOptions {
  */
 export async function mayContinue(
   error: unknown,
-  { store, onError, agent, signal }: MayContinueOptions,
+  { store, exclude, onError, agent, signal }: MayContinueOptions,
 ): Promise<boolean> {
   if (onError === 'fail' || !isSyncAgentError(error) || !error.outOfReach) return false;
-  const home = await locateHome(store);
+  const home = { ...(await locateHome(store)), exclude };
   // A journal that cannot be read rejects, which is a failure as well.
   if ((await readJournal(home)) !== undefined) return false;
   if (!(await storeExists(home))) return onError === 'continue';

@@ -28,7 +28,8 @@ export const restoreCommand: Command = {
     } catch (error) {
       const { mayContinue } = await import('./may-continue.ts');
       const { agent, config, signal } = invocation;
-      if (!(await mayContinue(error, { store: config.store ?? '', onError, agent, signal }))) throw error;
+      const { store = '', exclude } = config;
+      if (!(await mayContinue(error, { store, exclude, onError, agent, signal }))) throw error;
       const { code, message, remedy = null } = error as SyncAgentError;
       invocation.say(`${invocation.style.red('WARNING:')} ${message}`);
       invocation.say(

@@ -1,6 +1,7 @@
 /** How one setting appears on the command line. Its value is judged by `schema.ts`; this file loads no library. */
 export interface Setting {
-  readonly type: 'string' | 'boolean';
+  /** A list is given by repeating its flag. */
+  readonly type: 'string' | 'boolean' | 'list';
   readonly describe: string;
   readonly group: SettingGroup;
 }
@@ -22,6 +23,11 @@ export const settings = {
   store: setting('Store and remote:', 'Directory to keep [default: ./chroma]'),
   remote: setting('Store and remote:', 'Where to keep it: s3://bucket/prefix or file:///dir'),
   adapter: setting('Store and remote:', 'Kind of store: auto, chroma, sqlite or files [default: auto]'),
+  exclude: setting(
+    'Store and remote:',
+    'Leave these files of the store alone, as in a .gitignore; may be repeated',
+    'list',
+  ),
   host: setting('Store and remote:', 'Name of this host in snapshots [default: the host name]'),
 
   json: setting('Output:', 'Print one JSON document on stdout', 'boolean'),

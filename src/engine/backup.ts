@@ -5,6 +5,8 @@ import { makeSnapshotId } from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { pinsOf } from '../snapshot/pins.ts';
 import { stampOf } from '../snapshot/precedence.ts';
+import { assertExclusionsFitStore } from '../store/exclusions-fit.ts';
+import { noExclusions } from '../store/exclusions.ts';
 import { stagingRoot } from '../store/home.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { isChoiceOpen } from './choice.ts';
@@ -28,6 +30,7 @@ import { hasBytesOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
 import { publishCurrent } from './publish.ts';
 import { rotate } from './rotate.ts';
+import { snapshotContent } from './snapshot-content.ts';
 import { stageStore } from './stage.ts';
 import { stagingFailure } from './staging-failure.ts';
 import type { StagedStore } from './stage.ts';
@@ -47,6 +50,7 @@ export type { BackupOptions, BackupResult } from './backup-result.ts';
  *     7 rotation                       crash: the next rotation goes on
  */
 export async function backup(context: Context, options: BackupOptions = {}): Promise<BackupResult> {
+  await assertExclusionsFit(context);
   const known = options.local === undefined ? undefined : await withoutRequest(context, options.local);
   if (known !== undefined) return known;
   const view = await readRemote(context);
@@ -80,8 +84,8 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
     const parent = await parentManifest(context, { view, lineage, staged });
     const plan = planBackup({
       captured: staged,
-      parent,
-      newest,
+      parent: parent && contentHere(context, staged, parent),
+      newest: newest && contentHere(context, staged, newest),
       force: options.force ?? false,
       isChoiceOpen: isChoiceOpen(view, lineage.state),
       // What a damaged store still yields is no measure.
@@ -115,6 +119,11 @@ export async function backup(context: Context, options: BackupOptions = {}): Pro
   }
 }
 
+async function assertExclusionsFit({ home, detectAdapter }: Context): Promise<void> {
+  const { store, exclude = noExclusions } = home;
+  await assertExclusionsFitStore(store, { detectAdapter, exclude });
+}
+
 /** The snapshot that this store is judged by: its parent, else the newest. */
 async function manifestBefore(
   context: Context,
@@ -139,15 +148,19 @@ async function parentManifest(
 ): Promise<Manifest | undefined> {
   const candidates =
     lineage.parent === undefined
-      ? snapshotsOfSize(view.snapshots, staged.files).toReversed()
+      ? snapshotsOfSize(view.snapshots, staged.files, context.home.exclude).toReversed()
       : view.snapshots.filter(({ entry }) => entry.id === lineage.parent);
   for (const { entry } of candidates) {
     const manifest = await manifestIfReadable(context, view, entry);
-    if (manifest !== undefined && (lineage.parent !== undefined || hasBytesOf(staged, manifest)))
+    if (manifest === undefined) continue;
+    if (lineage.parent !== undefined || hasBytesOf(staged, contentHere(context, staged, manifest)))
       return manifest;
   }
   return undefined;
 }
+
+const contentHere = ({ home }: Context, staged: StagedStore, manifest: Manifest): Manifest =>
+  snapshotContent(manifest, home.exclude, staged.leftAlone);
 
 interface Work {
   readonly view: LogView;

@@ -145,7 +145,9 @@ export function twinsAmong(users: readonly StoreUser[]): readonly (readonly Stor
 export async function checkDisk({ home, diskSpace }: Context): Promise<DoctorCheck> {
   const name = 'disk';
   const { freeBytes } = await diskSpace(home.store);
-  const needed = (await storeExists(home)) ? totalBytes((await scanStore(home.store)).files) : 0;
+  const needed = (await storeExists(home))
+    ? totalBytes((await scanStore(home.store, home.exclude)).files)
+    : 0;
   const detail = `${inMiB(freeBytes)} are free, the store has ${inMiB(needed)}`;
   if (freeBytes >= 2 * needed) return { name, status: 'ok', detail };
   if (freeBytes >= needed)

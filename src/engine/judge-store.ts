@@ -8,6 +8,7 @@ import type { InspectOptions, Problem, StoreAdapter, Verdict } from '../store/st
 import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
 import { particularity } from './plan-backup.ts';
+import { snapshotContent } from './snapshot-content.ts';
 import { soundnessOf } from './soundness.ts';
 
 /** What an application would find that is started on the store as it lies. */
@@ -34,7 +35,7 @@ export interface DamagedStore {
 export async function judgeStore(context: Context, parent: Manifest | undefined): Promise<Soundness> {
   const { home } = context;
   const lookedAtMs = context.clock.now();
-  const before = await scanStore(home.store);
+  const before = await scanStore(home.store, home.exclude);
   const seen = fingerprint(before);
   if ((await foundSound(context)) === seen) return { type: 'sound' };
   const [user] = await context.findStoreUsers(home.store);
@@ -51,7 +52,8 @@ export async function judgeStore(context: Context, parent: Manifest | undefined)
     return unknown(messageOf(error));
   }
   // A verdict on files that somebody wrote meanwhile is none.
-  if (fingerprint(await scanStore(home.store)) !== seen) return unknown('somebody writes to it', true);
+  if (fingerprint(await scanStore(home.store, home.exclude)) !== seen)
+    return unknown('somebody writes to it', true);
   const { damage, records } = looked;
   if (damage.length > 0) {
     const newest = before.files.map(({ mtimeNs }) => Number(mtimeNs / 1_000_000n));
@@ -89,7 +91,7 @@ export async function inspectAsItLies(
   const adapter = await expectedAdapter(context, dir, parent);
   const databases = parent === undefined ? [] : databasesOf(context, parent);
   try {
-    const report = await adapter.inspect(dir, { level, databases, scratch, signal });
+    const report = await adapter.inspect(dir, { level, databases, scratch, exclude: home.exclude, signal });
     return { adapter: adapter.name, ...soundnessOf(report, parent), records: report.statistics.records };
   } finally {
     await fs.remove(scratch);
@@ -112,9 +114,12 @@ async function expectedAdapter(
   return isSimpler ? adapterNamed(parent.adapter) : detected;
 }
 
-function databasesOf({ adapterNamed }: Context, { adapter, databases, files }: Manifest): readonly string[] {
+/** Without those that are excluded by now. */
+function databasesOf({ adapterNamed, home }: Context, manifest: Manifest): readonly string[] {
+  const { files } = snapshotContent(manifest, home.exclude);
   const paths = files.filter(({ size }) => size > 0).map(({ path }) => path);
-  return databases ?? adapterNamed(adapter).databasesAmong(paths);
+  const { databases = adapterNamed(manifest.adapter).databasesAmong(paths) } = manifest;
+  return databases.filter((path) => paths.includes(path));
 }
 
 async function foundSound({ home }: Context): Promise<string | undefined> {

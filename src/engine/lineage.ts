@@ -65,7 +65,7 @@ export async function readLineage(context: Context, view: LogView): Promise<Line
     return { exists: true, parent: undefined, isUnchanged: false, state: noRemoteState };
   const state = adoptPending(recorded, view);
   const parent = state.parent?.id;
-  const scan = await scanStore(home.store);
+  const scan = await scanStore(home.store, home.exclude);
   const isUnchanged =
     (state.fingerprint !== null && state.fingerprint === fingerprint(scan)) ||
     (parent !== undefined &&

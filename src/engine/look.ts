@@ -21,7 +21,7 @@ export async function lookLocally(context: Context): Promise<LocalLook> {
   if (!(await storeExists(home)))
     return { exists: false, parent: undefined, isUnchanged: false, writtenAtMs: undefined };
   const [scan, local, identity] = await Promise.all([
-    scanStore(home.store),
+    scanStore(home.store, home.exclude),
     readState(home),
     storeIdentity(home.store),
   ]);

@@ -5,10 +5,12 @@ import { makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { isDiskFull } from '../store/disk-space.ts';
+import { assertExclusionsFitSnapshot } from '../store/exclusions-fit.ts';
 import { stagingRoot } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 import type { ReplaceJournal } from '../store/journal.ts';
 import { hasRollbackCopy } from '../store/rollback-copies.ts';
+import { emptyScan, scanStore } from '../store/scan.ts';
 import { noRemoteState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { stagedData, swapIn } from '../store/swap.ts';
@@ -21,6 +23,7 @@ import type { Lineage } from './lineage.ts';
 import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
 import type { DamagedStore } from './judge-store.ts';
 import { messagesOf } from './soundness.ts';
+import { snapshotContent } from './snapshot-content.ts';
 import { assertSound, stageSnapshot } from './stage-snapshot.ts';
 
 export interface PlaceOptions {
@@ -44,6 +47,11 @@ export interface Placement {
   readonly options: PlaceOptions;
   /** The newest snapshot was not simply taken: a person chose, or newer ones are damaged. */
   readonly isChosen: boolean;
+}
+
+interface Work extends Placement {
+  /** The snapshot as it was committed; `manifest` is what of it counts here. */
+  readonly commit: Manifest;
 }
 
 /** A snapshot that stands in the place of the store. */
@@ -80,8 +88,9 @@ export interface Lost {
  * Puts a snapshot in the place of the store: beside it and swapped in where the disk holds both, else over it, where that
  * loses nothing. BUSY while a process has the store open, DISK_FULL with what it needs.
  */
-export async function placeSnapshot(context: Context, work: Placement): Promise<Restored> {
+export async function placeSnapshot(context: Context, given: Placement): Promise<Restored> {
   const { home } = context;
+  const work: Work = { ...given, commit: given.manifest, manifest: await contentHere(context, given) };
   const { manifest, options, lineage } = work;
   await assertUnused(context, options.force ?? false);
   const isIncomplete = options.interrupted !== undefined;
@@ -126,7 +135,7 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
     });
   }
   await assertReplacementFits(context, manifest);
-  await cacheManifest(context, manifest);
+  await cacheManifest(context, work.commit);
   enterPhase(context, 'download');
   const replaced = await replaceStore(context, manifest, {
     state,
@@ -137,6 +146,13 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
   return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
 }
 
+/** What is excluded on this host is left as it is, also by a snapshot that has it. */
+async function contentHere({ home }: Context, { manifest, lineage }: Placement): Promise<Manifest> {
+  const { leftAlone } = lineage.exists ? await scanStore(home.store, home.exclude) : emptyScan;
+  assertExclusionsFitSnapshot(manifest, home.exclude);
+  return snapshotContent(manifest, home.exclude, leftAlone);
+}
+
 function tell({ home, emit }: Context, id: string, tips: readonly string[]): void {
   emit({ type: 'restored', id, store: home.store });
   if (tips.length > 0) emit({ type: 'diverged', tips: [...tips, id] });
@@ -144,7 +160,7 @@ function tell({ home, emit }: Context, id: string, tips: readonly string[]): voi
 
 async function restoreBeside(
   context: Context,
-  work: Placement,
+  work: Work,
   state: RemoteState,
 ): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
   const { home, fs, clock, settings } = context;
@@ -158,7 +174,7 @@ async function restoreBeside(
   });
   if (work.lineage.exists && home.swap === 'rename')
     await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
-  await cacheManifest(context, work.manifest);
+  await cacheManifest(context, work.commit);
   enterPhase(context, 'swap');
   await assertUnused(context, work.options.force ?? false);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));

@@ -71,14 +71,18 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
   const entries = view.snapshots.map(({ entry }) => entry);
   const named = options.snapshot !== undefined && options.snapshot !== 'latest';
   const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
-  const target = chooseSnapshot(entries, options.snapshot ?? interrupted?.id);
+  // What a person had committed although it was damaged, only a person takes.
+  const offered =
+    named || interrupted !== undefined ? entries : entries.filter(({ damaged }) => damaged !== true);
+  if (offered.length === 0) throw noneIsSound(entries);
+  const target = chooseSnapshot(offered, options.snapshot ?? interrupted?.id);
   const lineage = await readLineage(context, view);
   const passedOver: string[] = [];
   const local = await localFacts(context, view, lineage, options);
   const { onDamage = context.settings.onDamage } = options;
   let damage: DamagedStore | undefined;
 
-  for (const candidate of entries.slice(0, entries.indexOf(target) + 1).toReversed()) {
+  for (const candidate of offered.slice(0, offered.indexOf(target) + 1).toReversed()) {
     const plan = planRestore({
       snapshots: entries,
       target: candidate,
@@ -121,6 +125,15 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
   throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot restore any snapshot: ${skipped.join('; ')}`, {
     remedy: 'Run "sync-agent verify --all --read-data" to see what is damaged',
   });
+}
+
+function noneIsSound(entries: readonly LogEntry[]): SyncAgentError {
+  const [newest] = entries.slice(-1);
+  return new SyncAgentError(
+    'SNAPSHOT_CORRUPT',
+    `Cannot restore: the store was damaged when each of the ${entries.length} snapshots was made`,
+    { remedy: `Take one as it is with "sync-agent restore --snapshot ${newest?.id ?? 'ID'}"` },
+  );
 }
 
 /** What is missing may have been rotated away by others: then the log tells of newer snapshots. */

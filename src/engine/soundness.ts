@@ -27,7 +27,7 @@ export function soundnessOf(
 }
 
 /** For an error, which says all in one sentence. */
-export const messagesOf = (problems: readonly Problem[]): string =>
+export const messagesOf = (problems: readonly Pick<Problem, 'message'>[]): string =>
   problems.map(({ message }) => message).join('; ');
 
 const asOther = ({ where, message }: Problem): Problem => ({

@@ -37,6 +37,19 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
   return downloaded;
 }
 
+function tellRecorded({ emit }: Context, { id, damage = [], findings = [] }: Manifest): void {
+  if (damage.length > 0) {
+    emit({
+      type: 'warning',
+      code: 'STORE_CORRUPT',
+      message: `The store was damaged when snapshot ${id} was made: ${messagesOf(damage)}`,
+      remedy: 'Its server may lose records, refuse or crash',
+    });
+  }
+  for (const { message, remedy } of findings)
+    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
+}
+
 /**
  * Rejects with SNAPSHOT_CORRUPT, saying why, when verified files of the snapshot are no sound store. What was wrong when the
  * snapshot was made is in its manifest, and was accepted then.
@@ -45,8 +58,11 @@ export async function assertSound(context: Context, manifest: Manifest, dir: str
   enterPhase(context, 'validate');
   const { settings, signal } = context;
   const level = settings.validation === 'full' ? 'full' : 'proven';
+  tellRecorded(context, manifest);
   if (manifest.damage !== undefined) return;
-  const report = await context.adapterNamed(manifest.adapter).inspect(dir, { level, signal });
+  const report = await context
+    .adapterNamed(manifest.adapter)
+    .inspect(dir, { level, signal, exclude: context.home.exclude });
   const { damage } = soundnessOf(report, manifest);
   if (damage.length > 0) {
     throw new SyncAgentError(

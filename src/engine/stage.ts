@@ -29,6 +29,8 @@ export interface StagedStore extends CapturedStore {
   /** Of the store at the captured instant; null when a later write could hide in the same timestamp. */
   readonly fingerprint: string | null;
   readonly identity: string;
+  /** What was not captured, since it is no content. */
+  readonly leftAlone: ScanResult['leftAlone'];
   readonly heldMs: number;
   readonly longestHoldMs: number;
 }
@@ -67,6 +69,7 @@ export async function stageStore(
       timeoutMs: context.settings.captureTimeoutMs,
       clock,
       fs,
+      exclude: home.exclude,
       signal,
     });
     heldMs += captured.heldMs;
@@ -104,6 +107,7 @@ export async function stageStore(
         capturedAtMs,
         fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
         identity,
+        leftAlone: captured.source.leftAlone,
         heldMs,
         longestHoldMs,
       };

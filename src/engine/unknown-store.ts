@@ -21,7 +21,7 @@ export async function describeUnknownStore(
   lineage: Lineage,
 ): Promise<UnknownStore> {
   const lookedAtMs = context.clock.now();
-  const scan = await scanStore(context.home.store);
+  const scan = await scanStore(context.home.store, context.home.exclude);
   const equals = await findEqualSnapshot(context, view, scan);
   const isEmpty = equals === undefined && (await isEmptyStore(context));
   return {
@@ -33,7 +33,7 @@ export async function describeUnknownStore(
 /** Of a store that somebody works in, nobody can say. */
 async function isEmptyStore({ home, signal, detectAdapter, findStoreUsers }: Context): Promise<boolean> {
   if ((await findStoreUsers(home.store)).length > 0) return false;
-  return (await detectAdapter(home.store)).holdsNothing(home.store, { signal });
+  return (await detectAdapter(home.store)).holdsNothing(home.store, { signal, exclude: home.exclude });
 }
 
 /** The newest live snapshot with the store's content. */
@@ -43,7 +43,7 @@ async function findEqualSnapshot(
   store: ScanResult,
 ): Promise<string | undefined> {
   const hashes = new Map<string, string>();
-  for (const { entry } of snapshotsOfSize(view.snapshots, store.files).toReversed()) {
+  for (const { entry } of snapshotsOfSize(view.snapshots, store.files, context.home.exclude).toReversed()) {
     const manifest = await manifestIfReadable(context, view, entry);
     if (manifest !== undefined && (await hasContentOfSnapshot(context, manifest, store, hashes)))
       return entry.id;

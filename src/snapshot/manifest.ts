@@ -54,8 +54,9 @@ const collectionSchema = z.object({
   dimension: count.nullable(),
 });
 
-/** See `Problem` in store-adapter.ts; of another kind than we know it is as good as told. */
+/** See `Problem` in store-adapter.ts. */
 const problemSchema = z.object({
+  /** Of a newer version perhaps: told as it is. */
   kind: z.string().max(longestLabel),
   where: z.string().max(longestText),
   message: z.string().max(longestText),
@@ -138,7 +139,7 @@ const manifestSchema = z
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestFile = z.infer<typeof fileSchema>;
 export type ManifestDirectory = z.infer<typeof directorySchema>;
-export type ManifestProblem = z.infer<typeof problemSchema>;
+export type RecordedProblem = z.infer<typeof problemSchema>;
 export type Pin = z.infer<typeof pinSchema>;
 export type LogEntry = z.infer<typeof logEntrySchema>;
 

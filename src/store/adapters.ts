@@ -4,6 +4,7 @@ import { SyncAgentError } from '../errors.ts';
 import { capture } from './capture.ts';
 import type { CaptureKind } from './capture.ts';
 import { chromaRests, hasPersistedIndex } from './chroma/index-rest.ts';
+import type { Exclusions } from './exclusions.ts';
 import { holdsNothing } from './holds-nothing.ts';
 import { inspectStore } from './inspect.ts';
 import { databaseName, isSqliteFile } from './inspect-sqlite.ts';
@@ -16,7 +17,7 @@ const databaseOfChroma = 'chroma.sqlite3';
 /** Any SQLite databases in a directory, in rollback or WAL mode, and whatever files lie beside them. */
 const sqliteAdapter = makeAdapter(
   'sqlite',
-  async (dir) => (await sqliteFiles(dir, await scanStore(dir))).length > 0,
+  async (dir, exclude) => (await sqliteFiles(dir, await scanStore(dir, exclude))).length > 0,
   {
     findDatabases: sqliteFiles,
     isResting: () => true,
@@ -54,8 +55,8 @@ export function adapterNamed(name: AdapterName): StoreAdapter {
 }
 
 /** The first kind, from the most particular, that `dir` turns out to be. */
-export async function detectAdapter(dir: string): Promise<StoreAdapter> {
-  for (const adapter of adapters) if (await adapter.detect(dir)) return adapter;
+export async function detectAdapter(dir: string, exclude?: Exclusions): Promise<StoreAdapter> {
+  for (const adapter of adapters) if (await adapter.detect(dir, exclude)) return adapter;
   return filesAdapter;
 }
 
@@ -70,7 +71,7 @@ function makeAdapter(
     capture: (dir, target, options) => capture(dir, target, kind, options),
     inspect: (dir, options) => inspectStore(name, dir, options),
     holdsNothing: (dir, options) =>
-      holdsNothing(dir, () => inspectStore(name, dir, { ...options, level: 'quick' })),
+      holdsNothing(dir, options.exclude, () => inspectStore(name, dir, { ...options, level: 'quick' })),
     databasesAmong: kind.databasesAmong,
   };
 }

@@ -46,7 +46,7 @@ export async function capture(
     for (let attempts = 1; ; attempts += 1) {
       throwIfAborted(signal, 'Capture');
       if (attempts > 1 && clock.monotonic() > deadline) throw neverQuiet(dir, options.timeoutMs);
-      const databases = await prepare(dir, kind, image, clock.now());
+      const databases = await prepare(dir, kind, image, options);
       // Files vanish while their owner works. That our own directory did would look the same until the deadline.
       await lstat(target);
       if (databases === undefined) continue;
@@ -92,9 +92,10 @@ async function prepare(
   dir: string,
   kind: CaptureKind,
   image: Image,
-  nowMs: number,
+  { clock, exclude }: CaptureOptions,
 ): Promise<readonly string[] | undefined> {
-  const scan = await scanWholeStore(dir);
+  const nowMs = clock.now();
+  const scan = await scanWholeStore(dir, exclude);
   try {
     const databases = await kind.findDatabases(dir, scan);
     await image.prepare(contentOf(scan, databases), databases, nowMs);
@@ -120,7 +121,7 @@ async function settle(
 ): Promise<ScanResult | undefined> {
   const patienceMs = Math.min(100 * options.attempts, 1000);
   if (!(await untilResting(dir, kind, { ...options, patienceMs }))) return undefined;
-  const scan = await scanWholeStore(dir);
+  const scan = await scanWholeStore(dir, options.exclude);
   if (options.fence === undefined && hasHotJournal(scan, databases)) return undefined;
   const before = contentOf(scan, databases);
   const budgetBytes = 32 * 1024 * 1024 * 2 ** Math.min(options.attempts - 1, 10);
@@ -131,7 +132,7 @@ async function settle(
   const covered = options.fence === undefined ? [] : databases.flatMap((path) => [path, `${path}-wal`]);
   const others = before.files.filter((file) => !covered.includes(file.path));
   if (!isSettled(others, nowMs)) return undefined;
-  const after = contentOf(await scanWholeStore(dir), databases);
+  const after = contentOf(await scanWholeStore(dir, options.exclude), databases);
   return sameScan(before, after) ? before : undefined;
 }
 
@@ -142,7 +143,7 @@ async function untilResting(
 ): Promise<boolean> {
   const end = options.clock.monotonic() + options.patienceMs;
   for (;;) {
-    const { files } = await scanWholeStore(dir);
+    const { files } = await scanWholeStore(dir, options.exclude);
     if (kind.isResting(files, options.clock.now())) return true;
     if (options.clock.monotonic() > end) return false;
     await options.clock.sleep(5, { signal: options.signal });

@@ -1,12 +1,17 @@
 import { totalBytes } from '../snapshot/manifest.ts';
 import { unpersistedIndexFiles } from './chroma/index-rest.ts';
+import type { Exclusions } from './exclusions.ts';
 import { scanStore } from './scan.ts';
 import type { FileEntry } from './scan.ts';
 import type { StoreReport } from './store-adapter.ts';
 
 /** See `StoreAdapter.holdsNothing`; `inspect` is the adapter's. */
-export async function holdsNothing(dir: string, inspect: () => Promise<StoreReport>): Promise<boolean> {
-  const { files, oddities } = await scanStore(dir);
+export async function holdsNothing(
+  dir: string,
+  exclude: Exclusions | undefined,
+  inspect: () => Promise<StoreReport>,
+): Promise<boolean> {
+  const { files, oddities } = await scanStore(dir, exclude);
   // Who opens a FIFO waits for ever.
   if (oddities.length > 0) return false;
   if (totalBytes(files) === 0) return true;

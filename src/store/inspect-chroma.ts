@@ -99,28 +99,56 @@ async function judgeAll(
   return { damage, statistics: { records, collections } };
 }
 
-/** The tables with their indexes built anew, in a temporary file (sqlite.org/lang_vacuum.html). */
+/** What the judgement of collections reads. */
+const judgedTables = [
+  'tenants',
+  'databases',
+  'collections',
+  'segments',
+  'max_seq_id',
+  'embeddings',
+  'embeddings_queue',
+];
+
+/** Those tables with their indexes built anew, in a temporary file. SQLite's own VACUUM INTO copies a broken index, or fails on it. */
 function copyWithoutIndexes(db: Database.Database): {
   readonly db: Database.Database;
   readonly remove: () => void;
 } {
   const directory = mkdtempSync(join(tmpdir(), 'sync-agent-inspect-'));
-  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  const copy = new Database(join(directory, databaseName));
+  const remove = (): void => {
+    copy.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
   try {
-    const path = join(directory, databaseName);
-    db.prepare('VACUUM INTO ?').run(path);
-    const copy = new Database(path, { readonly: true });
-    return {
-      db: copy,
-      remove: () => {
-        copy.close();
-        remove();
-      },
-    };
+    copy.pragma('foreign_keys = off');
+    copy.pragma('synchronous = off');
+    const schema = db.prepare(
+      "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL",
+    );
+    for (const { tbl_name: table, sql } of schema.all() as { tbl_name: string; sql: string }[]) {
+      if (judgedTables.includes(table)) copyTable(db, copy, table, sql);
+    }
+    return { db: copy, remove };
   } catch (error) {
     remove();
     throw error;
   }
+}
+
+function copyTable(from: Database.Database, to: Database.Database, table: string, sql: string): void {
+  to.exec(sql);
+  const rows = from.prepare(`SELECT * FROM "${table}" NOT INDEXED`).raw();
+  const insert = to.prepare(
+    `INSERT INTO "${table}" VALUES (${rows
+      .columns()
+      .map(() => '?')
+      .join(', ')})`,
+  );
+  to.transaction(() => {
+    for (const row of rows.iterate()) insert.run(row);
+  })();
 }
 
 const damaged = (kind: Problem['kind'], message: string): Problem => ({ kind, where: databaseName, message });

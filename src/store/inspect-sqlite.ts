@@ -34,13 +34,13 @@ export const databaseName = /\.(db3?|sqlite3?|s3db|sl3)$/i;
  * the one that the application needs, nobody here can tell: see `soundnessOf` in the engine.
  */
 export async function inspectSqlite(dir: string, options: InspectOptions): Promise<StoreReport> {
-  const { level, signal, scratch } = options;
+  const { level, signal, scratch, exclude } = options;
   const known = new Set(options.databases);
   const damage: Problem[] = [];
   const findings: Problem[] = [];
   const databases: string[] = [];
   let records = 0;
-  for (const { path, size } of (await scanStore(dir)).files) {
+  for (const { path, size } of (await scanStore(dir, exclude)).files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
     if (!(await isSqliteFile(join(dir, path)))) {
       if (!known.has(path)) continue;

@@ -97,7 +97,7 @@ function tryCheck(db: Database.Database, level: InspectOptions['level'], what: s
     const lines = rows.flatMap((row) => String(Object.values(row)[0]).split('\n'));
     return {
       type: 'lines',
-      lines: lines.filter((line) => line !== 'ok' && !/^\*\*\* in database/.test(line)),
+      lines: lines.filter((line) => line !== 'ok' && !line.startsWith('*** in database')),
     };
   } catch (error) {
     const code = sqliteCodeOf(error);

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { Exclusions } from './exclusions.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ScanResult } from './scan.ts';
 
@@ -9,7 +10,7 @@ import type { ScanResult } from './scan.ts';
 export interface StoreAdapter {
   readonly name: AdapterName;
   /** Whether `dir`, an existing directory, is a store of this kind. */
-  detect(dir: string): Promise<boolean>;
+  detect(dir: string, exclude?: Exclusions): Promise<boolean>;
   /**
    * Copies a consistent image of `dir` into the existing, empty directory `target`. Rejects with BUSY when the
    * store never got quiet enough within `timeoutMs`; then `target` holds garbage and the store was not changed.
@@ -32,6 +33,8 @@ export interface CaptureOptions {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly fs: FileSystem;
+  /** What is not to be captured. */
+  readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -64,26 +67,26 @@ export interface InspectOptions {
   readonly scratch?: string | undefined;
   /** Databases that the store is known to have had, relative to it: one that is empty now, or something else, is damaged. */
   readonly databases?: readonly string[] | undefined;
+  /** What is not to be judged. */
+  readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of damage: the first three. The others are findings. */
+export type ProblemKind =
+  | 'database'
+  | 'schema'
+  | 'vector-index'
+  | 'full-text'
+  | 'index'
+  | 'constraint'
+  | 'unused-pages'
+  | 'not-evaluable'
+  | 'other-database';
+
 /** Something that is not as it should be in a store. */
 export interface Problem {
-  /**
-   * `database`, `schema`, `vector-index`, `records`: damage. `full-text`, `index`, `constraint`, `unused-pages`, `not-evaluable`,
-   * `other-database`: findings.
-   */
-  readonly kind:
-    | 'database'
-    | 'schema'
-    | 'vector-index'
-    | 'records'
-    | 'full-text'
-    | 'index'
-    | 'constraint'
-    | 'unused-pages'
-    | 'not-evaluable'
-    | 'other-database';
+  readonly kind: ProblemKind;
   /** The file, relative to the store, or the collection. */
   readonly where: string;
   /** One sentence that names the place, without a final period. */
