@@ -44,6 +44,7 @@ import type { ObjectStore } from './remote/object-store.ts';
 import { openRemote } from './remote/open-remote.ts';
 import type { OpenedRemote } from './remote/open-remote.ts';
 import { adapterNamed, detectAdapter } from './store/adapters.ts';
+import { ownedFileSystem } from './store/owner.ts';
 import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
 import type { FileSystem } from './store/file-system.ts';
@@ -137,7 +138,7 @@ export interface Agent {
 export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {
   const {
     clock = systemClock,
-    fs = nodeFileSystem,
+    fs: disk = nodeFileSystem,
     emit = () => undefined,
     diskSpace = realDiskSpace,
     findStoreUsers = (store) => findRealStoreUsers(store, settings.exclude),
@@ -150,10 +151,15 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   let opened: Promise<OpenedRemote> | undefined;
   let counted: CountingStore | undefined;
 
-  const openContext = async (home: Home, signal: AbortSignal | undefined): Promise<Context> => {
+  const ownedBy = (home: Home): Promise<FileSystem> =>
+    ownedFileSystem(disk, home, {
+      owner: settings.owner,
+      onWarning: (message) => emit({ type: 'warning', code: 'NOTICE', message }),
+    });
+  const openContext = async (home: Home, signal: AbortSignal | undefined, fs = disk): Promise<Context> => {
     opened ??=
       ports.remote === undefined
-        ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs })
+        ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs: disk })
         : Promise.resolve({ remote: ports.remote, prefixBytes: 0, remoteId: ports.remote.location });
     const { remote: bare, prefixBytes, remoteId, directory } = await opened;
     if (directory !== undefined) await assertApart(home, directory);
@@ -198,6 +204,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   ): Promise<T> => {
     const home = await locateHome(settings.store);
     return explained(command, home, async () => {
+      const fs = await ownedBy(home);
       const lock = await lockStore(fs, home, {
         command,
         waitMs: lockWaitMs,
@@ -207,7 +214,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       });
       try {
         const interrupted = await recover(fs, home, { rollbackCopies: engine.rollbackCopies });
-        return await work(await openContext(home, signal), interrupted);
+        return await work(await openContext(home, signal, fs), interrupted);
       } finally {
         lock.release();
       }
@@ -254,7 +261,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       const own = await locateHome(settings.store).catch(() => undefined);
       if (own !== undefined) assertOutside(own, home.store);
       return explained('restore to', home, async () =>
-        restoreTo(await openContext(home, options.signal), options),
+        restoreTo(await openContext(home, options.signal, await ownedBy(home)), options),
       );
     },
     sync: (options = {}) =>

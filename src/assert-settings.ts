@@ -3,6 +3,7 @@ import { SyncAgentError } from './errors.ts';
 import type { SyncAgentSettings } from './open-daemon.ts';
 import { parseRemote } from './remote/remote-url.ts';
 import { parseExclusion } from './store/exclusions.ts';
+import { ownerPattern } from './store/owner.ts';
 import { longestLabel } from './snapshot/label.ts';
 
 /**
@@ -61,6 +62,10 @@ const checks = {
       Array.isArray(value) &&
       value.every((each) => typeof each === 'string' && parseExclusion(each) === each),
     expected: 'a list of patterns as in a .gitignore, relative to the store',
+  },
+  owner: {
+    isGood: (each) => typeof each === 'string' && ownerPattern.test(each),
+    expected: '"user:group", "uid:gid" or "keep"',
   },
   keepLast: count(1),
   keepHourly: count(0),

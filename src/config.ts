@@ -72,6 +72,7 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
     remote,
     adapter: config.adapter,
     exclude: config.exclude,
+    owner: config.owner,
     host: config.host,
     keepLast: config.keepLast,
     keepHourly: config.keepHourly,

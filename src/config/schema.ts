@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import * as z from 'zod';
 import { SyncAgentError } from '../errors.ts';
 import { parseExclusion } from '../store/exclusions.ts';
+import { ownerPattern } from '../store/owner.ts';
 import { longestLabel } from '../snapshot/label.ts';
 import { httpAddressForm, parseHttpAddress } from './http-address.ts';
 import type { SettingKey } from './settings.ts';
@@ -120,6 +121,10 @@ export const configSchema = z.strictObject({
   grace: duration,
   captureTimeout: duration,
   history: choice('copy', 'linked'),
+  owner: value('user:group, uid:gid or keep', (input) => {
+    const name = typeof input === 'boolean' ? '' : String(input);
+    return ownerPattern.test(name) ? name : undefined;
+  }),
   fullCheck: flag,
   maxShrink: share,
   onDamage: choice('fail', 'recover'),

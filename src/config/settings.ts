@@ -52,6 +52,10 @@ export const settings = {
     'Engine:',
     'copy: snapshots are complete; linked: they share unchanged files [default: copy]',
   ),
+  owner: setting(
+    'Engine:',
+    "As root, whose files are written: user:group, or keep [default: the store's owner]",
+  ),
   fullCheck: setting('Engine:', 'Thorough integrity check of the store, slower', 'boolean'),
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),
   onDamage: setting(

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { both, concurrently } from '../concurrently.ts';
 import { SyncAgentError } from '../errors.ts';
+import { fileTimeMs } from '../file-time.ts';
 import { assertStorable } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../store/fingerprint.ts';
@@ -150,6 +151,6 @@ async function hashImage(
     if (size === undefined)
       throw new SyncAgentError('INTERNAL', `Cannot hash "${file.path}": it is not in the image`);
     const sha256 = await hashFile(join(dir, file.path), size, whileAll);
-    return { path: file.path, size, sha256, mode: file.mode, mtimeMs: Number(file.mtimeNs / 1_000_000n) };
+    return { path: file.path, size, sha256, mode: file.mode, mtimeMs: fileTimeMs(file.mtimeNs) };
   });
 }

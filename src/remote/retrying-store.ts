@@ -12,6 +12,7 @@ import type {
   ObjectStore,
   PutOptions,
   PutResult,
+  RemoteTraits,
 } from './object-store.ts';
 import { defaultRetryPolicy, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 
@@ -100,6 +101,11 @@ class RetryingStore implements ObjectStore {
     return this.#retry('sweepUploads', prefix, options, () =>
       this.#store.sweepUploads(prefix, before, options),
     );
+  }
+
+  /** Not retried: what is not known need not be. */
+  async traits(options?: CallOptions): Promise<RemoteTraits> {
+    return (await this.#store.traits?.(options)) ?? {};
   }
 
   close(): Promise<void> {

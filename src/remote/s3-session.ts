@@ -77,7 +77,8 @@ export class S3Session {
     const clock = this.settings.retry?.clock ?? systemClock;
     const action = describeCall(operation, this.shown(subject), place);
     const secrets = (): readonly string[] => this.#clients.secrets();
-    return { operation, subject, action, signal, now: () => clock.now(), secrets };
+    const { proxy } = this.settings;
+    return { operation, subject, action, signal, now: () => clock.now(), secrets, proxy: proxy?.shown };
   }
 
   shown(key: string): string {

@@ -1,7 +1,8 @@
+import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf, isSyncAgentError, messageOf } from '../errors.ts';
-import type { FileSystem } from './file-system.ts';
+import type { FileSystem, Owner } from './file-system.ts';
 import type { Home } from './home.ts';
 import { emptyScan, scanStore } from './scan.ts';
 
@@ -65,14 +66,15 @@ async function carry(fs: FileSystem, work: Carried): Promise<void> {
     if (stats === undefined) return;
     if (stats.isDirectory()) {
       await fs.makeDirectory(target);
-      await fs.setAttributes(target, { mode: stats.mode & 0o7777 });
+      await fs.setAttributes(target, attributesOf(stats));
       touched.add(target);
       for (const name of await readdir(source)) await carry(fs, { ...work, path: `${path}/${name}` });
     } else {
       await fs.remove(target);
       await fs.link(source, target).catch(async (error: unknown) => {
         if (!stats.isFile() || !cannotLink.includes(errnoOf(error) ?? '')) throw error;
-        await fs.copy(source, target, { mode: stats.mode & 0o7777 });
+        await fs.copy(source, target);
+        await fs.setAttributes(target, attributesOf(stats));
         await fs.sync(target);
       });
       touched.add(dirname(target));
@@ -107,9 +109,14 @@ async function makeParents(fs: FileSystem, { from, data, path, touched }: Carrie
     if (present?.isDirectory() === false) throw new Error(`the snapshot has a file at "${parent}"`);
     if (present !== undefined) continue;
     await fs.makeDirectory(join(data, parent));
-    await fs.setAttributes(join(data, parent), { mode: (await lstat(join(from, parent))).mode & 0o7777 });
+    await fs.setAttributes(join(data, parent), attributesOf(await lstat(join(from, parent))));
     touched.add(dirname(join(data, parent)));
   }
+}
+
+/** Only root can give files away, and root's copy of another's file is that user's. */
+function attributesOf({ mode, uid, gid }: Stats): { readonly mode: number; readonly owner?: Owner } {
+  return { mode: mode & 0o7777, ...(process.geteuid?.() === 0 ? { owner: { uid, gid } } : {}) };
 }
 
 /** Without what lies below another one. */

@@ -16,6 +16,8 @@ const pickle = 'index_metadata.pickle';
 const quietNs = 25_000_000n;
 /** A persist that stops for longer than this was given up: its server died. What it left is for validation to judge. */
 const abandonedNs = 30_000_000_000n;
+/** No server's clock is ahead so much: a time beyond is no present write's, whoever set it. */
+const dayNs = 86_400_000_000_000n;
 
 /**
  * Whether no index is being persisted. Chroma rewrites all five files in place, in one order, without a lock that
@@ -26,7 +28,8 @@ const abandonedNs = 30_000_000_000n;
 export function chromaRests(files: readonly FileEntry[], nowMs: number): boolean {
   const now = BigInt(Math.floor(nowMs)) * 1_000_000n;
   return [...indexFolders(files).values()].every((folder) => {
-    const times = [...folder.values()].map((file) => file.mtimeNs);
+    const times = [...folder.values()].map((file) => file.mtimeNs).filter((time) => time < now + dayNs);
+    if (times.length === 0) return true;
     const newest = times.reduce((a, b) => (a > b ? a : b));
     // A time in the future is no present write's.
     const age = now - newest;

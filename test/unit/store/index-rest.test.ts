@@ -21,6 +21,13 @@ describe('chromaRests', () => {
     ['a persist given up long ago', index(31_000, 40_000, 40_000, 40_000, 40_000), true],
     ['a first persist that has not come to its pickle', index(90, 80, 70, 60), false],
     ['one with times in the future', index(-9000, -9000, -9000, -9000, -9000), true],
+    ['one whose header has a time centuries ahead', index(-1e13, 900, 900, 900, 900), true],
+    ['one whose pickle has, while its header is written', index(10, 900, 900, 900, -1e13), false],
+    [
+      'one whose header is a second ahead, as of a server whose clock is',
+      index(-1000, 900, 900, 900, 900),
+      false,
+    ],
     ['no index at all', [fileAt('chroma.sqlite3', 0)], true],
   ])('judges %s', (_, files, expected) => {
     expect(chromaRests(files, now)).toBe(expected);
