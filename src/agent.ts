@@ -174,8 +174,10 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       emit,
       settings: { ...engine, prefixBytes },
       detectAdapter:
-        adapter === 'auto' ? (dir) => detectAdapter(dir, home.exclude) : async () => adapterNamed(adapter),
-      adapterNamed,
+        adapter === 'auto'
+          ? (dir) => detectAdapter(dir, home.exclude)
+          : async () => adapterNamed(adapter, home.exclude),
+      adapterNamed: (name) => adapterNamed(name, home.exclude),
       diskSpace,
       findStoreUsers,
       signal,

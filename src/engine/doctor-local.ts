@@ -4,7 +4,6 @@ import { SyncAgentError, fromFileSystem } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { writeNewFile } from '../store/file-system.ts';
 import { storeExists } from '../store/home.ts';
-import type { StoreUser } from '../store/in-use.ts';
 import { scanStore } from '../store/scan.ts';
 import { newAttempt } from './context.ts';
 import type { Context } from './context.ts';
@@ -12,6 +11,7 @@ import type { DoctorCheck } from './doctor-check.ts';
 import { inspectAsItLies } from './judge-store.ts';
 import { knownParent } from './lineage.ts';
 import { describeJournal } from './status.ts';
+import { describeTwins, describeUsers, stopAllButOne } from './twin-servers.ts';
 
 /** Whether lock, state and staging can be written where they belong. */
 export async function checkHome({ home, fs, clock }: Context): Promise<DoctorCheck> {
@@ -113,32 +113,22 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
 export async function checkServers({ home, detectAdapter, findStoreUsers }: Context): Promise<DoctorCheck> {
   const name = 'servers';
   const users = await findStoreUsers(home.store);
-  const [twin] = twinsAmong(users);
-  if (twin === undefined) {
+  const detail = describeTwins(users);
+  if (detail === undefined) {
     return {
       name,
       status: 'ok',
       detail: users.length === 0 ? 'no process has the store open' : `${users.length} has the store open`,
     };
   }
-  const detail = `${twin.length} processes of one program have the store open: ${describeUsers(twin)}`;
   if ((await detectAdapter(home.store)).name !== 'chroma') return { name, status: 'ok', detail };
   return {
     name,
     status: 'fail',
     code: 'BUSY',
     detail,
-    remedy: 'Stop all but one: two servers on one directory lose vectors',
+    remedy: stopAllButOne,
   };
-}
-
-export function twinsAmong(users: readonly StoreUser[]): readonly (readonly StoreUser[])[] {
-  const byProgram = new Map<string, StoreUser[]>();
-  for (const user of users) {
-    const program = user.executable ?? user.command;
-    byProgram.set(program, [...(byProgram.get(program) ?? []), user]);
-  }
-  return [...byProgram.values()].filter((group) => group.length > 1);
 }
 
 /** A backup needs room for an image of the store, a restore for the snapshot beside it. */
@@ -165,8 +155,4 @@ const inMiB = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB
 
 export function failed(name: string, error: SyncAgentError, remedy = error.remedy): DoctorCheck {
   return { name, status: 'fail', code: error.code, detail: error.message, remedy };
-}
-
-function describeUsers(users: readonly StoreUser[]): string {
-  return users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 80)})`).join(', ');
 }

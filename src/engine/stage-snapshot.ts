@@ -60,9 +60,7 @@ export async function assertSound(context: Context, manifest: Manifest, dir: str
   const level = settings.validation === 'full' ? 'full' : 'proven';
   tellRecorded(context, manifest);
   if (manifest.damage !== undefined) return;
-  const report = await context
-    .adapterNamed(manifest.adapter)
-    .inspect(dir, { level, signal, exclude: context.home.exclude });
+  const report = await context.adapterNamed(manifest.adapter).inspect(dir, { level, signal });
   const { damage } = soundnessOf(report, manifest);
   if (damage.length > 0) {
     throw new SyncAgentError(

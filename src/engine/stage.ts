@@ -15,6 +15,7 @@ import { hashFile } from './hash-file.ts';
 import type { CapturedFile, CapturedStore } from './plan-backup.ts';
 import { messagesOf, soundnessOf } from './soundness.ts';
 import type { SoundBase } from './soundness.ts';
+import { warnOfTwins } from './twin-servers.ts';
 
 export interface StagedStore extends CapturedStore {
   /** Put no record at risk. */
@@ -38,6 +39,11 @@ export interface StagedStore extends CapturedStore {
 
 /** A torn image of a store that our locks do not cover wholly is possible; a second and third one decide. */
 const captureTries = 3;
+/**
+ * How long a persist that does not go on is waited for. Most often nobody is at it: the files are copies, whose times say nothing,
+ * and the first image is sound. If it is not, a server may be held up by its disk, and only where one can be seen is that likely.
+ */
+const unfinishedMs = { first: 500, unseen: 5_000, seen: 30_000 };
 
 export interface StageOptions {
   /** The manifest that says which databases were sound before; asked only where several are in the store, and one is not sound. */
@@ -60,6 +66,8 @@ export async function stageStore(
   const adapter = await context.detectAdapter(home.store);
   let heldMs = 0;
   let longestHoldMs = 0;
+  const users = await context.findStoreUsers(home.store);
+  warnOfTwins(context, adapter.name, users);
   for (let tries = 1; ; tries += 1) {
     enterPhase(context, 'capture');
     await fs.remove(dir);
@@ -68,13 +76,14 @@ export async function stageStore(
     const capturedAtMs = clock.now();
     const captured = await adapter.capture(home.store, dir, {
       timeoutMs: context.settings.captureTimeoutMs,
+      unfinishedMs: unfinishedMs[tries === 1 ? 'first' : users.length === 0 ? 'unseen' : 'seen'],
       clock,
       fs,
-      exclude: home.exclude,
       signal,
     });
     heldMs += captured.heldMs;
     longestHoldMs = Math.max(longestHoldMs, captured.longestHoldMs);
+    if (tries === 1) warnOfUnfenced(context, captured.unfenced);
     assertStorable(
       [...captured.source.files.map((file) => file.path), ...emptyDirectoriesOf(captured.source)],
       context.settings.prefixBytes,
@@ -119,6 +128,18 @@ export async function stageStore(
       });
     }
   }
+}
+
+function warnOfUnfenced({ emit }: Context, unfenced: readonly string[]): void {
+  const [first] = unfenced;
+  if (first === undefined) return;
+  const others = unfenced.length === 1 ? '' : ` and ${unfenced.length - 1} others`;
+  emit({
+    type: 'warning',
+    code: 'NOTICE',
+    message: `The writers of "${first}"${others} were not held back: this user may not write there`,
+    remedy: 'Let sync-agent write the databases and their directory, or a busy store may never be captured',
+  });
 }
 
 /** What else there is, and the last resort: a damaged copy is better than none. */

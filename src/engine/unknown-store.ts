@@ -33,7 +33,7 @@ export async function describeUnknownStore(
 /** Of a store that somebody works in, nobody can say. */
 async function isEmptyStore({ home, signal, detectAdapter, findStoreUsers }: Context): Promise<boolean> {
   if ((await findStoreUsers(home.store)).length > 0) return false;
-  return (await detectAdapter(home.store)).holdsNothing(home.store, { signal, exclude: home.exclude });
+  return (await detectAdapter(home.store)).holdsNothing(home.store, { signal });
 }
 
 /** The newest live snapshot with the store's content. */

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SyncAgentError } from '../errors.ts';
+import { SyncAgentError, errnoOf } from '../errors.ts';
 import { capture } from './capture.ts';
-import type { CaptureKind } from './capture.ts';
-import { chromaRests, hasPersistedIndex } from './chroma/index-rest.ts';
+import type { CaptureKind } from './capture-kind.ts';
+import { hasPersistedIndex, restlessIndexes } from './chroma/index-rest.ts';
 import type { Exclusions } from './exclusions.ts';
 import { holdsNothing } from './holds-nothing.ts';
 import { inspectStore } from './inspect.ts';
@@ -11,6 +11,9 @@ import { databaseName, isSqliteFile } from './inspect-sqlite.ts';
 import { scanStore } from './scan.ts';
 import type { ScanResult } from './scan.ts';
 import type { AdapterName, StoreAdapter } from './store-adapter.ts';
+import type { RestlessFiles } from './until-resting.ts';
+
+const nothing = (): RestlessFiles => ({ active: [], stalled: [] });
 
 const databaseOfChroma = 'chroma.sqlite3';
 
@@ -20,7 +23,7 @@ const sqliteAdapter = makeAdapter(
   async (dir, exclude) => (await sqliteFiles(dir, await scanStore(dir, exclude))).length > 0,
   {
     findDatabases: sqliteFiles,
-    isResting: () => true,
+    restlessFiles: nothing,
     databasesAmong: (paths) => paths.filter((path) => databaseName.test(path)),
   },
 );
@@ -33,7 +36,7 @@ const chromaAdapter = makeAdapter(
     (await hasPersistedIndex(dir)),
   {
     findDatabases: sqliteFiles,
-    isResting: chromaRests,
+    restlessFiles: restlessIndexes,
     databasesAmong: (paths) => paths.filter((path) => path === databaseOfChroma),
   },
 );
@@ -41,23 +44,36 @@ const chromaAdapter = makeAdapter(
 /** A plain directory. Its files are captured as they stood together at one instant. */
 const filesAdapter = makeAdapter('files', async () => true, {
   findDatabases: async () => [],
-  isResting: () => true,
+  restlessFiles: nothing,
   databasesAmong: () => [],
 });
 
 const adapters: readonly StoreAdapter[] = [chromaAdapter, sqliteAdapter, filesAdapter];
 
-export function adapterNamed(name: AdapterName): StoreAdapter {
+export function adapterNamed(name: AdapterName, exclude?: Exclusions): StoreAdapter {
   const adapter = adapters.find((each) => each.name === name);
   if (adapter === undefined)
     throw new SyncAgentError('USAGE', `Cannot use adapter "${name as string}": it does not exist`);
-  return adapter;
+  return leavingAlone(adapter, exclude);
 }
 
 /** The first kind, from the most particular, that `dir` turns out to be. */
 export async function detectAdapter(dir: string, exclude?: Exclusions): Promise<StoreAdapter> {
-  for (const adapter of adapters) if (await adapter.detect(dir, exclude)) return adapter;
-  return filesAdapter;
+  for (const adapter of adapters)
+    if (await adapter.detect(dir, exclude)) return leavingAlone(adapter, exclude);
+  return leavingAlone(filesAdapter, exclude);
+}
+
+/** What is excluded from a store, no caller can forget. */
+function leavingAlone(adapter: StoreAdapter, exclude: Exclusions | undefined): StoreAdapter {
+  if (exclude === undefined || exclude.length === 0) return adapter;
+  return {
+    ...adapter,
+    detect: (dir) => adapter.detect(dir, exclude),
+    capture: (dir, target, options) => adapter.capture(dir, target, { ...options, exclude }),
+    inspect: (dir, options) => adapter.inspect(dir, { ...options, exclude }),
+    holdsNothing: (dir, options) => adapter.holdsNothing(dir, { ...options, exclude }),
+  };
 }
 
 function makeAdapter(
@@ -81,7 +97,13 @@ async function sqliteFiles(dir: string, scan: ScanResult): Promise<readonly stri
   for (const { path, size } of scan.files) {
     // A journal is no database, and it may be gone by the time we look.
     if (size === 0 || /-(journal|wal|shm)$/.test(path)) continue;
-    if (await isSqliteFile(join(dir, path))) found.push(path);
+    if (await isSqliteFile(join(dir, path)).catch(vanished)) found.push(path);
   }
   return found;
+}
+
+/** Whatever vanished meanwhile was none. */
+function vanished(error: unknown): boolean {
+  if (errnoOf(error) === 'ENOENT') return false;
+  throw error;
 }

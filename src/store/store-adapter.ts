@@ -31,6 +31,11 @@ export type AdapterName = 'chroma' | 'sqlite' | 'files';
 
 export interface CaptureOptions {
   readonly timeoutMs: number;
+  /**
+   * A vector index whose files look like the middle of a persist is waited for so long after its last write, milliseconds; then
+   * it is captured as it is, for `inspect` to judge.
+   */
+  readonly unfinishedMs: number;
   readonly clock: Clock;
   readonly fs: FileSystem;
   /** What is not to be captured. */
@@ -50,6 +55,8 @@ export interface Capture {
   readonly longestHoldMs: number;
   /** How many times the capture was started over. */
   readonly attempts: number;
+  /** Databases whose writers could not be held back, because this user may not write them. */
+  readonly unfenced: readonly string[];
 }
 
 export interface InspectOptions {
