@@ -21,6 +21,8 @@ import { clearHistory, prune } from './engine/prune.ts';
 import type { PruneOptions, PruneResult } from './engine/prune.ts';
 import { lookLocally } from './engine/look.ts';
 import type { LocalLook } from './engine/look.ts';
+import { repairRemote } from './engine/repair-remote.ts';
+import type { RepairResult } from './engine/repair-remote.ts';
 import { restoreTo } from './engine/restore-to.ts';
 import type { RestoreToResult } from './engine/restore-to.ts';
 import { restore } from './engine/restore.ts';
@@ -101,6 +103,8 @@ export interface Agent {
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
   /** Whether the objects that snapshots name are there, and hold what they should. Damage is a result, not an error. */
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
+  /** Rebuilds the commit log of a remote that lost it, from what is there. Deletes nothing. */
+  repairRemote(options?: { readonly dryRun?: boolean } & CallOptions): Promise<RepairResult>;
   /** Applies the retention rule now, and sweeps what crashed runs left. */
   prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
   /** Keeps a snapshot, whatever the retention rule says, until `unpin`. */
@@ -279,6 +283,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
+    repairRemote: (options = {}) => read((context) => repairRemote(context, options), options.signal),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),
     pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
     unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),

@@ -24,6 +24,9 @@ export function backupLines(result: BackupResult, requests: number, style: Style
           ['records', formatCount(result.records)],
           ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
           ['uploaded', `${formatBytes(result.uploadBytes)}, ${formatBytes(result.reuseBytes)} reused`],
+          ...(result.lost.length === 0
+            ? []
+            : [['missing', `${counted(result.lost.length, 'object')}, uploaded again`] as const]),
           ['writers', heldBack(result)],
           ['requests', formatCount(requests)],
           ...(result.dropped.length === 0

@@ -53,6 +53,8 @@ export type BackupResult =
       /** This host lost its lease: the snapshot is kept, and the next holder's stays the newest. */
       readonly isFenced: boolean;
       readonly dropped: readonly string[];
+      /** Keys of objects that the snapshots before it keep such files in, and that were missing or cut: uploaded anew. */
+      readonly lost: readonly string[];
       /** What is not as it should be in the store, but puts no record at risk. */
       readonly findings: readonly Problem[];
       /** What makes the store unsound; empty unless that was accepted. */

@@ -1,6 +1,6 @@
 import { SyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
-import type { Manifest } from '../snapshot/manifest.ts';
+import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { storeExists } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 import type { Context, OnDamage } from './context.ts';
@@ -46,17 +46,10 @@ export async function damageAtStart(
 }
 
 /** Whether the store is known to hold what a snapshot holds, which was found sound. */
-export function isProven(local: RestoreFacts['local']): boolean {
-  switch (local.type) {
-    case 'missing':
-      return true;
-    case 'known':
-      return local.isUnchanged;
-    case 'unknown':
-      return local.equals !== undefined;
-    default:
-      return local satisfies never;
-  }
+export function isProven(local: RestoreFacts['local'], snapshots: readonly LogEntry[]): boolean {
+  if (local.type === 'missing') return true;
+  const equalTo = local.type === 'unknown' ? local.equals : local.isUnchanged ? local.parent : undefined;
+  return equalTo !== undefined && snapshots.find(({ id }) => id === equalTo)?.damaged !== true;
 }
 
 /**
@@ -66,8 +59,9 @@ export function isProven(local: RestoreFacts['local']): boolean {
 export async function assertSoundStore(context: Context, why?: string): Promise<void> {
   const { home } = context;
   if (!(await storeExists(home)) || (await readJournal(home)) !== undefined) return;
-  if ((await lookLocally(context)).isUnchanged) return;
-  const soundness = await judgeStore(context, await lastKnownManifest(context));
+  const parent = await lastKnownManifest(context);
+  if ((await lookLocally(context)).isUnchanged && parent?.damage === undefined) return;
+  const soundness = await judgeStore(context, parent);
   if (soundness.type !== 'damaged') return;
   throw damagedStore(context, soundness, {
     ...(why === undefined ? {} : { besides: `, and no snapshot can be restored instead: ${why}` }),

@@ -13,7 +13,7 @@ import { writeState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { newAttempt, progressOf } from './context.ts';
 import type { Context } from './context.ts';
-import { directoriesOf, downloadFile, setDirectoryModes, verifyObject } from './download.ts';
+import { directoriesOf, downloadFile, setDirectoryModes, verifyDownload } from './download.ts';
 import { hashFile } from './hash-file.ts';
 
 export interface Replaced {
@@ -45,7 +45,7 @@ export async function replaceStore(
   const wanted = await differingFiles(context, manifest, present);
   const downloadBytes = totalBytes(wanted);
   const report = progressOf(context, 'download', downloadBytes * 2);
-  for (const file of wanted) await verifyObject(context, { manifest, file, onBytes: report });
+  for (const file of wanted) await verifyDownload(context, { manifest, file, onBytes: report });
 
   await writeJournal(fs, home, {
     type: 'replace',

@@ -8,7 +8,7 @@ import { warnIfEmptied } from './emptied-remote.ts';
 import { assertSoundStore, damageAtStart, damagedStore, isProven } from './go-on.ts';
 import { leaveAlone } from './leave-alone.ts';
 import type { LeftAlone } from './leave-alone.ts';
-import { knownFacts, manifestOf, readLineage, readRemote } from './lineage.ts';
+import { findLostNewest, knownFacts, manifestOf, readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { placeSnapshot } from './place-snapshot.ts';
 import type { PlaceOptions, Restored } from './place-snapshot.ts';
@@ -29,15 +29,20 @@ export interface RestoreOptions extends PlaceOptions {
 
 export type RestoreResult =
   | { readonly type: 'empty-remote' }
-  | LeftAlone
-  | {
+  | (LeftAlone & PassedOver)
+  | ({
       readonly type: 'planned';
       readonly id: string;
       readonly why: string;
       readonly bytes: number;
       readonly files: number;
-    }
+    } & PassedOver)
   | Restored;
+
+interface PassedOver {
+  /** Newer snapshots that are damaged or lost, with the reason; absent where there are none. */
+  readonly skipped?: readonly string[];
+}
 
 /**
  * Puts the right snapshot in the place of the local store, or leaves it alone. The caller holds the store's lock and
@@ -57,9 +62,8 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
 
 async function decide(context: Context, options: RestoreOptions): Promise<RestoreResult> {
   const view = await readRemote(context);
-  const skipped = view.damaged.map(({ error }) => error.message);
+  const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
-    if (view.damaged.length > 0) throw view.damaged[0]?.error ?? new Error('unreachable');
     await warnIfEmptied(context, view);
     if (options.snapshot !== undefined && options.snapshot !== 'latest')
       throw noSuchSnapshot(options.snapshot, []);
@@ -91,19 +95,26 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
       force: options.force ?? false,
     });
     if (plan.type !== 'restore') {
-      if (!isProven(local.facts)) damage ??= await damageAtStart(context, lineage, view, onDamage);
+      if (!isProven(local.facts, entries)) damage ??= await damageAtStart(context, lineage, view, onDamage);
       if (damage === undefined) {
         const isChosen = named && options.dryRun !== true;
         const { fingerprint } = local;
-        return leaveAlone(context, { view, lineage, candidate, plan, isChosen, fingerprint });
+        const left = await leaveAlone(context, { view, lineage, candidate, plan, isChosen, fingerprint });
+        return { ...left, ...passedOverBy(skipped) };
       }
       if (onDamage === 'fail') throw notStarted(context, damage, plan, candidate);
+    }
+    if (candidate === target && !named) {
+      // A listing is little beside the download that follows.
+      const lost = await findLostNewest(context, view);
+      skipped.push(...lost);
+      warnSkipped(context, lost);
     }
     const why =
       plan.type === 'restore' ? plan.why : `the store is damaged: ${damage?.damage[0]?.message ?? ''}`;
     try {
       const manifest = await manifestOf(context, view, candidate);
-      if (options.dryRun === true) return planned(manifest, why);
+      if (options.dryRun === true) return { ...planned(manifest, why), ...passedOverBy(skipped) };
       return await placeSnapshot(context, {
         view,
         lineage,
@@ -126,6 +137,8 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
     remedy: 'Run "sync-agent verify --all --read-data" to see what is damaged',
   });
 }
+
+const passedOverBy = (skipped: readonly string[]): PassedOver => (skipped.length === 0 ? {} : { skipped });
 
 function noneIsSound(entries: readonly LogEntry[]): SyncAgentError {
   const [newest] = entries.slice(-1);
@@ -190,7 +203,7 @@ function warnSkipped(context: Context, messages: readonly string[]): void {
   }
 }
 
-function planned(manifest: Manifest, why: string): RestoreResult {
+function planned(manifest: Manifest, why: string): Extract<RestoreResult, { type: 'planned' }> {
   return {
     type: 'planned',
     id: manifest.id,

@@ -116,6 +116,8 @@ export interface ObjectInfo {
 export interface ListOptions extends CallOptions {
   /** Only keys that sort after this one. */
   readonly startAfter?: string;
+  /** Objects of one page at most, where the server can be told: for callers that want to see a few. */
+  readonly pageSize?: number;
 }
 
 export interface DirectoryListing {

@@ -277,7 +277,8 @@ const mutants: readonly (Mutant & { readonly name: string; readonly scenario: st
       put: async (key, body, options) => {
         if (key.startsWith('commits/')) {
           const { names } = await remote.listDirectories('history/');
-          await remote.remove(names.slice(0, 1).map((id) => `history/${id}/a.txt`));
+          const oldest = names.find((name) => !name.startsWith('.'));
+          await remote.remove([`history/${oldest}/a.txt`, 'a.txt']);
         }
         return remote.put(key, body, options);
       },
