@@ -89,7 +89,7 @@ export async function inspectAsItLies(
   const { home, fs, signal } = context;
   const { parent, level, scratch = stagingRoot(home) } = options;
   const adapter = await expectedAdapter(context, dir, parent);
-  const databases = parent === undefined ? [] : databasesOf(context, parent);
+  const databases = databasesOf(context, parent);
   try {
     const report = await adapter.inspect(dir, { level, databases, scratch, exclude: home.exclude, signal });
     return { adapter: adapter.name, ...soundnessOf(report, parent), records: report.statistics.records };
@@ -114,8 +114,12 @@ async function expectedAdapter(
   return isSimpler ? adapterNamed(parent.adapter) : detected;
 }
 
-/** Without those that are excluded by now. */
-function databasesOf({ adapterNamed, home }: Context, manifest: Manifest): readonly string[] {
+/** The databases that a store is known to have had, without those that are excluded by now. */
+export function databasesOf(
+  { adapterNamed, home }: Pick<Context, 'adapterNamed' | 'home'>,
+  manifest: Manifest | undefined,
+): readonly string[] {
+  if (manifest === undefined) return [];
   const { files } = snapshotContent(manifest, home.exclude);
   const paths = files.filter(({ size }) => size > 0).map(({ path }) => path);
   const { databases = adapterNamed(manifest.adapter).databasesAmong(paths) } = manifest;

@@ -95,7 +95,8 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
       force: options.force ?? false,
     });
     if (plan.type !== 'restore') {
-      if (!isProven(local.facts, entries)) damage ??= await damageAtStart(context, lineage, view, onDamage);
+      if (!named && !isProven(local.facts, entries))
+        damage ??= await damageAtStart(context, lineage, view, onDamage);
       if (damage === undefined) {
         const isChosen = named && options.dryRun !== true;
         const { fingerprint } = local;
