@@ -1,5 +1,6 @@
 import type * as FileSystemPromises from 'node:fs/promises';
-import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -63,12 +64,10 @@ describe('a store that is a link', () => {
       await symlink(isRelative ? target : join(root, target), join(root, names[index] ?? ''));
     }
     const { store, dir } = await locateHome(join(root, 'app/first'));
-    expect(store).toBe(join(await realRoot(), expected ?? 'disk/chroma'));
+    expect(store).toBe(join(realpathSync(root), expected ?? 'disk/chroma'));
     expect(dir).toBe(join(store, '..', '.chroma.sync-agent'));
   });
 });
-
-const realRoot = (): Promise<string> => realpath(root);
 
 describe('a home that this user may not write', () => {
   it.each(['EACCES', 'EROFS'])('is DENIED to a notification: %s', async (code) => {
