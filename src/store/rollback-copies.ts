@@ -5,6 +5,7 @@ import { totalBytes } from '../snapshot/manifest.ts';
 import type { FileSystem } from './file-system.ts';
 import type { Home } from './home.ts';
 import { rollbackRoot } from './home.ts';
+import { mountsBelow } from './mounts.ts';
 import { scanStore } from './scan.ts';
 
 /** A store that a restore replaced. Its name begins with the time of that restore and sorts by it. */
@@ -32,8 +33,11 @@ export async function pruneRollbackCopies(fs: FileSystem, home: Home, keep: numb
   const copies = await describeCopies(home);
   const empty = copies.filter(({ isEmpty }) => isEmpty);
   const full = copies.filter(({ isEmpty }) => !isEmpty);
-  for (const { name } of [...empty, ...full.slice(0, Math.max(0, full.length - keep))])
-    await fs.remove(join(rollbackRoot(home), name));
+  for (const { name } of [...empty, ...full.slice(0, Math.max(0, full.length - keep))]) {
+    const path = join(rollbackRoot(home), name);
+    // Another volume that came along with a store is not ours to empty.
+    if ((await mountsBelow(path)).length === 0) await fs.remove(path);
+  }
 }
 
 async function describeCopies(
