@@ -73,7 +73,9 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
   }
   warnSkipped(context, skipped);
   const entries = view.snapshots.map(({ entry }) => entry);
-  const named = options.snapshot !== undefined && options.snapshot !== 'latest';
+  /** Whatever the store holds. `latest` is the newest that can be had; of a name nothing else will do. */
+  const isAsked = options.snapshot !== undefined;
+  const named = isAsked && options.snapshot !== 'latest';
   const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
   // What a person had committed although it was damaged, only a person takes.
   const offered =
@@ -91,14 +93,14 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
       snapshots: entries,
       target: candidate,
       local: local.facts,
-      isNamed: named,
+      isNamed: isAsked,
       force: options.force ?? false,
     });
     if (plan.type !== 'restore') {
-      if (!named && !isProven(local.facts, entries))
+      if (!isAsked && !isProven(local.facts, entries))
         damage ??= await damageAtStart(context, lineage, view, onDamage);
       if (damage === undefined) {
-        const isChosen = named && options.dryRun !== true;
+        const isChosen = isAsked && options.dryRun !== true;
         const { fingerprint } = local;
         const left = await leaveAlone(context, { view, lineage, candidate, plan, isChosen, fingerprint });
         return { ...left, ...passedOverBy(skipped) };
@@ -124,7 +126,7 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
         damage,
         skipped,
         options,
-        isChosen: named || passedOver.length > 0 || options.force === true,
+        isChosen: isAsked || passedOver.length > 0 || options.force === true,
       });
     } catch (error) {
       if (named || !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
