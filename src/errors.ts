@@ -42,6 +42,8 @@ export type ErrorCode = keyof typeof exitCodes;
 export interface SyncAgentErrorOptions extends ErrorOptions {
   /** The same call may succeed later; set by the remote implementations, read by the retrying decorator. */
   readonly retryable?: boolean;
+  /** So often the call is made at most, the first time included: more would hardly help. */
+  readonly attempts?: number | undefined;
   /** It was the remote that did not let this host in, not this host's disk; set by the remote implementations. */
   readonly outOfReach?: boolean;
   /** The server asked for this pause, milliseconds. */
@@ -60,6 +62,7 @@ export class SyncAgentError extends Error {
   /** The remote does not answer, does not let this host in, or has no such bucket. */
   readonly outOfReach: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly attempts: number;
   readonly untilMs: number | undefined;
   readonly remedy: string | undefined;
 
@@ -69,6 +72,7 @@ export class SyncAgentError extends Error {
     this.retryable = options.retryable ?? false;
     this.outOfReach = options.outOfReach ?? code === 'REMOTE_UNREACHABLE';
     this.retryAfterMs = options.retryAfterMs;
+    this.attempts = options.attempts ?? Infinity;
     this.untilMs = options.untilMs;
     this.remedy = options.remedy;
   }
