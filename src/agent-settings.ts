@@ -13,6 +13,10 @@ export interface AgentSettings {
   readonly s3?: S3Options | undefined;
   /** `auto` recognises the kind of store by its files. */
   readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
+  /** What in the store is none of its content: patterns as in a .gitignore, relative to the store. */
+  readonly exclude?: readonly string[] | undefined;
+  /** Whose files root writes: `user:group`, `uid:gid`, or `keep` for its own. Default: the owner of the store, else of its directory. */
+  readonly owner?: string | undefined;
   /** How many of the newest snapshots stay, at least 1; default 24. */
   readonly keepLast?: number | undefined;
   /** Of how many hours that have a snapshot the newest one stays; default 0. */

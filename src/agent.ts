@@ -20,6 +20,8 @@ import { clearHistory, prune } from './engine/prune.ts';
 import type { PruneOptions, PruneResult } from './engine/prune.ts';
 import { lookLocally } from './engine/look.ts';
 import type { LocalLook } from './engine/look.ts';
+import { repairRemote } from './engine/repair-remote.ts';
+import type { RepairResult } from './engine/repair-remote.ts';
 import { restoreTo } from './engine/restore-to.ts';
 import type { RestoreToResult } from './engine/restore-to.ts';
 import { restore } from './engine/restore.ts';
@@ -43,6 +45,7 @@ import type { ObjectStore } from './remote/object-store.ts';
 import { openRemote } from './remote/open-remote.ts';
 import type { OpenedRemote } from './remote/open-remote.ts';
 import { adapterNamed, detectAdapter } from './store/adapters.ts';
+import { ownedFileSystem } from './store/owner.ts';
 import { diskSpace as realDiskSpace } from './store/disk-space.ts';
 import { nodeFileSystem } from './store/file-system.ts';
 import type { FileSystem } from './store/file-system.ts';
@@ -94,6 +97,8 @@ export interface Agent {
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
   /** Whether the objects that snapshots name are there, and hold what they should. Damage is a result, not an error. */
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
+  /** Rebuilds the commit log of a remote that lost it, from what is there. Deletes nothing. */
+  repairRemote(options?: { readonly dryRun?: boolean } & CallOptions): Promise<RepairResult>;
   /** Applies the retention rule now, and sweeps what crashed runs left. */
   prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
   /** Keeps a snapshot, whatever the retention rule says, until `unpin`. */
@@ -131,21 +136,28 @@ export interface Agent {
 export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {
   const {
     clock = systemClock,
-    fs = nodeFileSystem,
+    fs: disk = nodeFileSystem,
     emit = () => undefined,
     diskSpace = realDiskSpace,
-    findStoreUsers = findRealStoreUsers,
-    locateHome = locateRealHome,
+    findStoreUsers = (store) => findRealStoreUsers(store, settings.exclude),
+    locateHome: locate = locateRealHome,
   } = ports;
   const engine = engineSettings(settings);
+  const { exclude } = settings;
+  const locateHome = async (store: string): Promise<Home> => ({ ...(await locate(store)), exclude });
   const { lockWaitMs = defaultSettings.lockWaitMs } = settings;
   let opened: Promise<OpenedRemote> | undefined;
   let counted: CountingStore | undefined;
 
-  const openContext = async (home: Home, signal: AbortSignal | undefined): Promise<Context> => {
+  const ownedBy = (home: Home): Promise<FileSystem> =>
+    ownedFileSystem(disk, home, {
+      owner: settings.owner,
+      onWarning: (message) => emit({ type: 'warning', code: 'NOTICE', message }),
+    });
+  const openContext = async (home: Home, signal: AbortSignal | undefined, fs = disk): Promise<Context> => {
     opened ??=
       ports.remote === undefined
-        ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs })
+        ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs: disk })
         : Promise.resolve({ remote: ports.remote, prefixBytes: 0, remoteId: ports.remote.location });
     const { remote: bare, prefixBytes, remoteId, directory } = await opened;
     if (directory !== undefined) await assertApart(home, directory);
@@ -159,8 +171,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       clock,
       emit,
       settings: { ...engine, prefixBytes },
-      detectAdapter: adapter === 'auto' ? detectAdapter : async () => adapterNamed(adapter),
-      adapterNamed,
+      detectAdapter:
+        adapter === 'auto'
+          ? (dir) => detectAdapter(dir, home.exclude)
+          : async () => adapterNamed(adapter, home.exclude),
+      adapterNamed: (name) => adapterNamed(name, home.exclude),
       diskSpace,
       findStoreUsers,
       signal,
@@ -189,6 +204,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   ): Promise<T> => {
     const home = await locateHome(settings.store);
     return explained(command, home, async () => {
+      const fs = await ownedBy(home);
       const lock = await lockStore(fs, home, {
         command,
         waitMs: lockWaitMs,
@@ -198,7 +214,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       });
       try {
         const interrupted = await recover(fs, home, { rollbackCopies: engine.rollbackCopies });
-        return await work(await openContext(home, signal), interrupted);
+        return await work(await openContext(home, signal, fs), interrupted);
       } finally {
         lock.release();
       }
@@ -239,12 +255,13 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         options.signal,
       ),
     restoreTo: async (dir, options = {}) => {
-      const home = await locateHome(dir);
+      // What is new belongs to nobody yet: it gets all that the snapshot holds.
+      const home = await locate(dir);
       // A store that is not what it should be is no reason against a look at a snapshot.
       const own = await locateHome(settings.store).catch(() => undefined);
       if (own !== undefined) assertOutside(own, home.store);
       return explained('restore to', home, async () =>
-        restoreTo(await openContext(home, options.signal), options),
+        restoreTo(await openContext(home, options.signal, await ownedBy(home)), options),
       );
     },
     sync: (options = {}) =>
@@ -259,6 +276,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
+    repairRemote: (options = {}) => read((context) => repairRemote(context, options), options.signal),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),
     pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
     unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),

@@ -2,6 +2,8 @@ import { fixedTimes } from './daemon/fixed-times.ts';
 import { SyncAgentError } from './errors.ts';
 import type { SyncAgentSettings } from './open-daemon.ts';
 import { parseRemote } from './remote/remote-url.ts';
+import { parseExclusion } from './store/exclusions.ts';
+import { ownerPattern } from './store/owner.ts';
 import { longestLabel } from './snapshot/label.ts';
 
 /**
@@ -54,6 +56,16 @@ const checks = {
   host: {
     isGood: (value) => typeof value === 'string' && value.length <= longestLabel,
     expected: `a name of at most ${longestLabel} characters`,
+  },
+  exclude: {
+    isGood: (value) =>
+      Array.isArray(value) &&
+      value.every((each) => typeof each === 'string' && parseExclusion(each) === each),
+    expected: 'a list of patterns as in a .gitignore, relative to the store',
+  },
+  owner: {
+    isGood: (each) => typeof each === 'string' && ownerPattern.test(each),
+    expected: '"user:group", "uid:gid" or "keep"',
   },
   keepLast: count(1),
   keepHourly: count(0),

@@ -70,6 +70,8 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
     store: config.store ?? defaultStore,
     remote,
     adapter: config.adapter,
+    exclude: config.exclude,
+    owner: config.owner,
     host: config.host,
     keepLast: config.keepLast,
     keepHourly: config.keepHourly,

@@ -19,6 +19,7 @@ export type { AcquireOptions, Lease, ReleaseResult, RenewResult } from './engine
 export type { LeaseStatus } from './engine/lease-status.ts';
 export type { PinOptions, PinResult } from './engine/pin.ts';
 export type { PruneOptions, PruneResult } from './engine/prune.ts';
+export type { RepairResult, RepairedSnapshot } from './engine/repair-remote.ts';
 export type { LocalLook } from './engine/look.ts';
 export type { RestoreToResult } from './engine/restore-to.ts';
 export type { RestoreOptions, RestoreResult } from './engine/restore.ts';

@@ -12,6 +12,7 @@ import type { OperationSettings } from './operations/operation-protocol.ts';
 import { operationsInProcesses } from './operations/operation-process.ts';
 import { formatRemote, parseRemote } from './remote/remote-url.ts';
 import { nodeFileSystem } from './store/file-system.ts';
+import { ownedFileSystem } from './store/owner.ts';
 import { locateHome } from './store/home.ts';
 import type { Home } from './store/home.ts';
 import { version } from './version.ts';
@@ -56,7 +57,7 @@ export async function openDaemon(
   settings: SyncAgentSettings,
   { clock = systemClock, command, operationsFor, emit }: DaemonPorts,
 ): Promise<Daemon> {
-  const home = await locateHome(settings.store);
+  const home = { ...(await locateHome(settings.store)), exclude: settings.exclude };
   const daemon = createDaemon({
     settings: {
       intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
@@ -79,7 +80,11 @@ export async function openDaemon(
           observer,
         )),
     clock,
-    fs: nodeFileSystem,
+    fs: await ownedFileSystem(nodeFileSystem, home, {
+      owner: settings.owner,
+      // The operations warn.
+      onWarning: () => undefined,
+    }),
     emit,
   });
   return settings.http === undefined ? daemon : withHttp(daemon, home, settings.http);

@@ -24,11 +24,20 @@ export function backupLines(result: BackupResult, requests: number, style: Style
           ['records', formatCount(result.records)],
           ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
           ['uploaded', `${formatBytes(result.uploadBytes)}, ${formatBytes(result.reuseBytes)} reused`],
+          ...(result.lost.length === 0
+            ? []
+            : [['missing', `${counted(result.lost.length, 'object')}, uploaded again`] as const]),
           ['writers', heldBack(result)],
           ['requests', formatCount(requests)],
           ...(result.dropped.length === 0
             ? []
             : [['rotated', counted(result.dropped.length, 'old snapshot')] as const]),
+          ...(result.damage.length === 0
+            ? []
+            : [['damaged', `yes; kept and pinned, restored only by its name`] as const]),
+          ...(result.findings.length === 0
+            ? []
+            : [['findings', counted(result.findings.length, 'finding')] as const]),
         ]),
         ...(result.diverged.length === 0 ? [] : divergedLines(result.diverged, style)),
       ];

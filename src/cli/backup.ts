@@ -13,12 +13,17 @@ export const backupCommand: Command = {
     },
     force: { type: 'boolean', describe: 'Even when nothing changed or the interval has not passed' },
     'allow-shrink': { type: 'boolean', describe: 'Even when the store lost most of its content' },
+    'accept-damage': {
+      type: 'boolean',
+      describe: 'Commit a damaged store as it is: marked, pinned, restored only by name',
+    },
     'dry-run': { type: 'boolean', describe: 'Capture and compare, but upload nothing' },
   },
   run: async ({ agent, flags, signal, style, requests }) => {
     const result = await agent.backup({
       force: flags.has('force'),
       allowShrink: flags.has('allow-shrink'),
+      acceptDamage: flags.has('accept-damage'),
       dryRun: flags.has('dry-run'),
       ...optional('minIntervalMs', flags.duration('min-interval')),
       signal,

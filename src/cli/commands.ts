@@ -8,6 +8,7 @@ import { listCommand } from './list.ts';
 import { notifyCommand } from './notify.ts';
 import { pinCommand, unpinCommand } from './pin.ts';
 import { pruneCommand } from './prune.ts';
+import { repairRemoteCommand } from './repair-remote.ts';
 import { restoreCommand } from './restore.ts';
 import { rollbackCommand } from './rollback.ts';
 import { runCommand } from './run-command.ts';
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   showCommand,
   diffCommand,
   verifyCommand,
+  repairRemoteCommand,
   pruneCommand,
   pinCommand,
   unpinCommand,

@@ -20,7 +20,13 @@ export async function helpText(args: readonly string[], commands: readonly Comma
     })
     .wrap(Math.min(process.stdout.columns || 100, 120))
     .epilogue(epilogue);
-  for (const key of settingKeys) parser = parser.option(flagOf(key), settings[key]);
+  for (const key of settingKeys) {
+    const { type, ...rest } = settings[key];
+    parser = parser.option(
+      flagOf(key),
+      type === 'list' ? { ...rest, type: 'string', array: true } : { ...rest, type },
+    );
+  }
   for (const { name, describe, positionals = [], rest, options = {} } of commands) {
     const pattern = [
       name,

@@ -1,5 +1,5 @@
 import type { SnapshotSummary } from '../engine/history.ts';
-import { formatBytes, formatCount, formatDuration, printable, table } from '../report/format.ts';
+import { counted, formatBytes, formatCount, formatDuration, printable, table } from '../report/format.ts';
 import type { Style } from '../report/style.ts';
 import type { Command } from './command.ts';
 import { pinText } from './pin-text.ts';
@@ -43,6 +43,8 @@ function listLines(
       printable(each.host),
       [
         each.id === parent ? '<- this store' : '',
+        each.damaged === true ? 'damaged' : '',
+        each.findings === undefined ? '' : counted(each.findings, 'finding'),
         hasTips && each.isTip ? 'tip' : '',
         each.pin === undefined ? '' : pinText(each.pin),
       ]

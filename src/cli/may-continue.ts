@@ -1,4 +1,5 @@
 import { isSyncAgentError } from '../errors.ts';
+import type { Exclusions } from '../store/exclusions.ts';
 import { locateHome, storeExists } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 
@@ -10,10 +11,18 @@ import { readJournal } from '../store/journal.ts';
  */
 export async function mayContinue(
   error: unknown,
-  { store, onError }: { readonly store: string; readonly onError: 'fail' | 'continue' | undefined },
+  {
+    store,
+    exclude,
+    onError,
+  }: {
+    readonly store: string;
+    readonly exclude?: Exclusions | undefined;
+    readonly onError: 'fail' | 'continue' | undefined;
+  },
 ): Promise<boolean> {
   if (onError === 'fail' || !isSyncAgentError(error) || !error.outOfReach) return false;
-  const home = await locateHome(store);
+  const home = { ...(await locateHome(store)), exclude };
   // A journal that cannot be read rejects, which is a failure as well.
   if ((await readJournal(home)) !== undefined) return false;
   return onError === 'continue' || storeExists(home);

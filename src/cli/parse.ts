@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { flagOf, secretKeys, settingKeys, settings } from '../config/settings.ts';
+import type { SettingKey } from '../config/settings.ts';
 import { suggestion } from '../config/suggest.ts';
 import { SyncAgentError } from '../errors.ts';
 import type { Command, Positional } from './command.ts';
@@ -59,7 +60,7 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
   }
   return {
     command,
-    settings: Object.fromEntries(settingKeys.map((key) => [key, only(flagOf(key), given)])),
+    settings: Object.fromEntries(settingKeys.map((key) => [key, settingOf(key, given)])),
     configFile: only('config', given) as string | undefined,
     values: {
       ...positionalsOf(command, words),
@@ -73,7 +74,9 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
 function flagsOf({ options = {} }: Command): Map<string, FlagType> {
   return new Map<string, FlagType>([
     ['config', 'string'],
-    ...settingKeys.map((key) => [flagOf(key), settings[key].type] as const),
+    ...settingKeys.map(
+      (key) => [flagOf(key), settings[key].type === 'boolean' ? 'boolean' : 'string'] as const,
+    ),
     ...Object.entries(options).map(([name, { type }]) => [name, type] as const),
   ]);
 }
@@ -108,6 +111,13 @@ function assertValue({ rawName, value, inlineValue }: OptionToken): void {
   const isSwallowed = inlineValue !== true && value?.startsWith('--') === true;
   if (value !== undefined && value !== '' && !isSwallowed) return;
   throw new SyncAgentError('USAGE', `Cannot use ${rawName}: it needs a value`);
+}
+
+function settingOf(
+  key: SettingKey,
+  given: ReadonlyMap<string, readonly (string | true)[]>,
+): string | true | readonly (string | true)[] | undefined {
+  return settings[key].type === 'list' ? given.get(flagOf(key)) : only(flagOf(key), given);
 }
 
 /** The value of a flag that can be given once. */

@@ -69,6 +69,7 @@ const words: Readonly<Record<KeepReason, string>> = {
   oldest: 'oldest',
   within: 'keep-within',
   grace: 'grace period',
+  sound: 'newest that is sound',
   tip: 'unresolved tip',
   pinned: 'pinned',
 };

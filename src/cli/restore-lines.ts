@@ -1,7 +1,15 @@
 import { join } from 'node:path';
 import type { RestoreToResult } from '../engine/restore-to.ts';
 import type { RestoreResult } from '../engine/restore.ts';
-import { counted, facts, formatAge, formatBytes, formatCount, timeOfSnapshot } from '../report/format.ts';
+import {
+  counted,
+  facts,
+  formatAge,
+  formatBytes,
+  formatCount,
+  printable,
+  timeOfSnapshot,
+} from '../report/format.ts';
 import type { Style } from '../report/style.ts';
 import { rollbackRoot } from '../store/home.ts';
 import type { Home } from '../store/home.ts';
@@ -16,7 +24,19 @@ interface Surroundings {
 }
 
 /** What a person wants to read after a restore: which snapshot, how old, and how to go back. */
-export function restoreLines(
+export function restoreLines(result: RestoreResult, surroundings: Surroundings): readonly string[] {
+  const { style } = surroundings;
+  const skipped = 'skipped' in result ? (result.skipped ?? []) : [];
+  return [
+    ...outcomeLines(result, surroundings),
+    ...skipped.map((why) => `${style.yellow('warning')}: passed over what is newer: ${printable(why)}`),
+    ...(skipped.length > 0
+      ? ['What was written since is not in it; "sync-agent verify --all" tells what is damaged']
+      : []),
+  ];
+}
+
+function outcomeLines(
   result: RestoreResult,
   { home, style, commandLine, now }: Surroundings,
 ): readonly string[] {
@@ -62,7 +82,6 @@ export function restoreLines(
           ['because', result.why],
           ['store', home.store],
           ...rollbackFacts(result.rollbackCopy, home, commandLine),
-          ...result.skipped.map((why) => ['skipped', why] as const),
         ]),
         ...(result.tips.length > 0 ? divergedLines([...result.tips, result.id], style) : []),
       ];

@@ -46,7 +46,7 @@ export const runCommand: Command = superviseCommand(
           daemon.subscribe(({ event }) => {
             if (event.type === 'phase' || event.type === 'progress') listener(isLocal(event.phase));
           }),
-        findWriters: () => findWriters(store),
+        findWriters: () => findWriters(store, config.exclude),
       },
       emit: (event) => daemon.tell(event),
       close: () => daemon.close(),

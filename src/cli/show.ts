@@ -48,6 +48,8 @@ function showLines(manifest: Omit<ShownSnapshot, 'log'>, style: Style): readonly
         ? []
         : [['kept', `${pinText(pin)} (${pin.at}, ${printable(pin.host)})`] as const]),
     ]),
+    ...problemLines('damaged', manifest.damage, style),
+    ...problemLines('finding', manifest.findings, style),
     ...collectionLines(statistics.collections ?? [], style),
     '',
     ...bolden(
@@ -58,6 +60,13 @@ function showLines(manifest: Omit<ShownSnapshot, 'log'>, style: Style): readonly
       ),
     ),
   ];
+}
+
+function problemLines(title: string, problems: ShownSnapshot['findings'], style: Style): readonly string[] {
+  return (problems ?? []).flatMap(({ message, remedy }) => [
+    `  ${style.yellow(title)}  ${printable(message)}`,
+    ...(remedy === undefined ? [] : [`           ${printable(remedy)}`]),
+  ]);
 }
 
 function collectionLines(

@@ -110,7 +110,10 @@ function rollbackLine({ rollbackCopies }: StatusReport): string {
   return `${rollbackCopies.length === 1 ? '1 copy' : `${rollbackCopies.length} copies`}, ${formatBytes(bytes)}`;
 }
 
-function remoteLines({ remote, newest, tips, pins, lease }: StatusReport, style: Style): readonly string[] {
+function remoteLines(
+  { remote, newest, tips, pins, lease, problems }: StatusReport,
+  style: Style,
+): readonly string[] {
   if (!remote.isReachable) {
     const { message, remedy } = remote.error;
     return [
@@ -131,6 +134,10 @@ function remoteLines({ remote, newest, tips, pins, lease }: StatusReport, style:
     ],
     ...(remote.usage === undefined ? [] : [['stored', usageLine(remote.usage)] as const]),
     ...(newest === undefined ? [] : [['records', formatCount(newest.records)] as const]),
+    ...(problems?.damage ?? []).map(({ message }) => ['damaged', style.red(printable(message))] as const),
+    ...(problems?.findings ?? []).map(
+      ({ message }) => ['finding', style.yellow(printable(message))] as const,
+    ),
     ...pins.map((pin) => ['kept', `${pin.id}, ${pinText(pin)}`] as const),
     ...(lease === undefined ? [] : [['lease', leaseLine(lease)] as const]),
     ...(tips.length > 1 ? [['diverged', style.red(`tips: ${tips.join(', ')}`)] as const] : []),

@@ -102,7 +102,7 @@ function tolerant(
       } catch (error) {
         const isAccepted =
           (isSyncAgentError(error, 'DIVERGED') && onError === 'continue') ||
-          (await mayContinue(error, { store: config.store ?? '', onError }));
+          (await mayContinue(error, { store: config.store ?? '', exclude: config.exclude, onError }));
         if (!isSyncAgentError(error) || !isAccepted) throw error;
         say(`${style.red('WARNING:')} ${error.message}`);
         say(

@@ -20,7 +20,7 @@ export const watchCommand: Command = {
       daemon.tell({ type: 'stopping', reason: name });
       const deadlineMs = performance.now() + shutdownBudgetMs(config);
       const saved = await daemon.stop({ reason: 'shutdown', deadlineMs });
-      const writers = await findWriters(daemon.status().store);
+      const writers = await findWriters(daemon.status().store, config.exclude);
       daemon.tell({ type: 'stopped', ...saved, ...(writers.length === 0 ? {} : { writers }) });
       const { lastError } = daemon.status();
       return {

@@ -33,7 +33,20 @@ export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {
         },
       );
     }
-    values[key] = text;
+    assertBare(name, text ?? '');
+    values[key] = text?.replace(/[\r\n]+$/, '');
   }
   return { values, nameOf: variableOf };
+}
+
+/** Env files of Docker and systemd units keep quotes that a shell would have taken away. */
+function assertBare(name: string, text: string): void {
+  if (!/^(["']).*\1$/s.test(text)) return;
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot use the environment variable ${name}: its value stands in quotes`,
+    {
+      remedy: 'Leave the quotes out: env files keep them',
+    },
+  );
 }

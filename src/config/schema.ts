@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import * as z from 'zod';
 import { SyncAgentError } from '../errors.ts';
+import { parseExclusion } from '../store/exclusions.ts';
+import { ownerPattern } from '../store/owner.ts';
 import { longestLabel } from '../snapshot/label.ts';
 import { httpAddressForm, parseHttpAddress } from './http-address.ts';
 import type { SettingKey } from './settings.ts';
@@ -63,6 +65,24 @@ const http = value(httpAddressForm, (input) =>
   input === true ? undefined : input === false ? 'off' : parseHttpAddress(String(input)),
 );
 
+const patternForm = 'patterns as in a .gitignore, relative to the store, such as "*.log" or "/cache/"';
+/** A variable separates them by commas or newlines; a flag is repeated, and a file has a list. */
+const patterns = z
+  .union([z.string(), z.array(z.string())], { error: `expected ${patternForm}` })
+  .transform((input, context): readonly string[] => {
+    const texts =
+      typeof input === 'string' ? input.split(/[,\n]/).filter((each) => each.trim() !== '') : input;
+    const found = texts.map(parseExclusion);
+    if (!found.includes(undefined)) return found.filter((each) => each !== undefined);
+    const wrong = texts[found.indexOf(undefined)] ?? '';
+    context.addIssue({
+      code: 'custom',
+      message: `${JSON.stringify(wrong.slice(0, 200))} can match nothing; expected ${patternForm}`,
+    });
+    return z.NEVER;
+  })
+  .optional();
+
 /** What fits into a header, and is too long to be guessed. */
 const token = value('at least 16 characters, printable ASCII without spaces', (input) =>
   typeof input === 'string' && /^[\x21-\x7e]{16,1024}$/.test(input) ? input : undefined,
@@ -80,6 +100,7 @@ export const configSchema = z.strictObject({
   store: text('a directory'),
   remote: text('s3://bucket/prefix or file:///dir'),
   adapter: choice('auto', 'chroma', 'sqlite', 'files'),
+  exclude: patterns,
   host: value(`a name of at most ${longestLabel} characters`, (input) =>
     typeof input === 'string' && input.trim() !== '' && input.length <= longestLabel ? input : undefined,
   ),
@@ -100,6 +121,10 @@ export const configSchema = z.strictObject({
   grace: duration,
   captureTimeout: duration,
   history: choice('copy', 'linked'),
+  owner: value('user:group, uid:gid or keep', (input) => {
+    const name = typeof input === 'boolean' ? '' : String(input);
+    return ownerPattern.test(name) ? name : undefined;
+  }),
   fullCheck: flag,
   maxShrink: share,
   rollbackCopies: wholeNumber(0, 1000),

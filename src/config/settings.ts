@@ -1,6 +1,7 @@
 /** How one setting appears on the command line. Its value is judged by `schema.ts`; this file loads no library. */
 export interface Setting {
-  readonly type: 'string' | 'boolean';
+  /** A list is given by repeating its flag. */
+  readonly type: 'string' | 'boolean' | 'list';
   readonly describe: string;
   readonly group: SettingGroup;
 }
@@ -22,6 +23,11 @@ export const settings = {
   store: setting('Store and remote:', 'Directory to keep [default: ./chroma]'),
   remote: setting('Store and remote:', 'Where to keep it: s3://bucket/prefix or file:///dir'),
   adapter: setting('Store and remote:', 'Kind of store: auto, chroma, sqlite or files [default: auto]'),
+  exclude: setting(
+    'Store and remote:',
+    'Leave these files of the store alone, as in a .gitignore; may be repeated',
+    'list',
+  ),
   host: setting('Store and remote:', 'Name of this host in snapshots [default: the host name]'),
 
   json: setting('Output:', 'Print one JSON document on stdout', 'boolean'),
@@ -45,6 +51,10 @@ export const settings = {
   history: setting(
     'Engine:',
     'copy: snapshots are complete; linked: they share unchanged files [default: copy]',
+  ),
+  owner: setting(
+    'Engine:',
+    "As root, whose files are written: user:group, or keep [default: the store's owner]",
   ),
   fullCheck: setting('Engine:', 'Thorough integrity check of the store, slower', 'boolean'),
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),

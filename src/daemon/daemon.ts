@@ -207,6 +207,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
       // First the watch, then the look: a change in between is seen by both rather than by none.
       watcher = await watchStore({
         store: home.store,
+        exclude: home.exclude,
         detect: settings.detect,
         pollIntervalMs: settings.pollIntervalMs,
         clock,

@@ -1,6 +1,9 @@
+import { lstatSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { basename, dirname, sep } from 'node:path';
 import { watch } from 'chokidar';
+import { isExcluded, noExclusions } from '../store/exclusions.ts';
+import type { Exclusions } from '../store/exclusions.ts';
 import { isForeignName, kindOf } from '../store/foreign.ts';
 import { homeInsideStore } from '../store/scan.ts';
 
@@ -9,6 +12,7 @@ export interface EventWatch {
 }
 
 export interface EventWatchOptions {
+  readonly exclude?: Exclusions | undefined;
   readonly onEvent: () => void;
   readonly onError: (error: unknown) => void;
 }
@@ -19,9 +23,18 @@ const batchMs = 100;
 /** The system's file events below a directory, in batches. Resolves once no event can be missed any more. */
 export async function watchEvents(
   directory: string,
-  { onEvent, onError }: EventWatchOptions,
+  { onEvent, onError, exclude = noExclusions }: EventWatchOptions,
 ): Promise<EventWatch> {
   const home = `${directory}${sep}${homeInsideStore}`;
+  /** chokidar asks twice: first without knowing what it is. What an unreadable directory is must be known before it is opened. */
+  const isLeftAlone = (path: string, stats: Stats | undefined): boolean => {
+    const below = path.slice(directory.length + 1);
+    const isIt = (found: Stats | undefined): boolean =>
+      isForeignName(basename(path), found && kindOf(found), dirname(path) === directory) ||
+      (found?.isDirectory() !== false && isExcluded(exclude, below, true)) ||
+      (found?.isDirectory() !== true && isExcluded(exclude, below, false));
+    return isIt(stats) && (stats !== undefined || isIt(lstatSync(path, { throwIfNoEntry: false })));
+  };
   const watcher = watch(directory, {
     ignoreInitial: true,
     followSymlinks: false,
@@ -30,10 +43,8 @@ export async function watchEvents(
       path === home ||
       path.startsWith(home + sep) ||
       path.endsWith('-shm') ||
-      (path !== directory && isForeignAt(path, stats)),
+      (path !== directory && isLeftAlone(path, stats)),
   });
-  const isForeignAt = (path: string, stats: Stats | undefined): boolean =>
-    isForeignName(basename(path), stats && kindOf(stats), dirname(path) === directory);
   let batch: NodeJS.Timeout | undefined;
   let isClosed = false;
   watcher.on('all', () => {

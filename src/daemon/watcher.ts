@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { fromFileSystem, messageOf } from '../errors.ts';
 import type { ChangeSource, DaemonEvent } from '../events.ts';
+import type { Exclusions } from '../store/exclusions.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
 import { emptyScan, scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
@@ -9,6 +10,8 @@ import type { EventWatch } from './watch-events.ts';
 
 export interface WatcherOptions {
   readonly store: string;
+  /** What in it is not looked at. */
+  readonly exclude?: Exclusions | undefined;
   /** `auto`: the system's events while they prove true, else polling. */
   readonly detect: 'auto' | 'events' | 'poll';
   /** How often the files' times are looked at, whatever the events say. */
@@ -41,13 +44,13 @@ const eventPatienceMs = 2000;
  * well, which opens nothing. A change that only the look saw is proof that events do not work here: from then on looks are relied on.
  */
 export async function watchStore(options: WatcherOptions): Promise<Watcher> {
-  const { store, clock, emit, onChange, onTrouble } = options;
+  const { store, exclude, clock, emit, onChange, onTrouble } = options;
   const stopping = new AbortController();
   let events: EventWatch | undefined;
   let turn: Promise<void> = Promise.resolve();
   let eventsSinceLook = 0;
   let lastEventAtMs = -Infinity;
-  let seen = await lookAt(store).catch((error: unknown) => {
+  let seen = await lookAt(store, exclude).catch((error: unknown) => {
     throw fromFileSystem(error, `Cannot look at the store "${store}"`);
   });
   let lookedAtMs = clock.now();
@@ -70,6 +73,7 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     if (options.detect === 'poll') return undefined;
     let failure: string | undefined;
     const opened = await (options.openEvents ?? watchEvents)(store, {
+      exclude,
       onEvent: () => {
         eventsSinceLook += 1;
         lastEventAtMs = clock.now();
@@ -92,7 +96,7 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     const failure = await openEvents();
     if (failure !== undefined) announce(failure);
     // In between nobody watched.
-    const found = await lookAt(store);
+    const found = await lookAt(store, exclude);
     if (found.digest !== seen.digest) onChange('polling', lookedAtMs);
     seen = found;
   };
@@ -110,7 +114,7 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
   const look = async (): Promise<number> => {
     const startedAtMs = clock.now();
     const startedAt = clock.monotonic();
-    const found = await lookAt(store).catch((error: unknown) => {
+    const found = await lookAt(store, exclude).catch((error: unknown) => {
       // Whatever is there, it is not what the events are of.
       seen = unseen;
       throw error;
@@ -160,7 +164,7 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
       inTurn(async () => {
         if (stopping.signal.aborted) return;
         const startedAtMs = clock.now();
-        const found = await lookAt(store);
+        const found = await lookAt(store, exclude);
         // Beside what replaced it somebody may have written; the next backup tells the two apart.
         if (found.digest !== seen.digest) onChange('polling', lookedAtMs);
         seen = found;
@@ -186,9 +190,9 @@ interface Look {
 const unseen: Look = { digest: '', identity: '', newestMs: -Infinity };
 
 /** A store that is not there, or not yet, looks like an empty one. */
-async function lookAt(store: string): Promise<Look> {
+async function lookAt(store: string, exclude: Exclusions | undefined): Promise<Look> {
   const [scan, identity] = await Promise.all([
-    scanStore(store).catch((error: unknown): ScanResult => {
+    scanStore(store, exclude).catch((error: unknown): ScanResult => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return emptyScan;
       throw error;
     }),

@@ -1,3 +1,5 @@
+import type { Problem } from '../store/store-adapter.ts';
+
 export interface BackupOptions {
   /**
    * Back up even when nothing changed or the interval has not passed, and even to a remote that has become empty since
@@ -6,6 +8,8 @@ export interface BackupOptions {
   readonly force?: boolean;
   /** Commit a store that lost most of its content. */
   readonly allowShrink?: boolean;
+  /** Commit a store that is damaged. The snapshot is marked and pinned, and no restore takes it unless it is named. */
+  readonly acceptDamage?: boolean;
   /** Leave the remote alone while its newest snapshot is younger, milliseconds. */
   readonly minIntervalMs?: number;
   /**
@@ -49,4 +53,10 @@ export type BackupResult =
       /** This host lost its lease: the snapshot is kept, and the next holder's stays the newest. */
       readonly isFenced: boolean;
       readonly dropped: readonly string[];
+      /** Keys of objects that the snapshots before it keep such files in, and that were missing or cut: uploaded anew. */
+      readonly lost: readonly string[];
+      /** What is not as it should be in the store, but puts no record at risk. */
+      readonly findings: readonly Problem[];
+      /** What makes the store unsound; empty unless that was accepted. */
+      readonly damage: readonly Problem[];
     };

@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
+import { noExclusions } from '../store/exclusions.ts';
+import type { Exclusions } from '../store/exclusions.ts';
 import { isTransient } from '../store/fingerprint.ts';
 import type { FileEntry, ScanResult } from '../store/scan.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
+import { snapshotContent } from './snapshot-content.ts';
 
 /**
  * Whether a stopped store holds a snapshot's names and bytes, so that nothing is lost with it. Permissions, times and
@@ -17,7 +20,8 @@ export async function hasContentOfSnapshot(
   store: ScanResult,
   hashes = new Map<string, string>(),
 ): Promise<boolean> {
-  const theirs = new Map(manifest.files.map((file) => [file.path, file]));
+  const { files } = snapshotContent(manifest, context.home.exclude, store.leftAlone);
+  const theirs = new Map(files.map((file) => [file.path, file]));
   const ours = store.files.filter((file) => theirs.has(file.path) || !isTransient(file));
   const hasSameNames =
     store.oddities.length === 0 &&
@@ -34,7 +38,13 @@ export async function hasContentOfSnapshot(
 export function snapshotsOfSize<T extends { readonly entry: LogEntry }>(
   snapshots: readonly T[],
   files: readonly Pick<FileEntry, 'path' | 'size'>[],
+  exclude: Exclusions = noExclusions,
 ): readonly T[] {
+  // How much of a snapshot is excluded, only its manifest tells.
+  if (exclude.length > 0)
+    return snapshots.filter(
+      ({ entry }) => entry.bytes >= totalBytes(files.filter((file) => !isTransient(file))),
+    );
   const sizes = new Set([totalBytes(files), totalBytes(files.filter((file) => !isTransient(file)))]);
   return snapshots.filter(({ entry }) => sizes.has(entry.bytes));
 }

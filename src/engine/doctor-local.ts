@@ -3,11 +3,13 @@ import { SyncAgentError, fromFileSystem } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { writeNewFile } from '../store/file-system.ts';
 import { storeExists } from '../store/home.ts';
-import type { StoreUser } from '../store/in-use.ts';
 import { scanStore } from '../store/scan.ts';
 import type { Context } from './context.ts';
 import type { DoctorCheck } from './doctor-check.ts';
+import { knownParent } from './lineage.ts';
+import { soundnessOf } from './soundness.ts';
 import { describeJournal } from './status.ts';
+import { describeTwins, describeUsers, stopAllButOne } from './twin-servers.ts';
 
 /** Whether lock, state and staging can be written where they belong. */
 export async function checkHome({ home, fs, clock }: Context): Promise<DoctorCheck> {
@@ -73,20 +75,30 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
     ];
   }
   try {
-    const { problems, statistics } = await adapter.inspect(home.store, {
+    const report = await adapter.inspect(home.store, {
       level: settings.validation,
       signal,
     });
-    if (problems.length === 0)
-      return [{ name, status: 'ok', detail: `${adapter.name}, sound, ${statistics.records} records` }];
+    const { damage, findings } = soundnessOf(report, await knownParent(context));
     const remedy = '"sync-agent restore --force" brings the newest snapshot back';
-    return problems.map((problem) => ({
+    const told = findings.map((finding) => ({
       name,
-      status: 'fail',
-      code: 'STORE_CORRUPT',
-      detail: problem,
+      status: 'warn' as const,
+      detail: finding.message,
+      ...(finding.remedy === undefined ? {} : { remedy: finding.remedy }),
+    }));
+    if (damage.length === 0) {
+      const detail = `${adapter.name}, sound, ${report.statistics.records} records`;
+      return [{ name, status: 'ok', detail }, ...told];
+    }
+    const failures = damage.map(({ message }) => ({
+      name,
+      status: 'fail' as const,
+      code: 'STORE_CORRUPT' as const,
+      detail: message,
       remedy,
     }));
+    return [...failures, ...told];
   } catch (error) {
     if (!(error instanceof SyncAgentError) || error.code === 'INTERRUPTED') throw error;
     return [failed(name, error)];
@@ -97,39 +109,31 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
 export async function checkServers({ home, detectAdapter, findStoreUsers }: Context): Promise<DoctorCheck> {
   const name = 'servers';
   const users = await findStoreUsers(home.store);
-  const [twin] = twinsAmong(users);
-  if (twin === undefined) {
+  const detail = describeTwins(users);
+  if (detail === undefined) {
     return {
       name,
       status: 'ok',
       detail: users.length === 0 ? 'no process has the store open' : `${users.length} has the store open`,
     };
   }
-  const detail = `${twin.length} processes of one program have the store open: ${describeUsers(twin)}`;
   if ((await detectAdapter(home.store)).name !== 'chroma') return { name, status: 'ok', detail };
   return {
     name,
     status: 'fail',
     code: 'BUSY',
     detail,
-    remedy: 'Stop all but one: two servers on one directory lose vectors',
+    remedy: stopAllButOne,
   };
-}
-
-export function twinsAmong(users: readonly StoreUser[]): readonly (readonly StoreUser[])[] {
-  const byProgram = new Map<string, StoreUser[]>();
-  for (const user of users) {
-    const program = user.executable ?? user.command;
-    byProgram.set(program, [...(byProgram.get(program) ?? []), user]);
-  }
-  return [...byProgram.values()].filter((group) => group.length > 1);
 }
 
 /** A backup needs room for an image of the store, a restore for the snapshot beside it. */
 export async function checkDisk({ home, diskSpace }: Context): Promise<DoctorCheck> {
   const name = 'disk';
   const { freeBytes } = await diskSpace(home.store);
-  const needed = (await storeExists(home)) ? totalBytes((await scanStore(home.store)).files) : 0;
+  const needed = (await storeExists(home))
+    ? totalBytes((await scanStore(home.store, home.exclude)).files)
+    : 0;
   const detail = `${inMiB(freeBytes)} are free, the store has ${inMiB(needed)}`;
   if (freeBytes >= 2 * needed) return { name, status: 'ok', detail };
   if (freeBytes >= needed)
@@ -147,8 +151,4 @@ const inMiB = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB
 
 export function failed(name: string, error: SyncAgentError, remedy = error.remedy): DoctorCheck {
   return { name, status: 'fail', code: error.code, detail: error.message, remedy };
-}
-
-function describeUsers(users: readonly StoreUser[]): string {
-  return users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 80)})`).join(', ');
 }

@@ -6,6 +6,7 @@ import { findEmptied } from './emptied-remote.ts';
 import { summarise } from './history.ts';
 import { readLineage } from './lineage.ts';
 import { askRemote, relate } from './status.ts';
+import { describeVersioning } from './versioned-bucket.ts';
 
 /** Reading first: when that fails, nothing else would say more. */
 export async function checkRemote(context: Context): Promise<readonly DoctorCheck[]> {
@@ -16,8 +17,30 @@ export async function checkRemote(context: Context): Promise<readonly DoctorChec
   return [
     { name: 'read', status: 'ok', detail: `${context.remote.location} can be listed and read` },
     ...(await probeRemote(context)),
+    ...(await checkTraits(context)),
     ...checkSnapshots(view),
     await checkLineage(context, view),
+  ];
+}
+
+/** What the bucket, or what stands before it, does of its own accord. */
+async function checkTraits({ remote, signal }: Context): Promise<readonly DoctorCheck[]> {
+  const traits = (await remote.traits?.({ signal })) ?? {};
+  const versioning = describeVersioning(traits);
+  return [
+    ...(traits.proxy === undefined
+      ? []
+      : [{ name: 'proxy', status: 'ok' as const, detail: `requests go through ${traits.proxy}` }]),
+    ...(versioning === undefined
+      ? []
+      : [
+          {
+            name: 'versions',
+            status: 'warn' as const,
+            detail: versioning.message,
+            remedy: versioning.remedy,
+          },
+        ]),
   ];
 }
 

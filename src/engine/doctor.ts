@@ -2,6 +2,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { Context } from './context.ts';
 import type { DoctorCheck } from './doctor-check.ts';
 import { checkDisk, checkHome, checkJournal, checkServers, checkStore } from './doctor-local.ts';
+import { checkLeftAlone } from './doctor-left-alone.ts';
 import { checkRemote } from './doctor-remote.ts';
 
 export interface DoctorReport {
@@ -33,6 +34,7 @@ export async function doctor(context: Context): Promise<DoctorReport> {
     await checkHome(context),
     await checkJournal(context),
     ...(await checkStore(context)),
+    ...(await checkLeftAlone(context)),
     await checkServers(context),
     await checkDisk(context),
     ...(await checkRemote(context)),

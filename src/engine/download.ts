@@ -5,7 +5,7 @@ import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError, SyncAgentError, throwIfAborted } from '../errors.ts';
 import { readFileRange } from '../remote/body.ts';
 import type { ByteRange } from '../remote/object-store.ts';
-import { historyKey } from '../snapshot/layout.ts';
+import { currentKey, historyKey } from '../snapshot/layout.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
 import type { FileSystem, WritableFile } from '../store/file-system.ts';
 import { scanStore } from '../store/scan.ts';
@@ -123,21 +123,64 @@ export interface FileDownload {
   readonly onBytes: (count: number) => void;
 }
 
-/** One file to a new path, verified, with its permissions and time. Not on disk before it is synced. */
+/** `key` is an object that should hold the file; by default the snapshot's. */
+type ObjectDownload = Omit<FileDownload, 'path'> & { readonly key?: string };
+type KeyedDownload = FileDownload & ObjectDownload;
+
+const keyOf = ({ manifest, file, key }: Omit<ObjectDownload, 'onBytes'>): string =>
+  key ?? historyKey(file.in ?? manifest.id, file.path);
+
+/**
+ * One file to a new path, verified, with its permissions and time. Not on disk before it is synced. Where the snapshot's
+ * own object is missing or damaged, the current file may be right: its hash tells.
+ */
 export async function downloadFile(context: Context, download: FileDownload): Promise<void> {
   const { fs } = context;
   const { file, path } = download;
-  for (let tries = 1; ; tries += 1) {
-    await fs.remove(path);
-    const found = await fetchFile(context, download).catch((error: unknown) => orAgain(error, tries));
-    if (found === file.sha256) break;
-    if (tries === downloadTries) throw damaged(download, found);
-  }
+  await eitherObject(context, download, async (key) => {
+    for (let tries = 1; ; tries += 1) {
+      await fs.remove(path);
+      const found = await fetchFile(context, { ...download, key }).catch((error: unknown) =>
+        orAgain(error, tries),
+      );
+      if (found === file.sha256) break;
+      if (tries === downloadTries) throw damaged({ ...download, key }, found);
+    }
+  });
   await fs.setAttributes(path, { mode: file.mode, mtimeMs: file.mtimeMs });
 }
 
+/** Reads what `downloadFile` would, without keeping it. */
+export async function verifyDownload(context: Context, download: Omit<FileDownload, 'path'>): Promise<void> {
+  await eitherObject(context, download, (key) => verifyObject(context, { ...download, key }));
+}
+
+async function eitherObject(
+  context: Context,
+  { manifest, file }: Omit<FileDownload, 'path'>,
+  work: (key: string) => Promise<void>,
+): Promise<void> {
+  try {
+    await work(keyOf({ manifest, file }));
+  } catch (error) {
+    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+    const current = currentKey(file.path);
+    try {
+      await work(current);
+    } catch (second) {
+      throw isSyncAgentError(second, 'SNAPSHOT_CORRUPT') ? error : second;
+    }
+    context.emit({
+      type: 'warning',
+      code: error.code,
+      message: `${error.message}; the current file "${current}" is right, and was taken instead`,
+      remedy: 'The next backup uploads what is missing; "sync-agent verify --all" tells what else is damaged',
+    });
+  }
+}
+
 /** Reads an object without keeping it, to know that it can be had before something depends on it. */
-export async function verifyObject(context: Context, download: Omit<FileDownload, 'path'>): Promise<void> {
+export async function verifyObject(context: Context, download: ObjectDownload): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const hash = createHash('sha256');
     const found = await fetchRange(context, download, undefined, async (chunk) => {
@@ -158,7 +201,7 @@ function orAgain(error: unknown, tries: number): string {
   throw error;
 }
 
-async function fetchFile(context: Context, download: FileDownload): Promise<string> {
+async function fetchFile(context: Context, download: KeyedDownload): Promise<string> {
   const { file, path } = download;
   const target = await context.fs.openForWrite(path, { exclusive: true });
   try {
@@ -170,7 +213,7 @@ async function fetchFile(context: Context, download: FileDownload): Promise<stri
   }
 }
 
-async function fetchSmall(context: Context, download: FileDownload, target: WritableFile): Promise<string> {
+async function fetchSmall(context: Context, download: KeyedDownload, target: WritableFile): Promise<string> {
   const hash = createHash('sha256');
   await fetchRange(context, download, undefined, async (chunk, position) => {
     hash.update(chunk);
@@ -179,7 +222,7 @@ async function fetchSmall(context: Context, download: FileDownload, target: Writ
   return hash.digest('hex');
 }
 
-async function fetchLarge(context: Context, download: FileDownload, target: WritableFile): Promise<string> {
+async function fetchLarge(context: Context, download: KeyedDownload, target: WritableFile): Promise<string> {
   const { size } = download.file;
   const ranges = Array.from({ length: Math.ceil(size / rangeBytes) }, (_, index) => ({
     start: index * rangeBytes,
@@ -215,12 +258,13 @@ async function fetchLarge(context: Context, download: FileDownload, target: Writ
 
 async function fetchRange(
   context: Context,
-  { manifest, file, onBytes }: Omit<FileDownload, 'path'>,
+  download: ObjectDownload,
   range: ByteRange | undefined,
   write: (chunk: Uint8Array, position: number) => Promise<void>,
 ): Promise<void> {
   const { remote, signal } = context;
-  const key = historyKey(file.in ?? manifest.id, file.path);
+  const { manifest, file, onBytes } = download;
+  const key = keyOf(download);
   const expected = range === undefined ? file.size : range.end - range.start;
   let position = range?.start ?? 0;
   try {
@@ -267,8 +311,9 @@ function namesCollide(manifest: Manifest, dir: string, found: number): SyncAgent
   );
 }
 
-function damaged({ manifest, file }: Omit<FileDownload, 'path'>, found: string): SyncAgentError {
-  const key = historyKey(file.in ?? manifest.id, file.path);
+function damaged(download: ObjectDownload, found: string): SyncAgentError {
+  const { manifest, file } = download;
+  const key = keyOf(download);
   return new SyncAgentError(
     'SNAPSHOT_CORRUPT',
     `Cannot restore snapshot ${manifest.id}: object "${key}" is damaged, expected sha256 ${file.sha256}, found ${found}`,

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import { assertLogWhole } from '../snapshot/commit-copies.ts';
 import type { KnownCommit, LogView } from '../snapshot/commit-log.ts';
-import { readCommit, readLog } from '../snapshot/commit-log.ts';
+import { readEntry, readLog } from '../snapshot/commit-log.ts';
 import { decodeManifest, encodeManifest } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { writeFileAtomic } from '../store/file-system.ts';
@@ -23,16 +24,19 @@ export interface Lineage {
   readonly parent: string | undefined;
   /** Nothing was written since the store was equal to `parent`. Proof, not a guess. */
   readonly isUnchanged: boolean;
+  /** The log once went on to `parent` from where it ends now: the commit was lost, not made elsewhere. */
+  readonly isParentLost: boolean;
   readonly state: RemoteState;
 }
 
 /** What a restore decides by, of a store that grew from snapshot `parent`. */
 export function knownFacts(
-  { isUnchanged, state }: Lineage,
+  { isUnchanged, isParentLost, state }: Lineage,
   parent: string,
 ): Extract<RestoreFacts['local'], { type: 'known' }> {
   const { settled } = state;
-  return { type: 'known', parent, parentGeneration: state.parent?.generation, isUnchanged, settled };
+  const parentGeneration = state.parent?.generation;
+  return { type: 'known', parent, parentGeneration, isParentLost, isUnchanged, settled };
 }
 
 /** The remote's log; the newest commit is not fetched when this host knows it. */
@@ -40,15 +44,27 @@ export async function readRemote(context: Context): Promise<LogView> {
   return readLog(context.remote, { known: await readKnownCommit(context), signal: context.signal });
 }
 
+/** What is wrong where the log has lost its newest commits; else nothing. One listing. */
+export async function findLostNewest({ remote, signal }: Context, view: LogView): Promise<readonly string[]> {
+  try {
+    await assertLogWhole(remote, view, { signal, readAgain: () => readLog(remote, { signal }) });
+    return [];
+  } catch (error) {
+    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+    return [error.message];
+  }
+}
+
 /** Tells of newer commits that cannot be read, for those who go by an older one and would not say so. */
 export function warnOfDamage({ emit }: Context, { damaged }: LogView): void {
-  for (const { error } of damaged) {
+  for (const { error, isCopied } of damaged) {
     emit({
       type: 'warning',
       code: error.code,
-      message: `${error.message}; the commit before it counts`,
-      remedy:
-        'What it committed is not seen: a snapshot, or pins. "sync-agent verify" tells what else is damaged',
+      message: `${error.message}; ${isCopied ? 'its copy counts' : 'the commit before it counts'}`,
+      remedy: isCopied
+        ? 'Nothing is lost. "sync-agent verify" tells what else is damaged'
+        : 'What it committed is not seen: a snapshot, or pins. "sync-agent verify" tells what else is damaged, "sync-agent repair-remote" what can be rebuilt',
     });
   }
 }
@@ -56,21 +72,39 @@ export function warnOfDamage({ emit }: Context, { damaged }: LogView): void {
 export async function readLineage(context: Context, view: LogView): Promise<Lineage> {
   const { home } = context;
   if (!(await storeExists(home)))
-    return { exists: false, parent: undefined, isUnchanged: false, state: noRemoteState };
+    return {
+      exists: false,
+      parent: undefined,
+      isUnchanged: false,
+      isParentLost: false,
+      state: noRemoteState,
+    };
   const local = await readState(home);
   const isOurs = local !== undefined && local.identity === (await storeIdentity(home.store));
   const recorded = isOurs ? (local.remotes[context.remoteId] ?? recordOfMoved(local, view)) : undefined;
   if (recorded === undefined)
-    return { exists: true, parent: undefined, isUnchanged: false, state: noRemoteState };
+    return { exists: true, parent: undefined, isUnchanged: false, isParentLost: false, state: noRemoteState };
   const state = adoptPending(recorded, view);
   const parent = state.parent?.id;
-  const scan = await scanStore(home.store);
+  const scan = await scanStore(home.store, home.exclude);
   const isUnchanged =
     (state.fingerprint !== null && state.fingerprint === fingerprint(scan)) ||
     (parent !== undefined &&
       parent !== view.snapshots.at(-1)?.entry.id &&
       (await stillEquals(context, view, parent, scan)));
-  return { exists: true, parent, isUnchanged, state };
+  return { exists: true, parent, isUnchanged, isParentLost: await isLost(context, view, state), state };
+}
+
+/**
+ * Numbers never go back, so a parent above all there are was lost, or this is another remote behind the same name: one
+ * whose newest snapshot the parent's commit did not name.
+ */
+async function isLost(context: Context, view: LogView, { parent }: RemoteState): Promise<boolean> {
+  const newest = view.snapshots.at(-1)?.entry.id;
+  if (parent === null || newest === undefined) return false;
+  if (parent.generation <= (view.commits.at(-1)?.generation ?? 0)) return false;
+  const known = await readKnownCommit(context);
+  return known?.manifest.log.some((entry) => entry.id === newest) ?? false;
 }
 
 /**
@@ -140,7 +174,7 @@ export async function cacheManifest(context: Context, manifest: Manifest): Promi
 export async function manifestOf(context: Context, view: LogView, entry: LogEntry): Promise<Manifest> {
   if (view.head?.id === entry.id) return view.head;
   try {
-    return await readCommit(context.remote, entry.generation, { signal: context.signal });
+    return await readEntry(context.remote, entry, { signal: context.signal });
   } catch (error) {
     if (!isSyncAgentError(error, 'NOT_FOUND')) throw error;
     throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read snapshot ${entry.id}: its commit is gone`, {
@@ -167,6 +201,11 @@ export async function manifestIfReadable(
 export async function newestManifest(context: Context, view: LogView): Promise<Manifest | undefined> {
   const newest = view.snapshots.at(-1)?.entry;
   return newest && manifestIfReadable(context, view, newest);
+}
+
+/** The parent's manifest, if this host kept it. Makes no request. */
+export async function knownParent(context: Context): Promise<Manifest | undefined> {
+  return (await readKnownCommit(context))?.manifest;
 }
 
 async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {

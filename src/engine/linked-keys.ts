@@ -1,4 +1,4 @@
-import { readCommit } from '../snapshot/commit-log.ts';
+import { readEntry } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { historyKey } from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
@@ -12,8 +12,7 @@ export async function linkedKeys(context: Context, view: LogView): Promise<Reado
   };
   if (view.head !== undefined) note(view.head);
   for (const entry of view.head?.log ?? []) {
-    if (entry.linked === true)
-      note(await readCommit(context.remote, entry.generation, { signal: context.signal }));
+    if (entry.linked === true) note(await readEntry(context.remote, entry, { signal: context.signal }));
   }
   return keys;
 }

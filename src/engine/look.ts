@@ -1,3 +1,4 @@
+import { fileTimeMs } from '../file-time.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
 import { storeExists } from '../store/home.ts';
 import { scanStore } from '../store/scan.ts';
@@ -21,7 +22,7 @@ export async function lookLocally(context: Context): Promise<LocalLook> {
   if (!(await storeExists(home)))
     return { exists: false, parent: undefined, isUnchanged: false, writtenAtMs: undefined };
   const [scan, local, identity] = await Promise.all([
-    scanStore(home.store),
+    scanStore(home.store, home.exclude),
     readState(home),
     storeIdentity(home.store),
   ]);
@@ -33,6 +34,6 @@ export async function lookLocally(context: Context): Promise<LocalLook> {
     // An upload whose answer was lost may have been committed: only the remote can tell.
     isUnchanged:
       recorded?.parent != null && recorded.pending === null && recorded.fingerprint === fingerprint(scan),
-    writtenAtMs: scan.files.length === 0 ? undefined : Number(newestNs / 1_000_000n),
+    writtenAtMs: scan.files.length === 0 ? undefined : fileTimeMs(newestNs),
   };
 }

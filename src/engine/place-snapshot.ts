@@ -5,9 +5,11 @@ import { makeSnapshotId } from '../snapshot/layout.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { isDiskFull } from '../store/disk-space.ts';
+import { assertExclusionsFitSnapshot } from '../store/exclusions-fit.ts';
 import { stagingRoot } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 import type { ReplaceJournal } from '../store/journal.ts';
+import { emptyScan, scanStore } from '../store/scan.ts';
 import { noRemoteState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { stagedData, swapIn } from '../store/swap.ts';
@@ -18,6 +20,7 @@ import type { Downloaded } from './download.ts';
 import { cacheManifest, parentRef } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
+import { snapshotContent } from './snapshot-content.ts';
 import { assertSound, stageSnapshot } from './stage-snapshot.ts';
 
 export interface PlaceOptions {
@@ -39,6 +42,11 @@ export interface Placement {
   readonly options: PlaceOptions;
   /** The newest snapshot was not simply taken: a person chose, or newer ones are damaged. */
   readonly isChosen: boolean;
+}
+
+interface Work extends Placement {
+  /** The snapshot as it was committed; `manifest` is what of it counts here. */
+  readonly commit: Manifest;
 }
 
 /** A snapshot that stands in the place of the store. */
@@ -63,8 +71,9 @@ export interface Restored {
  * Puts a snapshot in the place of the store: beside it and swapped in where the disk holds both, else over it, where that
  * loses nothing. BUSY while a process has the store open, DISK_FULL with what it needs.
  */
-export async function placeSnapshot(context: Context, work: Placement): Promise<Restored> {
+export async function placeSnapshot(context: Context, given: Placement): Promise<Restored> {
   const { home } = context;
+  const work: Work = { ...given, commit: given.manifest, manifest: await contentHere(context, given) };
   const { manifest, options, lineage } = work;
   await assertUnused(context, options.force ?? false);
   const isIncomplete = options.interrupted !== undefined;
@@ -106,7 +115,7 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
     });
   }
   await assertReplacementFits(context, manifest);
-  await cacheManifest(context, manifest);
+  await cacheManifest(context, work.commit);
   enterPhase(context, 'download');
   const replaced = await replaceStore(context, manifest, {
     state,
@@ -117,6 +126,13 @@ export async function placeSnapshot(context: Context, work: Placement): Promise<
   return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
 }
 
+/** What is excluded on this host is left as it is, also by a snapshot that has it. */
+async function contentHere({ home }: Context, { manifest, lineage }: Placement): Promise<Manifest> {
+  const { leftAlone } = lineage.exists ? await scanStore(home.store, home.exclude) : emptyScan;
+  assertExclusionsFitSnapshot(manifest, home.exclude);
+  return snapshotContent(manifest, home.exclude, leftAlone);
+}
+
 function tell({ home, emit }: Context, id: string, tips: readonly string[]): void {
   emit({ type: 'restored', id, store: home.store });
   if (tips.length > 0) emit({ type: 'diverged', tips: [...tips, id] });
@@ -124,7 +140,7 @@ function tell({ home, emit }: Context, id: string, tips: readonly string[]): voi
 
 async function restoreBeside(
   context: Context,
-  work: Placement,
+  work: Work,
   state: RemoteState,
 ): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
   const { home, fs, clock, settings } = context;
@@ -138,7 +154,7 @@ async function restoreBeside(
   });
   if (work.lineage.exists && home.swap === 'rename')
     await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
-  await cacheManifest(context, work.manifest);
+  await cacheManifest(context, work.commit);
   enterPhase(context, 'swap');
   await assertUnused(context, work.options.force ?? false);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));

@@ -1,3 +1,5 @@
+import type { IsHeld } from './held-objects.ts';
+import { missingObjects } from './held-objects.ts';
 import type { Manifest, ManifestDirectory, ManifestFile } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { StoreStatistics } from '../store/store-adapter.ts';
@@ -45,6 +47,8 @@ export interface BackupFacts {
   readonly isChoiceOpen: boolean;
   readonly allowShrink: boolean;
   readonly maxShrink: number;
+  /** Whether the remote has the object of a file of `parent` or `newest`. */
+  readonly isHeld: IsHeld;
 }
 
 /** What a backup of `captured` has to do. A pure decision. */
@@ -52,14 +56,17 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   const { captured, parent, newest } = facts;
   const base = parent ?? newest;
   const mayRest = !facts.force && !facts.isChoiceOpen;
-  if (mayRest && base !== undefined && isHeldBy(base, facts)) return { type: 'unchanged' };
+  if (mayRest && base !== undefined && isHeldBy(base, facts)) {
+    if (missingObjects(base, facts.isHeld).length === 0) return { type: 'unchanged' };
+  }
   const reason = facts.allowShrink ? undefined : shrinkage(captured, base, facts.maxShrink);
   if (reason !== undefined) return { type: 'refuse', reason };
 
   const known = new Map<string, { readonly id: string; readonly path: string }>();
   for (const manifest of [newest, parent]) {
     for (const file of manifest?.files ?? []) {
-      known.set(`${file.sha256} ${file.size}`, { id: file.in ?? manifest?.id ?? '', path: file.path });
+      const id = file.in ?? manifest?.id ?? '';
+      if (facts.isHeld(id, file)) known.set(`${file.sha256} ${file.size}`, { id, path: file.path });
     }
   }
   const upload: CapturedFile[] = [];

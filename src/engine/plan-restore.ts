@@ -14,6 +14,8 @@ export interface RestoreFacts {
         readonly parent: string;
         /** Of the parent's commit; undefined where that is not recorded. */
         readonly parentGeneration: number | undefined;
+        /** The parent grew from the newest snapshot there is, and its commit was lost. */
+        readonly isParentLost: boolean;
         readonly isUnchanged: boolean;
         /** Snapshots that the store was chosen over. */
         readonly settled: readonly string[];
@@ -51,6 +53,9 @@ export function planRestore(facts: RestoreFacts): RestorePlan {
   if (local.settled.includes(target.id)) {
     const chosen = local.type === 'known' ? `snapshot ${local.parent}` : 'this store';
     return { type: 'ahead', why: `${chosen} was chosen over it` };
+  }
+  if (local.type === 'known' && local.isParentLost) {
+    return { type: 'ahead', why: `it grew from snapshot ${local.parent}, whose commit the remote has lost` };
   }
   if (equalTo !== undefined) return planFromCleanStore(facts, equalTo);
   if (local.type === 'unknown') {

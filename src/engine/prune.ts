@@ -9,6 +9,7 @@ import type { Context } from './context.ts';
 import { readRemote } from './lineage.ts';
 import { recommit } from './recommit.ts';
 import { rotate, voidCommitsOf } from './rotate.ts';
+import { warnIfVersioned } from './versioned-bucket.ts';
 
 export interface PruneOptions {
   /** Tips to settle, named as for a restore: no longer reported as diverged, no longer kept beyond retention. Not the newest. */
@@ -30,6 +31,7 @@ export interface PruneResult {
 
 /** Applies the retention rule, and sweeps what crashed hosts left. Nothing to do costs no write. */
 export async function prune(context: Context, options: PruneOptions = {}): Promise<PruneResult> {
+  await warnIfVersioned(context);
   const view = await readRemote(context);
   const resolve = (options.resolve ?? []).map((name) => resolvable(view, name));
   const retain = (current: LogView): RetentionPlan =>
@@ -49,6 +51,7 @@ export async function clearHistory(
   context: Context,
   options: { readonly dryRun?: boolean } = {},
 ): Promise<PruneResult> {
+  await warnIfVersioned(context);
   const view = await readRemote(context);
   const retain = (current: LogView): RetentionPlan =>
     planClearing(

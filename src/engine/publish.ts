@@ -1,11 +1,11 @@
 import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError } from '../errors.ts';
 import { textBody } from '../remote/body.ts';
-import { readManifest } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { currentKey, historyKey, manifestKey } from '../snapshot/layout.ts';
 import { encodeManifest } from '../snapshot/manifest.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
+import { readManifest } from '../snapshot/read-manifest.ts';
 import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
 

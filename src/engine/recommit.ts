@@ -1,4 +1,6 @@
-import { probeCreateOnly } from '../snapshot/commit-log.ts';
+import { isSyncAgentError } from '../errors.ts';
+import { assertLogWhole, writeCopy } from '../snapshot/commit-copies.ts';
+import { probeCreateOnly, readLog } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
@@ -19,12 +21,14 @@ export async function recommit(
   const { clock, remote, settings, signal } = context;
   const { head } = view;
   if (head === undefined) return undefined;
+  const readAgain = (): Promise<LogView> => readLog(remote, { signal });
+  await assertLogWhole(remote, view, { signal, readAgain });
   const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
     graceMs: settings.graceMs,
     signal,
   });
   const uploadId = clock.randomHex(16);
-  return commitSnapshot(context, {
+  const committed = await commitSnapshot(context, {
     ...work,
     draft: async (current) => {
       // What is recommitted must be what no rule drops. The head need not be: a host that lost its lease made it.
@@ -37,6 +41,23 @@ export async function recommit(
     startedAt: view.serverTime,
     lastServerTime: undefined,
   });
+  await copyCommit(context, committed, createOnly !== 'rejected');
+  return committed;
+}
+
+/** The commit stands without its copy, and the next backup writes the one that is missing. */
+async function copyCommit(
+  { remote, signal, emit }: Context,
+  { manifest }: Committed,
+  createOnly: boolean,
+): Promise<void> {
+  try {
+    await writeCopy(remote, manifest, { createOnly, signal });
+  } catch (error) {
+    if (!isSyncAgentError(error) || error.code === 'INTERRUPTED') throw error;
+    const message = `The change is committed, but its commit could not be copied: ${error.message}`;
+    emit({ type: 'warning', code: error.code, message, remedy: 'The next backup does it again' });
+  }
 }
 
 /** Its age goes on: by the server's clock, not by that of the host it came from, which may be wrong. */

@@ -3,7 +3,6 @@ import { dirname, join } from 'node:path';
 import { SyncAgentError } from '../errors.ts';
 import { isDiskFull } from '../store/disk-space.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
-import { isForeign } from '../store/foreign.ts';
 import { stagingRoot, storeExists } from '../store/home.ts';
 import { removeJournal, writeJournal } from '../store/journal.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
@@ -14,7 +13,7 @@ import { writeState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
 import { newAttempt, progressOf } from './context.ts';
 import type { Context } from './context.ts';
-import { directoriesOf, downloadFile, setDirectoryModes, verifyObject } from './download.ts';
+import { directoriesOf, downloadFile, setDirectoryModes, verifyDownload } from './download.ts';
 import { hashFile } from './hash-file.ts';
 
 export interface Replaced {
@@ -42,10 +41,11 @@ export async function replaceStore(
   const { home, fs } = context;
   const present = await scanPresent(context);
   assertRemovable(present);
+  assertNothingInTheWay(present, manifest);
   const wanted = await differingFiles(context, manifest, present);
   const downloadBytes = totalBytes(wanted);
   const report = progressOf(context, 'download', downloadBytes * 2);
-  for (const file of wanted) await verifyObject(context, { manifest, file, onBytes: report });
+  for (const file of wanted) await verifyDownload(context, { manifest, file, onBytes: report });
 
   await writeJournal(fs, home, {
     type: 'replace',
@@ -62,7 +62,7 @@ export async function replaceStore(
   for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(home.store, directory));
 
   await context.fs.remove(stagingRoot(home));
-  const recorded = after.isCommitDue ? null : fingerprint(await scanStore(home.store));
+  const recorded = after.isCommitDue ? null : fingerprint(await scanStore(home.store, home.exclude));
   await writeState(fs, home, {
     format: 1,
     identity: await storeIdentity(home.store),
@@ -137,7 +137,7 @@ export function diskFull(
 }
 
 async function scanPresent({ home }: Context): Promise<ScanResult> {
-  return (await storeExists(home)) ? scanStore(home.store) : emptyScan;
+  return (await storeExists(home)) ? scanStore(home.store, home.exclude) : emptyScan;
 }
 
 async function differingFiles(
@@ -167,19 +167,43 @@ function assertRemovable({ oddities }: ScanResult): void {
   });
 }
 
+/** What is left alone cannot make room. */
+function assertNothingInTheWay({ leftAlone }: ScanResult, manifest: Manifest): void {
+  const files = new Set(manifest.files.map(({ path }) => path));
+  for (const { path } of leftAlone) {
+    const taken = [path, ...parentsOf(path)].find((each) => files.has(each));
+    if (taken === undefined) continue;
+    throw new SyncAgentError(
+      'REFUSED',
+      `Cannot restore the file "${taken}": "${path}", which is left alone, is in its place`,
+      { remedy: 'Move it out of the store' },
+    );
+  }
+}
+
+/** The directories that a path is in, without the store itself. */
+function parentsOf(path: string): readonly string[] {
+  const names = path.split('/');
+  return names.slice(1).map((_, depth) => names.slice(0, depth + 1).join('/'));
+}
+
 /** Removes what the snapshot does not hold, and what is in the way: a file where it has a directory, or the reverse. */
 async function removeStrangers(context: Context, manifest: Manifest): Promise<void> {
+  // As things are now: a log may have come since.
+  const present = await scanPresent(context);
+  const leftAlone = new Set(present.leftAlone.map(({ path }) => path));
+  const holders = new Set([...leftAlone].flatMap(parentsOf));
   const files = new Set(manifest.files.map((file) => file.path));
   const directories = new Set(directoriesOf(manifest));
   const visit = async (relative: string): Promise<void> => {
     const path = join(context.home.store, relative);
     for (const entry of await readdir(path, { withFileTypes: true })) {
       if (relative === '' && entry.name === homeInsideStore) continue;
-      if (await isForeign(path, entry, relative === '')) continue;
       const child = relative === '' ? entry.name : `${relative}/${entry.name}`;
+      if (leftAlone.has(child)) continue;
       const isWanted = entry.isDirectory() ? directories.has(child) : entry.isFile() && files.has(child);
-      if (!isWanted) await context.fs.remove(join(path, entry.name));
-      else if (entry.isDirectory()) await visit(child);
+      if (entry.isDirectory() && (isWanted || holders.has(child))) await visit(child);
+      else if (!isWanted) await context.fs.remove(join(path, entry.name));
     }
   };
   await context.fs.makeDirectory(context.home.store, { mode: 0o755 });

@@ -11,6 +11,7 @@ import { newAttempt } from './context.ts';
 import type { Context } from './context.ts';
 import { manifestOf, readRemote } from './lineage.ts';
 import { diskFull, spareBytes } from './replace.ts';
+import { snapshotContent } from './snapshot-content.ts';
 import { stageSnapshot } from './stage-snapshot.ts';
 import { chooseSnapshot } from './choose-snapshot.ts';
 
@@ -47,14 +48,11 @@ export async function restoreTo(
     () => true,
   );
   const view = await readRemote(context);
-  const manifest = await manifestOf(
-    context,
-    view,
-    chooseSnapshot(
-      view.snapshots.map(({ entry }) => entry),
-      options.snapshot,
-    ),
+  const chosen = chooseSnapshot(
+    view.snapshots.map(({ entry }) => entry),
+    options.snapshot,
   );
+  const manifest = snapshotContent(await manifestOf(context, view, chosen));
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
   if (freeBytes < needed + spareBytes) {

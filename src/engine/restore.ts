@@ -8,7 +8,15 @@ import { isChoiceOpen, otherTips } from './choice.ts';
 import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from './context.ts';
 import { warnIfEmptied } from './emptied-remote.ts';
-import { knownFacts, manifestOf, parentRef, readLineage, readRemote, recordRemoteState } from './lineage.ts';
+import {
+  findLostNewest,
+  knownFacts,
+  manifestOf,
+  parentRef,
+  readLineage,
+  readRemote,
+  recordRemoteState,
+} from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { placeSnapshot } from './place-snapshot.ts';
 import type { PlaceOptions, Restored } from './place-snapshot.ts';
@@ -26,17 +34,27 @@ export interface RestoreOptions extends PlaceOptions {
 
 export type RestoreResult =
   | { readonly type: 'empty-remote' }
-  | { readonly type: 'equal'; readonly id: string }
-  | { readonly type: 'ahead'; readonly id: string; readonly why: string }
-  | { readonly type: 'diverged'; readonly id: string; readonly why: string; readonly tips: readonly string[] }
-  | {
+  | ({ readonly type: 'equal'; readonly id: string } & PassedOver)
+  | ({ readonly type: 'ahead'; readonly id: string; readonly why: string } & PassedOver)
+  | ({
+      readonly type: 'diverged';
+      readonly id: string;
+      readonly why: string;
+      readonly tips: readonly string[];
+    } & PassedOver)
+  | ({
       readonly type: 'planned';
       readonly id: string;
       readonly why: string;
       readonly bytes: number;
       readonly files: number;
-    }
+    } & PassedOver)
   | Restored;
+
+interface PassedOver {
+  /** Newer snapshots that are damaged or lost, with the reason; absent where there are none. */
+  readonly skipped?: readonly string[];
+}
 
 /**
  * Puts the right snapshot in the place of the local store, or leaves it alone. The caller holds the store's lock and
@@ -44,9 +62,8 @@ export type RestoreResult =
  */
 export async function restore(context: Context, options: RestoreOptions = {}): Promise<RestoreResult> {
   const view = await readRemote(context);
-  const skipped = view.damaged.map(({ error }) => error.message);
+  const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
-    if (view.damaged.length > 0) throw view.damaged[0]?.error ?? new Error('unreachable');
     await warnIfEmptied(context, view);
     if (options.snapshot !== undefined && options.snapshot !== 'latest')
       throw noSuchSnapshot(options.snapshot, []);
@@ -57,12 +74,16 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
   const entries = view.snapshots.map(({ entry }) => entry);
   const named = options.snapshot !== undefined && options.snapshot !== 'latest';
   const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
-  const target = chooseSnapshot(entries, options.snapshot ?? interrupted?.id);
+  // What a person had committed although it was damaged, only a person takes.
+  const offered =
+    named || interrupted !== undefined ? entries : entries.filter(({ damaged }) => damaged !== true);
+  if (offered.length === 0) throw noneIsSound(entries);
+  const target = chooseSnapshot(offered, options.snapshot ?? interrupted?.id);
   const lineage = await readLineage(context, view);
   const passedOver: string[] = [];
   const local = await localFacts(context, view, lineage, options);
 
-  for (const candidate of entries.slice(0, entries.indexOf(target) + 1).toReversed()) {
+  for (const candidate of offered.slice(0, offered.indexOf(target) + 1).toReversed()) {
     const plan = planRestore({
       snapshots: entries,
       target: candidate,
@@ -73,11 +94,18 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
     if (plan.type !== 'restore') {
       const isChosen = named && options.dryRun !== true;
       const { fingerprint } = local;
-      return await leaveAlone(context, view, lineage, { candidate, plan, isChosen, fingerprint });
+      const left = await leaveAlone(context, view, lineage, { candidate, plan, isChosen, fingerprint });
+      return { ...left, ...passedOverBy(skipped) };
+    }
+    if (candidate === target && !named) {
+      // A listing is little beside the download that follows.
+      const lost = await findLostNewest(context, view);
+      skipped.push(...lost);
+      warnSkipped(context, lost);
     }
     try {
       const manifest = await manifestOf(context, view, candidate);
-      if (options.dryRun === true) return planned(manifest, plan.why);
+      if (options.dryRun === true) return { ...planned(manifest, plan.why), ...passedOverBy(skipped) };
       return await placeSnapshot(context, {
         view,
         lineage,
@@ -98,6 +126,17 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
   throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot restore any snapshot: ${skipped.join('; ')}`, {
     remedy: 'Run "sync-agent verify --all --read-data" to see what is damaged',
   });
+}
+
+const passedOverBy = (skipped: readonly string[]): PassedOver => (skipped.length === 0 ? {} : { skipped });
+
+function noneIsSound(entries: readonly LogEntry[]): SyncAgentError {
+  const [newest] = entries.slice(-1);
+  return new SyncAgentError(
+    'SNAPSHOT_CORRUPT',
+    `Cannot restore: the store was damaged when each of the ${entries.length} snapshots was made`,
+    { remedy: `Take one as it is with "sync-agent restore --snapshot ${newest?.id ?? 'ID'}"` },
+  );
 }
 
 /** What is missing may have been rotated away by others: then the log tells of newer snapshots. */
@@ -122,7 +161,7 @@ async function leaveAlone(
     /** Of a store that was compared by content. */
     readonly fingerprint: string | null | undefined;
   },
-): Promise<RestoreResult> {
+): Promise<Extract<RestoreResult, { type: 'equal' | 'ahead' | 'diverged' }>> {
   switch (plan.type) {
     case 'equal':
       if (lineage.parent === undefined || isChosen) {
@@ -194,7 +233,7 @@ function warnSkipped(context: Context, messages: readonly string[]): void {
   }
 }
 
-function planned(manifest: Manifest, why: string): RestoreResult {
+function planned(manifest: Manifest, why: string): Extract<RestoreResult, { type: 'planned' }> {
   return {
     type: 'planned',
     id: manifest.id,

@@ -1,8 +1,16 @@
 import { isSyncAgentError } from '../errors.ts';
-import { readLog } from '../snapshot/commit-log.ts';
-import type { LogView } from '../snapshot/commit-log.ts';
+import { readCopy } from '../snapshot/commit-copies.ts';
+import { readCommit, readLog } from '../snapshot/commit-log.ts';
+import type { CommitObject, LogView } from '../snapshot/commit-log.ts';
 import { reliableMs } from '../snapshot/grace.ts';
-import { historyDirectory, historyPrefix, isSnapshotId } from '../snapshot/layout.ts';
+import {
+  attemptsPrefix,
+  besidesPrefix,
+  historyDirectory,
+  historyPrefix,
+  isSnapshotId,
+  parseCopyKey,
+} from '../snapshot/layout.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import type { ObjectInfo } from '../remote/object-store.ts';
 import { enterPhase } from './context.ts';
@@ -18,7 +26,7 @@ export interface RotateWork {
 }
 
 /**
- * Deletes what no commit names any more and is older than the grace period: void commit objects, then files. What is
+ * Deletes what no commit names any more and is older than the grace period: files, then what describes them. What is
  * live was decided by the commit itself; rotation only carries it out, and a crash leaves work for the next one.
  *
  * It is safe against hosts in the middle of a backup only right after a commit of our own. Their files are unnamed
@@ -45,25 +53,94 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   const isOld = (object: { readonly lastModified: Date }): boolean => object.lastModified < cutoff;
 
   const voidCommits = voidCommitsOf(view).filter((commit) => isOld(commit) || atOnce.size > 0);
-  await remote.remove(
-    voidCommits.map((commit) => commit.key),
-    { signal },
-  );
-
   const named = await linkedKeys(context, view);
-  const doomed: string[] = [];
+  const candidates = new Map<string, readonly string[]>();
   for (const id of names.filter((name) => isSnapshotId(name) && !live.has(name))) {
     const objects: ObjectInfo[] = [];
     for await (const page of remote.list(historyDirectory(id), { signal })) objects.push(...page.objects);
     if (!atOnce.has(id) && !objects.every(isOld)) continue;
-    doomed.push(...objects.map((object) => object.key).filter((key) => !named.has(key)));
+    candidates.set(
+      id,
+      objects.map((object) => object.key).filter((key) => !named.has(key)),
+    );
   }
+  const { described, unreadable } = await readVoid(context, { view, voidCommits, candidates });
+  if (unreadable.size > 0) {
+    for (const id of candidates.keys()) if (!described.has(id) && !atOnce.has(id)) candidates.delete(id);
+  }
+  const doomed = [...candidates.values()].flat();
   await remote.remove(doomed, { signal });
-  const objects = doomed.length + voidCommits.length;
+  // Last, so that files never lie there that nothing describes, whenever this is cut off.
+  const descriptions = [
+    ...voidCommits.filter(({ generation }) => !unreadable.has(generation)).map(({ key }) => key),
+    ...(await listBesides(context, { view, isOld: (object) => isOld(object) || atOnce.size > 0 })),
+  ];
+  await remote.remove(descriptions, { signal });
+  const objects = doomed.length + descriptions.length;
   if (objects > 0)
     context.emit({ type: 'rotated', snapshots: [...new Set(doomed.map(snapshotOf))], objects });
   await sweepUploads(context, cutoff);
   return { objects };
+}
+
+/**
+ * Which snapshots the void commits describe. One that cannot be read, nor its copy, may be that of any directory that
+ * nothing describes: those stay then, for `repair-remote`, which finds out. Younger commits are read only if it
+ * matters for a directory.
+ */
+async function readVoid(
+  { remote, signal }: Context,
+  work: {
+    readonly view: LogView;
+    readonly voidCommits: LogView['commits'];
+    readonly candidates: ReadonlyMap<string, unknown>;
+  },
+): Promise<{ readonly described: ReadonlySet<string>; readonly unreadable: ReadonlySet<number> }> {
+  const described = new Set<string>();
+  const unreadable = new Set<number>();
+  const read = async ({ generation }: CommitObject): Promise<void> => {
+    try {
+      described.add((await readCommit(remote, generation, { signal })).id);
+    } catch (error) {
+      if (isSyncAgentError(error, 'NOT_FOUND')) return;
+      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+      const copy = await readCopy(remote, generation, { signal });
+      if (copy === undefined) unreadable.add(generation);
+      else described.add(copy.id);
+    }
+  };
+  for (const commit of work.voidCommits) await read(commit);
+  if ([...work.candidates.keys()].some((id) => !described.has(id))) {
+    const seen = new Set(work.voidCommits);
+    for (const commit of voidCommitsOf(work.view)) if (!seen.has(commit)) await read(commit);
+  }
+  return { described, unreadable };
+}
+
+/** Copies of commits that are void, and what first backups said of themselves. */
+async function listBesides(
+  { remote, signal }: Context,
+  {
+    view,
+    isOld,
+  }: {
+    readonly view: LogView;
+    readonly isOld: (object: ObjectInfo) => boolean;
+  },
+): Promise<readonly string[]> {
+  const keys: string[] = [];
+  const live = liveGenerations(view);
+  for await (const page of remote.list(besidesPrefix, { signal })) {
+    for (const object of page.objects.filter(isOld)) {
+      const generation = parseCopyKey(object.key);
+      const isVoid =
+        generation === undefined
+          ? object.key.startsWith(attemptsPrefix)
+          : !live.has(generation) && generation < (view.head?.generation ?? 0);
+      if (isVoid) keys.push(object.key);
+    }
+  }
+  return keys;
 }
 
 /** A server or credentials that refuse this may well do all the rest, and what stays is no snapshot's. */
@@ -81,10 +158,13 @@ const sweepRemedy =
 
 /** Commit objects that the newest commit does not name, other than itself. */
 export function voidCommitsOf(view: LogView): LogView['commits'] {
-  const live = new Set([view.head?.generation, ...(view.head?.log ?? []).map((entry) => entry.generation)]);
+  const live = liveGenerations(view);
   return view.commits.filter(
     ({ generation }) => !live.has(generation) && generation < (view.head?.generation ?? 0),
   );
 }
+
+const liveGenerations = ({ head }: LogView): ReadonlySet<number | undefined> =>
+  new Set([head?.generation, ...(head?.log ?? []).map((entry) => entry.generation)]);
 
 const snapshotOf = (key: string): string => key.split('/')[1] ?? '';

@@ -7,6 +7,7 @@ import { enterPhase, progressOf } from './context.ts';
 import type { Context } from './context.ts';
 import { downloadSnapshot, setDirectoryMode, syncSnapshot } from './download.ts';
 import type { Downloaded } from './download.ts';
+import { messagesOf, soundnessOf } from './soundness.ts';
 
 export interface StageRequest {
   readonly manifest: Manifest;
@@ -36,16 +37,35 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
   return downloaded;
 }
 
-/** Rejects with SNAPSHOT_CORRUPT, saying why, when verified files of the snapshot are no sound store. */
+function tellRecorded({ emit }: Context, { id, damage = [], findings = [] }: Manifest): void {
+  if (damage.length > 0) {
+    emit({
+      type: 'warning',
+      code: 'STORE_CORRUPT',
+      message: `The store was damaged when snapshot ${id} was made: ${messagesOf(damage)}`,
+      remedy: 'Its server may lose records, refuse or crash',
+    });
+  }
+  for (const { message, remedy } of findings)
+    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
+}
+
+/**
+ * Rejects with SNAPSHOT_CORRUPT, saying why, when verified files of the snapshot are no sound store. What was wrong when the
+ * snapshot was made is in its manifest, and was accepted then.
+ */
 export async function assertSound(context: Context, manifest: Manifest, dir: string): Promise<void> {
   enterPhase(context, 'validate');
   const { settings, signal } = context;
   const level = settings.validation === 'full' ? 'full' : 'proven';
-  const { problems } = await context.adapterNamed(manifest.adapter).inspect(dir, { level, signal });
-  if (problems.length > 0) {
+  tellRecorded(context, manifest);
+  if (manifest.damage !== undefined) return;
+  const report = await context.adapterNamed(manifest.adapter).inspect(dir, { level, signal });
+  const { damage } = soundnessOf(report, manifest);
+  if (damage.length > 0) {
     throw new SyncAgentError(
       'SNAPSHOT_CORRUPT',
-      `Cannot restore snapshot ${manifest.id}: ${problems.join('; ')}`,
+      `Cannot restore snapshot ${manifest.id}: ${messagesOf(damage)}`,
     );
   }
 }

@@ -12,7 +12,7 @@ export async function stagingFailure(context: Context, error: unknown): Promise<
   const staging = stagingRoot(home);
   if (isDiskFull(error)) {
     await fs.remove(staging);
-    const needed = totalBytes((await scanStore(home.store)).files);
+    const needed = totalBytes((await scanStore(home.store, home.exclude)).files);
     const { freeBytes } = await diskSpace(home.dir);
     const missing = needed > freeBytes ? `, ${needed - freeBytes} are missing` : '';
     return new SyncAgentError(

@@ -2,7 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
-import type { Pin } from '../snapshot/manifest.ts';
+import type { Manifest, Pin, RecordedProblem } from '../snapshot/manifest.ts';
 import type { DiskSpace } from '../store/disk-space.ts';
 import { storeExists } from '../store/home.ts';
 import type { StoreUser } from '../store/in-use.ts';
@@ -49,6 +49,8 @@ export interface StatusReport {
   /** Snapshots that are nobody's parent; more than one means that hosts wrote beside each other. */
   readonly tips: readonly string[];
   readonly pins: readonly Pin[];
+  /** What the newest snapshot says was not as it should be in its store; undefined where it was not read. */
+  readonly problems: RecordedProblems | undefined;
   /** Undefined when nobody has it, or the remote could not be asked. */
   readonly lease: LeaseStatus | undefined;
   readonly store: StoreStatus;
@@ -57,6 +59,11 @@ export interface StatusReport {
   readonly disk: DiskSpace;
   /** What an interrupted restore left to do, one sentence; undefined when there is none. */
   readonly journal: string | undefined;
+}
+
+export interface RecordedProblems {
+  readonly damage: readonly RecordedProblem[];
+  readonly findings: readonly RecordedProblem[];
 }
 
 export interface StoreStatus {
@@ -118,6 +125,7 @@ export async function status(context: Context): Promise<StatusReport> {
     newest: snapshots.at(-1),
     tips: snapshots.filter((each) => each.isTip).map((each) => each.id),
     pins: snapshots.flatMap(({ pin }) => pin ?? []),
+    problems: log.head?.id === snapshots.at(-1)?.id ? problemsOf(log.head) : undefined,
     lease: lease !== undefined && 'epoch' in lease ? lease : undefined,
     store,
     remote: isReachable
@@ -175,6 +183,10 @@ async function ask<T>(
   }
 }
 
+function problemsOf(manifest: Manifest | undefined): RecordedProblems | undefined {
+  return manifest && { damage: manifest.damage ?? [], findings: manifest.findings ?? [] };
+}
+
 /** What an interrupted restore left. A journal that cannot be read is told, not thrown. */
 export async function describeJournal({
   home,
@@ -205,7 +217,7 @@ async function describeStore(context: Context): Promise<StoreStatus> {
     return { path, exists: false, adapter: undefined, files: 0, bytes: 0, users: [] };
   const [adapter, { files }, users] = await Promise.all([
     context.detectAdapter(path),
-    scanStore(path),
+    scanStore(path, home.exclude),
     context.findStoreUsers(path),
   ]);
   return { path, exists: true, adapter: adapter.name, files: files.length, bytes: totalBytes(files), users };

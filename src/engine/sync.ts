@@ -44,6 +44,7 @@ function chooseDirection(view: LogView, lineage: Lineage): 'backup' | 'restore' 
   if (!lineage.exists) return 'restore';
   if (newest === undefined) return 'backup';
   if (lineage.parent === newest.id || lineage.state.settled.includes(newest.id)) return 'backup';
+  if (lineage.isParentLost) return 'backup';
   // Of a store of unknown origin the restore finds out, by content.
   if (lineage.parent === undefined || lineage.isUnchanged) return 'restore';
   return isAncestor(entries, newest.id, lineage.parent) ? 'backup' : 'diverged';

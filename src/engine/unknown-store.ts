@@ -21,7 +21,7 @@ export async function describeUnknownStore(
   lineage: Lineage,
 ): Promise<UnknownStore> {
   const lookedAtMs = context.clock.now();
-  const scan = await scanStore(context.home.store);
+  const scan = await scanStore(context.home.store, context.home.exclude);
   const equals = await findEqualSnapshot(context, view, scan);
   const isEmpty = equals === undefined && (await isEmptyStore(context));
   return {
@@ -43,7 +43,7 @@ async function findEqualSnapshot(
   store: ScanResult,
 ): Promise<string | undefined> {
   const hashes = new Map<string, string>();
-  for (const { entry } of snapshotsOfSize(view.snapshots, store.files).toReversed()) {
+  for (const { entry } of snapshotsOfSize(view.snapshots, store.files, context.home.exclude).toReversed()) {
     const manifest = await manifestIfReadable(context, view, entry);
     if (manifest !== undefined && (await hasContentOfSnapshot(context, manifest, store, hashes)))
       return entry.id;

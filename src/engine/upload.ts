@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError } from '../errors.ts';
 import { fileBody } from '../remote/body.ts';
-import { historyDirectory, historyKey } from '../snapshot/layout.ts';
+import { attemptKey, historyDirectory, historyKey } from '../snapshot/layout.ts';
 import type { ManifestFile } from '../snapshot/manifest.ts';
 import { enterPhase, progressOf } from './context.ts';
 import type { Context } from './context.ts';
@@ -81,7 +81,7 @@ export async function uploadSnapshot(context: Context, { id, staged, plan }: Upl
 
 const discardMs = 2000;
 
-/** No commit names these objects, and none ever will: the id is this attempt's own. */
+/** No commit names these objects, and none ever will: the id is this attempt's own. Of a first backup, what it said of itself goes last. */
 async function discard({ remote }: Context, id: string): Promise<void> {
   const signal = AbortSignal.timeout(discardMs);
   try {
@@ -91,6 +91,7 @@ async function discard({ remote }: Context, id: string): Promise<void> {
         { signal },
       );
     }
+    await remote.remove([attemptKey(id)], { signal });
   } catch (error) {
     if (!isSyncAgentError(error)) throw error;
   }

@@ -1,5 +1,7 @@
 import { concurrently } from '../concurrently.ts';
 import { isSyncAgentError } from '../errors.ts';
+import { listCopies, readCopy } from '../snapshot/commit-copies.ts';
+import { readCommit } from '../snapshot/commit-log.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { commitKey, historyDirectory, historyKey } from '../snapshot/layout.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
@@ -7,7 +9,7 @@ import { totalBytes } from '../snapshot/manifest.ts';
 import { enterPhase, progressOf } from './context.ts';
 import type { Context } from './context.ts';
 import { verifyObject } from './download.ts';
-import { manifestOf, readRemote } from './lineage.ts';
+import { findLostNewest, manifestOf, readRemote } from './lineage.ts';
 import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface VerifyOptions {
@@ -44,7 +46,7 @@ export async function verify(context: Context, options: VerifyOptions = {}): Pro
     snapshots.push(await verifyEntry(context, { view, entry, report, readData: options.readData ?? false }));
   const remaining = await withoutRotated(context, snapshots);
   if (remaining.length === 0 && snapshots.length > 0) return verify(context, options);
-  const damagedCommits = [...view.damaged.map(({ error }) => error.message), ...missingCommits(view)];
+  const damagedCommits = [...(await damagedCommitsOf(context, view, chosen)), ...missingCommits(view)];
   return {
     snapshots: remaining,
     damagedCommits,
@@ -61,6 +63,39 @@ async function withoutRotated(
   if (snapshots.every((each) => each.problems.length === 0)) return snapshots;
   const live = new Set((await readRemote(context)).snapshots.map(({ entry }) => entry.id));
   return snapshots.filter((each) => each.problems.length === 0 || live.has(each.id));
+}
+
+/**
+ * Every commit object there is, void ones too: one that was damaged when others went on may be all that is known of a
+ * snapshot. Of the copies those of the snapshots that were asked for, and whether there is one of a commit that is gone.
+ */
+async function damagedCommitsOf(
+  context: Context,
+  view: LogView,
+  chosen: readonly LogEntry[],
+): Promise<readonly string[]> {
+  const { remote, signal, settings } = context;
+  const pool = { concurrency: settings.concurrency, signal };
+  const commits = await concurrently(view.commits, pool, async ({ generation }, whileAll) => {
+    try {
+      await readCommit(remote, generation, { signal: whileAll });
+      return [];
+    } catch (error) {
+      // Rotated away meanwhile.
+      if (isSyncAgentError(error, 'NOT_FOUND')) return [];
+      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+      const copy = await readCopy(remote, generation, { signal: whileAll });
+      return [copy === undefined ? error.message : `${error.message}; its copy counts`];
+    }
+  });
+  const present = await listCopies(remote, { signal });
+  const asked = new Set(chosen.map(({ generation }) => generation));
+  const copies = await concurrently(present, pool, async ({ generation, key }, whileAll) => {
+    if (!asked.has(generation)) return [];
+    const copy = await readCopy(remote, generation, { signal: whileAll });
+    return copy === undefined ? [`copy "${key}" of a commit is damaged`] : [];
+  });
+  return [...commits, ...copies].flat().concat(await findLostNewest(context, view));
 }
 
 /** The log is listed before its newest commit is read, and that commit names these: nobody rotated them away. */

@@ -1,4 +1,5 @@
 import { errnoOf } from '../errors.ts';
+import { proxyFor } from '../remote/proxy.ts';
 import { version } from '../version.ts';
 import type { HookCall, HookDocument } from './hook.ts';
 
@@ -21,13 +22,50 @@ export async function callWebhook(
   }
   try {
     const body = JSON.stringify(document);
-    const response = await fetch(target, { method: 'POST', headers, body, redirect: 'manual', signal });
-    await response.body?.cancel();
-    if (response.ok) return undefined;
-    const isRedirect = response.status >= 300 && response.status < 400;
-    return `${url.origin} answered ${response.status}${isRedirect ? '; redirects are not followed' : ''}`;
+    const status = await post(target, { headers, body, signal });
+    if (status >= 200 && status < 300) return undefined;
+    const isRedirect = status >= 300 && status < 400;
+    return `${url.origin} answered ${status}${isRedirect ? '; redirects are not followed' : ''}`;
   } catch (error) {
-    const code = error instanceof Error ? errnoOf(error.cause) : undefined;
+    const code = error instanceof Error ? (errnoOf(error.cause) ?? errnoOf(error)) : undefined;
     return `${url.origin} cannot be reached${code === undefined ? '' : ` (${code})`}`;
   }
+}
+
+interface Post {
+  readonly headers: Headers;
+  readonly body: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Resolves to the status. Node's `fetch` knows no proxies. */
+async function post(target: URL, { headers, body, signal }: Post): Promise<number> {
+  const proxy = await proxyFor(target.href, {});
+  if (proxy === undefined) {
+    const response = await fetch(target, {
+      method: 'POST',
+      headers,
+      body,
+      redirect: 'manual',
+      ...(signal === undefined ? {} : { signal }),
+    });
+    await response.body?.cancel();
+    return response.status;
+  }
+  const isSecure = target.protocol === 'https:';
+  const { request } = isSecure ? await import('node:https') : await import('node:http');
+  return new Promise((resolve, reject) => {
+    const sent = request(target, {
+      method: 'POST',
+      headers: { ...Object.fromEntries(headers), 'content-length': Buffer.byteLength(body) },
+      agent: isSecure ? proxy.https : proxy.http,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    sent.once('response', (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    sent.once('error', reject);
+    sent.end(body);
+  });
 }

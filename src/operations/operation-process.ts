@@ -53,6 +53,7 @@ export function operationsInProcesses(
     pin: bound('pin'),
     unpin: bound('unpin'),
     clearHistory: bound('clearHistory'),
+    repairRemote: bound('repairRemote'),
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),
     status: bound('status'),

@@ -53,6 +53,14 @@ export function counting(store: ObjectStore): CountingStore {
       return store.remove(keys, options);
     },
     sweepUploads: (prefix, before, options) => store.sweepUploads(prefix, before, options),
+    ...(store.traits === undefined
+      ? {}
+      : {
+          traits: (options) => {
+            counts.head += 2;
+            return store.traits?.(options) ?? Promise.resolve({});
+          },
+        }),
     close: () => store.close(),
   };
 }

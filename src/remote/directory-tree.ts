@@ -2,6 +2,7 @@ import type { BigIntStats, Dirent } from 'node:fs';
 import { lstat, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
+import { fileTimeMs } from '../file-time.ts';
 import type { FileSystem } from '../store/file-system.ts';
 import { compareKeys } from './key.ts';
 import type { ObjectInfo } from './object-store.ts';
@@ -79,8 +80,7 @@ export async function makeParents(fs: FileSystem, root: string, key: string): Pr
 
 /** The later of the last write and the last change of the inode, for a file of one name. */
 export function lastModifiedOf(stats: BigIntStats): Date {
-  const newest = stats.mtimeMs > stats.ctimeMs ? stats.mtimeMs : stats.ctimeMs;
-  return new Date(Number(newest));
+  return new Date(fileTimeMs(stats.mtimeNs > stats.ctimeNs ? stats.mtimeNs : stats.ctimeNs));
 }
 
 /**
@@ -90,7 +90,7 @@ export function lastModifiedOf(stats: BigIntStats): Date {
 export async function objectModified(root: string, key: string, stats: BigIntStats): Promise<Date> {
   const parent = stats.nlink > 1n ? await statEntry(join(root, dirname(key))) : undefined;
   if (parent === undefined) return lastModifiedOf(stats);
-  return new Date(Number(stats.mtimeMs > parent.mtimeMs ? stats.mtimeMs : parent.mtimeMs));
+  return new Date(fileTimeMs(stats.mtimeNs > parent.mtimeNs ? stats.mtimeNs : parent.mtimeNs));
 }
 
 /** The objects whose key starts with `prefix` and sorts after `startAfter`, in the order of keys. */

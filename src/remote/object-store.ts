@@ -42,8 +42,22 @@ export interface ObjectStore {
   remove(keys: readonly string[], options?: CallOptions): Promise<void>;
   /** Aborts unfinished uploads below `prefix` that were begun before `before` (server time); resolves to their number. */
   sweepUploads(prefix: string, before: Date, options?: CallOptions): Promise<number>;
+  /** What of the remote's own settings matters to people, as far as it can be found out: two requests. Absent: nothing does. */
+  traits?(options?: CallOptions): Promise<RemoteTraits>;
   /** Releases connections. The store cannot be used afterwards. */
   close(): Promise<void>;
+}
+
+/** An absent member is not known. */
+export interface RemoteTraits {
+  /** The proxy that requests go through. */
+  readonly proxy?: string;
+  /** Whether deleted and replaced objects stay as old versions. */
+  readonly versioning?: 'on' | 'suspended' | 'off';
+  /** How objects are locked by default, where they can be at all. */
+  readonly objectLock?: string;
+  /** A rule for the remote's own clean-up, which ends old versions. JSON. */
+  readonly cleanUpRule?: string;
 }
 
 /** Bytes that can be read again from the start, so that a failed upload can be repeated. */
@@ -107,6 +121,8 @@ export interface ObjectInfo {
 export interface ListOptions extends CallOptions {
   /** Only keys that sort after this one. */
   readonly startAfter?: string;
+  /** Objects of one page at most, where the server can be told: for callers that want to see a few. */
+  readonly pageSize?: number;
 }
 
 export interface DirectoryListing {

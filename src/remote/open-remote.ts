@@ -10,7 +10,7 @@ import type { RetryEvent } from './retrying-store.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 /** How to reach and use S3; the bucket and prefix are in the remote's URL. */
-export type S3Options = Omit<S3Settings, 'bucket' | 'prefix' | 'retry'> & {
+export type S3Options = Omit<S3Settings, 'bucket' | 'prefix' | 'retry' | 'proxy'> & {
   readonly retry?: Partial<Omit<RetryPolicy, 'clock'>> | undefined;
 };
 
@@ -46,13 +46,14 @@ export async function openRemote(
       return { remote, prefixBytes: 0, remoteId: store.location, directory: location.path };
     }
     case 's3': {
-      const [{ createS3Store }, { endpointOf }] = await Promise.all([
+      const [{ createS3Store }, { endpointOf, s3Proxy }] = await Promise.all([
         import('./s3-store.ts'),
         import('./s3-client.ts'),
       ]);
       const { bucket, prefix } = location;
       const retry = { ...s3?.retry, clock, onRetry };
-      const store = createS3Store({ ...s3, bucket, prefix, retry });
+      const proxy = await s3Proxy({ ...s3, bucket });
+      const store = createS3Store({ ...s3, bucket, prefix, retry, proxy });
       return {
         remote: retrying(store, retry),
         prefixBytes: prefix === '' ? 0 : Buffer.byteLength(prefix) + 1,

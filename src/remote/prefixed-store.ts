@@ -21,6 +21,9 @@ export function prefixed(store: ObjectStore, prefix: string): ObjectStore {
         options,
       ),
     sweepUploads: (keyPrefix, before, options) => store.sweepUploads(base + keyPrefix, before, options),
+    ...(store.traits === undefined
+      ? {}
+      : { traits: (options) => store.traits?.(options) ?? Promise.resolve({}) }),
     close: () => store.close(),
   };
 }

@@ -25,7 +25,7 @@ const bucketPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/;
  */
 export function parseRemote(text: string): RemoteLocation {
   const value = text.trim();
-  if (value.startsWith('s3://')) return parseS3(value);
+  if (/^s3:\/\//i.test(value)) return parseS3(value);
   if (/^file:/i.test(value)) return parseFile(value);
   throw unusable(value, 'it is neither s3:// nor file://', remedyForUnknown(value));
 }
@@ -61,7 +61,7 @@ function parseS3(value: string): S3Location {
     throw unusable(
       value,
       `"${bucket}" is not a bucket name`,
-      'Write s3://bucket/prefix, and the server as --endpoint',
+      'Write s3://bucket/prefix, and the server as --s3-endpoint',
     );
   }
   const kept = segments.filter((segment) => segment !== '');
@@ -99,10 +99,25 @@ function parseFile(value: string): DirectoryLocation {
 }
 
 function remedyForUnknown(value: string): string {
-  if (/^https?:/i.test(value)) return 'Write s3://bucket/prefix, and the server as --endpoint';
+  const meant = meantBy(value);
+  if (meant !== undefined) return meant;
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value) || value === '')
     return 'Write s3://bucket/prefix or file:///absolute/directory';
   return `For a directory, write ${pathToFileURL(resolve(value)).href}`;
+}
+
+/** What people paste instead of s3://bucket/prefix: consoles' addresses, other tools' schemes, half a scheme. */
+function meantBy(value: string): string | undefined {
+  const slip = /^(?:s3:\/?|s3\/\/|arn:aws[\w-]*:s3:::)([^/:@\s].*)$/i.exec(value)?.[1];
+  if (slip !== undefined) return `Write s3://${slip}`;
+  const google = /^gs:\/\/(.+)$/i.exec(value)?.[1];
+  if (google !== undefined) return `Write s3://${google}, and --s3-endpoint https://storage.googleapis.com`;
+  if (!/^https?:/i.test(value) || !URL.canParse(value)) return undefined;
+  const { protocol, host, pathname } = new URL(value);
+  const path = pathname.replaceAll(/^\/+|\/+$/g, '');
+  const amazon = /^(?:(.+)\.)?s3[.-](?:[\w-]+\.)*amazonaws\.com$/.exec(host);
+  if (amazon !== null) return `Write s3://${[amazon[1], path].filter(Boolean).join('/') || 'bucket/prefix'}`;
+  return `Write s3://${path === '' ? 'bucket/prefix' : path}, and the server as --s3-endpoint ${protocol}//${host}`;
 }
 
 function unusable(value: string, complaint: string, remedy: string, cause?: unknown): SyncAgentError {

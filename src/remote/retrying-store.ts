@@ -13,6 +13,7 @@ import type {
   ObjectStore,
   PutOptions,
   PutResult,
+  RemoteTraits,
 } from './object-store.ts';
 import { stretchBytes } from './deadline.ts';
 import { defaultRetryPolicy, patient, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
@@ -103,6 +104,11 @@ class RetryingStore implements ObjectStore {
     return this.#retry('sweepUploads', prefix, options, () =>
       this.#store.sweepUploads(prefix, before, options),
     );
+  }
+
+  /** Not retried: what is not known need not be. */
+  async traits(options?: CallOptions): Promise<RemoteTraits> {
+    return (await this.#store.traits?.(options)) ?? {};
   }
 
   close(): Promise<void> {

@@ -3,13 +3,16 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { SyncAgentError, messageOf } from '../errors.ts';
+import { ensureHomeDirectory, readAwsEnvironment } from './aws-environment.ts';
 import { paceBodies } from './paced-handler.ts';
+import { proxyFor } from './proxy.ts';
+import type { Proxy } from './proxy.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 // Read by the SDK when a client is made; the versions of Node that this package supports are its own business.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
-const maximumSockets = 64;
+const sockets = { keepAlive: true, maxSockets: 64 };
 
 export interface S3Connection {
   readonly client: S3Client;
@@ -27,6 +30,8 @@ export interface S3Connection {
 
 /** Makes a client without retries and deadlines of its own. Throws USAGE for an endpoint that cannot be one. */
 export function createS3Client(settings: S3Settings): S3Connection {
+  ensureHomeDirectory(process.env);
+  const keys = settings.credentials ?? readAwsEnvironment(process.env).credentials;
   const endpoint = endpointOf(settings);
   const checksums = settings.checksums ?? (endpoint === undefined ? 'when_supported' : 'when_required');
   const sdkChecksums = checksums === 'when_required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
@@ -41,7 +46,7 @@ export function createS3Client(settings: S3Settings): S3Connection {
     forcePathStyle: settings.forcePathStyle ?? (endpoint !== undefined && needsPathStyle(endpoint)),
     ...(endpoint === undefined ? {} : { endpoint: endpoint.href }),
     ...(region === undefined ? {} : { region }),
-    ...(settings.credentials === undefined ? {} : { credentials: { ...settings.credentials } }),
+    ...(keys === undefined ? {} : { credentials: { ...keys } }),
   });
   const times = new WeakMap<object, Date>();
   const secrets = new Set<string>();
@@ -69,28 +74,42 @@ export function needsPathStyle(endpoint: URL): boolean {
 
 /** The custom endpoint that the settings or the environment name; undefined for AWS itself. */
 export function endpointOf(settings: S3Settings): URL | undefined {
-  const { env } = process;
-  const text = settings.endpoint || env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'];
-  if (text === undefined || text === '') return undefined;
-  const remedy = 'Write the endpoint as https://host or http://host:port';
+  const { endpoint: fromEnvironment } = readAwsEnvironment(process.env);
+  const { text, variable } = settings.endpoint
+    ? { text: settings.endpoint, variable: undefined }
+    : (fromEnvironment ?? { text: '', variable: undefined });
+  if (text === '') return undefined;
+  const source = variable === undefined ? '' : ` of ${variable}`;
+  const unusable = (why: string, remedy: string, shown = text.replace(/.*@/, '***@')): SyncAgentError =>
+    new SyncAgentError('USAGE', `Cannot use the endpoint "${shown}"${source}: ${why}`, { remedy });
+  const asUrl = 'Write the endpoint as https://host or http://host:port';
   if (!URL.canParse(text) || !/^https?:/i.test(text)) {
-    const shown = text.replace(/.*@/, '***@');
-    throw new SyncAgentError('USAGE', `Cannot use the endpoint "${shown}": it is not an http(s) URL`, {
-      remedy,
-    });
+    const isHost = /^[\w.-]+(:\d+)?(\/|$)/.test(text);
+    throw unusable('it is not an http(s) URL', isHost ? `${asUrl}, such as https://${text}` : asUrl);
   }
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') {
-    const message = `Cannot use the endpoint "${url.protocol}//***@${url.host}": it holds credentials`;
-    throw new SyncAgentError('USAGE', message, { remedy: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY' });
+    const shown = `${url.protocol}//***@${url.host}`;
+    throw unusable('it holds credentials', 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY', shown);
+  }
+  if (url.search !== '' || url.hash !== '') throw unusable('it has a query', asUrl);
+  const { bucket } = settings;
+  const path = url.pathname.replace(/\/+$/, '');
+  if (path.endsWith(`/${bucket}`)) {
+    const rest = path.slice(0, -bucket.length - 1);
+    throw unusable(`its path names the bucket "${bucket}"`, `Leave it out: ${url.origin}${rest}`);
+  }
+  if (url.hostname.startsWith(`${bucket}.`)) {
+    const host = url.host.slice(bucket.length + 1);
+    throw unusable(`its host begins with the bucket "${bucket}"`, `Leave it out: ${url.protocol}//${host}`);
   }
   return url;
 }
 
 /** Custom servers seldom care for the region, but a signature needs one. AWS itself is left to the SDK's chain. */
 function regionOf(settings: S3Settings, endpoint: URL | undefined): S3ClientConfig['region'] {
-  const configured = settings.region || process.env['AWS_REGION'] || process.env['AWS_DEFAULT_REGION'];
-  if (configured !== undefined && configured !== '') return configured;
+  const configured = settings.region || readAwsEnvironment(process.env).region;
+  if (configured !== undefined) return configured;
   if (endpoint === undefined) return undefined;
   return async () => {
     const probe = new S3Client({});
@@ -106,13 +125,18 @@ function regionOf(settings: S3Settings, endpoint: URL | undefined): S3ClientConf
 
 /** How long an answer may take is the business of `deadline.ts`. */
 function handlerOptions(settings: S3Settings): NonNullable<S3ClientConfig['requestHandler']> {
-  const sockets = { keepAlive: true, maxSockets: maximumSockets };
   return {
     connectionTimeout: settings.connectTimeoutMs ?? 5000,
     socketTimeout: 0,
-    httpAgent: sockets,
-    httpsAgent: { ...sockets, ...trustedAuthorities() },
+    httpAgent: settings.proxy?.http ?? sockets,
+    httpsAgent: settings.proxy?.https ?? { ...sockets, ...trustedAuthorities() },
   };
+}
+
+/** The proxy that the environment names for this remote, if any. */
+export function s3Proxy(settings: S3Settings): Promise<Proxy | undefined> {
+  const url = endpointOf(settings)?.href ?? `https://${settings.bucket}.s3.amazonaws.com/`;
+  return proxyFor(url, { ...sockets, ...trustedAuthorities() });
 }
 
 /** AWS_CA_BUNDLE as in the AWS command line, which the SDK for JavaScript leaves out. */

@@ -16,6 +16,8 @@ export interface S3CallContext {
   readonly now: () => number;
   /** What must not show in any message. */
   readonly secrets?: () => readonly string[];
+  /** The proxy between this host and the server. */
+  readonly proxy?: string | undefined;
 }
 
 /** Names under which S3 servers report damage or a pause in transit although the status is 4xx. */
@@ -48,12 +50,25 @@ export function fromS3(error: unknown, context: S3CallContext): SyncAgentError {
   const { action, signal } = context;
   if (signal?.aborted === true) return interrupted(action, signal.reason);
   const facts = factsOf(error, context.secrets?.() ?? []);
-  const { code, why, ...options } = classify(facts, context);
+  const { code, why, remedy, ...options } = classify(facts, context);
   return new SyncAgentError(code, `Cannot ${action}: ${why ?? facts.summary}`, {
     ...options,
+    ...withProxy(code, remedy, context.proxy),
     outOfReach: code === 'REMOTE_UNREACHABLE' || code === 'DENIED' || facts.name === 'NoSuchBucket',
     cause: facts.cause,
   });
+}
+
+/** What a proxy says, or fails to do, looks as if the server did. */
+function withProxy(
+  code: SyncAgentError['code'],
+  remedy: string | undefined,
+  proxy: string | undefined,
+): { readonly remedy?: string } {
+  const mayBeProxy = proxy !== undefined && (code === 'REMOTE_UNREACHABLE' || code === 'DENIED');
+  const hint = `Requests go through the proxy ${proxy}: check HTTP_PROXY, HTTPS_PROXY and NO_PROXY`;
+  const parts = [...(remedy === undefined ? [] : [remedy]), ...(mayBeProxy ? [hint] : [])];
+  return parts.length === 0 ? {} : { remedy: parts.join('. ') };
 }
 
 interface S3Facts {
@@ -84,7 +99,11 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
   if (/Region is missing/.test(facts.message))
     return { code: 'USAGE', why: 'no region is configured', remedy: 'Set AWS_REGION' };
   if (name === 'NoSuchBucket') {
-    return { code: 'NOT_FOUND', remedy: 'Create the bucket, or check its name, the endpoint and the region' };
+    const hint = /\/\/[^/]*[A-Z_]/.test(context.action) ? '; most servers have lower-case names only' : '';
+    return {
+      code: 'NOT_FOUND',
+      remedy: `Create the bucket, or check its name, the endpoint and the region${hint}`,
+    };
   }
   if (name === 'NoSuchUpload') return { code: 'REMOTE_UNREACHABLE' };
   if (name === 'NoSuchKey' || name === 'NotFound' || status === 404)
@@ -102,6 +121,12 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
     const retryable = name === 'Forbidden' && facts.clockCorrected;
     return { code: 'DENIED', retryable, remedy: remedyForDenied(name) };
   }
+  if (status === 407)
+    return {
+      code: 'DENIED',
+      why: 'the proxy wants a user and a password (407)',
+      remedy: 'Write them into HTTP_PROXY and HTTPS_PROXY',
+    };
   if (status === 412) return { code: 'ALREADY_EXISTS', why: 'it already exists' };
   if (status === undefined || status < 300) return classifyNetwork(facts);
   if (status === 501)
@@ -207,6 +232,7 @@ const statusNames: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'NotFound',
   405: 'MethodNotAllowed',
+  407: 'ProxyAuthenticationRequired',
   429: 'TooManyRequests',
   500: 'InternalError',
   501: 'NotImplemented',

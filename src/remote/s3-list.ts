@@ -19,7 +19,7 @@ export async function* listObjects(
 ): AsyncGenerator<ListPage> {
   const call = session.call('list', prefix, options);
   let last = options.startAfter ?? '';
-  for await (const page of pagesOf(session, prefix, { startAfter: options.startAfter }, call)) {
+  for await (const page of pagesOf(session, prefix, options, call)) {
     const objects = (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified }) => {
       const key = decodeKey(Key, page.EncodingType);
       assertAskedFor(key, prefix, call);
@@ -112,7 +112,7 @@ export async function sweepUploads(
 async function* pagesOf(
   session: S3Session,
   prefix: string,
-  selection: { readonly startAfter?: string | undefined; readonly delimiter?: string },
+  selection: ListOptions & { readonly delimiter?: string },
   call: S3Call,
 ): AsyncGenerator<ListObjectsV2CommandOutput> {
   let position: { StartAfter?: string; ContinuationToken?: string } =
@@ -124,6 +124,7 @@ async function* pagesOf(
       Prefix: prefix,
       EncodingType: 'url',
       ...(selection.delimiter === undefined ? {} : { Delimiter: selection.delimiter }),
+      ...(selection.pageSize === undefined ? {} : { MaxKeys: selection.pageSize }),
       ...position,
     });
     const page = await session.send(call, (sending) => session.client.send(command, sending));

@@ -80,7 +80,8 @@ export class S3Session {
   #isTlsExpected(failure: SyncAgentError, { signal }: S3Call): Promise<boolean> | false {
     const { endpoint } = this.#clients;
     const isDropped = failure.retryable && /^(ECONNRESET|EPIPE)$/.test(errnoOf(failure.cause) ?? '');
-    if (!isDropped || endpoint?.protocol !== 'http:' || this.#clients.hasAnswered()) return false;
+    if (!isDropped || endpoint?.protocol !== 'http:' || this.#clients.hasAnswered() || this.settings.proxy)
+      return false;
     return (this.#tls ??= speaksTls(endpoint, signal));
   }
 
@@ -94,7 +95,8 @@ export class S3Session {
     const clock = this.settings.retry?.clock ?? systemClock;
     const action = describeCall(operation, this.shown(subject), place);
     const secrets = (): readonly string[] => this.#clients.secrets();
-    return { operation, subject, action, signal, now: () => clock.now(), secrets };
+    const { proxy } = this.settings;
+    return { operation, subject, action, signal, now: () => clock.now(), secrets, proxy: proxy?.shown };
   }
 
   shown(key: string): string {

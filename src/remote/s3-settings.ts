@@ -1,3 +1,4 @@
+import type { Proxy } from './proxy.ts';
 import type { RetryEvent } from './retrying-store.ts';
 import type { RetryPolicy } from './retry.ts';
 
@@ -31,6 +32,8 @@ export interface S3Settings {
   /** How the parts of big objects are retried, part by part; whole calls are retried by the `retrying` decorator. */
   readonly retry?:
     (Partial<RetryPolicy> & { readonly onRetry?: ((event: RetryEvent) => void) | undefined }) | undefined;
+  /** Carries the requests, where one stands between this host and the server. */
+  readonly proxy?: Proxy | undefined;
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
   /** The largest part of a server-side copy in parts, default 512 MiB. */
   readonly copyPartBytes?: number | undefined;

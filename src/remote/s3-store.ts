@@ -26,6 +26,7 @@ import type {
   ObjectStore,
   PutOptions,
   PutResult,
+  RemoteTraits,
 } from './object-store.ts';
 import { prefixed } from './prefixed-store.ts';
 import { readBody } from './read-body.ts';
@@ -36,6 +37,7 @@ import { copyInParts, uploadInParts } from './s3-multipart.ts';
 import { S3Remover } from './s3-remove.ts';
 import { S3Session, type S3Call } from './s3-session.ts';
 import type { S3Settings } from './s3-settings.ts';
+import { s3Traits } from './s3-traits.ts';
 
 const MiB = 1024 * 1024;
 const largestCreateOnlyBytes = 8 * MiB;
@@ -213,6 +215,10 @@ class S3Store implements ObjectStore {
 
   sweepUploads(prefix: string, before: Date, options: CallOptions = {}): Promise<number> {
     return sweepUploads(this.#session, prefix, before, options);
+  }
+
+  traits(options: CallOptions = {}): Promise<RemoteTraits> {
+    return s3Traits(this.#session, this.#session.settings.proxy?.shown, options);
   }
 
   async close(): Promise<void> {

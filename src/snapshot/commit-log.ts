@@ -1,11 +1,14 @@
 import { isSyncAgentError, SyncAgentError } from '../errors.ts';
-import { collect, textBody } from '../remote/body.ts';
+import { textBody } from '../remote/body.ts';
 import type { Body, ObjectStore } from '../remote/object-store.ts';
 import { reliableMs } from './grace.ts';
 import { commitKey, commitsPrefix, parseCommitKey, probeKey } from './layout.ts';
-import { decodeManifest, encodeManifest, logEntryOf, manifestProblem, maxManifestBytes } from './manifest.ts';
+import { readCopy } from './commit-copies.ts';
+import { findTraces, lostLog } from './lost-log.ts';
+import { encodeManifest, logEntryOf, manifestProblem, maxManifestBytes } from './manifest.ts';
 import type { LogEntry, Manifest } from './manifest.ts';
 import { byPrecedence } from './precedence.ts';
+import { readManifest } from './read-manifest.ts';
 import type { AgedEntry } from './retention.ts';
 
 /**
@@ -25,7 +28,7 @@ export interface LogView {
   readonly snapshots: readonly AgedEntry[];
   /** Every commit object there is, ascending, void ones too. */
   readonly commits: readonly CommitObject[];
-  /** Newer commits than `head` that could not be read, with the reason. Restore and verify report them. */
+  /** Newer commits than `head` that could not be read, with the reason, or `head` itself where its copy was read. */
   readonly damaged: readonly DamagedCommit[];
 }
 
@@ -38,6 +41,8 @@ export interface CommitObject {
 export interface DamagedCommit {
   readonly key: string;
   readonly error: SyncAgentError;
+  /** Nothing is lost: the copy of this commit could be read, and counts. */
+  readonly isCopied: boolean;
 }
 
 /** A commit read or written earlier. */
@@ -56,7 +61,9 @@ const listings = 5;
 
 /**
  * Lists the log and reads its newest commit. `known` spares the read when it still is the newest. Damaged commits are
- * passed over, but one that a newer version wrote is not: TOO_NEW.
+ * passed over where they have no copy, but one that a newer version wrote is not: TOO_NEW. Rejects with
+ * SNAPSHOT_CORRUPT where no commit can be read although the remote held snapshots; only for a remote without a commit
+ * does finding that out cost a request.
  */
 export async function readLog(
   remote: ObjectStore,
@@ -64,11 +71,30 @@ export async function readLog(
 ): Promise<LogView> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await readListed(remote, options);
+      const view = await readListed(remote, options);
+      if (view.head !== undefined || (await isNew(remote, view, options))) return view;
     } catch (error) {
       if (!isSyncAgentError(error, 'NOT_FOUND') || tries === listings) throw error;
     }
   }
+}
+
+/** As `readLog`, but a lost log is a view without a head. For those who rebuild it. */
+export async function readWhatIsLeft(remote: ObjectStore, options: Options = {}): Promise<LogView> {
+  return readListed(remote, options);
+}
+
+/** False where the first commit was made meanwhile. */
+async function isNew(remote: ObjectStore, { commits, damaged }: LogView, options: Options): Promise<boolean> {
+  const [newest] = damaged;
+  if (newest !== undefined) {
+    const { message } = newest.error;
+    throw lostLog(remote, `none of its ${commits.length} commits can be read: ${message}`);
+  }
+  const trace = await findTraces(remote, options);
+  if (trace === undefined) return true;
+  if ((await listCommits(remote, options)).commits.length > 0) return false;
+  throw lostLog(remote, `it holds no commit, but "${trace}" shows that it had snapshots`);
 }
 
 async function readListed(
@@ -78,18 +104,41 @@ async function readListed(
   const { commits, serverTime } = await listCommits(remote, options);
   const damaged: DamagedCommit[] = [];
   for (const commit of commits.toReversed()) {
+    const { generation, key } = commit;
+    const { known } = options;
+    let head: Manifest | undefined;
     try {
-      const { known } = options;
-      const head = isKnown(commit, known)
-        ? known.manifest
-        : await readCommit(remote, commit.generation, options);
-      return { serverTime, head, snapshots: liveSnapshots(head, commits, serverTime), commits, damaged };
+      head = isKnown(commit, known) ? known.manifest : await readCommit(remote, generation, options);
     } catch (error) {
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-      damaged.push({ key: commit.key, error });
+      head = await readCopy(remote, generation, options);
+      damaged.push({ key, error, isCopied: head !== undefined });
     }
+    if (head !== undefined)
+      return { serverTime, head, snapshots: liveSnapshots(head, commits, serverTime), commits, damaged };
   }
   return { serverTime, head: undefined, snapshots: [], commits, damaged };
+}
+
+/** The manifest of a live snapshot: its commit, or the copy of that. Rejects as `readCommit` does. */
+export async function readEntry(
+  remote: ObjectStore,
+  { id, generation }: Pick<LogEntry, 'id' | 'generation'>,
+  options: Options = {},
+): Promise<Manifest> {
+  try {
+    const manifest = await readCommit(remote, generation, options);
+    if (manifest.id === id) return manifest;
+    throw new SyncAgentError(
+      'SNAPSHOT_CORRUPT',
+      `Cannot read snapshot ${id}: "${commitKey(generation)}" is the commit of ${manifest.id}`,
+    );
+  } catch (error) {
+    if (!isSyncAgentError(error, 'NOT_FOUND') && !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+    const copy = await readCopy(remote, generation, options);
+    if (copy?.id === id) return copy;
+    throw error;
+  }
 }
 
 /** Reads and checks one commit. NOT_FOUND, SNAPSHOT_CORRUPT or TOO_NEW name its key. */
@@ -107,31 +156,6 @@ export async function readCommit(
     );
   }
   return manifest;
-}
-
-/** A first damage may be the network's; a second one is the object's. Passing a sound commit over would void it. */
-export async function readManifest(
-  remote: ObjectStore,
-  key: string,
-  options: Options = {},
-): Promise<Manifest> {
-  try {
-    return await readManifestOnce(remote, key, options);
-  } catch (error) {
-    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-    return readManifestOnce(remote, key, options);
-  }
-}
-
-async function readManifestOnce(remote: ObjectStore, key: string, options: Options): Promise<Manifest> {
-  const { body, size } = await remote.get(key, options);
-  if (size > maxManifestBytes) {
-    throw new SyncAgentError(
-      'SNAPSHOT_CORRUPT',
-      `Cannot read manifest "${key}": ${size} bytes is too large for one`,
-    );
-  }
-  return decodeManifest((await collect(body, maxManifestBytes)).toString('utf8'), key);
 }
 
 /**
@@ -267,15 +291,17 @@ function liveSnapshots(
 ): readonly AgedEntry[] {
   const modified = new Map(commits.map((commit) => [commit.generation, commit.lastModified]));
   const entries: readonly LogEntry[] = [...head.log, logEntryOf(head)];
-  return entries.toSorted(byPrecedence).flatMap((entry) => {
-    const lastModified = modified.get(entry.generation);
-    return lastModified === undefined
-      ? []
-      : [{ entry, ageMs: serverTime.getTime() - committedMsOf(entry, lastModified) }];
-  });
+  return entries.toSorted(byPrecedence).map((entry) => ({
+    entry,
+    ageMs: serverTime.getTime() - committedMsOf(entry, modified.get(entry.generation)),
+  }));
 }
 
-/** To commit a snapshot again does not make it younger. */
-function committedMsOf({ committedAt }: LogEntry, lastModified: Date): number {
-  return committedAt === undefined ? lastModified.getTime() : Date.parse(committedAt);
+/**
+ * To commit a snapshot again does not make it younger. One whose commit object is lost is live all the same: dropped in
+ * silence, its files would be swept. Of its age only the clock of its host tells then.
+ */
+function committedMsOf({ committedAt, createdAt }: LogEntry, lastModified: Date | undefined): number {
+  if (committedAt !== undefined) return Date.parse(committedAt);
+  return lastModified?.getTime() ?? Date.parse(createdAt);
 }

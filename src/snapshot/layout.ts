@@ -6,6 +6,8 @@ import { SyncAgentError } from '../errors.ts';
  *     manifest.json                       the newest snapshot's manifest, for people; readers use the commit log
  *     <path>                              the newest snapshot's files, for people
  *     history/<snapshot id>/<path>        every snapshot's files, written once
+ *     history/.commits/<generation>.json  a copy of each commit, beside the files it describes
+ *     history/.attempts/<snapshot id>     a first backup that is not committed yet
  *     commits/<generation>.json           the commit log
  *     leases/<number>.json                who may commit what counts as newest
  */
@@ -13,6 +15,10 @@ export const manifestKey = 'manifest.json';
 export const commitsPrefix = 'commits/';
 export const leasesPrefix = 'leases/';
 export const historyPrefix = 'history/';
+/** What is not a snapshot's directory: none of these names is a snapshot id. */
+export const besidesPrefix = 'history/.';
+export const copiesPrefix = 'history/.commits/';
+export const attemptsPrefix = 'history/.attempts/';
 
 /** Top-level names that a store file must not have: ours in every remote, in a directory remote, and on disk. */
 const reservedNames: readonly string[] = [
@@ -34,6 +40,20 @@ export function commitKey(generation: number): string {
 /** The generation a key of the commit log stands for; undefined for any other key. */
 export function parseCommitKey(key: string): number | undefined {
   return parseNumberedKey(commitsPrefix, key);
+}
+
+/** Where the copy of a commit is. */
+export function copyKey(generation: number): string {
+  return numberedKey(copiesPrefix, generation);
+}
+
+/** The generation whose commit this is a copy of; undefined for any other key. */
+export function parseCopyKey(key: string): number | undefined {
+  return parseNumberedKey(copiesPrefix, key);
+}
+
+export function attemptKey(snapshotId: string): string {
+  return attemptsPrefix + snapshotId;
 }
 
 export function leaseKey(number: number): string {
@@ -60,6 +80,16 @@ function parseNumberedKey(prefix: string, key: string): number | undefined {
 /** Where a remote is tried out, under the id of a snapshot that will never be: rotation sweeps what stays behind. */
 export function probeKey(snapshotId: string): string {
   return historyKey(snapshotId, 'probe');
+}
+
+export function isProbeKey(key: string): boolean {
+  return ownerOf(key) !== undefined && key.split('/').slice(2).join('/') === 'probe';
+}
+
+/** The snapshot in whose directory an object is; undefined for an object that is in none. */
+export function ownerOf(key: string): string | undefined {
+  const [top, id = '', ...path] = key.split('/');
+  return `${top}/` === historyPrefix && path.length > 0 && isSnapshotId(id) ? id : undefined;
 }
 
 export function historyDirectory(snapshotId: string): string {

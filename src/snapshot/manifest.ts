@@ -7,6 +7,9 @@ import { isSnapshotId, pathProblem } from './layout.ts';
 /** The format this program writes, and the newest it reads. */
 export const manifestFormat = 1;
 
+/** Longest text of a problem, characters. */
+const longestText = 10_000;
+
 /** A manifest of 100,000 files is about 20 MB. Larger than this is not ours. */
 export const maxManifestBytes = 256 * 1024 * 1024;
 
@@ -51,6 +54,15 @@ const collectionSchema = z.object({
   dimension: count.nullable(),
 });
 
+/** See `Problem` in store-adapter.ts. */
+const problemSchema = z.object({
+  /** Of a newer version perhaps: told as it is. */
+  kind: z.string().max(longestLabel),
+  where: z.string().max(longestText),
+  message: z.string().max(longestText),
+  remedy: z.string().max(longestText).optional(),
+});
+
 /** One line of the log that every commit carries: the live snapshots as of that commit. */
 const logEntrySchema = z.object({
   generation: count.min(1),
@@ -64,6 +76,10 @@ const logEntrySchema = z.object({
   linked: z.boolean().optional(),
   committedAt: committedAt.optional(),
   epoch: epoch.optional(),
+  /** How many findings its manifest has; absent where there are none. */
+  findings: count.min(1).optional(),
+  /** The store was damaged, and a person had it committed all the same: no restore takes it unless it is named. */
+  damaged: z.literal(true).optional(),
 });
 
 /** A snapshot that retention must not drop. */
@@ -100,6 +116,10 @@ const manifestSchema = z
     /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
     stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
     epoch: epoch.optional(),
+    /** What is not as it should be, but puts no record at risk. Absent where there is nothing. */
+    findings: z.array(problemSchema).optional(),
+    /** What made the store unsound, where a person had it committed all the same. */
+    damage: z.array(problemSchema).optional(),
     /** The other snapshots that are live as of this commit, ascending generations, all below this one's. */
     log: z.array(logEntrySchema),
     /** Tips that a person declared settled: no longer reported, no longer kept beyond retention. */
@@ -117,6 +137,7 @@ const manifestSchema = z
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestFile = z.infer<typeof fileSchema>;
 export type ManifestDirectory = z.infer<typeof directorySchema>;
+export type RecordedProblem = z.infer<typeof problemSchema>;
 export type Pin = z.infer<typeof pinSchema>;
 export type LogEntry = z.infer<typeof logEntrySchema>;
 
@@ -177,6 +198,8 @@ export function logEntryOf(manifest: Manifest): LogEntry {
     ...(manifest.files.some((file) => file.in !== undefined) ? { linked: true } : {}),
     ...(manifest.committedAt === undefined ? {} : { committedAt: manifest.committedAt }),
     ...(manifest.epoch === undefined ? {} : { epoch: manifest.epoch }),
+    ...(manifest.findings?.length ? { findings: manifest.findings.length } : {}),
+    ...(manifest.damage === undefined ? {} : { damaged: true as const }),
   };
 }
 

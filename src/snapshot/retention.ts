@@ -26,7 +26,7 @@ export interface Marks {
   readonly pinned?: readonly string[];
 }
 
-export type KeepReason = 'newest' | 'last' | CalendarReason | 'within' | 'grace' | 'tip' | 'pinned';
+export type KeepReason = 'newest' | 'sound' | 'last' | CalendarReason | 'within' | 'grace' | 'tip' | 'pinned';
 
 export interface RetentionPlan {
   readonly retained: readonly LogEntry[];
@@ -63,6 +63,11 @@ export function planRetention(
   });
 }
 
+/** The newest snapshot that a restore takes: not one of a store that was damaged. */
+export function newestSound(entries: readonly LogEntry[]): LogEntry | undefined {
+  return entries.findLast((entry) => entry.damaged !== true);
+}
+
 /** No history: the newest stays, pinned ones, and unresolved tips. */
 export function planClearing(entries: readonly LogEntry[], marks: Marks): RetentionPlan {
   return planOf(entries, keptByMark(entries, marks));
@@ -78,10 +83,12 @@ function keptByMark(
   { resolved = [], pinned = [] }: Marks,
 ): (entry: LogEntry) => readonly KeepReason[] {
   const newest = entries.at(-1);
+  const sound = newestSound(entries);
   const pins = new Set(pinned);
   const tips = new Set(unresolvedTips(entries, resolved).map((tip) => tip.id));
   return (entry) => [
     ...(entry === newest ? (['newest'] as const) : tips.has(entry.id) ? (['tip'] as const) : []),
+    ...(entry === sound && entry !== newest ? (['sound'] as const) : []),
     ...(pins.has(entry.id) ? (['pinned'] as const) : []),
   ];
 }

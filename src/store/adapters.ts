@@ -1,51 +1,68 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SyncAgentError } from '../errors.ts';
+import { SyncAgentError, errnoOf } from '../errors.ts';
 import { capture } from './capture.ts';
-import type { CaptureKind } from './capture.ts';
-import { chromaRests } from './chroma/index-rest.ts';
+import type { CaptureKind } from './capture-kind.ts';
+import { restlessIndexes } from './chroma/index-rest.ts';
+import type { Exclusions } from './exclusions.ts';
 import { holdsNothing } from './holds-nothing.ts';
 import { inspectStore } from './inspect.ts';
 import { isSqliteFile } from './inspect-sqlite.ts';
 import { scanStore } from './scan.ts';
 import type { ScanResult } from './scan.ts';
 import type { AdapterName, StoreAdapter } from './store-adapter.ts';
+import type { RestlessFiles } from './until-resting.ts';
+
+const nothing = (): RestlessFiles => ({ active: [], stalled: [] });
 
 const databaseOfChroma = 'chroma.sqlite3';
 
 /** Any SQLite databases in a directory, in rollback or WAL mode, and whatever files lie beside them. */
 const sqliteAdapter = makeAdapter(
   'sqlite',
-  async (dir) => (await sqliteFiles(dir, await scanStore(dir))).length > 0,
-  { findDatabases: sqliteFiles, isResting: () => true },
+  async (dir, exclude) => (await sqliteFiles(dir, await scanStore(dir, exclude))).length > 0,
+  { findDatabases: sqliteFiles, restlessFiles: nothing },
 );
 
 /** A ChromaDB data directory, of any version since 0.4. */
 const chromaAdapter = makeAdapter(
   'chroma',
   async (dir) => (await stat(join(dir, databaseOfChroma)).catch(() => undefined))?.isFile() ?? false,
-  { findDatabases: sqliteFiles, isResting: chromaRests },
+  { findDatabases: sqliteFiles, restlessFiles: restlessIndexes },
 );
 
 /** A plain directory. Its files are captured as they stood together at one instant. */
 const filesAdapter = makeAdapter('files', async () => true, {
   findDatabases: async () => [],
-  isResting: () => true,
+  restlessFiles: nothing,
 });
 
 const adapters: readonly StoreAdapter[] = [chromaAdapter, sqliteAdapter, filesAdapter];
 
-export function adapterNamed(name: AdapterName): StoreAdapter {
+export function adapterNamed(name: AdapterName, exclude?: Exclusions): StoreAdapter {
   const adapter = adapters.find((each) => each.name === name);
   if (adapter === undefined)
     throw new SyncAgentError('USAGE', `Cannot use adapter "${name as string}": it does not exist`);
-  return adapter;
+  return leavingAlone(adapter, exclude);
 }
 
 /** The first kind, from the most particular, that `dir` turns out to be. */
-export async function detectAdapter(dir: string): Promise<StoreAdapter> {
-  for (const adapter of adapters) if (await adapter.detect(dir)) return adapter;
-  return filesAdapter;
+export async function detectAdapter(dir: string, exclude?: Exclusions): Promise<StoreAdapter> {
+  for (const adapter of adapters)
+    if (await adapter.detect(dir, exclude)) return leavingAlone(adapter, exclude);
+  return leavingAlone(filesAdapter, exclude);
+}
+
+/** What is excluded from a store, no caller can forget. */
+function leavingAlone(adapter: StoreAdapter, exclude: Exclusions | undefined): StoreAdapter {
+  if (exclude === undefined || exclude.length === 0) return adapter;
+  return {
+    ...adapter,
+    detect: (dir) => adapter.detect(dir, exclude),
+    capture: (dir, target, options) => adapter.capture(dir, target, { ...options, exclude }),
+    inspect: (dir, options) => adapter.inspect(dir, { ...options, exclude }),
+    holdsNothing: (dir, options) => adapter.holdsNothing(dir, { ...options, exclude }),
+  };
 }
 
 function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: CaptureKind): StoreAdapter {
@@ -55,7 +72,7 @@ function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: Ca
     capture: (dir, target, options) => capture(dir, target, kind, options),
     inspect: (dir, options) => inspectStore(name, dir, options),
     holdsNothing: (dir, options) =>
-      holdsNothing(dir, () => inspectStore(name, dir, { ...options, level: 'quick' })),
+      holdsNothing(dir, options.exclude, () => inspectStore(name, dir, { ...options, level: 'quick' })),
   };
 }
 
@@ -64,7 +81,13 @@ async function sqliteFiles(dir: string, scan: ScanResult): Promise<readonly stri
   for (const { path, size } of scan.files) {
     // A journal is no database, and it may be gone by the time we look.
     if (size === 0 || /-(journal|wal|shm)$/.test(path)) continue;
-    if (await isSqliteFile(join(dir, path))) found.push(path);
+    if (await isSqliteFile(join(dir, path)).catch(vanished)) found.push(path);
   }
   return found;
+}
+
+/** Whatever vanished meanwhile was none. */
+function vanished(error: unknown): boolean {
+  if (errnoOf(error) === 'ENOENT') return false;
+  throw error;
 }

@@ -1,31 +1,37 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { SyncAgentError, errnoOf, throwIfAborted } from '../errors.ts';
+import { errnoOf, throwIfAborted } from '../errors.ts';
+import type { CaptureKind } from './capture-kind.ts';
 import { raiseFence } from './fence.ts';
 import type { Fence } from './fence.ts';
-import { isSettled } from './fingerprint.ts';
 import { openImage } from './image.ts';
 import type { Image } from './image.ts';
-import { sameVersion, scanWholeStore } from './scan.ts';
-import type { FileEntry, ScanResult } from './scan.ts';
+import { contentOf } from './looks.ts';
+import { isLimit, tooManyOpenFiles } from './open-files.ts';
+import { Restless } from './restless.ts';
+import { scanWholeStore } from './scan.ts';
+import type { FileEntry } from './scan.ts';
+import { pathsOf, settle } from './settle.ts';
+import type { Settled } from './settle.ts';
 import type { Capture, CaptureOptions } from './store-adapter.ts';
+import { untilResting } from './until-resting.ts';
+import type { RestlessFiles } from './until-resting.ts';
 
-/** What a kind of store adds to the one way of capturing. */
-export interface CaptureKind {
-  /** The SQLite databases among the files, sorted. */
-  findDatabases(dir: string, scan: ScanResult): Promise<readonly string[]>;
-  /** Whether no multi-file write that SQLite's locks do not cover is under way, as far as times tell. */
-  isResting(files: readonly FileEntry[], nowMs: number): boolean;
-}
+/** A server that persists one index after the other rests only once the fence holds it, so it is not waited for longer. */
+const activeMs = 2000;
+/** Less is copied under the fence as well. */
+const worthCopyingBytes = 1024 * 1024;
 
 /**
  * Takes an image that equals the store at one instant:
  *
  * 1. Copy everything while writers go on: nothing of it is believed yet.
  * 2. Wait until files outside SQLite's protection rest, then raise the fence: no transaction can commit.
- * 3. Look at all files (A); bring the copies up to date; look again (B).
- * 4. Lower the fence. If A = B, the image is the store between the two looks. Else begin again, a little more patient.
+ * 3. Look at all files (A); bring the copies up to date; look again (B). While A and B differ, bring what differs up to
+ *    date, for a moment (`settle`).
+ * 4. Lower the fence. If A = B, the image is the store between the two looks. Else begin again with what was copied, a
+ *    little more patient.
  *
  * A copy made before the fence counts only if its file has not changed since, and only if that file was older than a
  * timestamp tick when copied. Where nobody can be held back (no write permission) the same A = B decides alone.
@@ -36,68 +42,87 @@ export async function capture(
   kind: CaptureKind,
   options: CaptureOptions,
 ): Promise<Capture> {
-  const { clock, signal } = options;
-  const deadline = clock.monotonic() + options.timeoutMs;
-  let heldMs = 0;
-  let longestHoldMs = 0;
-  let lookedAtMs = 0;
+  const { clock, signal, timeoutMs } = options;
+  const deadline = clock.monotonic() + timeoutMs;
+  const restless = new Restless();
+  const held: number[] = [];
   const image = openImage(options.fs, dir, target);
+  let databases: readonly string[] = [];
   try {
     for (let attempts = 1; ; attempts += 1) {
       throwIfAborted(signal, 'Capture');
-      if (attempts > 1 && clock.monotonic() > deadline) throw neverQuiet(dir, options.timeoutMs);
-      const databases = await prepare(dir, kind, image, clock.now());
+      if (attempts > 1) {
+        if (clock.monotonic() > deadline) throw restless.error(dir, timeoutMs);
+        await clock.sleep(Math.min(25 * (attempts - 1), 250), { signal });
+      }
+      const found = await prepare(dir, kind, image, { ...options, deadline, restless });
       // Files vanish while their owner works. That our own directory did would look the same until the deadline.
       await lstat(target);
-      if (databases === undefined) continue;
-      // Writers are not held back for what is not theirs to end.
-      const patienceMs = Math.max(0, deadline - clock.monotonic());
-      if (!(await untilResting(dir, kind, { ...options, patienceMs }))) continue;
-
-      const fence = await raiseFence(
-        databases.map((path) => join(dir, path)),
-        { deadline, clock, signal },
-      );
-      let source: ScanResult | undefined;
+      if (found === undefined) continue;
+      databases = found;
+      const fence = await raise(dir, databases, { ...options, deadline });
+      let settled: Settled | undefined;
       try {
-        lookedAtMs = clock.now();
-        source = await settle(dir, kind, image, databases, { ...options, attempts, fence });
+        if (fence === undefined) continue;
+        const patienceMs = Math.min(150 * attempts, 2000);
+        const budgetBytes = 32 * 1024 * 1024 * 2 ** Math.min(attempts - 1, 10);
+        settled = await settle(
+          { dir, kind, image, databases, fence, restless },
+          { ...options, patienceMs, budgetBytes },
+        );
       } finally {
-        const held = databases.length === 0 ? 0 : (fence?.release() ?? 0);
-        heldMs += held;
-        longestHoldMs = Math.max(longestHoldMs, held);
+        held.push(fence?.release() ?? 0);
         image.closeDatabases();
       }
-      if (source !== undefined) {
-        const walPaths = new Set(databases.map((path) => `${path}-wal`));
-        if (source.files.some((file) => walPaths.has(file.path))) await foldWal(options, target, databases);
+      if (settled !== undefined) {
         return {
-          source: { ...source, files: source.files.filter((file) => !walPaths.has(file.path)) },
-          fingerprinted: source,
-          lookedAtMs,
-          heldMs,
-          longestHoldMs,
+          ...(await fold(settled, target, databases, options)),
+          heldMs: held.reduce((sum, ms) => sum + ms, 0),
+          longestHoldMs: Math.max(...held),
           attempts,
+          unfenced: fence.unfenced.filter(({ reason }) => reason === 'denied').map(({ path }) => path),
         };
       }
-      await clock.sleep(Math.min(25 * attempts, 250), { signal });
     }
+  } catch (error) {
+    throw isLimit(error) ? tooManyOpenFiles(dir, databases.length, error) : error;
   } finally {
     image.closeDatabases();
   }
 }
 
-/** Step 1; resolves to the databases. Undefined when a file vanished under our hands: look again. */
+interface PrepareOptions extends CaptureOptions {
+  readonly deadline: number;
+  readonly restless: Restless;
+}
+
+/** Steps 1 and 2; resolves to the databases. Undefined when the store moved under our hands: look again. */
 async function prepare(
   dir: string,
   kind: CaptureKind,
   image: Image,
-  nowMs: number,
+  options: PrepareOptions,
 ): Promise<readonly string[] | undefined> {
-  const scan = await scanWholeStore(dir);
+  const { clock, signal, deadline, restless } = options;
   try {
+    const copyingAtMs = clock.now();
+    const scan = await scanWholeStore(dir, options.exclude);
     const databases = await kind.findDatabases(dir, scan);
-    await image.prepare(contentOf(scan, databases), databases, nowMs);
+    await image.prepare(contentOf(scan, databases), databases, copyingAtMs);
+
+    const { files } = await scanWholeStore(dir, options.exclude);
+    // Writers are not held back for what is not theirs to end.
+    const stalledMs = Math.max(0, deadline - clock.monotonic());
+    const rest = { clock, signal, activeMs: Math.min(activeMs, stalledMs), stalledMs, pauseMs: 250 };
+    const judge = (some: readonly FileEntry[], nowMs: number): RestlessFiles =>
+      kind.restlessFiles(some, nowMs, options.unfinishedMs);
+    const moving = await untilResting(dir, files, judge, rest);
+    restless.note(pathsOf(moving));
+    if (moving.stalled.length > 0) return undefined;
+
+    const againAtMs = clock.now();
+    const again = contentOf(await scanWholeStore(dir, options.exclude), databases);
+    if (image.missingBytes(again) > worthCopyingBytes) await image.update(again, againAtMs);
     return databases;
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
@@ -105,93 +130,50 @@ async function prepare(
   }
 }
 
-interface SettleOptions extends CaptureOptions {
-  readonly attempts: number;
-  readonly fence: Fence | undefined;
-}
-
-/** Step 3. Undefined when the store moved, or when too much is left to copy to keep writers waiting for it. */
-async function settle(
+/** Undefined when a database vanished meanwhile. */
+async function raise(
   dir: string,
-  kind: CaptureKind,
-  image: Image,
   databases: readonly string[],
-  options: SettleOptions,
-): Promise<ScanResult | undefined> {
-  const patienceMs = Math.min(100 * options.attempts, 1000);
-  if (!(await untilResting(dir, kind, { ...options, patienceMs }))) return undefined;
-  const scan = await scanWholeStore(dir);
-  if (options.fence === undefined && hasHotJournal(scan, databases)) return undefined;
-  const before = contentOf(scan, databases);
-  const budgetBytes = 32 * 1024 * 1024 * 2 ** Math.min(options.attempts - 1, 10);
-  if (image.missingBytes(before) > budgetBytes) return undefined;
-  const nowMs = options.clock.now();
-  await image.settle(before, nowMs);
-  // The fence stands for what it covers; the rest must be old enough for its times to prove anything.
-  const covered = options.fence === undefined ? [] : databases.flatMap((path) => [path, `${path}-wal`]);
-  const others = before.files.filter((file) => !covered.includes(file.path));
-  if (!isSettled(others, nowMs)) return undefined;
-  const after = contentOf(await scanWholeStore(dir), databases);
-  return sameScan(before, after) ? before : undefined;
-}
-
-async function untilResting(
-  dir: string,
-  kind: CaptureKind,
-  options: CaptureOptions & { readonly patienceMs: number },
-): Promise<boolean> {
-  const end = options.clock.monotonic() + options.patienceMs;
-  for (;;) {
-    const { files } = await scanWholeStore(dir);
-    if (kind.isResting(files, options.clock.now())) return true;
-    if (options.clock.monotonic() > end) return false;
-    await options.clock.sleep(5, { signal: options.signal });
+  options: CaptureOptions & { readonly deadline: number },
+): Promise<Fence | undefined> {
+  try {
+    return await raiseFence(dir, databases, options);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    return undefined;
   }
-}
-
-/** The files that are content: not the databases' rollback journals and shared memory. Their `-wal` is. */
-function contentOf(scan: ScanResult, databases: readonly string[]): ScanResult {
-  const transient = new Set(databases.flatMap((path) => [`${path}-journal`, `${path}-shm`]));
-  return { ...scan, files: scan.files.filter((file) => !transient.has(file.path)) };
-}
-
-function hasHotJournal(scan: ScanResult, databases: readonly string[]): boolean {
-  const journals = new Set(databases.map((path) => `${path}-journal`));
-  return scan.files.some((file) => journals.has(file.path) && file.size > 0);
-}
-
-function sameScan(a: ScanResult, b: ScanResult): boolean {
-  return (
-    a.files.length === b.files.length &&
-    a.files.every((file, index) => {
-      const other = b.files[index];
-      return other !== undefined && file.path === other.path && sameVersion(file, other);
-    }) &&
-    JSON.stringify(a.directories) === JSON.stringify(b.directories)
-  );
 }
 
 /** Moves what the copied `-wal` files hold into the copied databases, so that one file says it all. */
-async function foldWal(options: CaptureOptions, target: string, databases: readonly string[]): Promise<void> {
-  for (const path of databases) {
+async function fold(
+  { source, lookedAtMs }: Settled,
+  target: string,
+  databases: readonly string[],
+  { fs }: CaptureOptions,
+): Promise<Pick<Capture, 'source' | 'fingerprinted' | 'lookedAtMs'>> {
+  const present = new Set(source.files.map((file) => file.path));
+  const folded = new Set<string>();
+  for (const path of databases.filter((each) => present.has(`${each}-wal`))) {
     const copy = join(target, path);
-    const database = new Database(copy, { fileMustExist: true });
-    try {
-      database.pragma('wal_checkpoint(TRUNCATE)');
-    } finally {
-      database.close();
-    }
-    await options.fs.remove(`${copy}-wal`);
-    await options.fs.remove(`${copy}-shm`);
+    // Of a damaged database the log is left for `inspect` to judge.
+    if (!checkpoint(copy)) continue;
+    await fs.remove(`${copy}-wal`);
+    await fs.remove(`${copy}-shm`);
+    folded.add(`${path}-wal`);
   }
+  const files = source.files.filter((file) => !folded.has(file.path));
+  return { source: { ...source, files }, fingerprinted: source, lookedAtMs };
 }
 
-function neverQuiet(dir: string, timeoutMs: number): SyncAgentError {
-  return new SyncAgentError(
-    'BUSY',
-    `Cannot capture "${dir}": its files kept changing for ${timeoutMs / 1000} s`,
-    {
-      remedy: 'Try again when less is written, or raise --capture-timeout',
-    },
-  );
+function checkpoint(path: string): boolean {
+  const database = new Database(path, { fileMustExist: true });
+  try {
+    database.pragma('wal_checkpoint(TRUNCATE)');
+    return true;
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError) || !/^SQLITE_(NOTADB|CORRUPT)/.test(error.code)) throw error;
+    return false;
+  } finally {
+    database.close();
+  }
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { chmod, copyFile, link, mkdir, open, rename, rm, utimes } from 'node:fs/promises';
+import { chmod, copyFile, link, lstat, mkdir, open, rename, rm, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from '../errors.ts';
 
@@ -22,10 +22,15 @@ export interface FileSystem {
   openForWrite(path: string, options?: { readonly exclusive?: boolean }): Promise<WritableFile>;
   setAttributes(
     path: string,
-    attributes: { readonly mode?: number; readonly mtimeMs?: number },
+    attributes: { readonly mode?: number; readonly mtimeMs?: number; readonly owner?: Owner },
   ): Promise<void>;
   /** Makes a file's bytes, or a directory's entries, survive a power cut. */
   sync(path: string): Promise<void>;
+}
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 export interface WritableFile {
@@ -68,7 +73,8 @@ export const nodeFileSystem: FileSystem = {
       close: () => handle.close(),
     };
   },
-  setAttributes: async (path, { mode, mtimeMs }) => {
+  setAttributes: async (path, { mode, mtimeMs, owner }) => {
+    if (owner !== undefined) await setOwner(path, owner);
     if (mode !== undefined) await chmod(path, mode);
     if (mtimeMs === undefined) return;
     // As text: for a negative number Node takes the present time.
@@ -87,6 +93,24 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 };
+
+/**
+ * Root does this in directories of others. Who could put a link there must not be given what it leads to: neither a symbolic
+ * link nor a file that has another name is touched.
+ */
+async function setOwner(path: string, { uid, gid }: Owner): Promise<void> {
+  const seen = await lstat(path);
+  // Closing a descriptor drops the locks that this process has on the file: nothing is opened in vain.
+  if (seen.uid === uid && seen.gid === gid) return;
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stats = await handle.stat();
+    const isOurs = stats.isDirectory() || (stats.isFile() && stats.nlink === 1);
+    if (isOurs && (stats.uid !== uid || stats.gid !== gid)) await handle.chown(uid, gid);
+  } finally {
+    await handle.close();
+  }
+}
 
 /**
  * Replaces `path` by `text`, atomically and durably: a crash leaves the old content or the new one. A crash can

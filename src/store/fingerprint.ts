@@ -30,10 +30,14 @@ export function placementFingerprint(scan: ScanResult): string {
 const tickMs = 25;
 
 export function isSettled(files: readonly FileEntry[], nowMs: number): boolean {
+  return unsettledFiles(files, nowMs).length === 0;
+}
+
+export function unsettledFiles(files: readonly FileEntry[], nowMs: number): readonly FileEntry[] {
   const [from, to] = [nowMs - tickMs, nowMs + tickMs].map((ms) => BigInt(Math.floor(ms)) * 1_000_000n);
   // A time in the future is no present write's: the clock was set back, or the file came from a host that is ahead.
   const isPresent = (time: bigint): boolean => time >= (from ?? 0n) && time <= (to ?? 0n);
-  return !files.some((file) => !isTransient(file) && (isPresent(file.mtimeNs) || isPresent(file.ctimeNs)));
+  return files.filter((file) => !isTransient(file) && (isPresent(file.mtimeNs) || isPresent(file.ctimeNs)));
 }
 
 /** Readers make and touch SQLite's shared-memory file and an empty log, which hold nothing that lasts. */

@@ -1,5 +1,6 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
 import type { Dirent } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export type EntryKind = 'file' | 'directory' | 'other';
@@ -43,7 +44,7 @@ const foreign: readonly Foreign[] = [
 ];
 
 /** Whether the entry is a file system's or a platform's own. Looks at the disk only for a device. */
-export async function isForeign(dir: string, entry: Dirent, isTop: boolean): Promise<boolean> {
+export function isForeign(dir: string, entry: Dirent, isTop: boolean): boolean {
   if (entry.isCharacterDevice()) return isWhiteout(join(dir, entry.name));
   return isForeignName(entry.name, kindOf(entry), isTop);
 }
@@ -68,7 +69,7 @@ export function isForeignPath(path: string, kind: EntryKind): boolean {
 export async function foreignNames(dir: string): Promise<ReadonlySet<string>> {
   const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
   const found = new Set<string>();
-  for (const entry of entries) if (await isForeign(dir, entry, true)) found.add(entry.name);
+  for (const entry of entries) if (isForeign(dir, entry, true)) found.add(entry.name);
   return found;
 }
 
@@ -77,7 +78,7 @@ export function kindOf(entry: Pick<Dirent, 'isFile' | 'isDirectory'>): EntryKind
 }
 
 /** What overlayfs leaves in its upper directory for a deleted file: the device 0/0. */
-async function isWhiteout(path: string): Promise<boolean> {
-  const stats = await lstat(path).catch(() => undefined);
+function isWhiteout(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.isCharacterDevice() === true && stats.rdev === 0;
 }

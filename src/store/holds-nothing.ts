@@ -1,17 +1,22 @@
 import { totalBytes } from '../snapshot/manifest.ts';
 import { unpersistedIndexFiles } from './chroma/index-rest.ts';
+import type { Exclusions } from './exclusions.ts';
 import { scanStore } from './scan.ts';
 import type { FileEntry } from './scan.ts';
 import type { StoreReport } from './store-adapter.ts';
 
 /** See `StoreAdapter.holdsNothing`; `inspect` is the adapter's. */
-export async function holdsNothing(dir: string, inspect: () => Promise<StoreReport>): Promise<boolean> {
-  const { files, oddities } = await scanStore(dir);
+export async function holdsNothing(
+  dir: string,
+  exclude: Exclusions | undefined,
+  inspect: () => Promise<StoreReport>,
+): Promise<boolean> {
+  const { files, oddities } = await scanStore(dir, exclude);
   // Who opens a FIFO waits for ever.
   if (oddities.length > 0) return false;
   if (totalBytes(files) === 0) return true;
-  const { problems, statistics, databases = [] } = await inspect();
-  return problems.length === 0 && statistics.records === 0 && foreignTo(databases, files).length === 0;
+  const { damage, statistics, databases = [] } = await inspect();
+  return damage.length === 0 && statistics.records === 0 && foreignTo(databases, files).length === 0;
 }
 
 /** Files with content that belong neither to a database nor to a vector index that was allotted, and never written. */

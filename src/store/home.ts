@@ -1,6 +1,9 @@
 import { access, constants, lstat, readFile, readdir, realpath, stat } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../errors.ts';
+import { isExcluded, noExclusions } from './exclusions.ts';
+import type { Exclusions } from './exclusions.ts';
 import { isForeign } from './foreign.ts';
 import { homeInsideStore } from './scan.ts';
 
@@ -15,6 +18,8 @@ export interface Home {
   readonly dir: string;
   /** `rename`: the store is swapped as a whole. `entries`: it is a mount point, its entries are swapped. */
   readonly swap: 'rename' | 'entries';
+  /** What in the store is none of its content, by the user's word. */
+  readonly exclude?: Exclusions | undefined;
 }
 
 /** Rejects with DENIED when a directory on the way may not be searched, USAGE when one of them is a file or the path is none. */
@@ -54,17 +59,23 @@ export const journalPath = (home: Home): string => join(home.dir, 'journal.json'
 export const stagingRoot = (home: Home): string => join(home.dir, 'staging');
 export const rollbackRoot = (home: Home): string => join(home.dir, 'rollback');
 
-/** Whether the store directory exists and holds anything besides the agent's own directory and what is foreign to it. */
+/** Whether the store directory exists and holds anything besides the agent's own directory and what is no content. */
 export async function storeExists(home: Home): Promise<boolean> {
   try {
     for (const entry of await readdir(home.store, { withFileTypes: true })) {
-      if (entry.name !== homeInsideStore && !(await isForeign(home.store, entry, true))) return true;
+      if (entry.name === homeInsideStore || isLeftAlone(home, entry)) continue;
+      return true;
     }
     return false;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false;
     throw explained(error, `Cannot look at the store "${home.store}"`);
   }
+}
+
+/** Whether an entry of the store's root is foreign or excluded. */
+function isLeftAlone({ store, exclude = noExclusions }: Home, entry: Dirent): boolean {
+  return isExcluded(exclude, entry.name, entry.isDirectory()) || isForeign(store, entry, true);
 }
 
 /** What the system says as what a reader can act on; of a defect, that. */

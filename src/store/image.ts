@@ -12,6 +12,8 @@ import type { FileEntry, ScanResult } from './scan.ts';
 export interface Image {
   /** Copies what is not held in its present version; opens the databases. Files that change meanwhile do no harm. */
   prepare(content: ScanResult, databases: readonly string[], nowMs: number): Promise<void>;
+  /** Copies files that are not databases and not held in their present version. */
+  update(content: ScanResult, nowMs: number): Promise<void>;
   /** Bytes that `settle` would have to copy, databases aside. */
   missingBytes(content: ScanResult): number;
   /** Makes the copy equal to `content`, given that it does not change meanwhile. */
@@ -23,6 +25,8 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
   /** The versions held, of files other than databases. */
   const held = new Map<string, FileEntry>();
   const deltas = new Map<string, DeltaCopy>();
+  /** The versions of databases that their copies are known to equal, while these are open. */
+  const settled = new Map<string, FileEntry>();
   const directories = new Set<string>();
   const copies = new Set<string>();
 
@@ -39,6 +43,16 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
   const isHeld = (file: FileEntry): boolean => {
     const version = held.get(file.path);
     return deltas.has(file.path) || (version !== undefined && sameVersion(version, file));
+  };
+  const settleDatabases = async (content: ScanResult, nowMs: number): Promise<void> => {
+    for (const file of content.files) {
+      const delta = deltas.get(file.path);
+      const version = settled.get(file.path);
+      if (delta === undefined || (version !== undefined && sameVersion(version, file))) continue;
+      settled.delete(file.path);
+      await delta.settle();
+      if (isSettled([file], nowMs)) settled.set(file.path, file);
+    }
   };
   const copyChanged = async (content: ScanResult, nowMs: number): Promise<void> => {
     for (const file of content.files.filter((each) => !isHeld(each))) {
@@ -66,6 +80,7 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
   const closeDatabases = (): void => {
     for (const delta of deltas.values()) delta.close();
     deltas.clear();
+    settled.clear();
   };
   return {
     prepare: async (content, databases, nowMs) => {
@@ -73,15 +88,18 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
       const present = new Set(content.files.map((file) => file.path));
       for (const path of databases.filter((each) => present.has(each))) {
         held.delete(path);
-        deltas.set(path, await openDeltaCopy(fs, join(dir, path), await targetOf(path)));
+        const isCopied = copies.has(path);
+        const files = { source: join(dir, path), target: await targetOf(path), isCopied };
+        deltas.set(path, await openDeltaCopy(fs, files));
       }
       await copyChanged(content, nowMs);
     },
+    update: copyChanged,
     missingBytes: (content) =>
       content.files.filter((file) => !isHeld(file)).reduce((sum, file) => sum + file.size, 0),
     settle: async (content, nowMs) => {
       await copyChanged(content, nowMs);
-      for (const delta of deltas.values()) await delta.settle();
+      await settleDatabases(content, nowMs);
       await dropVanished(content);
     },
     closeDatabases,

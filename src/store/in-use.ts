@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { promisify } from 'node:util';
+import { isExcluded, noExclusions } from './exclusions.ts';
+import type { Exclusions } from './exclusions.ts';
 
 export interface StoreUser {
   readonly pid: number;
@@ -15,17 +17,20 @@ export interface StoreUser {
 
 /**
  * The other processes that have a file below `store` open, as far as this user may see. On Linux by `/proc`, else by
- * `lsof`; processes of other containers and other hosts stay invisible.
+ * `lsof`; processes of other containers and other hosts stay invisible. Files that are excluded do not count.
  */
-export async function findStoreUsers(store: string): Promise<readonly StoreUser[]> {
+export async function findStoreUsers(
+  store: string,
+  exclude: Exclusions = noExclusions,
+): Promise<readonly StoreUser[]> {
   const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^[0-9]+$/.test(name));
-  if (processes.length === 0) return usersByLsof(store);
+  if (processes.length === 0) return usersByLsof(store, exclude);
   const users = await Promise.all(
     processes
       .map(Number)
       .filter((pid) => pid !== process.pid)
       .map(async (pid) => {
-        const opened = await openedBelow(pid, store);
+        const opened = await openedBelow(pid, store, exclude);
         return opened.length === 0 ? undefined : describe(pid, await isWritable(pid, opened));
       }),
   );
@@ -33,13 +38,13 @@ export async function findStoreUsers(store: string): Promise<readonly StoreUser[
 }
 
 /** The numbers of a process's descriptors of files below `store`. */
-async function openedBelow(pid: number, store: string): Promise<readonly string[]> {
+async function openedBelow(pid: number, store: string, exclude: Exclusions): Promise<readonly string[]> {
   const directory = `/proc/${pid}/fd`;
   const descriptors = await readdir(directory).catch(() => []);
   const found: string[] = [];
   for (const descriptor of descriptors) {
     const path = await readlink(`${directory}/${descriptor}`).catch(() => '');
-    if (path.startsWith(store + sep)) found.push(descriptor);
+    if (isContent(path.replace(/ \(deleted\)$/, ''), store, exclude)) found.push(descriptor);
   }
   return found;
 }
@@ -63,17 +68,23 @@ async function describe(pid: number, mayWrite: boolean): Promise<StoreUser> {
   return { pid, command, executable, mayWrite };
 }
 
-async function usersByLsof(store: string): Promise<readonly StoreUser[]> {
-  const found = await promisify(execFile)('lsof', ['-Fpc', '+D', store]).catch((error: unknown) =>
+async function usersByLsof(store: string, exclude: Exclusions): Promise<readonly StoreUser[]> {
+  const found = await promisify(execFile)('lsof', ['-Fpcn', '+D', store]).catch((error: unknown) =>
     // lsof exits with 1 when nothing is open, and may still have printed what it found.
     error instanceof Error && 'stdout' in error ? { stdout: String(error.stdout) } : { stdout: '' },
   );
-  const users: StoreUser[] = [];
-  let pid = 0;
+  const users = new Map<number, StoreUser>();
+  let [pid, command] = [0, ''];
   for (const line of found.stdout.split('\n')) {
-    if (line.startsWith('p')) pid = Number(line.slice(1));
-    if (line.startsWith('c') && pid !== process.pid)
-      users.push({ pid, command: line.slice(1), executable: undefined, mayWrite: true });
+    const value = line.slice(1);
+    if (line.startsWith('p')) pid = Number(value);
+    if (line.startsWith('c')) command = value;
+    if (line.startsWith('n') && pid !== process.pid && isContent(value, store, exclude))
+      users.set(pid, { pid, command, executable: undefined, mayWrite: true });
   }
-  return users;
+  return [...users.values()];
+}
+
+function isContent(path: string, store: string, exclude: Exclusions): boolean {
+  return path.startsWith(store + sep) && !isExcluded(exclude, path.slice(store.length + 1), false);
 }

@@ -1,16 +1,20 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { throwIfAborted } from '../errors.ts';
+import Database from 'better-sqlite3';
+import { messageOf, throwIfAborted } from '../errors.ts';
 import { judgeCollections } from './chroma/collections.ts';
 import { missingTables, readCollections } from './chroma/sysdb.ts';
-import { checkSqlite, openSqliteImage, sqliteCodeOf } from './sqlite-image.ts';
+import { checkDatabase } from './sqlite-check.ts';
+import { openSqliteImage, sqliteCodeOf } from './sqlite-image.ts';
 import type { SqliteImage } from './sqlite-image.ts';
-import type { CollectionStatistics, InspectOptions, StoreReport } from './store-adapter.ts';
+import type { CollectionStatistics, InspectOptions, Problem, StoreReport } from './store-adapter.ts';
 
 const databaseName = 'chroma.sqlite3';
 
 /**
- * Judges the image of a Chroma data directory: SQLite by its own check, each persisted index by its structure, and
+ * Judges the image of a Chroma data directory: SQLite by its own checks, each persisted index by its structure, and
  * both against each other. That is what tells a mixed copy, where every file is sound by itself and the server
  * loses records or crashes. Folders that belong to no collection are not looked at: Chroma leaves those of deleted
  * collections behind.
@@ -21,7 +25,7 @@ const databaseName = 'chroma.sqlite3';
  */
 export async function inspectChroma(dir: string, options: InspectOptions): Promise<StoreReport> {
   const image = openSqliteImage(join(dir, databaseName), databaseName);
-  if (typeof image === 'string') return emptyReport([image]);
+  if (typeof image === 'string') return unreadable([damaged('database', image)]);
   try {
     return await judge(image, dir, options);
   } finally {
@@ -29,36 +33,111 @@ export async function inspectChroma(dir: string, options: InspectOptions): Promi
   }
 }
 
+/** Chroma keeps every text in `embedding_metadata`, too (chromadb, migrations/metadb/00001). */
+const isDerived = (table: string): boolean => table.startsWith('embedding_fulltext_search');
+
 async function judge(
   { db }: SqliteImage,
   dir: string,
   { level, signal }: InspectOptions,
 ): Promise<StoreReport> {
-  const problems: string[] = [];
-  const collections: CollectionStatistics[] = [];
+  const { damage, findings } = checkDatabase(db, { label: databaseName, level, isDerived });
   try {
-    problems.push(...checkSqlite(db, databaseName, level));
     const missing = missingTables(db);
-    if (missing.length > 0)
-      return emptyReport([...problems, `${databaseName} has no table "${missing.join('", "')}"`]);
-    for (const report of judgeCollections(db, dir, readCollections(db))) {
-      problems.push(...report.problems);
-      collections.push(report.statistics);
-      await setImmediate();
-      throwIfAborted(signal, `Inspecting "${dir}"`);
+    if (missing.length > 0) {
+      const message = `${databaseName} has no table "${missing.join('", "')}"`;
+      return unreadable([...damage, damaged('schema', message)], findings);
+    }
+    // A damaged index must not hide records that its table still has.
+    const readable = findings.some(({ kind }) => kind === 'index')
+      ? copyWithoutIndexes(db)
+      : { db, remove: () => undefined };
+    try {
+      const all = await judgeAll(readable.db, dir, signal);
+      return { ...all, damage: [...damage, ...all.damage], findings, databases: [databaseName] };
+    } finally {
+      readable.remove();
     }
   } catch (error) {
     const code = sqliteCodeOf(error);
     if (code === undefined) throw error;
-    problems.push(`${databaseName} cannot be read: ${(error as Error).message}`);
+    const cannotRead = damaged('database', `${databaseName} cannot be read: ${messageOf(error)}`);
+    return unreadable([...damage, cannotRead], findings);
   }
-  return {
-    problems,
-    statistics: { records: collections.reduce((sum, each) => sum + each.records, 0), collections },
-    databases: [databaseName],
-  };
 }
 
-function emptyReport(problems: readonly string[]): StoreReport {
-  return { problems, statistics: { records: 0, collections: [] } };
+async function judgeAll(
+  db: Database.Database,
+  dir: string,
+  signal: AbortSignal | undefined,
+): Promise<Pick<StoreReport, 'damage' | 'statistics'>> {
+  const damage: Problem[] = [];
+  const collections: CollectionStatistics[] = [];
+  for (const report of judgeCollections(db, dir, readCollections(db))) {
+    const where = `collection "${report.statistics.name}"`;
+    damage.push(...report.problems.map((message) => ({ kind: 'vector-index' as const, where, message })));
+    collections.push(report.statistics);
+    await setImmediate();
+    throwIfAborted(signal, `Inspecting "${dir}"`);
+  }
+  const records = collections.reduce((sum, each) => sum + each.records, 0);
+  return { damage, statistics: { records, collections } };
+}
+
+/** What the judgement of collections reads. */
+const judgedTables = [
+  'tenants',
+  'databases',
+  'collections',
+  'segments',
+  'max_seq_id',
+  'embeddings',
+  'embeddings_queue',
+];
+
+/** Those tables with their indexes built anew, in a temporary file. SQLite's own VACUUM INTO copies a broken index, or fails on it. */
+function copyWithoutIndexes(db: Database.Database): {
+  readonly db: Database.Database;
+  readonly remove: () => void;
+} {
+  const directory = mkdtempSync(join(tmpdir(), 'sync-agent-inspect-'));
+  const copy = new Database(join(directory, databaseName));
+  const remove = (): void => {
+    copy.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    copy.pragma('foreign_keys = off');
+    copy.pragma('synchronous = off');
+    const schema = db.prepare(
+      "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL",
+    );
+    for (const { tbl_name: table, sql } of schema.all() as { tbl_name: string; sql: string }[]) {
+      if (judgedTables.includes(table)) copyTable(db, copy, table, sql);
+    }
+    return { db: copy, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function copyTable(from: Database.Database, to: Database.Database, table: string, sql: string): void {
+  to.exec(sql);
+  const rows = from.prepare(`SELECT * FROM "${table}" NOT INDEXED`).raw();
+  const insert = to.prepare(
+    `INSERT INTO "${table}" VALUES (${rows
+      .columns()
+      .map(() => '?')
+      .join(', ')})`,
+  );
+  to.transaction(() => {
+    for (const row of rows.iterate()) insert.run(row);
+  })();
+}
+
+const damaged = (kind: Problem['kind'], message: string): Problem => ({ kind, where: databaseName, message });
+
+function unreadable(damage: readonly Problem[], findings: readonly Problem[] = []): StoreReport {
+  return { damage, findings, statistics: { records: 0, collections: [] }, databases: [databaseName] };
 }

@@ -3,10 +3,10 @@ import { scanStore } from './scan.ts';
 import type { InspectOptions, StoreReport } from './store-adapter.ts';
 
 /** A plain directory: its files mean nothing to us, so nothing can be wrong with them. */
-export async function inspectFiles(dir: string, { signal }: InspectOptions): Promise<StoreReport> {
+export async function inspectFiles(dir: string, { signal, exclude }: InspectOptions): Promise<StoreReport> {
   throwIfAborted(signal, `Inspecting "${dir}"`);
-  const { files } = await scanStore(dir).catch((error: unknown) => {
+  const { files } = await scanStore(dir, exclude).catch((error: unknown) => {
     throw fromFileSystem(error, `Cannot inspect "${dir}"`);
   });
-  return { problems: [], statistics: { records: files.length } };
+  return { damage: [], findings: [], statistics: { records: files.length } };
 }

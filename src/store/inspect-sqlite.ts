@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { throwIfAborted } from '../errors.ts';
 import { scanStore } from './scan.ts';
-import { checkSqlite, openSqliteImage, sqliteProblems } from './sqlite-image.ts';
-import type { InspectOptions, StoreReport } from './store-adapter.ts';
+import { checkDatabase } from './sqlite-check.ts';
+import { openSqliteImage, sqliteCodeOf } from './sqlite-image.ts';
+import type { InspectOptions, Problem, StoreReport } from './store-adapter.ts';
 
 /** The first 16 bytes of every database that is not empty (sqlite.org/fileformat2.html, 1.3). */
 const magic = Buffer.from('SQLite format 3\0', 'latin1');
@@ -24,38 +25,58 @@ export async function isSqliteFile(path: string): Promise<boolean> {
   }
 }
 
-/** Judges every SQLite database below `dir` by SQLite's own check; counts the rows of ordinary tables. */
-export async function inspectSqlite(dir: string, { level, signal }: InspectOptions): Promise<StoreReport> {
-  const problems: string[] = [];
+/**
+ * Judges every SQLite database below `dir` by SQLite's own checks; counts the rows of ordinary tables. Which of several is
+ * the one that the application needs, nobody here can tell: see `soundnessOf` in the engine.
+ */
+export async function inspectSqlite(
+  dir: string,
+  { level, signal, exclude }: InspectOptions,
+): Promise<StoreReport> {
+  const damage: Problem[] = [];
+  const findings: Problem[] = [];
   const databases: string[] = [];
   let records = 0;
-  for (const { path } of (await scanStore(dir)).files) {
+  for (const { path } of (await scanStore(dir, exclude)).files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
     if (!(await isSqliteFile(join(dir, path)))) continue;
     databases.push(path);
     const image = openSqliteImage(join(dir, path), path);
     if (typeof image === 'string') {
-      problems.push(image);
+      damage.push({ kind: 'database', where: path, message: image });
       continue;
     }
     try {
-      problems.push(...sqliteProblems(path, () => checkSqlite(image.db, path, level)));
-      problems.push(...sqliteProblems(path, () => ((records += countRows(image.db)), [])));
+      const verdict = checkDatabase(image.db, { label: path, level });
+      damage.push(...verdict.damage);
+      findings.push(...verdict.findings);
+      if (verdict.damage.length === 0) records += countRows(image.db);
     } finally {
       image.close();
     }
   }
-  return { problems, statistics: { records }, databases };
+  return { damage, findings, statistics: { records }, databases };
 }
 
-/** Rows of all tables, leaving out SQLite's own, virtual tables and the tables these keep their data in. */
+/**
+ * Rows of all tables, leaving out SQLite's own, virtual tables and the tables these keep their data in. A table that plain
+ * SQLite cannot read counts nothing.
+ */
 function countRows(db: Database.Database): number {
   const names = db.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"); // prettier-ignore
-  return (names.pluck().all() as string[]).reduce((sum, name) => {
-    const count = db
-      .prepare(`SELECT count(*) FROM "${name.replaceAll('"', '""')}"`)
-      .pluck()
-      .get();
-    return sum + Number(count);
-  }, 0);
+  return (names.pluck().all() as string[]).reduce((sum, name) => sum + countOf(db, name), 0);
+}
+
+function countOf(db: Database.Database, table: string): number {
+  try {
+    return Number(
+      db
+        .prepare(`SELECT count(*) FROM "${table.replaceAll('"', '""')}"`)
+        .pluck()
+        .get(),
+    );
+  } catch (error) {
+    if (sqliteCodeOf(error) === undefined) throw error;
+    return 0;
+  }
 }

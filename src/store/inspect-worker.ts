@@ -11,6 +11,7 @@ export interface InspectRequest {
   readonly adapter: AdapterName;
   readonly dir: string;
   readonly level: InspectOptions['level'];
+  readonly exclude?: InspectOptions['exclude'];
 }
 
 /** The worker's only message. Errors lose their class on the way between threads, so their fields are sent. */
@@ -30,9 +31,9 @@ const inspectors: Record<AdapterName, StoreAdapter['inspect']> = {
   files: inspectFiles,
 };
 
-async function answer({ adapter, dir, level }: InspectRequest): Promise<InspectAnswer> {
+async function answer({ adapter, dir, ...options }: InspectRequest): Promise<InspectAnswer> {
   try {
-    return { type: 'report', report: await inspectors[adapter](dir, { level }) };
+    return { type: 'report', report: await inspectors[adapter](dir, options) };
   } catch (error) {
     const { code, message, remedy, stack } = fromFileSystem(error, `Cannot inspect "${dir}"`);
     return { type: 'error', code, message, remedy, stack };

@@ -20,7 +20,11 @@ const swapSchema = z.object({
   /** Where the old store goes, below the rollback directory. */
   rollback: name,
   keepRollback: z.boolean(),
-  /** How many top-level entries `data` had. */
+  /** Absent in journals of older versions: as the home says. */
+  way: z.enum(['rename', 'entries']).optional(),
+  /** Names in the store's root that stay where they are. */
+  kept: z.array(z.string()).optional(),
+  /** How many top-level entries `data` had, of those that are moved. */
   entries: z.number().int().nonnegative(),
   /** `placementFingerprint` of `data`: tells at the end whether somebody wrote since. Empty: as if somebody had. */
   placement: z.string(),

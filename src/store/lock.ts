@@ -2,7 +2,7 @@ import { lstat, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import Database from 'better-sqlite3';
 import type { Clock } from '../clock.ts';
-import { SyncAgentError, fromFileSystem, isSyncAgentError } from '../errors.ts';
+import { SyncAgentError, errnoOf, fromFileSystem, isSyncAgentError } from '../errors.ts';
 import { isDiskFull } from './disk-space.ts';
 import type { FileSystem } from './file-system.ts';
 import { writeFileAtomic } from './file-system.ts';
@@ -99,6 +99,7 @@ async function takeLock(
   try {
     await assertOwnDirectories(home, action);
     await fs.makeDirectory(home.dir);
+    await makeLockFile(fs, path);
     database = new Database(path, { timeout: timeoutMs });
   } catch (error) {
     throw cannotOpen(error, path, action);
@@ -126,6 +127,17 @@ async function takeLock(
     throw isDiskFull(error) ? error : fromFileSystem(error, action);
   });
   return { release: () => database.close() };
+}
+
+/** SQLite would make it, as a file of this user. Closing a descriptor of a present one would drop this process's lock. */
+async function makeLockFile(fs: FileSystem, path: string): Promise<void> {
+  if ((await lstat(path).catch(() => undefined)) !== undefined) return;
+  try {
+    await (await fs.openForWrite(path, { exclusive: true })).close();
+    await fs.setAttributes(path, { mode: 0o644 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
 }
 
 /** Of a full disk the caller can tell more. */

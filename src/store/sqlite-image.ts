@@ -10,7 +10,6 @@ import {
 } from 'node:fs';
 import Database from 'better-sqlite3';
 import { SyncAgentError, messageOf } from '../errors.ts';
-import type { InspectOptions } from './store-adapter.ts';
 
 /** A database that nobody writes, open for reading. */
 export interface SqliteImage {
@@ -51,41 +50,6 @@ export function openSqliteImage(path: string, label: string): SqliteImage | stri
     }
     if (sqliteCodeOf(error) === undefined) throw error;
     return `${label} cannot be read: ${messageOf(error)}`;
-  }
-}
-
-/** SQLite's own verdict, a few sentences at most. */
-export function checkSqlite(db: Database.Database, label: string, level: InspectOptions['level']): string[] {
-  const verdicts =
-    level === 'proven'
-      ? tablesOf(db).flatMap((name) => verdictsOf(db, `quick_check("${name.replaceAll('"', '""')}")`))
-      : verdictsOf(db, level === 'full' ? 'integrity_check(5)' : 'quick_check(5)');
-  return verdicts
-    .filter((verdict) => verdict !== 'ok')
-    .slice(0, 5)
-    .map((verdict) => `${label} is corrupt: ${verdict.replace(/\s+/g, ' ').slice(0, 300)}`);
-}
-
-function verdictsOf(db: Database.Database, check: string): string[] {
-  const rows = db.pragma(check, { simple: false }) as Record<string, unknown>[];
-  return rows.map((row) => String(Object.values(row)[0]));
-}
-
-/** All that have pages of their own: the schema and the tables behind virtual ones too. */
-function tablesOf(db: Database.Database): readonly string[] {
-  const names = db.prepare(
-    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')",
-  );
-  return names.pluck().all() as string[];
-}
-
-/** Runs `read`, turning an error of SQLite into the problem it is. */
-export function sqliteProblems(label: string, read: () => readonly string[]): readonly string[] {
-  try {
-    return read();
-  } catch (error) {
-    if (sqliteCodeOf(error) === undefined) throw error;
-    return [`${label} cannot be read: ${messageOf(error)}`];
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { Exclusions } from './exclusions.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ScanResult } from './scan.ts';
 
@@ -9,7 +10,7 @@ import type { ScanResult } from './scan.ts';
 export interface StoreAdapter {
   readonly name: AdapterName;
   /** Whether `dir`, an existing directory, is a store of this kind. */
-  detect(dir: string): Promise<boolean>;
+  detect(dir: string, exclude?: Exclusions): Promise<boolean>;
   /**
    * Copies a consistent image of `dir` into the existing, empty directory `target`. Rejects with BUSY when the
    * store never got quiet enough within `timeoutMs`; then `target` holds garbage and the store was not changed.
@@ -21,15 +22,22 @@ export interface StoreAdapter {
    * Whether a stopped store holds nothing that could be lost: no bytes at all, or sound databases without a record and
    * nothing beside them, as applications make at boot.
    */
-  holdsNothing(dir: string, options: Pick<InspectOptions, 'signal'>): Promise<boolean>;
+  holdsNothing(dir: string, options: Pick<InspectOptions, 'signal' | 'exclude'>): Promise<boolean>;
 }
 
 export type AdapterName = 'chroma' | 'sqlite' | 'files';
 
 export interface CaptureOptions {
   readonly timeoutMs: number;
+  /**
+   * A vector index whose files look like the middle of a persist is waited for so long after its last write, milliseconds; then
+   * it is captured as it is, for `inspect` to judge.
+   */
+  readonly unfinishedMs: number;
   readonly clock: Clock;
   readonly fs: FileSystem;
+  /** What is not to be captured. */
+  readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,6 +53,8 @@ export interface Capture {
   readonly longestHoldMs: number;
   /** How many times the capture was started over. */
   readonly attempts: number;
+  /** Databases whose writers could not be held back, because this user may not write them. */
+  readonly unfenced: readonly string[];
 }
 
 export interface InspectOptions {
@@ -55,12 +65,45 @@ export interface InspectOptions {
    * work, and no unused pages.
    */
   readonly level: 'quick' | 'full' | 'proven';
+  /** What is not to be judged. */
+  readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface StoreReport {
-  /** Empty when the store is sound. Each is one sentence naming the file or collection, without a final period. */
-  readonly problems: readonly string[];
+/** Of damage: the first three. The others are findings. */
+export type ProblemKind =
+  | 'database'
+  | 'schema'
+  | 'vector-index'
+  | 'full-text'
+  | 'index'
+  | 'constraint'
+  | 'unused-pages'
+  | 'not-evaluable'
+  | 'other-database';
+
+/** Something that is not as it should be in a store. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  /** The file, relative to the store, or the collection. */
+  readonly where: string;
+  /** One sentence that names the place, without a final period. */
+  readonly message: string;
+  /** What mends it. */
+  readonly remedy?: string | undefined;
+}
+
+export interface Verdict {
+  /** The store's own server would lose records, refuse them, or crash. Empty when the store is sound. */
+  readonly damage: readonly Problem[];
+  /**
+   * No record is at risk: an index that can be built again, what plain SQLite cannot evaluate, a database that is not the
+   * store's own. Committed and told.
+   */
+  readonly findings: readonly Problem[];
+}
+
+export interface StoreReport extends Verdict {
   readonly statistics: StoreStatistics;
   /** The SQLite databases that were judged, relative to the store. */
   readonly databases?: readonly string[];

@@ -1,6 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
+import { carryOver } from './carry-over.ts';
 import type { FileSystem } from './file-system.ts';
 import { fingerprint, placementFingerprint, storeIdentity } from './fingerprint.ts';
 import type { Home } from './home.ts';
@@ -22,7 +23,7 @@ import { noRemoteState, writeState } from './state.ts';
  *       4 state written                crash before: the new store; the next run goes on here
  *       5 journal removed              crash before: the new store; done again to the same effect
  *
- * Where the store is a mount point, 2 and 3 move its entries one by one, all old ones first. Each move is a rename;
+ * Where the store is a mount point, or has entries that must stay, 2 and 3 move its entries one by one, all old ones first. Each move is a rename;
  * what has been moved is told from where things are, so every step can be done again.
  */
 export interface SwapRequest {
@@ -48,15 +49,19 @@ const dataOf = (home: Home, { from }: Pick<SwapJournal, 'from'>): string =>
 
 export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): Promise<void> {
   const data = dataOf(home, request);
-  if (home.swap === 'entries') await assertMovable(home);
+  const kept = await carryOver(fs, home, { data, byEntries: home.swap === 'entries' });
+  const way = home.swap === 'entries' || kept.length > 0 ? 'entries' : 'rename';
+  if (way === 'entries') await assertMovable(home, kept);
   const { rollbackCopies, isCommitDue, ...rest } = request;
   const journal: SwapJournal = {
     format: 1,
     type: 'swap',
     ...rest,
     settled: [...request.settled],
-    entries: (await readdir(data)).length,
-    placement: isCommitDue ? '' : placementFingerprint(await scanStore(data)),
+    way,
+    kept: [...kept],
+    entries: (await namesIn(data, kept)).length,
+    placement: isCommitDue ? '' : placementFingerprint(await scanStore(data, home.exclude)),
   };
   await writeJournal(fs, home, journal);
   await carryOut(fs, home, journal, rollbackCopies);
@@ -81,10 +86,10 @@ export async function recover(
 }
 
 async function hasBegun(home: Home, journal: SwapJournal): Promise<boolean> {
-  const staged = await namesIn(dataOf(home, journal));
+  const staged = await namesIn(dataOf(home, journal), journal.kept);
   if (staged.length < journal.entries || (await exists(join(rollbackRoot(home), journal.rollback))))
     return true;
-  return (await storeNames(home)).length === 0;
+  return (await storeNames(home, journal.kept)).length === 0;
 }
 
 async function carryOut(
@@ -93,9 +98,9 @@ async function carryOut(
   journal: SwapJournal,
   rollbackCopies: number,
 ): Promise<void> {
-  if (home.swap === 'rename') await swapWhole(fs, home, journal);
+  if ((journal.way ?? home.swap) === 'rename') await swapWhole(fs, home, journal);
   else await swapEntries(fs, home, journal);
-  const scan = await scanStore(home.store);
+  const scan = await scanStore(home.store, home.exclude);
   const isUntouched = placementFingerprint(scan) === journal.placement;
   await writeState(fs, home, {
     format: 1,
@@ -133,11 +138,11 @@ async function swapWhole(fs: FileSystem, home: Home, journal: SwapJournal): Prom
 
 async function swapEntries(fs: FileSystem, home: Home, journal: SwapJournal): Promise<void> {
   const data = dataOf(home, journal);
-  const staged = await namesIn(data);
+  const staged = await namesIn(data, journal.kept);
   const aside = join(rollbackRoot(home), journal.rollback);
   await fs.makeDirectory(aside);
   // Once the first new entry is in, whatever else is in the store is new too, and stays.
-  const outgoing = staged.length === journal.entries ? await storeNames(home) : [];
+  const outgoing = staged.length === journal.entries ? await storeNames(home, journal.kept) : [];
   for (const name of outgoing) await fs.rename(join(home.store, name), await freePlace(join(aside, name)));
   await fs.sync(aside);
   await fs.sync(home.store);
@@ -150,8 +155,8 @@ async function swapEntries(fs: FileSystem, home: Home, journal: SwapJournal): Pr
 }
 
 /** An entry whose name Node cannot spell cannot be renamed: better known before the first one is moved. */
-async function assertMovable(home: Home): Promise<void> {
-  const name = (await storeNames(home)).find((each) => each.includes('\uFFFD'));
+async function assertMovable(home: Home, kept: readonly string[]): Promise<void> {
+  const name = (await storeNames(home, kept)).find((each) => each.includes('\uFFFD'));
   if (name === undefined) return;
   throw new SyncAgentError(
     'REFUSED',
@@ -173,17 +178,18 @@ async function freePlace(path: string): Promise<string> {
   }
 }
 
-/** What is foreign stays where it is. */
-async function storeNames(home: Home): Promise<readonly string[]> {
+/** What may be moved. A foreign entry may have come since the journal was written. */
+async function storeNames(home: Home, kept: readonly string[] = []): Promise<readonly string[]> {
   const foreign = await foreignNames(home.store);
-  return (await namesIn(home.store)).filter((name) => name !== homeInsideStore && !foreign.has(name));
+  return (await namesIn(home.store, kept)).filter((name) => name !== homeInsideStore && !foreign.has(name));
 }
 
-async function namesIn(path: string): Promise<readonly string[]> {
-  return readdir(path).catch((error: unknown) => {
+async function namesIn(path: string, without: readonly string[] = []): Promise<readonly string[]> {
+  const names = await readdir(path).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return [];
     throw error;
   });
+  return names.filter((name) => !without.includes(name));
 }
 
 async function exists(path: string): Promise<boolean> {

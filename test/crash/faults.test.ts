@@ -202,7 +202,9 @@ describe.concurrent.each(places)('faults before $name', ({ open }) => {
     async ({ world }) => {
       const { host } = await backedUp(world);
       const flip = { type: 'flip', share: 0.5, bit: 0 } as const;
-      world.proxy.setFault(strike(isHistoryGet, flip));
+      const isFileGet: typeof isHistoryGet = (request) =>
+        isHistoryGet(request) || (request.operation === 'GetObject' && !/\/commits\//.test(request.key));
+      world.proxy.setFault(strike(isFileGet, flip));
       const bare = await world.host();
       const failure = await failureOf(bare.agent.restore());
       expect(failure).toMatchObject({ code: 'SNAPSHOT_CORRUPT', exitCode: 5 });
@@ -212,7 +214,9 @@ describe.concurrent.each(places)('faults before $name', ({ open }) => {
       world.proxy.setFault(undefined);
       await host.write(second);
       const { id } = await commitOf(host.agent.backup());
-      world.proxy.setFault(strike(({ key }) => key.includes(`/history/${id}/`), flip));
+      const isOfNewest: typeof isHistoryGet = ({ key }) =>
+        key.includes(`/history/${id}/`) || !/\/(history|commits)\//.test(key);
+      world.proxy.setFault(strike(isOfNewest, flip));
       const result = await bare.agent.restore();
       expect(result).toMatchObject({ type: 'restored', skipped: [expect.stringContaining(id)] });
       expect(await bare.read()).toEqual(first);

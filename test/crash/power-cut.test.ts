@@ -18,6 +18,10 @@ const hour = 3_600_000;
 const old = { 'a.txt': 'old a', 'sub/b.txt': 'same', gone: 'only in old' };
 const fresh = { 'a.txt': 'new a!', 'sub/b.txt': 'same', 'more/c.txt': 'only in new' };
 
+const logs = { 'app.log': 'top', 'sub/b.log': 'below', 'cache/x': 'a directory' };
+const foreign = { 'lost+found/#1': 'of the file system', '.nfs000000000000000100000002': 'open' };
+const exclude = ['*.log', '/cache/'];
+
 interface World {
   readonly remote: ObjectStore;
   readonly clock: ReturnType<typeof shiftableClock>;
@@ -34,6 +38,8 @@ interface Scenario {
   /** Puts the world in the state in which `run` begins. */
   readonly prepare: (host: Host, other: Host, world: World) => Promise<void>;
   readonly run: (host: Host) => Promise<unknown>;
+  /** What is in the store all the time and none of its content. */
+  readonly leftAlone?: Record<string, string>;
   /** What the store may hold after the cut and one ordinary restore. */
   readonly outcomes: readonly Record<string, string>[];
   /** Whether the first command after the cut is a backup: the application went on without a restart. */
@@ -48,13 +54,16 @@ const mountPoint = (root: string): Partial<AgentPorts> => ({
   }),
 });
 /** Room for one store and a few bytes: forces the replacement in place. */
-const fullDisk = (root: string): Partial<AgentPorts> => ({
-  diskSpace: async () => {
-    const trees = [join(root, 'store'), join(root, '.store.sync-agent', 'staging')];
-    const texts = (await Promise.all(trees.map(readTree))).flatMap((tree) => Object.values(tree ?? {}));
-    return { freeBytes: 32 - texts.join('').length, totalBytes: 32 };
-  },
-});
+const diskOf =
+  (capacity: number) =>
+  (root: string): Partial<AgentPorts> => ({
+    diskSpace: async () => {
+      const trees = [join(root, 'store'), join(root, '.store.sync-agent', 'staging')];
+      const texts = (await Promise.all(trees.map(readTree))).flatMap((tree) => Object.values(tree ?? {}));
+      return { freeBytes: capacity - texts.join('').length, totalBytes: capacity };
+    },
+  });
+const fullDisk = diskOf(32);
 /** The machine is ours alone, and has room. Asking the real one costs more than the rest of a cut. */
 const quietMachine: Partial<AgentPorts> = {
   diskSpace: async () => ({ freeBytes: 1e12, totalBytes: 1e12 }),
@@ -134,6 +143,26 @@ const scenarios: readonly Scenario[] = [
     outcomes: [fresh],
     first: 'restore',
   },
+  ...(
+    [
+      ['whole', undefined, logs],
+      ['whole, around what is foreign', undefined, { ...logs, ...foreign }],
+      ['entry by entry', mountPoint, { ...logs, ...foreign }],
+      ['file by file', diskOf(32 + Object.values(logs).join('').length), logs],
+    ] as const
+  ).map(([how, ports, leftAlone]) => ({
+    name: `a restore of a store with excluded files, ${how}`,
+    settings: { exclude },
+    ...(ports === undefined ? {} : { ports }),
+    leftAlone,
+    prepare: async (host: Host, other: Host) => {
+      await behind(host, other);
+      await host.write(leftAlone);
+    },
+    run: (host: Host) => host.agent.restore(),
+    outcomes: [fresh],
+    first: 'restore' as const,
+  })),
   {
     name: 'a rollback to a kept copy',
     prepare: async (host, other) => {
@@ -217,6 +246,11 @@ const mutants: readonly (Mutant & { readonly name: string; readonly scenario: st
     fs: (fs) => ({ ...fs, sync: nothing }),
   },
   {
+    name: 'a swap left behind what is excluded',
+    scenario: 'a restore of a store with excluded files, whole',
+    fs: (fs) => ({ ...fs, link: nothing }),
+  },
+  {
     name: 'a commit came before its files',
     scenario: 'the first backup',
     remote: (remote) => {
@@ -243,7 +277,8 @@ const mutants: readonly (Mutant & { readonly name: string; readonly scenario: st
       put: async (key, body, options) => {
         if (key.startsWith('commits/')) {
           const { names } = await remote.listDirectories('history/');
-          await remote.remove(names.slice(0, 1).map((id) => `history/${id}/a.txt`));
+          const oldest = names.find((name) => !name.startsWith('.'));
+          await remote.remove([`history/${oldest}/a.txt`, 'a.txt']);
         }
         return remote.put(key, body, options);
       },
@@ -296,7 +331,9 @@ async function expectSound(
   const host = await makeHost(world);
   if (scenario.first === 'restore') await host.agent.restore();
   else await host.agent.backup();
-  expect(scenario.outcomes).toContainEqual(await host.read());
+  const { content, leftAlone } = split(await host.read(), scenario);
+  expect(scenario.outcomes).toContainEqual(content);
+  expect(leftAlone).toEqual(scenario.leftAlone ?? {});
   const { isSound, snapshots } = await host.agent.verify({ all: true, readData: true });
   expect({ isSound, snapshots }).toMatchObject({ isSound: true });
   // Whatever was the newest before is still there, to the byte.
@@ -307,12 +344,23 @@ async function expectSound(
   const bare = await makeHost({ remote: world.remote, clock: world.clock, ports: quietMachine });
   try {
     await bare.agent.restore();
-    expect(await bare.read()).toEqual(await host.read());
+    expect(await bare.read()).toEqual(split(await host.read(), scenario).content);
   } finally {
     await bare.remove();
   }
   const generations = (await host.agent.list()).map((entry) => entry.generation);
   expect(new Set(generations).size).toBe(generations.length);
+}
+
+function split(
+  files: Readonly<Record<string, string>> = {},
+  { leftAlone = {} }: Scenario,
+): Record<'content' | 'leftAlone', Record<string, string>> {
+  const all = Object.entries(files);
+  return {
+    content: Object.fromEntries(all.filter(([path]) => !(path in leftAlone))),
+    leftAlone: Object.fromEntries(all.filter(([path]) => path in leftAlone)),
+  };
 }
 
 async function cutEverywhere(scenario: Scenario, mutant?: Mutant): Promise<number> {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { textBody } from '../../src/remote/body.ts';
-import { readManifest } from '../../src/snapshot/commit-log.ts';
+import { readManifest } from '../../src/snapshot/read-manifest.ts';
 import { encodeManifest } from '../../src/snapshot/manifest.ts';
 import { isSyncAgentError } from '../../src/errors.ts';
 import type { ObjectStore } from '../../src/remote/object-store.ts';

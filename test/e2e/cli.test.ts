@@ -344,6 +344,39 @@ describe('the rest of the commands', () => {
     expect(await snapshotIds()).toHaveLength(1);
   });
 
+  it('a remote without its log ends every command with 5, and repair-remote shows what it would do first', async () => {
+    for (let index = 0; index < 2; index += 1) {
+      writeRecords(1);
+      await run('backup');
+    }
+    const whole = await snapshotIds();
+    rmSync(join(remote, 'commits'), { recursive: true });
+    const before = tree(remote);
+    for (const command of [
+      'list',
+      'restore',
+      'backup',
+      'sync',
+      'status',
+      'verify',
+      'prune',
+      'doctor',
+      'show latest',
+    ]) {
+      const { exitCode, stdout, stderr } = await run(command);
+      expect([command, exitCode]).toEqual([command, 5]);
+      expect(stdout + stderr).toContain('repair-remote');
+    }
+    const refused = await run('repair-remote');
+    expect(refused.exitCode).toBe(10);
+    for (const id of whole) expect(refused.stderr).toContain(id);
+    expect(await json('repair-remote --dry-run')).toMatchObject({ isDryRun: true, objects: 2 });
+    expect(tree(remote)).toEqual(before);
+    expect(await json('repair-remote --yes')).toMatchObject({ isDryRun: false, objects: 2, left: [] });
+    expect(await snapshotIds()).toEqual(whole);
+    expect(await run('repair-remote')).toMatchObject({ exitCode: 0 });
+  });
+
   it('doctor passes on a healthy pair, leaves nothing behind, and names a damaged store', async () => {
     await run('backup');
     const before = tree(remote);

@@ -59,9 +59,11 @@ describe.skipIf(noDirectory !== undefined)('the recipe for a directory remote', 
     await writeFile(join(store, 'more.txt'), 'more');
     await backUp(agent);
     await writeFile(join(place.env['remote'] ?? '', 'commits/0000000002.json'), '{"format":1}\n');
+    expect((await run('directory', { ...place.env, target: newTarget() })).output).not.toContain('before');
+    await rm(join(place.env['remote'] ?? '', 'history/.commits/0000000002.json'));
     const target = newTarget();
     const { code, output } = await run('directory', { ...place.env, target });
-    expect(output).toContain('commits/0000000002.json is damaged');
+    expect(output).toContain('commits/0000000002.json is missing or damaged');
     expect(output).toContain(first);
     expect(code).toBe(0);
     expect(contentOf(target)).toEqual(before);

@@ -11,8 +11,11 @@ import { join } from 'node:path';
 export type Fixture =
   'chroma-0.4.24' | 'chroma-0.5.5' | 'chroma-0.5.23' | 'chroma-0.6.3' | 'chroma-1-a' | 'chroma-1-b';
 
+/** A directory remote, in `remote/`, that version 0.1.0 made: three snapshots of plain files, no copies of commits. */
+export const oldRemote = 'remote-0.1.0';
+
 /** Unpacks a fixture into `target`, which is made, or into a new directory below the system's temporary one. */
-export function unpackFixture(name: Fixture, target?: string): string {
+export function unpackFixture(name: Fixture | typeof oldRemote, target?: string): string {
   const dir = target ?? mkdtempSync(join(tmpdir(), `${name}-`));
   mkdirSync(dir, { recursive: true });
   const archive = new URL(`../fixtures/${name}.tar.gz`, import.meta.url);

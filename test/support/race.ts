@@ -10,9 +10,10 @@ import { SyncAgentError, isSyncAgentError } from '../../src/errors.ts';
 import { textBody } from '../../src/remote/body.ts';
 import { createMemoryStore } from '../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { assertLogWhole, writeCopy } from '../../src/snapshot/commit-copies.ts';
 import { readLog } from '../../src/snapshot/commit-log.ts';
 import type { LogView } from '../../src/snapshot/commit-log.ts';
-import { historyKey, makeSnapshotId } from '../../src/snapshot/layout.ts';
+import { attemptKey, historyKey, makeSnapshotId } from '../../src/snapshot/layout.ts';
 import { pinsOf } from '../../src/snapshot/pins.ts';
 import type { Manifest } from '../../src/snapshot/manifest.ts';
 import { unresolvedTips } from '../../src/snapshot/retention.ts';
@@ -171,7 +172,10 @@ async function backUp(
 ): Promise<string> {
   const { remote, clock } = context;
   const view = await readLog(remote);
+  await assertLogWhole(remote, view, { readAgain: () => readLog(remote) });
   const id = makeSnapshotId(clock.now(), clock.randomHex(4));
+  const isFirst = view.head === undefined;
+  if (isFirst) await remote.put(attemptKey(id), textBody(''));
   const { serverTime } = await remote.put(historyKey(id, 'f'), textBody(id));
   const draft = draftOf(id, parent, clock);
   const committed = await commitSnapshot(context, {
@@ -185,6 +189,8 @@ async function backUp(
   const newest = before.snapshots.at(-1)?.entry;
   const reported = newest !== undefined && newest.id !== parent;
   commits.push({ manifest, wasLive: everLive.has(id), reported });
+  await writeCopy(remote, manifest, { createOnly: true });
+  if (isFirst) await remote.remove([attemptKey(id)]);
   const { settings } = context;
   await rotate(
     { ...context, settings: { ...settings, graceMs: mutant.rotationGraceMs ?? graceMs } },
@@ -264,7 +270,7 @@ export function watch(
         fail(`live snapshot ${entry.id} (generation ${entry.generation}) lost its file`);
     }
     for (const entry of head.log) {
-      if (!snapshots.some((live) => live.entry.generation === entry.generation)) {
+      if (!view.commits.some(({ generation }) => generation === entry.generation)) {
         fail(`live commit ${entry.generation} is gone`);
       }
     }

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
+import { isForeign } from '../../store/foreign.ts';
 
 export interface FoundStore {
   /** Absolute. */
@@ -99,7 +100,8 @@ function isRemote(entries: readonly Dirent[]): boolean {
 }
 
 async function entriesOf(directory: string): Promise<readonly Dirent[]> {
-  return readdir(directory, { withFileTypes: true }).catch(() => []);
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => !isForeign(directory, entry, true));
 }
 
 async function bytesBelow(path: string): Promise<number> {

@@ -24,6 +24,9 @@ export const gaugeHelp = {
     'Sum of the sizes of all snapshots in the remote, as of the last time the agent asked',
   sync_agent_newest_snapshot_bytes: 'Size of the newest snapshot in the remote',
   sync_agent_newest_snapshot_records: 'Records in the newest snapshot in the remote',
+  sync_agent_newest_snapshot_findings:
+    'What was not as it should be in the store when the newest snapshot was made, without a record at risk',
+  sync_agent_newest_snapshot_damaged: '1 when the store was damaged when the newest snapshot was made',
   sync_agent_store_bytes: 'Size of the local store',
   sync_agent_store_files: 'Files of the local store',
   sync_agent_rollback_copies: 'Replaced stores that are kept beside the store',
@@ -62,6 +65,8 @@ function statusValues(status: DaemonStatus): GaugeValues {
     sync_agent_snapshots_bytes: snapshots?.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,
     sync_agent_newest_snapshot_bytes: newest?.bytes ?? null,
     sync_agent_newest_snapshot_records: newest?.records ?? null,
+    sync_agent_newest_snapshot_findings: newest === undefined ? null : (newest.findings ?? 0),
+    sync_agent_newest_snapshot_damaged: newest === undefined ? null : newest.damaged === true ? 1 : 0,
     process_resident_memory_bytes: process.memoryUsage.rss(),
   };
 }

@@ -10,7 +10,7 @@ export async function lookAtDisk(home: Home, atMs: number): Promise<LocalFacts> 
   const [disk, store, rollbackCopies] = await Promise.all([
     orNull(() => diskSpace(home.store)),
     orNull(async () => {
-      const { files } = await scanStore(home.store);
+      const { files } = await scanStore(home.store, home.exclude);
       return { bytes: totalBytes(files), files: files.length };
     }),
     orNull(() => listRollbackCopies(home)),

@@ -8,7 +8,7 @@ import { Html, html } from './page/html.ts';
 import { faviconOf } from './page/icons.ts';
 import { pageStyle } from './page/page-style.ts';
 import { placeSection } from './page/place-section.ts';
-import { divergenceSection, lastErrorSection } from './page/trouble-section.ts';
+import { divergenceSection, findingsSection, lastErrorSection } from './page/trouble-section.ts';
 import { verdictSection } from './page/verdict-section.ts';
 import { verdictOf } from './page/verdict.ts';
 import { inShort } from './page/words.ts';
@@ -48,8 +48,9 @@ export function statusPage(
         <header><span class="brand">sync-agent</span><span class="host">${status.host}</span></header>
         <main>
           ${verdictSection(verdict)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
-          ${divergenceSection(status)} ${lastErrorSection(status, nowMs)} ${historySection(status, nowMs)}
-          ${placeSection(status, facts, nowMs)} ${eventsSection(status, nowMs)}
+          ${divergenceSection(status)} ${lastErrorSection(status, nowMs)} ${findingsSection(status)}
+          ${historySection(status, nowMs)} ${placeSection(status, facts, nowMs)}
+          ${eventsSection(status, nowMs)}
         </main>
         <footer>
           <p>

@@ -21,6 +21,12 @@ describe('a command line', () => {
     expect(parse('list --json=false').settings).toMatchObject({ json: 'false' });
   });
 
+  it('may repeat a setting that is a list', () => {
+    expect(parse('backup --exclude *.log --exclude=/cache/').settings).toMatchObject({
+      exclude: ['*.log', '/cache/'],
+    });
+  });
+
   it('gives positionals their names', () => {
     expect(parse('diff ~1 latest').values).toEqual({ from: '~1', to: 'latest' });
   });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { agentSettings, resolveConfig } from '../../../src/config.ts';
+import { agentSettings, localSettings, resolveConfig } from '../../../src/config.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { flagOf, settingKeys, settings, variableOf } from '../../../src/config/settings.ts';
 
@@ -76,6 +76,24 @@ describe('layers', () => {
       keepWeekly: 4,
       keepMonthly: 5,
       keepWithinMs: 604_800_000,
+    });
+  });
+
+  it('patterns are a list in a file, separated in a variable, repeated as flags', async () => {
+    write('sync-agent.config.json', { exclude: ['*.log', '/a,b/'] });
+    expect((await resolved()).exclude).toEqual(['*.log', '/a,b/']);
+    const env = { SYNC_AGENT_EXCLUDE: '*.log, ./cache/\n!keep.log,' };
+    expect((await resolved({}, env)).exclude).toEqual(['*.log', '/cache/', '!keep.log']);
+    expect((await resolved({ exclude: ['x', 'y,z'] }, env)).exclude).toEqual(['x', 'y,z']);
+    expect(localSettings(await resolved({ exclude: ['x'] })).exclude).toEqual(['x']);
+    write('sync-agent.config.json', { exclude: '*.log' });
+    expect((await resolved()).exclude).toEqual(['*.log']);
+  });
+
+  it.each(['../up', 'a/../b', '#x', '/', '!', '  '])('the pattern "%s" could match nothing', async (text) => {
+    await expect(resolved({ exclude: ['*.log', text] })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining(`--exclude`) as string,
     });
   });
 

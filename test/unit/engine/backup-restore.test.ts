@@ -6,7 +6,7 @@ import { SyncAgentError, isSyncAgentError } from '../../../src/errors.ts';
 import { collect, textBody } from '../../../src/remote/body.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { readManifest } from '../../../src/snapshot/commit-log.ts';
+import { readManifest } from '../../../src/snapshot/read-manifest.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
@@ -52,6 +52,7 @@ describe('backup', () => {
     const id = await committed(a);
     expect(await keys()).toEqual([
       'commits/0000000001.json',
+      'history/.commits/0000000001.json',
       `history/${id}/sub/y.txt`,
       `history/${id}/x.txt`,
       'manifest.json',
@@ -226,7 +227,10 @@ describe('backup', () => {
     const left = await a.agent.list();
     expect(left.map((entry) => entry.generation)).toEqual([5, 6, 7]);
     expect(await keys('commits/')).toHaveLength(3);
-    expect(await keys('history/')).toHaveLength(3);
+    expect(await keys('history/2')).toHaveLength(3);
+    expect(await keys('history/.')).toEqual(
+      [5, 6, 7].map((generation) => `history/.commits/000000000${generation}.json`),
+    );
   });
 
   it('leaves one snapshot where one is to be kept', async () => {
@@ -287,7 +291,7 @@ describe('backup', () => {
     clock.forward(5000);
     await a.write({ x: '2' });
     const second = await committed(a);
-    expect(await keys('history/')).toEqual([`history/${first}/big`, `history/${second}/x`]);
+    expect(await keys('history/2')).toEqual([`history/${first}/big`, `history/${second}/x`]);
     const b = await host();
     expect((await b.agent.restore()).type).toBe('restored');
     expect(await b.read()).toEqual({ big: 'unchanged', x: '2' });
@@ -380,12 +384,8 @@ describe('restore', () => {
     await a.write({ x: 'two' });
     const second = await committed(a);
     const key = `history/${second}/x`;
-    await remote.put(key, {
-      size: 3,
-      open: async function* () {
-        yield Buffer.from('twO');
-      },
-    });
+    await remote.put(key, textBody('twO'));
+    await remote.put('x', textBody('tWo'));
     const result = await b.agent.restore();
     expect(result).toMatchObject({ type: 'restored', id: first });
     expect(

@@ -8,7 +8,7 @@ import { SyncAgentError } from '../../../src/errors.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../../src/remote/object-store.ts';
 import { createCommit, probeCreateOnly, readLog } from '../../../src/snapshot/commit-log.ts';
-import { commitKey, historyKey, probeKey } from '../../../src/snapshot/layout.ts';
+import { attemptKey, commitKey, historyKey, probeKey } from '../../../src/snapshot/layout.ts';
 import { contextOf, draftOf, graceMs, passThrough } from '../../support/race.ts';
 
 const start = Date.UTC(2026, 0, 1);
@@ -60,6 +60,7 @@ describe('commitSnapshot', () => {
   it('without a grace period neither gives up nor leaves anything to others', async () => {
     const { memory, context, sleep } = world();
     const alone = { ...context, settings: { ...context.settings, graceMs: 0 } };
+    await memory.put(attemptKey(idOf(9)), textBody(''));
     await memory.put(historyKey(idOf(9), 'f'), textBody('abandoned'));
     const view = await readLog(memory);
     const lastServerTime = new Date(view.serverTime.getTime() + 1e9);
@@ -72,7 +73,7 @@ describe('commitSnapshot', () => {
       lastServerTime,
     });
     sleep(1000);
-    expect(await rotate(alone, { commit: manifest, committedAt: serverTime })).toEqual({ objects: 1 });
+    expect(await rotate(alone, { commit: manifest, committedAt: serverTime })).toEqual({ objects: 2 });
   });
 
   it('writes nothing that nobody could read', async () => {
@@ -254,8 +255,8 @@ describe('rotate', () => {
   });
 
   it.each([
-    ['warns where it may not sweep unfinished uploads', 'DENIED', false, { objects: 1 }],
-    ['warns where the server will not', 'REMOTE_UNREACHABLE', false, { objects: 1 }],
+    ['warns where it may not sweep unfinished uploads', 'DENIED', false, { objects: 2 }],
+    ['warns where the server will not', 'REMOTE_UNREACHABLE', false, { objects: 2 }],
     ['fails where it cannot reach them', 'REMOTE_UNREACHABLE', true, 'REMOTE_UNREACHABLE'],
   ] as const)('%s, and has done the rest', async (_, code, retryable, outcome) => {
     const { memory, context, commit, sleep } = world((store) => ({
@@ -266,13 +267,14 @@ describe('rotate', () => {
     }));
     const events: AgentEvent[] = [];
     const heard = { ...context, emit: (event: AgentEvent) => void events.push(event) };
+    await memory.put(attemptKey(idOf(9)), textBody(''));
     await memory.put(historyKey(idOf(9), 'f'), textBody('abandoned'));
     sleep(2 * graceMs);
     const { manifest, serverTime } = await commit(idOf(1));
     const rotated = rotate(heard, { commit: manifest, committedAt: serverTime });
     expect(await rotated.catch((error: SyncAgentError) => error.code)).toEqual(outcome);
     const told = events.filter(({ type }) => type !== 'phase');
-    expect(told[0]).toEqual({ type: 'rotated', snapshots: [idOf(9)], objects: 1 });
+    expect(told[0]).toEqual({ type: 'rotated', snapshots: [idOf(9)], objects: 2 });
     expect(told.slice(1)).toEqual(
       retryable ? [] : [expect.objectContaining({ type: 'warning', code }) as unknown],
     );

@@ -153,3 +153,108 @@ describe('the shrink guard', () => {
     await expect(plain.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
   });
 });
+
+describe('a store with a finding', () => {
+  /** As a text with a NUL character does to SQLite 3.5x: the full-text index is called malformed, and nothing is lost. */
+  const unindex = (): void => {
+    const database = new Database(join(host.store, 'chroma.sqlite3'));
+    database.unsafeMode().exec("UPDATE embedding_fulltext_search_content SET c0 = 'x' WHERE id = 7");
+    database.close();
+  };
+
+  it('is committed, recorded, told with what mends it, and restored', async () => {
+    unindex();
+    const result = await host.agent.backup();
+    expect(result).toMatchObject({ type: 'committed', findings: [{ kind: 'full-text' }], damage: [] });
+    expect(host.events).toContainEqual(
+      expect.objectContaining({ type: 'warning', remedy: expect.stringContaining("('rebuild')") as string }),
+    );
+    const [entry] = await host.agent.list();
+    expect(entry).toMatchObject({ findings: 1 });
+    expect(entry).not.toHaveProperty('damaged');
+    expect(await host.agent.show('latest')).toMatchObject({ findings: [{ where: 'chroma.sqlite3' }] });
+    expect((await host.agent.status()).problems).toMatchObject({
+      damage: [],
+      findings: [{ kind: 'full-text' }],
+    });
+    const path = join(host.store, 'chroma.sqlite3');
+    const before = await readFile(path);
+    await rm(host.store, { recursive: true });
+    expect(await host.agent.restore()).toMatchObject({ type: 'restored' });
+    expect((await readFile(path)).equals(before)).toBe(true);
+  });
+
+  it('with a broken index of SQLite, hides nothing that is wrong with the records', async () => {
+    const database = new Database(join(host.store, 'chroma.sqlite3'));
+    const [page, pageBytes] = [
+      database
+        .prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_embeddings_1'")
+        .pluck()
+        .get(),
+      database.pragma('page_size', { simple: true }),
+    ] as [number, number];
+    database.close();
+    const spoil = async (path: string): Promise<void> => {
+      const bytes = await readFile(path);
+      bytes.fill(0xa5, (page - 1) * pageBytes + 8, (page - 1) * pageBytes + 64);
+      await writeFile(path, bytes);
+    };
+    await spoil(join(host.store, 'chroma.sqlite3'));
+    const first = await host.agent.backup();
+    expect(first).toMatchObject({
+      type: 'committed',
+      findings: expect.arrayContaining([expect.objectContaining({ kind: 'index' })]) as unknown,
+      records: 141,
+    });
+    await damages['an index with garbage for metadata']?.();
+    await expect(host.agent.backup({ force: true })).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+  });
+});
+
+describe('a damaged store that a person has committed', () => {
+  let made: Host | undefined;
+  afterEach(async () => made?.remove());
+  const makeOther = async (): Promise<Host> =>
+    (made = await makeHost({ remote, ports: { findStoreUsers: async () => [] } }));
+
+  it('is marked and pinned, not what a plain restore takes, and never pushes out the last sound snapshot', async () => {
+    const first = await host.agent.backup();
+    const sound = first.type === 'committed' ? first.id : '';
+    await damages['an index header of garbage']?.();
+    const second = await host.agent.backup({ acceptDamage: true });
+    expect(second).toMatchObject({ type: 'committed', parent: sound, damage: [{ kind: 'vector-index' }] });
+    const damaged = second.type === 'committed' ? second.id : '';
+    expect(await host.agent.list()).toMatchObject([
+      { id: sound },
+      { id: damaged, damaged: true, pin: { reason: expect.stringContaining('damaged') as string } },
+    ]);
+
+    const other = await makeOther();
+    expect(await other.agent.restore()).toMatchObject({ type: 'restored', id: sound });
+    expect(await other.agent.restore({ snapshot: damaged })).toMatchObject({ type: 'restored', id: damaged });
+    expect(other.events).toContainEqual(
+      expect.objectContaining({
+        type: 'warning',
+        code: 'STORE_CORRUPT',
+        message: expect.stringContaining(damaged) as string,
+      }),
+    );
+    // Its own host goes on from it, and one that is mended is an ordinary snapshot again.
+    expect(await host.agent.restore()).toMatchObject({ type: 'ahead' });
+  });
+
+  it('as the only snapshot is no answer to a plain restore, and is named', async () => {
+    await damages['an index header of garbage']?.();
+    await expect(host.agent.backup()).rejects.toMatchObject({
+      code: 'STORE_CORRUPT',
+      remedy: expect.stringMatching(/no snapshot of it yet.*--accept-damage/) as string,
+    });
+    const result = await host.agent.backup({ acceptDamage: true });
+    const id = result.type === 'committed' ? result.id : '';
+    const other = await makeOther();
+    await expect(other.agent.restore()).rejects.toMatchObject({
+      code: 'SNAPSHOT_CORRUPT',
+      remedy: expect.stringContaining(`--snapshot ${id}`) as string,
+    });
+  });
+});

@@ -21,8 +21,8 @@ it('an upload that is interrupted leaves nothing in the remote', async () => {
     location: memory.location,
     put: async (key, body, options) => {
       const result = await memory.put(key, body, options);
-      if (key.startsWith('history/') && !key.endsWith('/probe')) uploads += 1;
-      if (uploads === 2) aborter.abort(new Error('enough'));
+      if (key.startsWith('history/2') && !key.endsWith('/probe')) uploads += 1;
+      if (uploads === 3) aborter.abort(new Error('enough'));
       throwIfAborted(options?.signal, 'Putting');
       return result;
     },
@@ -37,7 +37,7 @@ it('an upload that is interrupted leaves nothing in the remote', async () => {
     await expect(host.agent.backup({ signal: aborter.signal })).rejects.toMatchObject({
       code: 'INTERRUPTED',
     });
-    expect(uploads).toBe(2);
+    expect(uploads).toBe(3);
     expect(await keysOf(memory)).toEqual(before);
     expect(await host.agent.backup()).toMatchObject({ type: 'committed' });
   } finally {

@@ -48,6 +48,7 @@ function facts(files: readonly CapturedFile[], extra: Partial<BackupFacts> = {})
     force: false,
     isChoiceOpen: false,
     allowShrink: false,
+    isHeld: () => true,
     maxShrink: 0.5,
     ...extra,
   };
@@ -127,6 +128,7 @@ describe('planRestore', () => {
     type: 'known' as const,
     parent: idOf(parent),
     parentGeneration: parent,
+    isParentLost: false,
     isUnchanged,
     settled,
   });
@@ -166,6 +168,7 @@ describe('planRestore', () => {
     ['an unknown one chosen over the newest stays', decide(chain, unknown({ settled: [idOf(3)] })), 'ahead'],
     ['--force restores over an unknown one', decide(chain, unknown({}), { force: true }), 'restore'],
     ['a log that ends before the parent has diverged', decide(chain, known(9, true)), 'diverged'],
+    ['one whose parent was lost is ahead', decide(chain, { ...known(9, true), isParentLost: true }), 'ahead'],
   ])('%s', (_, found, expected) => {
     expect(found).toBe(expected);
   });

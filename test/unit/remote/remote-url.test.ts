@@ -74,3 +74,28 @@ function catchError(fn: () => unknown): unknown {
     return error;
   }
 }
+
+describe('what people paste instead', () => {
+  it.each([
+    ['s3:/bucket/x', 's3://bucket/x'],
+    ['s3:bucket', 's3://bucket'],
+    ['s3//bucket/x', 's3://bucket/x'],
+    ['arn:aws:s3:::bucket/x', 's3://bucket/x'],
+    ['gs://bucket/x', 's3://bucket/x, and --s3-endpoint https://storage.googleapis.com'],
+    ['https://bucket.s3.eu-central-1.amazonaws.com/x', 's3://bucket/x'],
+    ['https://s3.eu-central-1.amazonaws.com/bucket/x/', 's3://bucket/x'],
+    [
+      'https://id.r2.cloudflarestorage.com/bucket',
+      's3://bucket, and the server as --s3-endpoint https://id.r2.cloudflarestorage.com',
+    ],
+    ['http://127.0.0.1:9000', 's3://bucket/prefix, and the server as --s3-endpoint http://127.0.0.1:9000'],
+  ])('%s is told what was meant', (text, remedy) => {
+    expect(() => parseRemote(text)).toThrow(
+      expect.objectContaining({ code: 'USAGE', remedy: `Write ${remedy}` }),
+    );
+  });
+
+  it('the scheme may be in capitals', () => {
+    expect(parseRemote('S3://bucket/x')).toEqual({ type: 's3', bucket: 'bucket', prefix: 'x' });
+  });
+});

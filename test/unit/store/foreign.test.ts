@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,6 +62,23 @@ describe('names that are foreign to a store', () => {
     expect(isForeignPath('a/lost+found/#12', 'file')).toBe(true);
     expect(isForeignPath('a/.DS_Store', 'file')).toBe(true);
     expect(isForeignPath('a/@eaDir', 'file')).toBe(false);
+  });
+});
+
+describe('a whiteout of overlayfs', () => {
+  it('is foreign, and another device is not', async (test) => {
+    const store = join(root, 'store');
+    await mkdir(store);
+    try {
+      execFileSync('mknod', [join(store, 'gone'), 'c', '0', '0'], { stdio: 'ignore' });
+      execFileSync('mknod', [join(store, 'null'), 'c', '1', '3'], { stdio: 'ignore' });
+    } catch {
+      console.warn('This user may make no devices: whiteouts are NOT tested');
+      test.skip();
+    }
+    const scan = await scanStore(store);
+    expect(scan.leftAlone).toEqual([{ path: 'gone', pattern: undefined }]);
+    expect(scan.oddities).toMatchObject([{ path: 'null' }]);
   });
 });
 

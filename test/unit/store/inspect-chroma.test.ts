@@ -34,7 +34,7 @@ async function inspect(dir: string, level: InspectOptions['level'] = 'full'): Pr
 }
 
 async function problemsOf(dir: string): Promise<string> {
-  return (await inspect(dir)).problems.join('\n');
+  return (await inspect(dir)).damage.map(({ message }) => message).join('\n');
 }
 
 function withDatabase<T>(dir: string, use: (db: Database.Database) => T): T {
@@ -92,8 +92,8 @@ describe('a sound store has no problems and the records its users count', () => 
   for (const [name, counts] of Object.entries(expected) as [Fixture, Record<string, number>][]) {
     for (const level of ['proven', 'quick', 'full'] as const) {
       test(`${name}, ${level}`, async () => {
-        const { problems, statistics } = await inspect(unpack(name), level);
-        expect(problems).toEqual([]);
+        const { damage, findings, statistics } = await inspect(unpack(name), level);
+        expect([damage, findings]).toEqual([[], []]);
         expect(
           Object.fromEntries(statistics.collections?.map((each) => [each.name, each.records]) ?? []),
         ).toEqual(counts);
@@ -112,8 +112,8 @@ describe('a sound store has no problems and the records its users count', () => 
       db.prepare("UPDATE collections SET name = ? WHERE name = 'alpha-l2'").run('a'.repeat(1025));
       db.prepare('UPDATE collections SET name = ? WHERE name = ?').run('b'.repeat(1024), 'beta-cosine');
     });
-    const { problems, statistics } = await inspect(dir);
-    expect(problems).toEqual([]);
+    const { damage, statistics } = await inspect(dir);
+    expect(damage).toEqual([]);
     expect(statistics.collections?.slice(0, 2).map(({ name }) => name)).toEqual([
       `${'a'.repeat(1023)}…`,
       'b'.repeat(1024),
@@ -134,8 +134,8 @@ describe('a sound store has no problems and the records its users count', () => 
       queue.run(topic, 'alpha-l2-20', 3);
       queue.run(topic, 'alpha-l2-21', 2);
     });
-    const { problems, statistics } = await inspect(dir);
-    expect(problems).toEqual([]);
+    const { damage, statistics } = await inspect(dir);
+    expect(damage).toEqual([]);
     expect(statistics.collections?.[0]?.records).toBe(57 + 1 - 1);
   });
 
@@ -170,7 +170,7 @@ describe('a sound store has no problems and the records its users count', () => 
       cpSync(dir, copy, { recursive: true });
       rmSync(join(copy, 'chroma.sqlite3-shm'));
     });
-    expect((await inspect(dir)).problems).toEqual([]);
+    expect((await inspect(dir)).damage).toEqual([]);
     expect(readdirSync(copy)).toContain('chroma.sqlite3-wal');
     expect((await inspect(copy)).statistics.records).toBe(142);
   });
@@ -227,8 +227,8 @@ describe('chroma.sqlite3', () => {
       const bad = Buffer.from(good);
       bad.fill(0xa5, (page - 1) * 4096, page * 4096);
       writeFileSync(path, bad);
-      const { problems } = await inspectChroma(dir, { level: 'quick' });
-      if (!problems.some((each) => each.includes('chroma.sqlite3'))) unnoticed += 1;
+      const { damage, findings } = await inspectChroma(dir, { level: 'quick' });
+      if (![...damage, ...findings].some(({ message }) => message.includes('chroma.sqlite3'))) unnoticed += 1;
     }
     expect(unnoticed).toBeLessThanOrEqual(free);
   });
@@ -458,7 +458,7 @@ describe('the queue must hold what the index does not', () => {
         cpSync(source, dir, { recursive: true });
         withDatabase(dir, (db) => db.prepare('DELETE FROM embeddings_queue WHERE seq_id = ?').run(seqId));
         const what = `operation ${seqId}`;
-        expect([what, (await inspectChroma(dir, { level: 'quick' })).problems.length > 0]).toEqual([
+        expect([what, (await inspectChroma(dir, { level: 'quick' })).damage.length > 0]).toEqual([
           what,
           true,
         ]);

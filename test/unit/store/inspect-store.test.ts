@@ -30,7 +30,7 @@ describe('inspectStore', () => {
     const ticking = setInterval(() => (ticks += 1), 5);
     const report = await inspectStore('chroma', dir, { level: 'full' });
     clearInterval(ticking);
-    expect(report.problems).toEqual([]);
+    expect(report.damage).toEqual([]);
     expect(report.statistics.records).toBe(2033);
     expect(ticks).toBeGreaterThan(3);
   });
@@ -78,7 +78,8 @@ describe('inspectSqlite', () => {
     writeFileSync(join(dir, 'empty.db'), '');
     const before = fingerprintOf(join(root, 'rows'));
     expect(await inspectSqlite(join(root, 'rows'), { level: 'full' })).toEqual({
-      problems: [],
+      damage: [],
+      findings: [],
       statistics: { records: 4 },
       databases: ['app.data', 'deep/two'],
     });
@@ -95,9 +96,8 @@ describe('inspectSqlite', () => {
     const fd = openSync(join(dir, 'torn.db'), 'r+');
     writeSync(fd, torn, 0, 4096, 4096);
     closeSync(fd);
-    const { problems } = await inspectSqlite(dir, { level: 'quick' });
-    expect(problems.join('\n')).toContain('torn.db');
-    expect(problems.join('\n')).not.toContain('bad.db');
+    const { damage } = await inspectSqlite(dir, { level: 'quick' });
+    expect(damage.map(({ where }) => where)).toEqual(['torn.db']);
   });
 
   test('isSqliteFile goes by the first bytes', async () => {
@@ -117,8 +117,10 @@ describe('what each level finds', () => {
   const levels = ['proven', 'quick', 'full'] as const;
   const findingLevels = async (dir: string): Promise<readonly string[]> => {
     const found: string[] = [];
-    for (const level of levels)
-      if ((await inspectSqlite(dir, { level })).problems.length > 0) found.push(level);
+    for (const level of levels) {
+      const { damage, findings } = await inspectSqlite(dir, { level });
+      if (damage.length + findings.length > 0) found.push(level);
+    }
     return found;
   };
   const rows = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)';
@@ -164,7 +166,8 @@ test('inspectFiles counts files and finds nothing wrong', async () => {
   writeFileSync(join(dir, 'one'), '');
   writeFileSync(join(root, 'files', 'two'), '2');
   expect(await inspectFiles(join(root, 'files'), { level: 'full' })).toEqual({
-    problems: [],
+    damage: [],
+    findings: [],
     statistics: { records: 2 },
   });
 });

@@ -37,6 +37,25 @@ sync-agent prune --resolve ${a}</code></pre>
 /** An id goes into a command to be copied only if no shell reads more than a word in it. */
 const typable = (id: string): string => (/^[\w.:-]+$/.test(id) ? id : 'SNAPSHOT');
 
+/** What the newest snapshot says was not as it should be, when no record was at risk or a person insisted. */
+export function findingsSection({ history }: DaemonStatus): Html | null {
+  const newest = history?.snapshots.at(-1);
+  if (newest === undefined || (newest.damaged !== true && newest.findings === undefined)) return null;
+  const { findings = 0 } = newest;
+  return html`<section class="panel">
+    <h2>${newest.damaged === true ? 'The newest snapshot is of a damaged store' : 'Worth mending'}</h2>
+    <p>
+      ${
+        newest.damaged === true
+          ? 'It was kept by a person’s word, and is restored only by its name.'
+          : `${findings === 1 ? 'One thing is' : `${findings} things are`} not as it should be in the store. No record is at risk.`
+      }
+      This says what, and what mends it:
+    </p>
+    <pre><code>sync-agent show latest</code></pre>
+  </section>`;
+}
+
 /** The last thing that failed, when the headline does not tell it already. */
 export function lastErrorSection(status: DaemonStatus, nowMs: number): Html | null {
   const { lastError } = status;

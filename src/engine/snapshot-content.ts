@@ -1,0 +1,46 @@
+import type { Manifest } from '../snapshot/manifest.ts';
+import { isExcluded, noExclusions } from '../store/exclusions.ts';
+import type { Exclusions } from '../store/exclusions.ts';
+import { isForeignPath } from '../store/foreign.ts';
+
+/**
+ * What of a snapshot counts on this host: not what is excluded here and was not when it was made, nor what an older version took
+ * for content. `leftAlone`: of the present store, directories that hold nothing but what is excluded; an empty one in the
+ * snapshot is the same. For decisions and for restoring; what is read or written as a commit is the whole manifest.
+ */
+export function snapshotContent(
+  manifest: Manifest,
+  exclude: Exclusions = noExclusions,
+  leftAlone: readonly { readonly path: string }[] = [],
+): Manifest {
+  const isContent = (path: string, kind: 'file' | 'directory'): boolean =>
+    !isForeignPath(path, kind) && !isExcluded(exclude, path, kind === 'directory');
+  const files = manifest.files.filter(({ path }) => isContent(path, 'file'));
+  const present = new Set(leftAlone.map(({ path }) => path));
+  const emptyDirectories = manifest.emptyDirectories.filter(
+    (path) => isContent(path, 'directory') && !present.has(path),
+  );
+  if (files.length === manifest.files.length && emptyDirectories.length === manifest.emptyDirectories.length)
+    return manifest;
+  const needed = new Set([...files.map(({ path }) => path), ...emptyDirectories].flatMap(withParents));
+  return {
+    ...manifest,
+    files,
+    emptyDirectories,
+    ...(manifest.directories === undefined
+      ? {}
+      : { directories: manifest.directories.filter(({ path }) => needed.has(path)) }),
+    statistics: countable(manifest, files.length),
+  };
+}
+
+/** How many records the excluded databases had, nobody wrote down. */
+function countable({ adapter, statistics, files }: Manifest, left: number): Manifest['statistics'] {
+  if (adapter === 'chroma' || left === files.length) return statistics;
+  return { ...statistics, records: adapter === 'files' ? left : 0 };
+}
+
+function withParents(path: string): readonly string[] {
+  const names = path.split('/');
+  return names.map((_, depth) => names.slice(0, depth + 1).join('/'));
+}
