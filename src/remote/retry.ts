@@ -69,9 +69,9 @@ export async function withRetry<T>(
       onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
         again = false;
         if (!isSyncAgentError(error) || !error.retryable || retriesLeft === 0) return;
-        if (attemptNumber >= error.attempts) return;
         const delayMs = pauseAfter(attemptNumber, error, policy);
-        if (clock.monotonic() - started + delayMs > policy.deadlineMs) return;
+        const longestMs = Math.min(policy.deadlineMs, error.retryForMs);
+        if (clock.monotonic() - started + delayMs > longestMs) return;
         options.onRetry?.({ attempt: attemptNumber, delayMs, error });
         await clock.sleep(delayMs, { signal }).catch((cause: unknown) => {
           throw signal?.aborted === true ? interrupted(action, signal.reason) : cause;

@@ -41,19 +41,19 @@ export function explainNetwork(facts: NetworkFacts): NetworkFailure | undefined 
     case 'EAI_AGAIN':
       return {
         ...passing,
-        attempts: 3,
+        retryForMs: 3000,
         why: `the name server does not tell where "${hostOf(message)}" is (${errno})`,
         remedy: 'Check the network and the name server of this host',
       };
     case 'ECONNREFUSED':
-      return { ...passing, attempts: 4, why: `nothing listens${at} (${errno})`, remedy: checkEndpoint };
+      return { ...passing, retryForMs: 5000, why: `nothing listens${at} (${errno})`, remedy: checkEndpoint };
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'EHOSTDOWN':
     case 'ENETDOWN':
       return {
         ...passing,
-        attempts: 2,
+        retryForMs: 1000,
         why: `there is no way to the server${at} (${errno})`,
         remedy: 'Check the network and the endpoint',
       };
@@ -65,7 +65,7 @@ export function explainNetwork(facts: NetworkFacts): NetworkFailure | undefined 
   if (/did not establish a connection|ETIMEDOUT/.test(`${message} ${errno}`)) {
     return {
       ...passing,
-      attempts: 2,
+      retryForMs: 6000,
       why: `the server${at} does not accept a connection`,
       remedy: 'Check the network, a firewall on the way, and the endpoint',
     };
@@ -85,7 +85,7 @@ function explainCertificate(errno: string, message: string): NetworkFailure {
   if (errno === 'CERT_NOT_YET_VALID')
     return { why: `the server's certificate is not valid yet (${errno})`, remedy: "Set this host's clock" };
   if (errno === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    const names = /does not match certificate's altnames: (.*)/.exec(message)?.[1];
+    const names = /altnames: (.*)/.exec(message)?.[1];
     const others = names === undefined ? '' : `: it is for ${names}`;
     return {
       why: `the server's certificate is for another host (${errno})${others}`,
