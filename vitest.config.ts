@@ -12,6 +12,7 @@ const simulated = ['power-cut', 'disk', 'races', 'lease-races', 'random-faults']
 const local = [
   'bundled-observability',
   'cli',
+  'damage-at-start',
   'examples',
   'hooks',
   'init',

@@ -39,6 +39,8 @@ export interface AgentSettings {
   readonly validation?: EngineSettings['validation'] | undefined;
   /** A store that lost a larger share of its bytes or records, from 0 to 1, is not backed up; default 0.5. */
   readonly maxShrink?: number | undefined;
+  /** A damaged store at a restore that would leave it alone: `fail` (default), or `recover` the newest snapshot. */
+  readonly onDamage?: EngineSettings['onDamage'] | undefined;
   /** How many replaced stores are kept; default 3. */
   readonly rollbackCopies?: number | undefined;
   /** Files in transfer at once; default 8. */
@@ -63,6 +65,7 @@ export const defaultSettings = {
   history: 'copy',
   validation: 'quick',
   maxShrink: 0.5,
+  onDamage: 'fail',
   rollbackCopies: 3,
   concurrency: 8,
   lockWaitMs: 0,
@@ -83,6 +86,7 @@ export function engineSettings(settings: AgentSettings): Omit<EngineSettings, 'p
     history: settings.history ?? defaultSettings.history,
     validation: settings.validation ?? defaultSettings.validation,
     maxShrink: settings.maxShrink ?? defaultSettings.maxShrink,
+    onDamage: settings.onDamage ?? defaultSettings.onDamage,
     rollbackCopies: settings.rollbackCopies ?? defaultSettings.rollbackCopies,
     concurrency: settings.concurrency ?? defaultSettings.concurrency,
     host: settings.host ?? hostname(),

@@ -8,6 +8,7 @@ import { backup } from './engine/backup.ts';
 import type { BackupOptions, BackupResult } from './engine/backup.ts';
 import type { Context } from './engine/context.ts';
 import { doctor } from './engine/doctor.ts';
+import { assertSoundStore } from './engine/go-on.ts';
 import { explainFailure } from './engine/explain-failure.ts';
 import type { DoctorReport } from './engine/doctor.ts';
 import { diffSnapshots, listSnapshots, showSnapshot } from './engine/history.ts';
@@ -87,6 +88,11 @@ export interface Agent {
   restoreTo(dir: string, options?: { readonly snapshot?: string } & CallOptions): Promise<RestoreToResult>;
   /** Backs up or restores, whichever side alone has moved. */
   sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
+  /**
+   * Rejects with STORE_CORRUPT when there is a store, and it is damaged: for a start without the remote. Makes no
+   * request. A restore that leaves the store alone has looked already.
+   */
+  assertSound(options?: CallOptions): Promise<void>;
   /** What is known of the store without a request. */
   look(options?: CallOptions): Promise<LocalLook>;
   /** All snapshots, oldest first. */
@@ -271,6 +277,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
           interrupted === undefined ? sync(context, options) : restore(context, { ...options, interrupted }),
         options.signal,
       ),
+    assertSound: ({ signal } = {}) => write('look at', (context) => assertSoundStore(context), signal),
     look: (options = {}) => read(lookLocally, options.signal),
     list: (options = {}) => read(listSnapshots, options.signal),
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),

@@ -79,6 +79,7 @@ const checks = {
   history: oneOf('copy', 'linked'),
   validation: oneOf('quick', 'full'),
   maxShrink: share,
+  onDamage: oneOf('fail', 'recover'),
   rollbackCopies: count(0),
   concurrency: count(1),
 } as const satisfies Partial<Record<keyof SyncAgentSettings, Check>>;

@@ -47,7 +47,8 @@ export async function resolveConfig(sources: ConfigSources): Promise<Config> {
 export function agentSettings(config: Config): SyncAgentSettings {
   if (config.remote === undefined) {
     throw new SyncAgentError('USAGE', 'Cannot work without a remote: none is configured', {
-      remedy: 'Add --remote s3://bucket/prefix or --remote file:///backup/dir, or set SYNC_AGENT_REMOTE',
+      remedy:
+        'Run "sync-agent init", which asks for it; or add --remote s3://bucket/prefix or --remote file:///backup/dir, or set SYNC_AGENT_REMOTE',
     });
   }
   return localSettings(config, config.remote);
@@ -84,6 +85,7 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
     history: config.history,
     validation: config.fullCheck === true ? 'full' : 'quick',
     maxShrink: config.maxShrink,
+    onDamage: config.onDamage,
     rollbackCopies: config.rollbackCopies,
     concurrency: config.concurrency,
     intervalMs: config.interval,

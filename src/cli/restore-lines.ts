@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { RestoreToResult } from '../engine/restore-to.ts';
+import type { Lost } from '../engine/place-snapshot.ts';
 import type { RestoreResult } from '../engine/restore.ts';
 import {
   counted,
@@ -81,6 +82,7 @@ function outcomeLines(
           ],
           ['because', result.why],
           ['store', home.store],
+          ...(result.lost === undefined ? [] : [['missing', lostText(result.lost)] as const]),
           ...rollbackFacts(result.rollbackCopy, home, commandLine),
         ]),
         ...(result.tips.length > 0 ? divergedLines([...result.tips, result.id], style) : []),
@@ -88,6 +90,12 @@ function outcomeLines(
     default:
       return result satisfies never;
   }
+}
+
+function lostText({ from, to, records }: Lost): string {
+  const span = `what was written from ${from}, the snapshot, to ${to}, the last write`;
+  const count = records === null ? 'how many records is not known' : `at least ${counted(records, 'record')}`;
+  return records === 0 ? `${span}: the number of records is the same` : `${span}: ${count}`;
 }
 
 function rollbackFacts(

@@ -27,14 +27,9 @@ export const restoreCommand: Command = {
       return await restoreInPlace(invocation, snapshot, onError);
     } catch (error) {
       const { mayContinue } = await import('./may-continue.ts');
-      if (
-        !(await mayContinue(error, {
-          store: invocation.config.store ?? '',
-          exclude: invocation.config.exclude,
-          onError,
-        }))
-      )
-        throw error;
+      const { agent, config, signal } = invocation;
+      const { store = '', exclude } = config;
+      if (!(await mayContinue(error, { store, exclude, onError, agent, signal }))) throw error;
       const { code, message, remedy = null } = error as SyncAgentError;
       invocation.say(`${invocation.style.red('WARNING:')} ${message}`);
       invocation.say(

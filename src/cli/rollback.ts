@@ -17,7 +17,7 @@ export const rollbackCommand: Command = {
       isRequired: false,
     },
   ],
-  options: { force: { type: 'boolean', describe: 'Even when the store is in use' } },
+  options: { force: { type: 'boolean', describe: 'Even when the store is in use, or the copy is damaged' } },
   needsRemote: (flags) => !isListing(flags),
   run: (invocation) => (isListing(invocation.flags) ? listCopies(invocation) : putBack(invocation)),
 };

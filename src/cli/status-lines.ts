@@ -10,6 +10,8 @@ import {
   formatDuration,
   printable,
 } from '../report/format.ts';
+import { shownLocation, shownPath } from '../report/shown-path.ts';
+import type { Place } from '../report/shown-path.ts';
 import type { Style } from '../report/style.ts';
 import { pinText } from './pin-text.ts';
 
@@ -25,10 +27,17 @@ const relations: Readonly<Record<Relation, string>> = {
   incomplete: 'INCOMPLETE: a restore was interrupted in it; "sync-agent restore" finishes it',
 };
 
+export interface StatusSurroundings {
+  readonly style: Style;
+  readonly nowMs: number;
+  /** The store as it was given, absolute: it may be a link to where the store is. */
+  readonly store: string;
+  readonly place: Place;
+}
+
 export function statusLines(
   status: StatusReport & { readonly agent: StatusFile | undefined },
-  style: Style,
-  nowMs: number,
+  { style, nowMs, store, place }: StatusSurroundings,
 ): readonly string[] {
   const { relation } = status;
   const paint =
@@ -38,7 +47,7 @@ export function statusLines(
         ? style.red
         : style.yellow;
   return [
-    style.bold(`Store ${status.store.path}`),
+    style.bold(`Store ${printable(storeTitle(status.store.path, store, place))}`),
     ...facts([
       ...storeFacts(status),
       ['state', paint(stateOf(status))],
@@ -49,9 +58,14 @@ export function statusLines(
     ]),
     style.bold('Agent'),
     ...agentLines(status.agent, style, nowMs),
-    style.bold(`Remote ${status.remote.location}`),
+    style.bold(`Remote ${printable(shownLocation(status.remote.location, place))}`),
     ...remoteLines(status, style),
   ];
+}
+
+function storeTitle(path: string, given: string, place: Place): string {
+  const shown = shownPath(given, place);
+  return path === given ? shown : `${shown}, which is ${path}`;
 }
 
 function stateOf({ relation, parent }: StatusReport): string {

@@ -7,9 +7,15 @@ export const statusCommand: Command = {
   name: 'status',
   describe: 'Show where the store and the remote stand',
   isQuery: true,
-  run: async ({ agent, signal, style }) => {
+  run: async ({ agent, config, signal, style }) => {
     const result = await agent.status({ signal });
-    return { result, lines: statusLines(result, style, Date.now()), exitCode: exitCodeOf(result) };
+    const lines = statusLines(result, {
+      style,
+      nowMs: Date.now(),
+      store: config.store ?? result.store.path,
+      place: { cwd: process.cwd(), home: process.env['HOME'] },
+    });
+    return { result, lines, exitCode: exitCodeOf(result) };
   },
 };
 

@@ -88,7 +88,7 @@ export function superviseCommand(
 /** A subject whose restore may fail where `restore --on-error` lets an application start. */
 function tolerant(
   subject: RunSubject,
-  { config, say, style }: Invocation,
+  { agent, config, say, style }: Invocation,
   onError: 'fail' | 'continue' | undefined,
 ): RunSubject {
   return {
@@ -102,7 +102,7 @@ function tolerant(
       } catch (error) {
         const isAccepted =
           (isSyncAgentError(error, 'DIVERGED') && onError === 'continue') ||
-          (await mayContinue(error, { store: config.store ?? '', exclude: config.exclude, onError }));
+          (await mayContinue(error, { store: config.store ?? '', exclude: config.exclude, onError, agent }));
         if (!isSyncAgentError(error) || !isAccepted) throw error;
         say(`${style.red('WARNING:')} ${error.message}`);
         say(

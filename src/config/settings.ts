@@ -58,6 +58,10 @@ export const settings = {
   ),
   fullCheck: setting('Engine:', 'Thorough integrity check of the store, slower', 'boolean'),
   maxShrink: setting('Engine:', 'Refuse to back up a store that lost more than this share [default: 50%]'),
+  onDamage: setting(
+    'Engine:',
+    'Start on a damaged store: fail, or recover: keep it aside, restore the newest snapshot [default: fail]',
+  ),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
   lease: setting('Engine:', 'Hold a lease that lasts so long unless renewed, such as 60s [default: off]'),

@@ -261,6 +261,7 @@ async function carryOut(context: Context, work: Work): Promise<BackupResult> {
     host: settings.host,
     agent: settings.agent,
     adapter: staged.adapter,
+    ...(staged.databases === undefined ? {} : { databases: [...staged.databases] }),
     files: uploaded.files,
     emptyDirectories: [...staged.emptyDirectories],
     mode: staged.mode,

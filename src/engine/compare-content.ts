@@ -22,7 +22,7 @@ export async function hasContentOfSnapshot(
 ): Promise<boolean> {
   const { files } = snapshotContent(manifest, context.home.exclude, store.leftAlone);
   const theirs = new Map(files.map((file) => [file.path, file]));
-  const ours = store.files.filter((file) => theirs.has(file.path) || !isTransient(file));
+  const ours = store.files.filter((file) => theirs.has(file.path) || !isNothing(file));
   const hasSameNames =
     store.oddities.length === 0 &&
     ours.length === theirs.size &&
@@ -34,18 +34,20 @@ export async function hasContentOfSnapshot(
   return true;
 }
 
+/** What a program leaves beside its database that holds nothing. */
+const isNothing = (file: Pick<FileEntry, 'path' | 'size'>): boolean =>
+  isTransient(file) || (file.size === 0 && file.path.endsWith('-journal'));
+
 /** The snapshots that may hold what `files` hold, by their size alone: so that few manifests are fetched. */
 export function snapshotsOfSize<T extends { readonly entry: LogEntry }>(
   snapshots: readonly T[],
   files: readonly Pick<FileEntry, 'path' | 'size'>[],
   exclude: Exclusions = noExclusions,
 ): readonly T[] {
+  const atLeast = totalBytes(files.filter((file) => !isNothing(file)));
   // How much of a snapshot is excluded, only its manifest tells.
-  if (exclude.length > 0)
-    return snapshots.filter(
-      ({ entry }) => entry.bytes >= totalBytes(files.filter((file) => !isTransient(file))),
-    );
-  const sizes = new Set([totalBytes(files), totalBytes(files.filter((file) => !isTransient(file)))]);
+  if (exclude.length > 0) return snapshots.filter(({ entry }) => entry.bytes >= atLeast);
+  const sizes = new Set([totalBytes(files), atLeast]);
   return snapshots.filter(({ entry }) => sizes.has(entry.bytes));
 }
 

@@ -9,6 +9,9 @@ import type { Home } from '../store/home.ts';
 import type { StoreUser } from '../store/in-use.ts';
 import type { StoreAdapter } from '../store/store-adapter.ts';
 
+/** At the start on a damaged store: `recover` keeps it as a rollback copy, and restores the newest snapshot. */
+export type OnDamage = 'fail' | 'recover';
+
 /** Everything an operation works on. Live objects; the plain data is in `settings`. */
 export interface Context {
   readonly remote: ObjectStore;
@@ -37,6 +40,8 @@ export interface EngineSettings extends RetentionPolicy {
   readonly validation: 'quick' | 'full';
   /** A store that lost more than this share of its bytes or records is not committed. */
   readonly maxShrink: number;
+  /** What a restore does with a damaged store that it would leave alone. */
+  readonly onDamage: OnDamage;
   /** Rollback copies kept beside the store. */
   readonly rollbackCopies: number;
   /** Files in transfer at once. */

@@ -1,13 +1,15 @@
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SyncAgentError, fromFileSystem } from '../errors.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { writeNewFile } from '../store/file-system.ts';
 import { storeExists } from '../store/home.ts';
 import { scanStore } from '../store/scan.ts';
+import { newAttempt } from './context.ts';
 import type { Context } from './context.ts';
 import type { DoctorCheck } from './doctor-check.ts';
+import { inspectAsItLies } from './judge-store.ts';
 import { knownParent } from './lineage.ts';
-import { soundnessOf } from './soundness.ts';
 import { describeJournal } from './status.ts';
 import { describeTwins, describeUsers, stopAllButOne } from './twin-servers.ts';
 
@@ -49,7 +51,7 @@ export async function checkJournal(context: Context): Promise<DoctorCheck> {
 
 /** What the store is and, when nobody has it open, whether it is sound. */
 export async function checkStore(context: Context): Promise<readonly DoctorCheck[]> {
-  const { home, signal, settings, findStoreUsers } = context;
+  const { home, findStoreUsers } = context;
   const name = 'store';
   if (!(await storeExists(home))) {
     return [
@@ -75,11 +77,13 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
     ];
   }
   try {
-    const report = await adapter.inspect(home.store, {
-      level: settings.validation,
-      signal,
+    const looked = await inspectAsItLies(context, home.store, {
+      parent: await knownParent(context),
+      level: context.settings.validation,
+      // Staging belongs to who has the lock.
+      scratch: join(tmpdir(), `sync-agent-${newAttempt()}`),
     });
-    const { damage, findings } = soundnessOf(report, await knownParent(context));
+    const { damage, findings } = looked;
     const remedy = '"sync-agent restore --force" brings the newest snapshot back';
     const told = findings.map((finding) => ({
       name,
@@ -88,7 +92,7 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
       ...(finding.remedy === undefined ? {} : { remedy: finding.remedy }),
     }));
     if (damage.length === 0) {
-      const detail = `${adapter.name}, sound, ${report.statistics.records} records`;
+      const detail = `${looked.adapter}, sound, ${looked.records} records`;
       return [{ name, status: 'ok', detail }, ...told];
     }
     const failures = damage.map(({ message }) => ({

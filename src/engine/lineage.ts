@@ -8,6 +8,7 @@ import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
 import { writeFileAtomic } from '../store/file-system.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
 import { storeExists } from '../store/home.ts';
+import type { Home } from '../store/home.ts';
 import { scanStore } from '../store/scan.ts';
 import type { ScanResult } from '../store/scan.ts';
 import { cachedManifestPath, noRemoteState, readState, writeState } from '../store/state.ts';
@@ -156,9 +157,9 @@ export function parentRef(view: LogView, { id, generation }: LogEntry): NonNulla
 export async function recordRemoteState(context: Context, remoteState: RemoteState): Promise<void> {
   const identity = await storeIdentity(context.home.store);
   const local = await readState(context.home);
-  const others = local?.identity === identity ? local.remotes : {};
-  const remotes = { ...others, [context.remoteId]: remoteState };
-  await writeState(context.fs, context.home, { format: 1, identity, remotes });
+  const kept = local?.identity === identity ? local : { remotes: {} };
+  const remotes = { ...kept.remotes, [context.remoteId]: remoteState };
+  await writeState(context.fs, context.home, { ...kept, format: 1, identity, remotes });
 }
 
 export async function cacheManifest(context: Context, manifest: Manifest): Promise<void> {
@@ -208,10 +209,32 @@ export async function knownParent(context: Context): Promise<Manifest | undefine
   return (await readKnownCommit(context))?.manifest;
 }
 
-async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {
-  const parent = (await readState(context.home))?.remotes[context.remoteId]?.parent;
+/**
+ * A snapshot that the present store was equal to once, in whatever remote, if this host kept its manifest: the store is of
+ * that kind. Makes no request.
+ */
+export async function lastKnownManifest({ home, remoteId }: Context): Promise<Manifest | undefined> {
+  const local = await readState(home);
+  if (local === undefined || local.identity !== (await storeIdentity(home.store))) return undefined;
+  for (const name of [remoteId, ...Object.keys(local.remotes)]) {
+    const known = await readCached(home, local, name);
+    if (known !== undefined) return known.manifest;
+  }
+  return undefined;
+}
+
+async function readKnownCommit({ home, remoteId }: Context): Promise<KnownCommit | undefined> {
+  return readCached(home, await readState(home), remoteId);
+}
+
+async function readCached(
+  home: Home,
+  local: LocalState | undefined,
+  remoteId: string,
+): Promise<KnownCommit | undefined> {
+  const parent = local?.remotes[remoteId]?.parent;
   if (parent == null) return undefined;
-  const path = cachedManifestPath(context.home, context.remoteId);
+  const path = cachedManifestPath(home, remoteId);
   try {
     const manifest = decodeManifest(await readFile(path, 'utf8'), path);
     return manifest.id === parent.id && manifest.generation === parent.generation

@@ -9,6 +9,7 @@ import { assertExclusionsFitSnapshot } from '../store/exclusions-fit.ts';
 import { stagingRoot } from '../store/home.ts';
 import { readJournal } from '../store/journal.ts';
 import type { ReplaceJournal } from '../store/journal.ts';
+import { hasRollbackCopy } from '../store/rollback-copies.ts';
 import { emptyScan, scanStore } from '../store/scan.ts';
 import { noRemoteState } from '../store/state.ts';
 import type { RemoteState } from '../store/state.ts';
@@ -20,6 +21,8 @@ import type { Downloaded } from './download.ts';
 import { cacheManifest, parentRef } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
+import type { DamagedStore } from './judge-store.ts';
+import { messagesOf } from './soundness.ts';
 import { snapshotContent } from './snapshot-content.ts';
 import { assertSound, stageSnapshot } from './stage-snapshot.ts';
 
@@ -38,6 +41,8 @@ export interface Placement {
   readonly lineage: Lineage;
   readonly manifest: Manifest;
   readonly why: string;
+  /** What the snapshot is put in the place of, if that is damaged. */
+  readonly damage: DamagedStore | undefined;
   readonly skipped: readonly string[];
   readonly options: PlaceOptions;
   /** The newest snapshot was not simply taken: a person chose, or newer ones are damaged. */
@@ -65,6 +70,18 @@ export interface Restored {
   readonly skipped: readonly string[];
   /** Other tips, which this snapshot does not build on and nobody has settled: what they hold is not in the store. */
   readonly tips: readonly string[];
+  /** Present when a damaged store was replaced: what is in no snapshot. */
+  readonly lost?: Lost;
+}
+
+/** What was written to a damaged store since the snapshot that took its place. Times are ISO 8601. */
+export interface Lost {
+  /** When the snapshot was taken. */
+  readonly from: string;
+  /** The last write to the damaged store, by its files' times. */
+  readonly to: string;
+  /** How many records fewer the snapshot has; null when the damaged store's cannot be counted. */
+  readonly records: number | null;
 }
 
 /**
@@ -77,20 +94,23 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   const { manifest, options, lineage } = work;
   await assertUnused(context, options.force ?? false);
   const isIncomplete = options.interrupted !== undefined;
-  const mayReplace = (options.skipBackup ?? false) || isIncomplete || isInRemote(work);
+  const mayReplace = isRollbackDeclined(work) || isIncomplete || isInRemote(work);
   const state = stateAfter(work);
   const tips = work.isChosen ? [] : otherTips(work.view, manifest.id);
-  const done = { why: work.why, skipped: work.skipped, tips };
+  const lost = work.damage && lostSince(manifest, work.damage);
+  const done = { why: work.why, skipped: work.skipped, tips, ...(lost === undefined ? {} : { lost }) };
 
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
-  const inPlace = lineage.exists
-    ? { instead: 'use --skip-backup to replace the store in place without a rollback copy' }
-    : {};
+  const inPlace =
+    lineage.exists && work.damage === undefined
+      ? { instead: 'use --skip-backup to replace the store in place without a rollback copy' }
+      : {};
   if (!isIncomplete && freeBytes >= needed + spareBytes) {
     try {
       const { downloaded, rollbackCopy } = await restoreBeside(context, work, state);
       tell(context, manifest.id, tips);
+      if (lost !== undefined) tellLoss(context, work, lost);
       return { ...describe(manifest, downloaded), ...done, rollbackCopy };
     } catch (error) {
       // From the journal on, staging is the new store: only the next run's `recover` may touch it.
@@ -158,12 +178,14 @@ async function restoreBeside(
   enterPhase(context, 'swap');
   await assertUnused(context, work.options.force ?? false);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
-  const keepRollback = work.options.skipBackup !== true;
+  const keepRollback = !isRollbackDeclined(work);
+  // What is damaged may be all that there is of the last writes.
+  const rollbackCopies = Math.max(work.damage === undefined ? 0 : 1, settings.rollbackCopies);
   await swapIn(fs, home, {
     from: { type: 'staging', name: attempt },
     rollback,
     keepRollback,
-    rollbackCopies: settings.rollbackCopies,
+    rollbackCopies,
     location: context.remoteId,
     parent: state.parent,
     settled: state.settled,
@@ -171,8 +193,31 @@ async function restoreBeside(
   });
   return {
     downloaded,
-    rollbackCopy: keepRollback && work.lineage.exists && settings.rollbackCopies > 0 ? rollback : undefined,
+    rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined,
   };
+}
+
+/** A damaged store is kept, whatever was asked for: it may be all that there is of what was written last. */
+function isRollbackDeclined({ options, damage }: Placement): boolean {
+  return damage === undefined && options.skipBackup === true;
+}
+
+function lostSince({ createdAt, statistics }: Manifest, { records, lastWriteMs }: DamagedStore): Lost {
+  const fromMs = Date.parse(createdAt);
+  return {
+    from: new Date(fromMs).toISOString(),
+    to: new Date(Math.max(fromMs, lastWriteMs)).toISOString(),
+    records: records === null ? null : Math.max(0, records - statistics.records),
+  };
+}
+
+function tellLoss({ emit }: Context, { manifest, damage }: Placement, { from, to }: Lost): void {
+  emit({
+    type: 'warning',
+    code: 'STORE_CORRUPT',
+    message: `The store was damaged: ${messagesOf(damage?.damage ?? [])}. Snapshot ${manifest.id} took its place: what was written from ${from} to ${to} is missing`,
+    remedy: 'The damaged store is kept as a rollback copy, "sync-agent rollback" lists it',
+  });
 }
 
 /** Whether nothing would be lost with the local store: its content is a live snapshot's. */

@@ -122,7 +122,7 @@ const modesOf = (directories: readonly ManifestDirectory[]): string =>
     .toSorted()
     .join('\0');
 
-const particularity: readonly Manifest['adapter'][] = ['files', 'sqlite', 'chroma'];
+export const particularity: readonly Manifest['adapter'][] = ['files', 'sqlite', 'chroma'];
 
 function shrinkage(
   captured: CapturedStore,

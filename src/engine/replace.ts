@@ -5,6 +5,7 @@ import { isDiskFull } from '../store/disk-space.ts';
 import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
 import { stagingRoot, storeExists } from '../store/home.ts';
 import { removeJournal, writeJournal } from '../store/journal.ts';
+import { mountsBelow } from '../store/mounts.ts';
 import type { Manifest, ManifestFile } from '../snapshot/manifest.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import { emptyScan, homeInsideStore, scanStore } from '../store/scan.ts';
@@ -43,6 +44,8 @@ export async function replaceStore(
   assertRemovable(present);
   assertNothingInTheWay(present, manifest);
   const wanted = await differingFiles(context, manifest, present);
+  const mounts = await mountsBelow(home.store);
+  assertNoneInside(mounts, wanted);
   const downloadBytes = totalBytes(wanted);
   const report = progressOf(context, 'download', downloadBytes * 2);
   for (const file of wanted) await verifyDownload(context, { manifest, file, onBytes: report });
@@ -53,7 +56,7 @@ export async function replaceStore(
     location: context.remoteId,
     snapshot: manifest.id,
   });
-  await removeStrangers(context, manifest);
+  await removeStrangers(context, manifest, mounts);
   for (const directory of directoriesOf(manifest))
     await fs.makeDirectory(join(home.store, directory), { mode: 0o755 });
   await fs.makeDirectory(stagingRoot(home));
@@ -181,6 +184,23 @@ function assertNothingInTheWay({ leftAlone }: ScanResult, manifest: Manifest): v
   }
 }
 
+/** What is mounted in the store is another file system's: no rename reaches into it, and nobody here may empty it. */
+function assertNoneInside(mounts: readonly string[], wanted: readonly ManifestFile[]): void {
+  for (const { path } of wanted) {
+    const mount = mounts.find(
+      (each) => path === each || path.startsWith(`${each}/`) || each.startsWith(`${path}/`),
+    );
+    if (mount === undefined) continue;
+    throw new SyncAgentError(
+      'REFUSED',
+      `Cannot restore the file "${path}": another file system is mounted at "${mount}"`,
+      {
+        remedy: 'Unmount it, or take the snapshot out with "sync-agent restore --to" and copy what you need',
+      },
+    );
+  }
+}
+
 /** The directories that a path is in, without the store itself. */
 function parentsOf(path: string): readonly string[] {
   const names = path.split('/');
@@ -188,10 +208,14 @@ function parentsOf(path: string): readonly string[] {
 }
 
 /** Removes what the snapshot does not hold, and what is in the way: a file where it has a directory, or the reverse. */
-async function removeStrangers(context: Context, manifest: Manifest): Promise<void> {
+async function removeStrangers(
+  context: Context,
+  manifest: Manifest,
+  mounts: readonly string[],
+): Promise<void> {
   // As things are now: a log may have come since.
   const present = await scanPresent(context);
-  const leftAlone = new Set(present.leftAlone.map(({ path }) => path));
+  const leftAlone = new Set([...mounts, ...present.leftAlone.map(({ path }) => path)]);
   const holders = new Set([...leftAlone].flatMap(parentsOf));
   const files = new Set(manifest.files.map((file) => file.path));
   const directories = new Set(directoriesOf(manifest));

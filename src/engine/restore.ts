@@ -2,26 +2,19 @@ import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
-import { unresolvedTips } from '../snapshot/retention.ts';
-import type { RemoteState } from '../store/state.ts';
-import { isChoiceOpen, otherTips } from './choice.ts';
 import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
-import type { Context } from './context.ts';
+import type { Context, OnDamage } from './context.ts';
 import { warnIfEmptied } from './emptied-remote.ts';
-import {
-  findLostNewest,
-  knownFacts,
-  manifestOf,
-  parentRef,
-  readLineage,
-  readRemote,
-  recordRemoteState,
-} from './lineage.ts';
+import { assertSoundStore, damageAtStart, damagedStore, isProven } from './go-on.ts';
+import { leaveAlone } from './leave-alone.ts';
+import type { LeftAlone } from './leave-alone.ts';
+import { findLostNewest, knownFacts, manifestOf, readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { placeSnapshot } from './place-snapshot.ts';
 import type { PlaceOptions, Restored } from './place-snapshot.ts';
 import { planRestore } from './plan-restore.ts';
 import type { RestoreFacts, RestorePlan } from './plan-restore.ts';
+import type { DamagedStore } from './judge-store.ts';
 import { describeUnknownStore } from './unknown-store.ts';
 
 export interface RestoreOptions extends PlaceOptions {
@@ -29,19 +22,14 @@ export interface RestoreOptions extends PlaceOptions {
   readonly snapshot?: string;
   /** Restore although the local store has something newer, or is in use. */
   readonly force?: boolean;
+  /** What becomes of a store that would be left alone, and is damaged; default: that of the settings. */
+  readonly onDamage?: OnDamage | undefined;
   readonly dryRun?: boolean;
 }
 
 export type RestoreResult =
   | { readonly type: 'empty-remote' }
-  | ({ readonly type: 'equal'; readonly id: string } & PassedOver)
-  | ({ readonly type: 'ahead'; readonly id: string; readonly why: string } & PassedOver)
-  | ({
-      readonly type: 'diverged';
-      readonly id: string;
-      readonly why: string;
-      readonly tips: readonly string[];
-    } & PassedOver)
+  | (LeftAlone & PassedOver)
   | ({
       readonly type: 'planned';
       readonly id: string;
@@ -59,8 +47,20 @@ interface PassedOver {
 /**
  * Puts the right snapshot in the place of the local store, or leaves it alone. The caller holds the store's lock and
  * has called `recover`. Until the swap (see `swap.ts`) nothing but staging is written, so a crash costs a download.
+ *
+ * An application starts on what is there when this resolves. So a store that is left alone was found sound: what was
+ * written since its snapshot is looked at. STORE_CORRUPT when it is damaged, also when the remote is out of reach.
  */
 export async function restore(context: Context, options: RestoreOptions = {}): Promise<RestoreResult> {
+  try {
+    return await decide(context, options);
+  } catch (error) {
+    if (isSyncAgentError(error) && error.outOfReach) await assertSoundStore(context, error.message);
+    throw error;
+  }
+}
+
+async function decide(context: Context, options: RestoreOptions): Promise<RestoreResult> {
   const view = await readRemote(context);
   const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
@@ -68,11 +68,14 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
     if (options.snapshot !== undefined && options.snapshot !== 'latest')
       throw noSuchSnapshot(options.snapshot, []);
     if (options.interrupted !== undefined) throw incomplete(context, 'the remote holds no snapshot');
+    await assertSoundStore(context, `${context.remote.location} holds none`);
     return { type: 'empty-remote' };
   }
   warnSkipped(context, skipped);
   const entries = view.snapshots.map(({ entry }) => entry);
-  const named = options.snapshot !== undefined && options.snapshot !== 'latest';
+  /** Whatever the store holds. `latest` is the newest that can be had; of a name nothing else will do. */
+  const isAsked = options.snapshot !== undefined;
+  const named = isAsked && options.snapshot !== 'latest';
   const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
   // What a person had committed although it was damaged, only a person takes.
   const offered =
@@ -82,20 +85,27 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
   const lineage = await readLineage(context, view);
   const passedOver: string[] = [];
   const local = await localFacts(context, view, lineage, options);
+  const { onDamage = context.settings.onDamage } = options;
+  let damage: DamagedStore | undefined;
 
   for (const candidate of offered.slice(0, offered.indexOf(target) + 1).toReversed()) {
     const plan = planRestore({
       snapshots: entries,
       target: candidate,
       local: local.facts,
-      isNamed: named,
+      isNamed: isAsked,
       force: options.force ?? false,
     });
     if (plan.type !== 'restore') {
-      const isChosen = named && options.dryRun !== true;
-      const { fingerprint } = local;
-      const left = await leaveAlone(context, view, lineage, { candidate, plan, isChosen, fingerprint });
-      return { ...left, ...passedOverBy(skipped) };
+      if (!isAsked && !isProven(local.facts, entries))
+        damage ??= await damageAtStart(context, lineage, view, onDamage);
+      if (damage === undefined) {
+        const isChosen = isAsked && options.dryRun !== true;
+        const { fingerprint } = local;
+        const left = await leaveAlone(context, { view, lineage, candidate, plan, isChosen, fingerprint });
+        return { ...left, ...passedOverBy(skipped) };
+      }
+      if (onDamage === 'fail') throw notStarted(context, damage, plan, candidate);
     }
     if (candidate === target && !named) {
       // A listing is little beside the download that follows.
@@ -103,17 +113,20 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
       skipped.push(...lost);
       warnSkipped(context, lost);
     }
+    const why =
+      plan.type === 'restore' ? plan.why : `the store is damaged: ${damage?.damage[0]?.message ?? ''}`;
     try {
       const manifest = await manifestOf(context, view, candidate);
-      if (options.dryRun === true) return { ...planned(manifest, plan.why), ...passedOverBy(skipped) };
+      if (options.dryRun === true) return { ...planned(manifest, why), ...passedOverBy(skipped) };
       return await placeSnapshot(context, {
         view,
         lineage,
         manifest,
-        why: plan.why,
+        why,
+        damage,
         skipped,
         options,
-        isChosen: named || passedOver.length > 0 || options.force === true,
+        isChosen: isAsked || passedOver.length > 0 || options.force === true,
       });
     } catch (error) {
       if (named || !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
@@ -144,59 +157,6 @@ async function hasMovedOn(context: Context, view: LogView): Promise<boolean> {
   return (await readRemote(context)).head?.generation !== view.head?.generation;
 }
 
-async function leaveAlone(
-  context: Context,
-  view: LogView,
-  lineage: Lineage,
-  {
-    candidate,
-    plan,
-    isChosen,
-    fingerprint,
-  }: {
-    readonly candidate: LogEntry;
-    readonly plan: Exclude<RestorePlan, { type: 'restore' }>;
-    /** To be recorded: a person named the candidate. */
-    readonly isChosen: boolean;
-    /** Of a store that was compared by content. */
-    readonly fingerprint: string | null | undefined;
-  },
-): Promise<Extract<RestoreResult, { type: 'equal' | 'ahead' | 'diverged' }>> {
-  switch (plan.type) {
-    case 'equal':
-      if (lineage.parent === undefined || isChosen) {
-        await recordRemoteState(context, {
-          ...lineage.state,
-          settled: lineage.state.settled.filter((id) => id !== candidate.id),
-          parent: parentRef(view, candidate),
-          ...(fingerprint === undefined ? {} : { fingerprint }),
-          ...(isChosen ? chosenState(view, lineage, candidate) : {}),
-        });
-      }
-      return { type: 'equal', id: candidate.id };
-    case 'ahead':
-      return { type: 'ahead', id: candidate.id, why: plan.why };
-    case 'diverged': {
-      const tips = unresolvedTips(
-        view.snapshots.map(({ entry }) => entry),
-        view.head?.resolved ?? [],
-      );
-      context.emit({ type: 'diverged', tips: tips.map((tip) => tip.id) });
-      return { type: 'diverged', id: candidate.id, why: plan.why, tips: tips.map((tip) => tip.id) };
-    }
-  }
-}
-
-/** Without a fingerprint the next backup asks the remote, and finds out that a commit is due. */
-function chosenState(
-  view: LogView,
-  { state }: Lineage,
-  { id }: LogEntry,
-): Pick<RemoteState, 'settled' | 'fingerprint'> {
-  const settled = [...otherTips(view, id)];
-  return { settled, fingerprint: isChoiceOpen(view, { settled }) ? null : state.fingerprint };
-}
-
 async function localFacts(
   context: Context,
   view: LogView,
@@ -213,6 +173,19 @@ interface LocalFacts {
   readonly facts: RestoreFacts['local'];
   /** Of a store that was compared by content; see `UnknownStore`. */
   readonly fingerprint?: string | null;
+}
+
+/** Damage alone is no reason to replace a store that holds what no snapshot has. */
+function notStarted(
+  context: Context,
+  damage: DamagedStore,
+  plan: Exclude<RestorePlan, { type: 'restore' }>,
+  { id }: LogEntry,
+): SyncAgentError {
+  return damagedStore(context, damage, {
+    besides: 'why' in plan ? `; and ${plan.why}` : '',
+    remedy: `"sync-agent restore --on-damage recover" keeps it as a rollback copy and restores snapshot ${id}; what was written since is then missing`,
+  });
 }
 
 function incomplete(context: Context, why: string): SyncAgentError {

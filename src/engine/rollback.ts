@@ -1,11 +1,16 @@
+import { join } from 'node:path';
 import { SyncAgentError } from '../errors.ts';
 import { makeSnapshotId } from '../snapshot/layout.ts';
 import { storeIdentity } from '../store/fingerprint.ts';
-import { storeExists } from '../store/home.ts';
-import { assertRollbackCopy } from '../store/rollback-copies.ts';
+import { rollbackRoot, storeExists } from '../store/home.ts';
+import { assertRollbackCopy, hasRollbackCopy } from '../store/rollback-copies.ts';
+import { scanStore } from '../store/scan.ts';
 import { readState } from '../store/state.ts';
 import { swapIn } from '../store/swap.ts';
 import type { Context } from './context.ts';
+import { knownParent } from './lineage.ts';
+import { inspectAsItLies, startLevel } from './judge-store.ts';
+import { messagesOf } from './soundness.ts';
 
 export interface RollbackResult {
   readonly copy: string;
@@ -35,8 +40,8 @@ export async function rollBack(
       },
     );
   }
-  const exists = await storeExists(home);
-  const settled = await givenUp(context, exists);
+  await assertCopySound(context, copy, options.force ?? false);
+  const settled = await givenUp(context);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
   await swapIn(fs, home, {
     from: { type: 'rollback', name: copy },
@@ -48,13 +53,36 @@ export async function rollBack(
     settled: [...settled],
     isCommitDue: settled.length > 0,
   });
-  return { copy, rollbackCopy: exists ? rollback : undefined };
+  return { copy, rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined };
+}
+
+/** A copy may be a damaged store that was replaced. Rejects with STORE_CORRUPT; with `force` it is only told. */
+async function assertCopySound(context: Context, copy: string, force: boolean): Promise<void> {
+  const dir = join(rollbackRoot(context.home), copy);
+  const { files, oddities } = await scanStore(dir);
+  // Who opens a FIFO waits for ever.
+  if (oddities.length > 0) return;
+  const recorded = await knownParent(context);
+  const isLikeIt = recorded?.databases?.some((path) => files.some((file) => file.path === path)) === true;
+  const looked = await inspectAsItLies(context, dir, {
+    parent: isLikeIt ? recorded : undefined,
+    level: startLevel(context),
+  });
+  if (looked.damage.length === 0) return;
+  const damage = messagesOf(looked.damage);
+  if (!force) {
+    throw new SyncAgentError('STORE_CORRUPT', `Cannot roll back to "${copy}": it is damaged: ${damage}`, {
+      remedy: '--force puts it back all the same; the present store is kept as a rollback copy',
+    });
+  }
+  const message = `The store that is put back is damaged: ${damage}`;
+  context.emit({ type: 'warning', code: 'STORE_CORRUPT', message });
 }
 
 /** The snapshot that the present store was restored from, or backed up as, and those that it was chosen over. */
-async function givenUp({ home, remoteId }: Context, exists: boolean): Promise<readonly string[]> {
+async function givenUp({ home, remoteId }: Context): Promise<readonly string[]> {
   const local = await readState(home);
-  if (exists && local?.identity !== (await storeIdentity(home.store))) return [];
+  if ((await storeExists(home)) && local?.identity !== (await storeIdentity(home.store))) return [];
   const recorded = local?.remotes[remoteId];
   return [...(recorded?.parent == null ? [] : [recorded.parent.id]), ...(recorded?.settled ?? [])];
 }

@@ -13,6 +13,8 @@ import { enterPhase } from './context.ts';
 import type { Context } from './context.ts';
 import { hashFile } from './hash-file.ts';
 import type { CapturedFile, CapturedStore } from './plan-backup.ts';
+import { databasesOf } from './judge-store.ts';
+import { lastKnownManifest } from './lineage.ts';
 import { messagesOf, soundnessOf } from './soundness.ts';
 import type { SoundBase } from './soundness.ts';
 import { warnOfTwins } from './twin-servers.ts';
@@ -24,6 +26,8 @@ export interface StagedStore extends CapturedStore {
   readonly damage: readonly Problem[];
   /** Where the image is. */
   readonly dir: string;
+  /** Of the files, those that were checked as SQLite databases. */
+  readonly databases: readonly string[] | undefined;
   /** Milliseconds since the epoch, this host's clock, shortly before the captured instant. */
   readonly capturedAtMs: number;
   /** Of the store at the captured instant; null when a later write could hide in the same timestamp. */
@@ -62,6 +66,7 @@ export async function stageStore(
   const { home, fs, clock, emit, signal } = context;
   const dir = stagedData(home, attempt);
   const adapter = await context.detectAdapter(home.store);
+  const databases = databasesOf(context, await lastKnownManifest(context));
   let heldMs = 0;
   let longestHoldMs = 0;
   const users = await context.findStoreUsers(home.store);
@@ -96,7 +101,7 @@ export async function stageStore(
     enterPhase(context, 'validate');
     const [report, files] = await both(
       signal,
-      (either) => adapter.inspect(dir, { level: context.settings.validation, signal: either }),
+      (either) => adapter.inspect(dir, { level: context.settings.validation, databases, signal: either }),
       (either) => hashImage(dir, captured, either),
     );
     const before = report.damage.length === 0 ? undefined : await base();
@@ -108,6 +113,7 @@ export async function stageStore(
         adapter: adapter.name,
         files,
         ...describeDirectories(captured.source),
+        databases: report.databases,
         statistics: report.statistics,
         findings,
         damage,

@@ -198,7 +198,7 @@ export async function describeJournal({
         return undefined;
       case 'swap':
         return {
-          text: 'a swap of the store was interrupted; the next command finishes it',
+          text: 'a swap of the store was interrupted; the next command that writes finishes or undoes it',
           isIncomplete: false,
         };
       case 'replace':

@@ -44,6 +44,7 @@ export function operationsInProcesses(
     restore: bound('restore'),
     restoreTo: bound('restoreTo'),
     sync: bound('sync'),
+    assertSound: bound('assertSound'),
     look: bound('look'),
     list: bound('list'),
     show: bound('show'),

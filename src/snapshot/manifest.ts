@@ -106,6 +106,8 @@ const manifestSchema = z
     host: label,
     agent: label,
     adapter: z.enum(['chroma', 'sqlite', 'files']),
+    /** Those of the files that are SQLite databases which the backup checked. Older versions did not say. */
+    databases: z.array(storePath).optional(),
     files: z.array(fileSchema),
     emptyDirectories: z.array(storePath),
     /** Permission bits of the store itself. */

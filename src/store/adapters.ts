@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../errors.ts';
 import { capture } from './capture.ts';
 import type { CaptureKind } from './capture-kind.ts';
-import { restlessIndexes } from './chroma/index-rest.ts';
+import { hasPersistedIndex, restlessIndexes } from './chroma/index-rest.ts';
 import type { Exclusions } from './exclusions.ts';
 import { holdsNothing } from './holds-nothing.ts';
 import { inspectStore } from './inspect.ts';
-import { isSqliteFile } from './inspect-sqlite.ts';
+import { databaseName, isSqliteFile } from './inspect-sqlite.ts';
 import { scanStore } from './scan.ts';
 import type { ScanResult } from './scan.ts';
 import type { AdapterName, StoreAdapter } from './store-adapter.ts';
@@ -21,20 +21,31 @@ const databaseOfChroma = 'chroma.sqlite3';
 const sqliteAdapter = makeAdapter(
   'sqlite',
   async (dir, exclude) => (await sqliteFiles(dir, await scanStore(dir, exclude))).length > 0,
-  { findDatabases: sqliteFiles, restlessFiles: nothing },
+  {
+    findDatabases: sqliteFiles,
+    restlessFiles: nothing,
+    databasesAmong: (paths) => paths.filter((path) => databaseName.test(path)),
+  },
 );
 
-/** A ChromaDB data directory, of any version since 0.4. */
+/** A ChromaDB data directory, of any version since 0.4, also one that lost its database. */
 const chromaAdapter = makeAdapter(
   'chroma',
-  async (dir) => (await stat(join(dir, databaseOfChroma)).catch(() => undefined))?.isFile() ?? false,
-  { findDatabases: sqliteFiles, restlessFiles: restlessIndexes },
+  async (dir) =>
+    (await stat(join(dir, databaseOfChroma)).catch(() => undefined))?.isFile() === true ||
+    (await hasPersistedIndex(dir)),
+  {
+    findDatabases: sqliteFiles,
+    restlessFiles: restlessIndexes,
+    databasesAmong: (paths) => paths.filter((path) => path === databaseOfChroma),
+  },
 );
 
 /** A plain directory. Its files are captured as they stood together at one instant. */
 const filesAdapter = makeAdapter('files', async () => true, {
   findDatabases: async () => [],
   restlessFiles: nothing,
+  databasesAmong: () => [],
 });
 
 const adapters: readonly StoreAdapter[] = [chromaAdapter, sqliteAdapter, filesAdapter];
@@ -65,7 +76,11 @@ function leavingAlone(adapter: StoreAdapter, exclude: Exclusions | undefined): S
   };
 }
 
-function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: CaptureKind): StoreAdapter {
+function makeAdapter(
+  name: AdapterName,
+  detect: StoreAdapter['detect'],
+  kind: CaptureKind & Pick<StoreAdapter, 'databasesAmong'>,
+): StoreAdapter {
   return {
     name,
     detect,
@@ -73,6 +88,7 @@ function makeAdapter(name: AdapterName, detect: StoreAdapter['detect'], kind: Ca
     inspect: (dir, options) => inspectStore(name, dir, options),
     holdsNothing: (dir, options) =>
       holdsNothing(dir, options.exclude, () => inspectStore(name, dir, { ...options, level: 'quick' })),
+    databasesAmong: kind.databasesAmong,
   };
 }
 

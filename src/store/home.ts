@@ -1,10 +1,11 @@
-import { access, constants, lstat, readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { access, constants, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../errors.ts';
 import { isExcluded, noExclusions } from './exclusions.ts';
 import type { Exclusions } from './exclusions.ts';
 import { isForeign } from './foreign.ts';
+import { mountPoints } from './mounts.ts';
 import { homeInsideStore } from './scan.ts';
 
 /**
@@ -127,11 +128,10 @@ async function resolveStore(path: string): Promise<string> {
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
-  const dangling = await lstat(path).catch(() => undefined);
-  if (dangling?.isSymbolicLink() === true) {
-    throw new SyncAgentError('USAGE', `Cannot use "${path}" as a store: it is a symbolic link to nothing`);
-  }
-  return join(await resolvePath(dirname(path)), basename(path));
+  const parent = await resolvePath(dirname(path));
+  // A link to what a lost disk had: that is where a restore puts the store.
+  const target = await readlink(path).catch(() => undefined);
+  return target === undefined ? join(parent, basename(path)) : resolveStore(resolve(parent, target));
 }
 
 /** Symbolic links resolved as far as the path exists: what is not there yet is made where its nearest ancestor leads. */
@@ -162,12 +162,4 @@ async function statOrNone(path: string): Promise<{ readonly dev: number } | unde
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   });
-}
-
-/** A bind mount has its parent's device number, so only the kernel's table knows it. Linux; empty elsewhere. */
-async function mountPoints(): Promise<ReadonlySet<string>> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
-  const unescape = (field: string): string =>
-    field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-  return new Set(table.split('\n').map((line) => unescape(line.split(' ')[4] ?? '')));
 }

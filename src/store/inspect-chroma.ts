@@ -1,11 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { lstatSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { messageOf, throwIfAborted } from '../errors.ts';
 import { judgeCollections } from './chroma/collections.ts';
+import { hasPersistedIndex } from './chroma/index-rest.ts';
 import { missingTables, readCollections } from './chroma/sysdb.ts';
+import { openDatabaseAsItLies } from './crashed-database.ts';
 import { checkDatabase } from './sqlite-check.ts';
 import { openSqliteImage, sqliteCodeOf } from './sqlite-image.ts';
 import type { SqliteImage } from './sqlite-image.ts';
@@ -24,13 +26,26 @@ const databaseName = 'chroma.sqlite3';
  * index of another time whose ids are the same and whose last persisted vector was not changed since.
  */
 export async function inspectChroma(dir: string, options: InspectOptions): Promise<StoreReport> {
-  const image = openSqliteImage(join(dir, databaseName), databaseName);
+  const path = join(dir, databaseName);
+  const { scratch, databases = [] } = options;
+  if (scratch !== undefined && !databases.includes(databaseName) && (await isAtItsBeginning(dir)))
+    return unreadable([]);
+  const image =
+    scratch === undefined
+      ? openSqliteImage(path, databaseName)
+      : openDatabaseAsItLies(path, databaseName, scratch);
   if (typeof image === 'string') return unreadable([damaged('database', image)]);
   try {
     return await judge(image, dir, options);
   } finally {
     image.close();
   }
+}
+
+/** Whether nobody can say that there ever was a record: no database yet, or an empty file, and no persisted index. */
+async function isAtItsBeginning(dir: string): Promise<boolean> {
+  const stats = lstatSync(join(dir, databaseName), { throwIfNoEntry: false });
+  return (stats === undefined || stats.size === 0) && !(await hasPersistedIndex(dir));
 }
 
 /** Chroma keeps every text in `embedding_metadata`, too (chromadb, migrations/metadb/00001). */

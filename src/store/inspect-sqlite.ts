@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { throwIfAborted } from '../errors.ts';
+import { openDatabaseAsItLies } from './crashed-database.ts';
 import { scanStore } from './scan.ts';
 import { checkDatabase } from './sqlite-check.ts';
 import { openSqliteImage, sqliteCodeOf } from './sqlite-image.ts';
@@ -25,23 +26,34 @@ export async function isSqliteFile(path: string): Promise<boolean> {
   }
 }
 
+/** Names that SQLite databases go by. */
+export const databaseName = /\.(db3?|sqlite3?|s3db|sl3)$/i;
+
 /**
  * Judges every SQLite database below `dir` by SQLite's own checks; counts the rows of ordinary tables. Which of several is
  * the one that the application needs, nobody here can tell: see `soundnessOf` in the engine.
  */
-export async function inspectSqlite(
-  dir: string,
-  { level, signal, exclude }: InspectOptions,
-): Promise<StoreReport> {
+export async function inspectSqlite(dir: string, options: InspectOptions): Promise<StoreReport> {
+  const { level, signal, scratch, exclude } = options;
+  const known = new Set(options.databases);
   const damage: Problem[] = [];
   const findings: Problem[] = [];
   const databases: string[] = [];
   let records = 0;
-  for (const { path } of (await scanStore(dir, exclude)).files) {
+  for (const { path, size } of (await scanStore(dir, exclude)).files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
-    if (!(await isSqliteFile(join(dir, path)))) continue;
+    if (!(await isSqliteFile(join(dir, path)))) {
+      if (!known.has(path)) continue;
+      const message = `${path} is ${size === 0 ? 'empty' : 'no SQLite database any more'}`;
+      damage.push({ kind: 'database', where: path, message });
+      databases.push(path);
+      continue;
+    }
     databases.push(path);
-    const image = openSqliteImage(join(dir, path), path);
+    const image =
+      scratch === undefined
+        ? openSqliteImage(join(dir, path), path)
+        : openDatabaseAsItLies(join(dir, path), path, scratch);
     if (typeof image === 'string') {
       damage.push({ kind: 'database', where: path, message: image });
       continue;
@@ -54,6 +66,9 @@ export async function inspectSqlite(
     } finally {
       image.close();
     }
+  }
+  if (databases.length === 0 && damage.length === 0) {
+    for (const path of known) damage.push({ kind: 'database', where: path, message: `${path} is missing` });
   }
   return { damage, findings, statistics: { records }, databases };
 }

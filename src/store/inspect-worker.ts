@@ -7,11 +7,9 @@ import { inspectSqlite } from './inspect-sqlite.ts';
 import type { AdapterName, InspectOptions, StoreAdapter, StoreReport } from './store-adapter.ts';
 
 /** What `inspectStore` asks of its worker. */
-export interface InspectRequest {
+export interface InspectRequest extends Omit<InspectOptions, 'signal'> {
   readonly adapter: AdapterName;
   readonly dir: string;
-  readonly level: InspectOptions['level'];
-  readonly exclude?: InspectOptions['exclude'];
 }
 
 /** The worker's only message. Errors lose their class on the way between threads, so their fields are sent. */

@@ -19,12 +19,12 @@ export async function inspectStore(
   dir: string,
   options: InspectOptions,
 ): Promise<StoreReport> {
-  const { level, signal, exclude } = options;
+  const { signal, ...rest } = options;
   const action = `Inspecting "${dir}"`;
   throwIfAborted(signal, action);
   if (adapter === 'files') return inspectFiles(dir, options);
   const sidecars = sidecarsOf(dir);
-  const worker = startWorker({ adapter, dir, level, exclude });
+  const worker = startWorker({ adapter, dir, ...rest });
   return new Promise<StoreReport>((resolve, reject) => {
     let answered = false;
     const onAbort = (): void => {

@@ -22,8 +22,10 @@ const swapSchema = z.object({
   keepRollback: z.boolean(),
   /** Absent in journals of older versions: as the home says. */
   way: z.enum(['rename', 'entries']).optional(),
-  /** Names in the store's root that stay where they are. */
+  /** Paths in the store that stay where they are. */
   kept: z.array(z.string()).optional(),
+  /** Where a swap by entries stands; absent in journals of older versions, which tell it from what is where. */
+  phase: z.enum(['out', 'in', 'undo-in', 'undo-out']).optional(),
   /** How many top-level entries `data` had, of those that are moved. */
   entries: z.number().int().nonnegative(),
   /** `placementFingerprint` of `data`: tells at the end whether somebody wrote since. Empty: as if somebody had. */

@@ -5,6 +5,7 @@ import { totalBytes } from '../snapshot/manifest.ts';
 import type { FileSystem } from './file-system.ts';
 import type { Home } from './home.ts';
 import { rollbackRoot } from './home.ts';
+import { mountsBelow } from './mounts.ts';
 import { scanStore } from './scan.ts';
 
 /** A store that a restore replaced. Its name begins with the time of that restore and sorts by it. */
@@ -16,22 +17,40 @@ export interface RollbackCopy {
 
 const namePattern = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9A-Za-z.-]+$/;
 
-/** Oldest first. */
+/** Those that hold anything, oldest first. */
 export async function listRollbackCopies(home: Home): Promise<readonly RollbackCopy[]> {
+  const copies = await describeCopies(home);
+  return copies.filter(({ isEmpty }) => !isEmpty).map(({ name, bytes, files }) => ({ name, bytes, files }));
+}
+
+/** Whether there is a copy of this name that holds anything. */
+export async function hasRollbackCopy(home: Home, name: string): Promise<boolean> {
+  return (await listRollbackCopies(home)).some((copy) => copy.name === name);
+}
+
+/** Deletes those that hold nothing, and of the others all but the newest `keep`. */
+export async function pruneRollbackCopies(fs: FileSystem, home: Home, keep: number): Promise<void> {
+  const copies = await describeCopies(home);
+  const empty = copies.filter(({ isEmpty }) => isEmpty);
+  const full = copies.filter(({ isEmpty }) => !isEmpty);
+  for (const { name } of [...empty, ...full.slice(0, Math.max(0, full.length - keep))]) {
+    const path = join(rollbackRoot(home), name);
+    // Another volume that came along with a store is not ours to empty.
+    if ((await mountsBelow(path)).length === 0) await fs.remove(path);
+  }
+}
+
+async function describeCopies(
+  home: Home,
+): Promise<readonly (RollbackCopy & { readonly isEmpty: boolean })[]> {
   const names = await copyNames(home);
   return Promise.all(
     names.map(async (name) => {
-      const { files } = await scanStore(join(rollbackRoot(home), name));
-      return { name, bytes: totalBytes(files), files: files.length };
+      const { files, oddities } = await scanStore(join(rollbackRoot(home), name));
+      const isEmpty = files.length === 0 && oddities.length === 0;
+      return { name, bytes: totalBytes(files), files: files.length, isEmpty };
     }),
   );
-}
-
-/** Deletes all but the newest `keep`. */
-export async function pruneRollbackCopies(fs: FileSystem, home: Home, keep: number): Promise<void> {
-  const names = await copyNames(home);
-  for (const name of names.slice(0, Math.max(0, names.length - keep)))
-    await fs.remove(join(rollbackRoot(home), name));
 }
 
 /** Rejects with NOT_FOUND when there is no such copy, naming those there are. */

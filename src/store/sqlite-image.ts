@@ -27,12 +27,18 @@ export interface SqliteImage {
  * `close` removes those it made and restores a `-shm` that was there. A crash in between leaves files that the
  * next user of the database makes anyway.
  */
-export function openSqliteImage(path: string, label: string): SqliteImage | string {
+export function openSqliteImage(
+  path: string,
+  label: string,
+  /** It is a copy, and nobody else's: let SQLite recover it from its journal or log. */
+  { recover = false }: { readonly recover?: boolean } = {},
+): SqliteImage | string {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return `${label} is missing`;
   if (!stats.isFile()) return `${label} is not a regular file`;
   if (stats.size === 0) return `${label} is empty`;
-  if (isHotJournal(`${path}-journal`)) return `${label}-journal is left over from an unfinished transaction`;
+  if (!recover && isHotJournal(`${path}-journal`))
+    return `${label}-journal is left over from an unfinished transaction`;
   const restore = rememberSidecars(path);
   let db: Database.Database | undefined;
   const close = (): void => {
@@ -40,7 +46,7 @@ export function openSqliteImage(path: string, label: string): SqliteImage | stri
     restore();
   };
   try {
-    db = new Database(path, { readonly: true, fileMustExist: true });
+    db = new Database(path, { readonly: !recover, fileMustExist: true });
     db.prepare('SELECT count(*) FROM sqlite_master').get();
     return { db, close };
   } catch (error) {
@@ -59,7 +65,7 @@ export function sqliteCodeOf(error: unknown): string | undefined {
 }
 
 /** A journal that was finished in PERSIST mode starts with zeros, one in TRUNCATE mode is empty. */
-function isHotJournal(path: string): boolean {
+export function isHotJournal(path: string): boolean {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return false;
   const fd = openSync(path, 'r');
   try {

@@ -28,6 +28,8 @@ const stateSchema = z.object({
   /** `storeIdentity` of the store that `remotes` speak of. */
   identity: z.string(),
   remotes: z.record(z.string(), remoteStateSchema),
+  /** `fingerprint` of the store when it was last found sound. */
+  sound: hex.optional(),
 });
 
 /** What this host knows about the store and one remote. Losing it costs a comparison by content, never data. */

@@ -22,7 +22,9 @@ export interface StoreAdapter {
    * Whether a stopped store holds nothing that could be lost: no bytes at all, or sound databases without a record and
    * nothing beside them, as applications make at boot.
    */
-  holdsNothing(dir: string, options: Pick<InspectOptions, 'signal' | 'exclude'>): Promise<boolean>;
+  holdsNothing(dir: string, options: Omit<InspectOptions, 'level'>): Promise<boolean>;
+  /** Which of a store's files are its databases, by their names alone. */
+  databasesAmong(paths: readonly string[]): readonly string[];
 }
 
 export type AdapterName = 'chroma' | 'sqlite' | 'files';
@@ -61,10 +63,17 @@ export interface InspectOptions {
   /**
    * `quick`: SQLite's quick_check, which checks full-text indexes against their texts, and the structure of vector indexes.
    * `full`: integrity_check, which also compares ordinary indexes with their tables. `proven`: every byte is known to be
-   * that of an image that was checked, so each table is checked by itself: no full-text indexes, which are most of the
-   * work, and no unused pages.
+   * that of an image that was checked, or a start waits for the answer; so each table is checked by itself: no full-text
+   * indexes, which are most of the work, and no unused pages.
    */
   readonly level: 'quick' | 'full' | 'proven';
+  /**
+   * Given for a store as it lies, where a program may have died; an image has none. A directory on the same disk for
+   * copies of the databases that SQLite has to recover: they are judged as it would find them. Nothing stays in it.
+   */
+  readonly scratch?: string | undefined;
+  /** Databases that the store is known to have had, relative to it: one that is empty now, or something else, is damaged. */
+  readonly databases?: readonly string[] | undefined;
   /** What is not to be judged. */
   readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;

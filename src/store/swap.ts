@@ -1,13 +1,17 @@
-import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { SyncAgentError, errnoOf } from '../errors.ts';
+import { SyncAgentError, errnoOf, fromFileSystem } from '../errors.ts';
 import { carryOver } from './carry-over.ts';
+import { isDiskFull } from './disk-space.ts';
+import { isExcluded, noExclusions } from './exclusions.ts';
 import type { FileSystem } from './file-system.ts';
 import { fingerprint, placementFingerprint, storeIdentity } from './fingerprint.ts';
 import type { Home } from './home.ts';
 import { rollbackRoot, stagingRoot } from './home.ts';
+import { settleInnerMounts } from './inner-mounts.ts';
 import { readJournal, removeJournal, writeJournal } from './journal.ts';
 import type { ReplaceJournal, SwapJournal } from './journal.ts';
+import { freePlace, lstatOrNone, moveIn, moveOut, namesIn } from './move-entries.ts';
+import type { Move } from './move-entries.ts';
 import { pruneRollbackCopies } from './rollback-copies.ts';
 import { foreignNames } from './foreign.ts';
 import { homeInsideStore, scanStore } from './scan.ts';
@@ -23,8 +27,15 @@ import { noRemoteState, writeState } from './state.ts';
  *       4 state written                crash before: the new store; the next run goes on here
  *       5 journal removed              crash before: the new store; done again to the same effect
  *
- * Where the store is a mount point, or has entries that must stay, 2 and 3 move its entries one by one, all old ones first. Each move is a rename;
- * what has been moved is told from where things are, so every step can be done again.
+ * Before the journal is written it is tried out whether the store can be renamed at all; a lower layer of an overlay, or a
+ * directory of somebody else, cannot. Then, and where the store is a mount point, or has other mounts or foreign entries in
+ * it that must stay, 2 and 3 move its entries, each by a rename, and the journal says which of the two is under way:
+ *
+ *     2 `out`  entries -> rollback copy    crash: goes on
+ *     3 `in`   staged entries -> store     crash: goes on
+ *
+ * A move that fails, whatever the reason, turns the swap round: 3 is undone (`undo-in`), then 2 (`undo-out`), under the same
+ * journal, and everything is as it was. If even that fails, the journal stays for the next run.
  */
 export interface SwapRequest {
   /** Where the new store is: staged, or an older rollback copy. */
@@ -49,8 +60,15 @@ const dataOf = (home: Home, { from }: Pick<SwapJournal, 'from'>): string =>
 
 export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): Promise<void> {
   const data = dataOf(home, request);
-  const kept = await carryOver(fs, home, { data, byEntries: home.swap === 'entries' });
-  const way = home.swap === 'entries' || kept.length > 0 ? 'entries' : 'rename';
+  const mounts = await settleInnerMounts(fs, {
+    store: home.store,
+    data,
+    ours: (path) => path === homeInsideStore || isExcluded(home.exclude ?? noExclusions, path, true),
+  });
+  const byEntries =
+    home.swap === 'entries' || mounts.length > 0 || !(await canBeRenamed(fs, home.store, dirname(data)));
+  const kept = [...mounts, ...(await carryOver(fs, home, { data, byEntries }))];
+  const way = byEntries || kept.length > 0 ? 'entries' : 'rename';
   if (way === 'entries') await assertMovable(home, kept);
   const { rollbackCopies, isCommitDue, ...rest } = request;
   const journal: SwapJournal = {
@@ -59,8 +77,9 @@ export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): 
     ...rest,
     settled: [...request.settled],
     way,
-    kept: [...kept],
-    entries: (await namesIn(data, kept)).length,
+    kept,
+    ...(way === 'entries' ? { phase: 'out' as const } : {}),
+    entries: (await namesIn(data)).length,
     placement: isCommitDue ? '' : placementFingerprint(await scanStore(data, home.exclude)),
   };
   await writeJournal(fs, home, journal);
@@ -86,10 +105,12 @@ export async function recover(
 }
 
 async function hasBegun(home: Home, journal: SwapJournal): Promise<boolean> {
-  const staged = await namesIn(dataOf(home, journal), journal.kept);
-  if (staged.length < journal.entries || (await exists(join(rollbackRoot(home), journal.rollback))))
-    return true;
-  return (await storeNames(home, journal.kept)).length === 0;
+  if (journal.phase !== undefined && journal.phase !== 'out') return true;
+  if ((await lstatOrNone(asideOf(home, journal))) !== undefined) return true;
+  const kept = journal.kept ?? [];
+  const staged = (await namesIn(dataOf(home, journal))).filter((name) => !kept.includes(name));
+  if (staged.length < journal.entries) return true;
+  return (await storeNames(home, kept)).length === 0;
 }
 
 async function carryOut(
@@ -98,8 +119,7 @@ async function carryOut(
   journal: SwapJournal,
   rollbackCopies: number,
 ): Promise<void> {
-  if ((journal.way ?? home.swap) === 'rename') await swapWhole(fs, home, journal);
-  else await swapEntries(fs, home, journal);
+  if (!(await place(fs, home, journal))) return;
   const scan = await scanStore(home.store, home.exclude);
   const isUntouched = placementFingerprint(scan) === journal.placement;
   await writeState(fs, home, {
@@ -117,41 +137,159 @@ async function carryOut(
   await removeJournal(fs, home);
   await fs.remove(stagingRoot(home));
   if (journal.from.type === 'rollback') await fs.remove(dataOf(home, journal));
-  if (!journal.keepRollback) await fs.remove(join(rollbackRoot(home), journal.rollback));
+  if (!journal.keepRollback) await fs.remove(asideOf(home, journal));
   await pruneRollbackCopies(fs, home, rollbackCopies);
 }
 
-async function swapWhole(fs: FileSystem, home: Home, journal: SwapJournal): Promise<void> {
-  const data = dataOf(home, journal);
-  if (!(await exists(data))) return;
-  if (await exists(home.store)) {
-    const aside = await freePlace(join(rollbackRoot(home), journal.rollback));
-    await fs.makeDirectory(dirname(aside));
-    await fs.rename(home.store, aside);
-    await fs.sync(dirname(aside));
-  } else {
-    await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
-  }
-  await fs.rename(data, home.store);
-  await fs.sync(dirname(home.store));
+/** Steps 2 and 3, or, where an earlier run had turned round, none of them: false. */
+async function place(fs: FileSystem, home: Home, journal: SwapJournal): Promise<boolean> {
+  const way = journal.way ?? home.swap;
+  return way === 'rename'
+    ? swapWhole(fs, home, journal)
+    : swapEntries(fs, home, await withPhase(fs, home, journal));
 }
 
-async function swapEntries(fs: FileSystem, home: Home, journal: SwapJournal): Promise<void> {
+async function swapWhole(fs: FileSystem, home: Home, journal: SwapJournal): Promise<boolean> {
   const data = dataOf(home, journal);
-  const staged = await namesIn(data, journal.kept);
-  const aside = join(rollbackRoot(home), journal.rollback);
-  await fs.makeDirectory(aside);
-  // Once the first new entry is in, whatever else is in the store is new too, and stays.
-  const outgoing = staged.length === journal.entries ? await storeNames(home, journal.kept) : [];
-  for (const name of outgoing) await fs.rename(join(home.store, name), await freePlace(join(aside, name)));
-  await fs.sync(aside);
-  await fs.sync(home.store);
-  for (const name of staged) {
-    const place = join(home.store, name);
-    if (await exists(place)) await fs.rename(place, await freePlace(join(aside, name)));
-    await fs.rename(join(data, name), place);
+  if ((await lstatOrNone(data)) === undefined) return true;
+  let aside: string | undefined;
+  if ((await lstatOrNone(home.store)) === undefined) {
+    await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
+  } else {
+    aside = await freePlace(asideOf(home, journal));
+    await fs.makeDirectory(dirname(aside));
+    try {
+      await fs.rename(home.store, aside);
+    } catch (error) {
+      if (!cannotBeRenamed.includes(errnoOf(error) ?? ''))
+        return giveUp(fs, home, error, async () => undefined);
+      // Nothing has happened yet: the other way, then.
+      return swapEntries(fs, home, await inPhase(fs, home, { ...journal, way: 'entries' }, 'out'));
+    }
+    await fs.sync(dirname(aside));
   }
-  await fs.sync(home.store);
+  try {
+    await fs.rename(data, home.store);
+  } catch (error) {
+    await giveUp(fs, home, error, async () => {
+      if (aside !== undefined) await fs.rename(aside, home.store);
+    });
+  }
+  await fs.sync(dirname(home.store));
+  return true;
+}
+
+/** A lower layer of an overlay; a mount point that only the kernel sees; a directory that is somebody else's, or immutable. */
+const cannotBeRenamed: readonly string[] = ['EXDEV', 'EBUSY', 'EPERM', 'EACCES'];
+
+/**
+ * Whether a directory can be renamed, found out without renaming it: `onto` is a directory that is not empty, which nothing can
+ * take the place of (rename(2), ENOTEMPTY or EEXIST). What is in the way of any rename is told before that.
+ */
+async function canBeRenamed(fs: FileSystem, path: string, onto: string): Promise<boolean> {
+  try {
+    await fs.rename(path, onto);
+    return true;
+  } catch (error) {
+    return !cannotBeRenamed.includes(errnoOf(error) ?? '');
+  }
+}
+
+async function swapEntries(fs: FileSystem, home: Home, begun: SwapJournal): Promise<boolean> {
+  let journal = begun;
+  try {
+    if (journal.phase === 'out') {
+      await moveOut(fs, { from: home.store, to: asideOf(home, journal), ...(await staying(home, journal)) });
+      journal = await inPhase(fs, home, journal, 'in');
+    }
+    if (journal.phase === 'in') {
+      const { data, aside } = { data: dataOf(home, journal), aside: asideOf(home, journal) };
+      await moveIn(fs, { from: data, to: home.store, aside, ...(await staying(home, journal)) });
+      return true;
+    }
+  } catch (error) {
+    const failed = journal;
+    await giveUp(fs, home, error, () => goBack(fs, home, failed));
+  }
+  await goBack(fs, home, journal);
+  await removeJournal(fs, home);
+  return false;
+}
+
+/** Undoes what was moved, from wherever it was turned round. */
+async function goBack(fs: FileSystem, home: Home, failed: SwapJournal): Promise<void> {
+  let journal = failed;
+  const staged = join(dataOf(home, journal), '');
+  if (journal.phase === 'in') journal = await inPhase(fs, home, journal, 'undo-in');
+  if (journal.phase === 'undo-in') {
+    await moveOut(fs, { from: home.store, to: staged, ...(await staying(home, journal)) });
+  }
+  if (journal.phase !== 'undo-out') journal = await inPhase(fs, home, journal, 'undo-out');
+  const aside = asideOf(home, journal);
+  await moveIn(fs, {
+    from: aside,
+    to: home.store,
+    aside: join(stagingRoot(home), 'aside'),
+    fillsAll: true,
+    ...(await staying(home, journal)),
+  });
+  await fs.remove(aside);
+}
+
+/** Turns back; then everything is as it was, or, if that fails too, the journal stays. Always throws. */
+async function giveUp(
+  fs: FileSystem,
+  home: Home,
+  reason: unknown,
+  back: () => Promise<void>,
+): Promise<never> {
+  const action = `Cannot replace "${home.store}"`;
+  try {
+    await back();
+    await removeJournal(fs, home);
+  } catch {
+    throw reason;
+  }
+  if (isDiskFull(reason)) throw reason;
+  const { code, message, remedy, cause } = fromFileSystem(reason, action);
+  throw new SyncAgentError(code, `${message}; everything is as it was`, {
+    cause,
+    ...(remedy === undefined ? {} : { remedy }),
+  });
+}
+
+async function inPhase(
+  fs: FileSystem,
+  home: Home,
+  journal: SwapJournal,
+  phase: NonNullable<SwapJournal['phase']>,
+): Promise<SwapJournal> {
+  const next = { ...journal, phase };
+  await writeJournal(fs, home, next);
+  return next;
+}
+
+/** An older version wrote no phase: once the first new entry was in, whatever else was in the store was new, too. */
+async function withPhase(fs: FileSystem, home: Home, journal: SwapJournal): Promise<SwapJournal> {
+  if (journal.phase !== undefined) return journal;
+  const kept = journal.kept ?? [];
+  const staged = (await namesIn(dataOf(home, journal))).filter((name) => !kept.includes(name));
+  return inPhase(fs, home, journal, staged.length === journal.entries ? 'out' : 'in');
+}
+
+const asideOf = (home: Home, { rollback }: Pick<SwapJournal, 'rollback'>): string =>
+  join(rollbackRoot(home), rollback);
+
+/** What of the store stays in it. A foreign entry may have come since the journal was written. */
+async function staying(
+  home: Home,
+  { kept = [] }: SwapJournal,
+): Promise<Pick<Move, 'stays' | 'holdsStaying'>> {
+  const foreign = await foreignNames(home.store);
+  return {
+    stays: (path) => path === homeInsideStore || foreign.has(path) || kept.includes(path),
+    holdsStaying: (path) => kept.some((each) => each.startsWith(`${path}/`)),
+  };
 }
 
 /** An entry whose name Node cannot spell cannot be renamed: better known before the first one is moved. */
@@ -167,37 +305,9 @@ async function assertMovable(home: Home, kept: readonly string[]): Promise<void>
   );
 }
 
-/**
- * `path`, or a name beside it that is not taken. Taken means that a program made a new store in the gap between
- * steps 2 and 3 of an interrupted swap; it is kept as well.
- */
-async function freePlace(path: string): Promise<string> {
-  for (let number = 1; ; number += 1) {
-    const candidate = number === 1 ? path : `${path}.${number}`;
-    if (!(await exists(candidate))) return candidate;
-  }
-}
-
 /** What may be moved. A foreign entry may have come since the journal was written. */
 async function storeNames(home: Home, kept: readonly string[] = []): Promise<readonly string[]> {
   const foreign = await foreignNames(home.store);
-  return (await namesIn(home.store, kept)).filter((name) => name !== homeInsideStore && !foreign.has(name));
-}
-
-async function namesIn(path: string, without: readonly string[] = []): Promise<readonly string[]> {
-  const names = await readdir(path).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  });
-  return names.filter((name) => !without.includes(name));
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    (error: unknown) => {
-      if (errnoOf(error) === 'ENOENT') return false;
-      throw error;
-    },
-  );
+  const names = await namesIn(home.store);
+  return names.filter((name) => name !== homeInsideStore && !foreign.has(name) && !kept.includes(name));
 }

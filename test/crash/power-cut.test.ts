@@ -1,18 +1,28 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createMemoryStore } from '../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { nodeFileSystem } from '../../src/store/file-system.ts';
 import type { FileSystem } from '../../src/store/file-system.ts';
 import type { AgentPorts } from '../../src/agent.ts';
 import type { AgentSettings } from '../../src/agent-settings.ts';
 import { forEachEffect } from '../support/each-effect.ts';
+import { lowerLayer } from '../support/lower-layer.ts';
 import { fastTmp, makeHost, readTree, shiftableClock } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
 import { Power, PowerCut, poweredFileSystem, poweredStore } from '../support/power.ts';
 import type { CutMode } from '../support/power.ts';
 import { passThrough } from '../support/race.ts';
+
+/** Where the kernel's table would say that something is mounted. */
+const mounted = new Set<string>();
+vi.mock('../../src/store/mounts.ts', () => ({
+  mountPoints: async () => mounted,
+  mountsBelow: async (dir: string) =>
+    [...mounted].filter((path) => path.startsWith(`${dir}/`)).map((path) => path.slice(dir.length + 1)),
+}));
 
 const hour = 3_600_000;
 const old = { 'a.txt': 'old a', 'sub/b.txt': 'same', gone: 'only in old' };
@@ -29,12 +39,17 @@ interface World {
   readonly root: string;
   readonly settings: Partial<AgentSettings>;
   readonly ports: Partial<AgentPorts>;
+  readonly fs: FileSystem;
 }
 
 interface Scenario {
   readonly name: string;
   readonly settings?: Partial<AgentSettings>;
   readonly ports?: (root: string) => Partial<AgentPorts>;
+  /** What is between the agent and the disk before `run`. */
+  readonly disk?: (store: string) => FileSystem;
+  /** Paths in the store where other file systems are mounted. */
+  readonly mounts?: readonly string[];
   /** Puts the world in the state in which `run` begins. */
   readonly prepare: (host: Host, other: Host, world: World) => Promise<void>;
   readonly run: (host: Host) => Promise<unknown>;
@@ -42,6 +57,8 @@ interface Scenario {
   readonly leftAlone?: Record<string, string>;
   /** What the store may hold after the cut and one ordinary restore. */
   readonly outcomes: readonly Record<string, string>[];
+  /** Options of the restore after the cut. */
+  readonly again?: { readonly force: true };
   /** Whether the first command after the cut is a backup: the application went on without a restart. */
   readonly first: 'restore' | 'backup';
 }
@@ -160,6 +177,29 @@ const scenarios: readonly Scenario[] = [
       await host.write(leftAlone);
     },
     run: (host: Host) => host.agent.restore(),
+    outcomes: [fresh],
+    first: 'restore' as const,
+  })),
+  {
+    name: 'a restore over a store that a lower layer of an overlay has',
+    disk: lowerLayer,
+    prepare: behind,
+    run: (host) => host.agent.restore(),
+    outcomes: [fresh],
+    first: 'restore',
+  },
+  ...(['rename', 'entries'] as const).map((swap) => ({
+    name: `a restore around other mounts in the store, ${swap} swap`,
+    ...(swap === 'entries' ? { ports: mountPoint } : {}),
+    mounts: ['volume', 'sub/deep/file'],
+    leftAlone: { 'volume/x': 'not ours', 'sub/deep/file': 'a mounted file' },
+    prepare: async (host: Host, other: Host) => {
+      await behind(host, other);
+      await host.write({ 'volume/x': 'not ours', 'sub/deep/file': 'a mounted file' });
+    },
+    // What is mounted counts as written since: a person decides.
+    run: (host: Host) => host.agent.restore({ force: true }),
+    again: { force: true },
     outcomes: [fresh],
     first: 'restore' as const,
   })),
@@ -296,11 +336,13 @@ async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mut
   const other = await makeHost({ remote, clock, settings, ports: quietMachine });
   try {
     const host = await makeHost({ remote, clock, root, settings, ports });
-    await scenario.prepare(host, other, { remote, clock, root, settings, ports });
+    await scenario.prepare(host, other, { remote, clock, root, settings, ports, fs: nodeFileSystem });
+    const fs = scenario.disk?.(host.store) ?? nodeFileSystem;
+    for (const path of scenario.mounts ?? []) mounted.add(join(host.store, path));
     const newestBefore = (await other.agent.list()).at(-1)?.id;
 
     const power = new Power(n, mode);
-    const powered = { remote: poweredStore(power, remote), fs: poweredFileSystem(power) };
+    const powered = { remote: poweredStore(power, remote), fs: poweredFileSystem(power, fs) };
     const doomed = await makeHost({
       remote: mutant.remote?.(powered.remote) ?? powered.remote,
       clock,
@@ -312,7 +354,7 @@ async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mut
     await scenario.run(doomed).catch((error: unknown) => {
       if (!power.isCut) throw error;
     });
-    if (power.isCut) await expectSound(scenario, { remote, clock, root, settings, ports }, newestBefore);
+    if (power.isCut) await expectSound(scenario, { remote, clock, root, settings, ports, fs }, newestBefore);
     return power;
   } catch (error) {
     throw new Error(`cut ${mode} effect ${n} of ${scenario.name}`, { cause: error });
@@ -329,7 +371,7 @@ async function expectSound(
   newestBefore: string | undefined,
 ): Promise<void> {
   const host = await makeHost(world);
-  if (scenario.first === 'restore') await host.agent.restore();
+  if (scenario.first === 'restore') await host.agent.restore(scenario.again ?? {});
   else await host.agent.backup();
   const { content, leftAlone } = split(await host.read(), scenario);
   expect(scenario.outcomes).toContainEqual(content);
@@ -344,7 +386,9 @@ async function expectSound(
   const bare = await makeHost({ remote: world.remote, clock: world.clock, ports: quietMachine });
   try {
     await bare.agent.restore();
-    expect(await bare.read()).toEqual(split(await host.read(), scenario).content);
+    // What is mounted in the store is backed up with it.
+    const all = (await host.read()) ?? {};
+    expect(await bare.read()).toEqual(scenario.mounts === undefined ? split(all, scenario).content : all);
   } finally {
     await bare.remove();
   }

@@ -369,6 +369,7 @@ export function contextOf(
       history: 'copy',
       validation: 'quick',
       maxShrink: 0.5,
+      onDamage: 'fail',
       rollbackCopies: 1,
       concurrency: 1,
       host,

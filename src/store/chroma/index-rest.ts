@@ -1,3 +1,5 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { dirname } from 'node:path/posix';
 import type { FileEntry } from '../scan.ts';
 import type { RestlessFiles } from '../until-resting.ts';
@@ -46,6 +48,16 @@ export function restlessIndexes(
       (age <= pauseNs ? active : stalled).push(...folder);
   }
   return { active, stalled };
+}
+
+/** Whether `dir` holds a vector index that was persisted: then it is a Chroma directory, whatever else is missing. */
+export async function hasPersistedIndex(dir: string): Promise<boolean> {
+  const entries = await readdir(dir, { withFileTypes: true });
+  for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+    const files = ['header.bin', pickle].map((each) => lstat(join(dir, name, each)).catch(() => undefined));
+    if ((await Promise.all(files)).every((file) => file?.isFile() === true)) return true;
+  }
+  return false;
 }
 
 /** The files that Chroma allots for an index before it has persisted anything in it. */

@@ -17,7 +17,7 @@ beforeEach(async () => {
 afterEach(() => host.remove());
 
 const mayGoOn = (error: unknown, onError?: 'continue'): Promise<boolean> =>
-  mayContinue(error, { store: host.store, onError });
+  mayContinue(error, { store: host.store, onError, agent: host.agent });
 const s3 = (name: string, status: number): SyncAgentError =>
   fromS3(Object.assign(new Error(name), { name, $metadata: { httpStatusCode: status } }), {
     action: 'list',

@@ -1,13 +1,14 @@
-import type * as FileSystemPromises from 'node:fs/promises';
+import type * as FileSystem from 'node:fs';
 import { expect, it, vi } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { watchStore } from '../../../src/daemon/watcher.ts';
 
 /** No mode keeps root out. */
-vi.mock('node:fs/promises', async (original) => {
-  const denied = () =>
-    Promise.reject(Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' }));
-  return { ...(await original<typeof FileSystemPromises>()), opendir: denied };
+vi.mock('node:fs', async (original) => {
+  const denied = () => {
+    throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' });
+  };
+  return { ...(await original<typeof FileSystem>()), readdirSync: denied };
 });
 
 it('does not begin where the store may not be read, and says so', async () => {

@@ -498,6 +498,32 @@ describe('prune and clear-history', () => {
   });
 });
 
+describe('restore of the latest, asked for', () => {
+  it('takes the place of a changed store, which becomes a rollback copy', async () => {
+    const a = await host();
+    await a.write({ x: 'saved' });
+    const id = await committed(a);
+    await a.write({ x: 'changed' });
+    expect(await a.agent.restore()).toMatchObject({ type: 'ahead' });
+    const result = await a.agent.restore({ snapshot: 'latest' });
+    expect(result).toMatchObject({ type: 'restored', id });
+    expect(await a.read()).toEqual({ x: 'saved' });
+    expect(await a.agent.rollbackCopies()).toHaveLength(1);
+  });
+
+  it('passes over a damaged newest one, as a name does not', async () => {
+    const a = await host();
+    await a.write({ x: 'one' });
+    const first = await committed(a);
+    await a.write({ x: 'two' });
+    const second = await committed(a);
+    await remote.remove([`history/${second}/x`, 'x']);
+    await a.write({ x: 'three' });
+    await expect(a.agent.restore({ snapshot: second })).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
+    expect(await a.agent.restore({ snapshot: 'latest' })).toMatchObject({ type: 'restored', id: first });
+  });
+});
+
 describe('status and doctor', () => {
   it('ask for the users of the store by the port that they were given', async () => {
     const users = [41, 42].map((pid) => ({

@@ -96,7 +96,7 @@ describe('a damaged Chroma store', () => {
     const other = await makeHost({ remote, root: join(root, 'other') });
     unpackFixture('chroma-1-b', other.store);
     await other.agent.backup();
-    expect(await host.agent.sync()).toMatchObject({ type: 'diverged' });
+    await expect(host.agent.sync()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
     expect(await host.agent.rollbackCopies()).toEqual([]);
   });
 
@@ -239,8 +239,11 @@ describe('a damaged store that a person has committed', () => {
         message: expect.stringContaining(damaged) as string,
       }),
     );
-    // Its own host goes on from it, and one that is mended is an ordinary snapshot again.
-    expect(await host.agent.restore()).toMatchObject({ type: 'ahead' });
+    expect(await other.agent.restore({ snapshot: damaged })).toMatchObject({ type: 'equal' });
+    // That somebody had it committed is no reason to start on it.
+    await expect(host.agent.restore()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    await expect(host.agent.assertSound()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    expect(await host.agent.restore({ onDamage: 'recover' })).toMatchObject({ type: 'restored', id: sound });
   });
 
   it('as the only snapshot is no answer to a plain restore, and is named', async () => {

@@ -221,12 +221,20 @@ describe('an empty store of unknown origin', () => {
       async (on) => (await removeIndexes(on), on.write({ 'up/a.pdf': 'a' })),
     ],
     ['indexes are left that no collection has', () => undefined],
-    ['its database is damaged', async (on) => writeFile(join(on.store, 'chroma.sqlite3'), 'garbage')],
   ])('is not one when %s', async (_, change) => {
     const b = await host('b');
     emptyChroma(b);
     await change(b);
     expect(await b.agent.restore()).toMatchObject({ type: 'diverged' });
+    expect(await b.agent.rollbackCopies()).toEqual([]);
+  });
+
+  it('is not one when its database is damaged', async () => {
+    const b = await host('b');
+    emptyChroma(b);
+    await removeIndexes(b);
+    await writeFile(join(b.store, 'chroma.sqlite3'), 'garbage');
+    await expect(b.agent.restore()).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
     expect(await b.agent.rollbackCopies()).toEqual([]);
   });
 

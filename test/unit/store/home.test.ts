@@ -1,5 +1,6 @@
 import type * as FileSystemPromises from 'node:fs/promises';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -47,6 +48,24 @@ describe('a store that cannot be', () => {
   it('reached through a closed directory is DENIED', async () => {
     const path = join(root, 'closed/store');
     await expect(locateHome(path)).rejects.toMatchObject({ code: 'DENIED', message: quoting(path) });
+  });
+});
+
+describe('a store that is a link', () => {
+  it.each([
+    ['to a directory that vanished', ['disk/chroma'], 'disk/chroma'],
+    ['relative to where the link is', ['../disk/chroma'], undefined],
+    ['over several links', ['second', 'disk/gone/chroma'], 'disk/gone/chroma'],
+  ] as const)('%s is where the link leads', async (_, targets, expected) => {
+    await mkdir(join(root, 'app'));
+    const names = ['app/first', 'app/second'];
+    for (const [index, target] of targets.entries()) {
+      const isRelative = target.startsWith('..') || !target.includes('/');
+      await symlink(isRelative ? target : join(root, target), join(root, names[index] ?? ''));
+    }
+    const { store, dir } = await locateHome(join(root, 'app/first'));
+    expect(store).toBe(join(realpathSync(root), expected ?? 'disk/chroma'));
+    expect(dir).toBe(join(store, '..', '.chroma.sync-agent'));
   });
 });
 
