@@ -12,8 +12,9 @@ import { SyncAgentError, isSyncAgentError } from '../../src/errors.ts';
 import { collect, textBody } from '../../src/remote/body.ts';
 import { createMemoryStore } from '../../src/remote/memory-store.ts';
 import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { writeCopy } from '../../src/snapshot/commit-copies.ts';
 import { readLog } from '../../src/snapshot/commit-log.ts';
-import { historyKey, makeSnapshotId, parseLeaseKey } from '../../src/snapshot/layout.ts';
+import { attemptKey, historyKey, makeSnapshotId, parseLeaseKey } from '../../src/snapshot/layout.ts';
 import { readLeases } from '../../src/snapshot/lease-log.ts';
 import type { LeaseObject } from '../../src/snapshot/lease-log.ts';
 import type { LogEntry, Manifest } from '../../src/snapshot/manifest.ts';
@@ -262,6 +263,8 @@ async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<st
   const { remote, clock } = context;
   const view = await readLog(remote);
   const id = makeSnapshotId(clock.now(), clock.randomHex(4));
+  const isFirst = view.head === undefined;
+  if (isFirst) await remote.put(attemptKey(id), textBody(''));
   const { serverTime } = await remote.put(historyKey(id, 'f'), textBody(id));
   const draft = draftOf(id, parent, clock);
   const epoch = mutant.forgetsEpoch === true ? undefined : lease?.epoch;
@@ -285,6 +288,8 @@ async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<st
   const ranks = committed.before.snapshots.map(({ entry }) => world.ranks.get(entry.id) ?? 0);
   if (lease !== undefined && lease.epoch < Math.max(0, ...ranks) && !reported)
     fail(`a host that lost its lease was not told when it committed ${id}`);
+  await writeCopy(remote, committed.manifest, { createOnly: true });
+  if (isFirst) await remote.remove([attemptKey(id)]);
   await rotate(context, { commit: committed.manifest, committedAt: committed.serverTime });
   return id;
 }

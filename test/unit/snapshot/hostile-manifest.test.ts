@@ -363,13 +363,14 @@ describe('a restore from a hostile remote', () => {
     await expect(host.agent.restore()).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
   });
 
-  it('follows no symbolic link that lies where the store belongs', async () => {
+  it('makes the directory that a link in the place of the store leads to, and nothing else', async () => {
     await mkdir(join(root, 'elsewhere'));
-    await symlink(join(root, 'missing'), join(root, 'store'));
+    await symlink(join(root, 'elsewhere/lost'), join(root, 'store'));
     await publish([file('a')]);
     await putObject('a');
-    await expect(host.agent.restore()).rejects.toMatchObject({ code: 'USAGE' });
-    expect(await readdir(join(root, 'elsewhere'))).toEqual([]);
+    expect(await host.agent.restore()).toMatchObject({ type: 'restored' });
+    expect(await readdir(join(root, 'elsewhere/lost'))).toEqual(['a']);
+    expect(await readdir(join(root, 'elsewhere'))).toEqual(['.lost.sync-agent', 'lost']);
   });
 
   it('lets nothing outside its prefix be deleted by backup, prune or clear-history', async () => {
