@@ -41,6 +41,8 @@ export interface AgentSettings {
   readonly maxShrink?: number | undefined;
   /** A damaged store at a restore that would leave it alone: `fail` (default), or `recover` the newest snapshot. */
   readonly onDamage?: EngineSettings['onDamage'] | undefined;
+  /** How long a restore waits for the remote to say what it has, milliseconds; default 20 s if there is a store, else no limit. */
+  readonly startTimeoutMs?: number | undefined;
   /** How many replaced stores are kept; default 3. */
   readonly rollbackCopies?: number | undefined;
   /** Files in transfer at once; default 8. */
@@ -87,6 +89,7 @@ export function engineSettings(settings: AgentSettings): Omit<EngineSettings, 'p
     validation: settings.validation ?? defaultSettings.validation,
     maxShrink: settings.maxShrink ?? defaultSettings.maxShrink,
     onDamage: settings.onDamage ?? defaultSettings.onDamage,
+    startTimeoutMs: settings.startTimeoutMs,
     rollbackCopies: settings.rollbackCopies ?? defaultSettings.rollbackCopies,
     concurrency: settings.concurrency ?? defaultSettings.concurrency,
     host: settings.host ?? hostname(),

@@ -80,6 +80,7 @@ const checks = {
   validation: oneOf('quick', 'full'),
   maxShrink: share,
   onDamage: oneOf('fail', 'recover'),
+  startTimeoutMs: milliseconds,
   rollbackCopies: count(0),
   concurrency: count(1),
 } as const satisfies Partial<Record<keyof SyncAgentSettings, Check>>;

@@ -86,6 +86,7 @@ export function localSettings(config: Config, remote = ''): SyncAgentSettings {
     validation: config.fullCheck === true ? 'full' : 'quick',
     maxShrink: config.maxShrink,
     onDamage: config.onDamage,
+    startTimeoutMs: config.startTimeout,
     rollbackCopies: config.rollbackCopies,
     concurrency: config.concurrency,
     intervalMs: config.interval,

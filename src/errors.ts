@@ -42,6 +42,8 @@ export type ErrorCode = keyof typeof exitCodes;
 export interface SyncAgentErrorOptions extends ErrorOptions {
   /** The same call may succeed later; set by the remote implementations, read by the retrying decorator. */
   readonly retryable?: boolean;
+  /** For so long after the first call, milliseconds, another one may help; for as long as the policy says by default. */
+  readonly retryForMs?: number | undefined;
   /** It was the remote that did not let this host in, not this host's disk; set by the remote implementations. */
   readonly outOfReach?: boolean;
   /** The server asked for this pause, milliseconds. */
@@ -60,6 +62,7 @@ export class SyncAgentError extends Error {
   /** The remote does not answer, does not let this host in, or has no such bucket. */
   readonly outOfReach: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly retryForMs: number;
   readonly untilMs: number | undefined;
   readonly remedy: string | undefined;
 
@@ -69,6 +72,7 @@ export class SyncAgentError extends Error {
     this.retryable = options.retryable ?? false;
     this.outOfReach = options.outOfReach ?? code === 'REMOTE_UNREACHABLE';
     this.retryAfterMs = options.retryAfterMs;
+    this.retryForMs = options.retryForMs ?? Infinity;
     this.untilMs = options.untilMs;
     this.remedy = options.remedy;
   }

@@ -128,6 +128,7 @@ export const configSchema = z.strictObject({
   fullCheck: flag,
   maxShrink: share,
   onDamage: choice('fail', 'recover'),
+  startTimeout: duration,
   rollbackCopies: wholeNumber(0, 1000),
   concurrency: wholeNumber(1, 256),
   lease: value('off, or a duration from 10s to 24h', (input) => {

@@ -62,6 +62,10 @@ export const settings = {
     'Engine:',
     'Start on a damaged store: fail, or recover: keep it aside, restore the newest snapshot [default: fail]',
   ),
+  startTimeout: setting(
+    'Engine:',
+    'How long restore and run wait for the remote beside a present store [default: 20s]',
+  ),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
   lease: setting('Engine:', 'Hold a lease that lasts so long unless renewed, such as 60s [default: off]'),

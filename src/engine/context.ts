@@ -42,6 +42,8 @@ export interface EngineSettings extends RetentionPolicy {
   readonly maxShrink: number;
   /** What a restore does with a damaged store that it would leave alone. */
   readonly onDamage: OnDamage;
+  /** How long a restore waits for the log; undefined: 20 s if there is a store, else no limit. */
+  readonly startTimeoutMs?: number | undefined;
   /** Rollback copies kept beside the store. */
   readonly rollbackCopies: number;
   /** Files in transfer at once. */

@@ -41,7 +41,7 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
       ),
     );
     const copied = await attempt('copy', 'the server copies objects', () =>
-      remote.copy(key, historyKey(id, 'copy'), { signal }),
+      remote.copy(key, historyKey(id, 'copy'), { signal, bytes: 1 }),
     );
     checks.push(
       copied.status === 'ok'

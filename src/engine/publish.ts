@@ -29,7 +29,10 @@ export async function publishCurrent(
 
   const stale = manifest.files.filter((file) => present.get(file.path) !== file.sha256);
   await concurrently(stale, { concurrency: settings.concurrency, signal }, (file, whileAll) =>
-    remote.copy(historyKey(file.in ?? manifest.id, file.path), currentKey(file.path), { signal: whileAll }),
+    remote.copy(historyKey(file.in ?? manifest.id, file.path), currentKey(file.path), {
+      signal: whileAll,
+      bytes: file.size,
+    }),
   );
   const kept = new Set(manifest.files.map((file) => file.path));
   const gone = (published?.files ?? []).map((file) => file.path).filter((path) => !kept.has(path));

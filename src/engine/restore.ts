@@ -1,4 +1,5 @@
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
+import { storeExists } from '../store/home.ts';
 import type { LogView } from '../snapshot/commit-log.ts';
 import { totalBytes } from '../snapshot/manifest.ts';
 import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
@@ -15,6 +16,7 @@ import type { PlaceOptions, Restored } from './place-snapshot.ts';
 import { planRestore } from './plan-restore.ts';
 import type { RestoreFacts, RestorePlan } from './plan-restore.ts';
 import type { DamagedStore } from './judge-store.ts';
+import { askBeforeStart } from './start-limit.ts';
 import { describeUnknownStore } from './unknown-store.ts';
 
 export interface RestoreOptions extends PlaceOptions {
@@ -61,7 +63,7 @@ export async function restore(context: Context, options: RestoreOptions = {}): P
 }
 
 async function decide(context: Context, options: RestoreOptions): Promise<RestoreResult> {
-  const view = await readRemote(context);
+  const view = await readLogForStart(context, options);
   const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
     await warnIfEmptied(context, view);
@@ -140,6 +142,18 @@ async function decide(context: Context, options: RestoreOptions): Promise<Restor
     remedy: 'Run "sync-agent verify --all --read-data" to see what is damaged',
   });
 }
+
+/** Who insists waits; so does who has no store to go on with. */
+async function readLogForStart(context: Context, options: RestoreOptions): Promise<LogView> {
+  const insists =
+    options.force === true || options.snapshot !== undefined || options.interrupted !== undefined;
+  const byDefault = (await storeExists(context.home)) ? presentStoreMs : undefined;
+  const ms = context.settings.startTimeoutMs ?? byDefault;
+  return insists || ms === undefined ? readRemote(context) : askBeforeStart(context, ms, readRemote);
+}
+
+/** Platforms give a start a minute or more; with a store, it is not worth more of it. */
+const presentStoreMs = 20_000;
 
 const passedOverBy = (skipped: readonly string[]): PassedOver => (skipped.length === 0 ? {} : { skipped });
 

@@ -52,7 +52,10 @@ export async function uploadSnapshot(context: Context, { id, staged, plan }: Upl
     if (settings.history === 'linked') return { ...file, in: source.id };
     if (copies === false) return upload(file, signal);
     try {
-      await remote.copy(historyKey(source.id, source.path), historyKey(id, file.path), { signal });
+      await remote.copy(historyKey(source.id, source.path), historyKey(id, file.path), {
+        signal,
+        bytes: file.size,
+      });
       copies = true;
       return file;
     } catch (error) {

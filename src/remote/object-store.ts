@@ -37,7 +37,7 @@ export interface ObjectStore {
    */
   listDirectories(prefix: string, options?: CallOptions): Promise<DirectoryListing>;
   /** Server-side copy, of any size, replacing the target. NOT_FOUND if the source is missing. */
-  copy(from: string, to: string, options?: CallOptions): Promise<void>;
+  copy(from: string, to: string, options?: CopyOptions): Promise<void>;
   /** Removes objects; missing ones are no error. Any number of keys. */
   remove(keys: readonly string[], options?: CallOptions): Promise<void>;
   /** Aborts unfinished uploads below `prefix` that were begun before `before` (server time); resolves to their number. */
@@ -74,6 +74,11 @@ export interface ByteRange {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface CopyOptions extends CallOptions {
+  /** How many they are, when known: how long the server may take. */
+  readonly bytes?: number | undefined;
 }
 
 export interface PutOptions extends CallOptions {

@@ -18,9 +18,14 @@ export const defaultRetryPolicy: RetryPolicy = {
   attempts: 8,
   baseDelayMs: 200,
   maxDelayMs: 20_000,
-  deadlineMs: 10 * 60_000,
+  deadlineMs: 35_000,
   clock: systemClock,
 };
+
+/** For calls with a body, each attempt of which may take half a minute to find out that the server is silent. */
+export function patient(policy: RetryPolicy): RetryPolicy {
+  return { ...policy, deadlineMs: 3 * policy.deadlineMs };
+}
 
 export interface FailedAttempt {
   /** 1 for the first call. */
@@ -35,6 +40,8 @@ export interface RetryOptions {
   readonly action: string;
   readonly signal?: AbortSignal | undefined;
   readonly onRetry?: ((failure: FailedAttempt) => void) | undefined;
+  /** When what is repeated here was first in trouble, on the policy's monotonic clock; default now. */
+  readonly startedMs?: number | undefined;
 }
 
 /**
@@ -48,7 +55,7 @@ export async function withRetry<T>(
 ): Promise<T> {
   const { clock } = policy;
   const { action, signal } = options;
-  const started = clock.monotonic();
+  const { startedMs: started = clock.monotonic() } = options;
   let again = false;
   return pRetry(
     (attempt) => {
@@ -63,7 +70,8 @@ export async function withRetry<T>(
         again = false;
         if (!isSyncAgentError(error) || !error.retryable || retriesLeft === 0) return;
         const delayMs = pauseAfter(attemptNumber, error, policy);
-        if (clock.monotonic() - started + delayMs > policy.deadlineMs) return;
+        const longestMs = Math.min(policy.deadlineMs, error.retryForMs);
+        if (clock.monotonic() - started + delayMs > longestMs) return;
         options.onRetry?.({ attempt: attemptNumber, delayMs, error });
         await clock.sleep(delayMs, { signal }).catch((cause: unknown) => {
           throw signal?.aborted === true ? interrupted(action, signal.reason) : cause;

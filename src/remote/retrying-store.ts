@@ -3,6 +3,7 @@ import { describeCall, describeKeys, type StoreOperation } from './describe-call
 import type {
   Body,
   CallOptions,
+  CopyOptions,
   DirectoryListing,
   GetOptions,
   GetResult,
@@ -14,7 +15,8 @@ import type {
   PutResult,
   RemoteTraits,
 } from './object-store.ts';
-import { defaultRetryPolicy, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
+import { stretchBytes } from './deadline.ts';
+import { defaultRetryPolicy, patient, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 
 export interface RetryEvent extends FailedAttempt {
   readonly operation: StoreOperation;
@@ -27,7 +29,7 @@ export interface RetryingOptions extends Partial<RetryPolicy> {
 
 /**
  * Repeats calls whose error is `retryable`. A body that breaks is resumed at the byte it reached, from the same
- * version of the object; a listing after the last key it delivered. Progress starts the policy anew.
+ * version of the object; a listing after the last key it delivered. Progress starts the count anew, and enough of it the time.
  */
 export function retrying(store: ObjectStore, options: RetryingOptions = {}): ObjectStore {
   return new RetryingStore(store, options);
@@ -49,12 +51,13 @@ class RetryingStore implements ObjectStore {
   }
 
   put(key: string, body: Body, options?: PutOptions): Promise<PutResult> {
-    return this.#retry('put', key, options, () => this.#store.put(key, body, options));
+    return this.#retry('put', key, options, () => this.#store.put(key, body, options), patient(this.#policy));
   }
 
   async get(key: string, options?: GetOptions): Promise<GetResult> {
+    const startedMs = this.#policy.clock.monotonic();
     const result = await this.#retry('get', key, options, () => this.#store.get(key, options));
-    return { ...result, body: this.#resuming(key, result, options) };
+    return { ...result, body: this.#resuming(key, result, { ...options, startedMs }) };
   }
 
   head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined> {
@@ -89,7 +92,7 @@ class RetryingStore implements ObjectStore {
     );
   }
 
-  copy(from: string, to: string, options?: CallOptions): Promise<void> {
+  copy(from: string, to: string, options?: CopyOptions): Promise<void> {
     return this.#retry('copy', from, options, () => this.#store.copy(from, to, options));
   }
 
@@ -112,9 +115,18 @@ class RetryingStore implements ObjectStore {
     return this.#store.close();
   }
 
-  async *#resuming(key: string, first: GetResult, options: GetOptions = {}): AsyncGenerator<Uint8Array> {
+  async *#resuming(
+    key: string,
+    first: GetResult,
+    { startedMs, ...options }: GetOptions & { readonly startedMs: number },
+  ): AsyncGenerator<Uint8Array> {
+    // What is small has seconds in all; what is big has a stretch of trouble, again and again.
+    const isSmall = first.size <= stretchBytes;
+    const policy = isSmall ? this.#policy : patient(this.#policy);
     let position = options.range?.start ?? 0;
     const end = position + first.size;
+    // A server that sends a few bytes to each attempt gets no further by all of them together.
+    let trouble: { readonly startedMs: number; readonly position: number } | undefined;
     let chunks: AsyncIterator<Uint8Array> | undefined = first.body[Symbol.asyncIterator]();
 
     const next = async (): Promise<IteratorResult<Uint8Array>> => {
@@ -139,12 +151,19 @@ class RetryingStore implements ObjectStore {
       for (;;) {
         const result = await next().catch((error: unknown) => {
           if (!isSyncAgentError(error) || !error.retryable || position === end) throw error;
-          return this.#retry('get', key, options, (attempt) =>
-            attempt === 1 ? Promise.reject(error) : next(),
+          trouble ??= { startedMs: isSmall ? startedMs : policy.clock.monotonic(), position };
+          return this.#retry(
+            'get',
+            key,
+            options,
+            (attempt) => (attempt === 1 ? Promise.reject(error) : next()),
+            policy,
+            trouble.startedMs,
           );
         });
         if (result.done === true) return;
         position += result.value.byteLength;
+        if (trouble !== undefined && position - trouble.position >= stretchBytes) trouble = undefined;
         yield result.value;
       }
     } finally {
@@ -163,8 +182,11 @@ class RetryingStore implements ObjectStore {
     key: string,
     options: CallOptions | undefined,
     fn: (attempt: number) => Promise<T>,
+    policy = this.#policy,
+    startedMs?: number,
   ): Promise<T> {
-    return withRetry(fn, this.#policy, {
+    return withRetry(fn, policy, {
+      startedMs,
       action: describeCall(operation, key, this.location),
       signal: options?.signal,
       onRetry: (failure) => this.#onRetry?.({ ...failure, operation, key }),

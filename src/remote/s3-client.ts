@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { SyncAgentError, messageOf } from '../errors.ts';
 import { ensureHomeDirectory, readAwsEnvironment } from './aws-environment.ts';
+import { paceBodies } from './paced-handler.ts';
 import { proxyFor } from './proxy.ts';
 import type { Proxy } from './proxy.ts';
 import type { S3Settings } from './s3-settings.ts';
@@ -13,10 +14,12 @@ process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 const sockets = { keepAlive: true, maxSockets: 64 };
 
-export interface S3Clients {
-  readonly usual: S3Client;
-  /** For requests that a server may answer only after minutes of silence. */
-  patient(): S3Client;
+export interface S3Connection {
+  readonly client: S3Client;
+  /** A server other than AWS. */
+  readonly endpoint: URL | undefined;
+  /** Whether anything was ever answered. */
+  hasAnswered(): boolean;
   /** The Date header of the response that `output` came from. */
   serverTimeOf(output: object): Date | undefined;
   readonly checksums: 'when_required' | 'when_supported';
@@ -25,15 +28,16 @@ export interface S3Clients {
   destroy(): void;
 }
 
-/** Makes clients without a retry of their own. Throws USAGE for an endpoint that cannot be one. */
-export function createS3Clients(settings: S3Settings): S3Clients {
+/** Makes a client without retries and deadlines of its own. Throws USAGE for an endpoint that cannot be one. */
+export function createS3Client(settings: S3Settings): S3Connection {
   ensureHomeDirectory(process.env);
   const keys = settings.credentials ?? readAwsEnvironment(process.env).credentials;
   const endpoint = endpointOf(settings);
   const checksums = settings.checksums ?? (endpoint === undefined ? 'when_supported' : 'when_required');
   const sdkChecksums = checksums === 'when_required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
   const region = regionOf(settings, endpoint);
-  const common: S3ClientConfig = {
+  const client = new S3Client({
+    requestHandler: handlerOptions(settings),
     maxAttempts: 1,
     // With it the SDK opens a new connection for every bigger body.
     expectContinueHeader: false,
@@ -43,35 +47,23 @@ export function createS3Clients(settings: S3Settings): S3Clients {
     ...(endpoint === undefined ? {} : { endpoint: endpoint.href }),
     ...(region === undefined ? {} : { region }),
     ...(keys === undefined ? {} : { credentials: { ...keys } }),
-  };
+  });
   const times = new WeakMap<object, Date>();
   const secrets = new Set<string>();
-  const make = (config: S3ClientConfig, silenceMs: number): S3Client => {
-    const client = new S3Client({ ...config, requestHandler: handlerOptions(settings, silenceMs) });
-    recordServerTimes(client, times);
-    recordSecrets(client, secrets);
-    if (checksums === 'when_required') replaceDeleteChecksums(client);
-    return client;
-  };
+  let hasAnswered = false;
+  recordServerTimes(client, times, () => (hasAnswered = true));
+  recordSecrets(client, secrets);
+  if (checksums === 'when_required') replaceDeleteChecksums(client);
+  paceBodies(client);
 
-  const usual = make(common, settings.stallTimeoutMs ?? 30_000);
-  let patient: S3Client | undefined;
   return {
-    usual,
-    patient: () => {
-      const { credentials, region: resolved } = usual.config;
-      return (patient ??= make(
-        { ...common, credentials, region: resolved },
-        settings.copyTimeoutMs ?? 600_000,
-      ));
-    },
+    client,
+    endpoint,
+    hasAnswered: () => hasAnswered,
     serverTimeOf: (output) => times.get(output),
     checksums,
     secrets: () => [...secrets],
-    destroy: () => {
-      usual.destroy();
-      patient?.destroy();
-    },
+    destroy: () => client.destroy(),
   };
 }
 
@@ -131,13 +123,11 @@ function regionOf(settings: S3Settings, endpoint: URL | undefined): S3ClientConf
   };
 }
 
-function handlerOptions(
-  settings: S3Settings,
-  silenceMs: number,
-): NonNullable<S3ClientConfig['requestHandler']> {
+/** How long an answer may take is the business of `deadline.ts`. */
+function handlerOptions(settings: S3Settings): NonNullable<S3ClientConfig['requestHandler']> {
   return {
-    connectionTimeout: settings.connectTimeoutMs ?? 10_000,
-    socketTimeout: silenceMs,
+    connectionTimeout: settings.connectTimeoutMs ?? 5000,
+    socketTimeout: 0,
     httpAgent: settings.proxy?.http ?? sockets,
     httpsAgent: settings.proxy?.https ?? { ...sockets, ...trustedAuthorities() },
   };
@@ -160,10 +150,11 @@ function trustedAuthorities(): { readonly ca?: string } {
   }
 }
 
-function recordServerTimes(client: S3Client, times: WeakMap<object, Date>): void {
+function recordServerTimes(client: S3Client, times: WeakMap<object, Date>, onAnswer: () => void): void {
   client.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
+      onAnswer();
       const headers = (result.response as { readonly headers?: Readonly<Record<string, string>> }).headers;
       const date = new Date(headers?.['date'] ?? '');
       if (result.output !== undefined && !Number.isNaN(date.getTime())) times.set(result.output, date);

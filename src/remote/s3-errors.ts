@@ -6,6 +6,7 @@ import {
   type SyncAgentErrorOptions,
   isSyncAgentError,
 } from '../errors.ts';
+import { explainNetwork } from './s3-network.ts';
 
 export interface S3CallContext {
   /** What was tried, for messages: `put "x" to s3://bucket/prefix`. */
@@ -39,7 +40,6 @@ const wrongRegion =
   /^(PermanentRedirect|TemporaryRedirect|MovedPermanently|AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/;
 const full =
   /^(QuotaExceeded|XMinioStorageFull|InsufficientCapacity|StorageLimitExceeded|EntityQuotaExceeded)$/;
-const certificate = /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|ERR_TLS|ERR_SSL/;
 
 /**
  * Any failure of the SDK as the error a reader can act on. The original error is not kept as the cause: it holds
@@ -77,6 +77,7 @@ interface S3Facts {
   readonly status: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly errno: string | undefined;
+  readonly peer: string | undefined;
   /** This host's clock is minutes off, and the SDK goes by the server's from now on. */
   readonly clockCorrected: boolean;
   readonly summary: string;
@@ -148,10 +149,9 @@ function remedyForRedirect({ headers, message }: S3Facts): string {
 }
 
 function classifyNetwork(facts: S3Facts): Classification {
-  if (certificate.test(facts.errno ?? '')) {
-    return { code: 'REMOTE_UNREACHABLE', remedy: "Name the server's certificate authority in AWS_CA_BUNDLE" };
-  }
-  const { status, errno = '', name, message } = facts;
+  const { status, errno = '', name, message, peer } = facts;
+  const network = status === undefined ? explainNetwork({ errno, name, message, peer }) : undefined;
+  if (network !== undefined) return { code: 'REMOTE_UNREACHABLE', ...network };
   const broken = status !== undefined || name === 'TimeoutError' || /checksum mismatch/i.test(message);
   const system = errno !== '' && (!errno.startsWith('ERR_') || errno === 'ERR_STREAM_PREMATURE_CLOSE');
   return broken || system ? { code: 'REMOTE_UNREACHABLE', retryable: true } : { code: 'INTERNAL' };
@@ -194,6 +194,7 @@ function factsOf(error: unknown, secrets: readonly string[]): S3Facts {
   const requestId = raw.$metadata?.requestId;
   const cause = Object.assign(new Error(message), {
     name,
+    ...(errno === undefined ? {} : { code: errno }),
     ...(status === undefined ? {} : { status }),
     ...(requestId === undefined ? {} : { requestId }),
   });
@@ -205,10 +206,19 @@ function factsOf(error: unknown, secrets: readonly string[]): S3Facts {
     status,
     headers: raw.$response?.headers ?? {},
     errno,
+    peer: peerOf(error),
     clockCorrected,
     summary,
     cause,
   };
+}
+
+function peerOf(error: unknown): string | undefined {
+  // A name with several addresses fails once for each.
+  const [first = error] = error instanceof AggregateError ? (error.errors as readonly unknown[]) : [];
+  const { address, port } = Object(first) as { readonly address?: unknown; readonly port?: unknown };
+  if (typeof address !== 'string' || typeof port !== 'number') return undefined;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** For answers without a body, those to HEAD requests and those of proxies. */

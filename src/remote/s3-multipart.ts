@@ -17,7 +17,7 @@ import { concurrently } from '../concurrently.ts';
 import { eitherSignal, type EitherSignal } from '../either-signal.ts';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
-import { withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
+import { patient, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 import { fromS3, type S3CallContext } from './s3-errors.ts';
 
 const maximumParts = 10_000;
@@ -35,8 +35,12 @@ export interface MultipartOptions extends S3CallContext {
   readonly concurrency: number;
   readonly policy: RetryPolicy;
   readonly onRetry: (failure: FailedAttempt) => void;
-  /** How long a request with a body of so many bytes may take. */
-  readonly deadlineMs: (bytes: number) => number;
+  /** How long an answer may take, after a body of so many bytes, or without one. */
+  readonly answerMs: (bytes?: number) => number;
+  /** How long the server may work on so many bytes by itself. */
+  readonly workMs: (bytes: number) => number;
+  /** For each stretch of a part on its way. */
+  readonly stretchMs: number;
   /** Sends Content-MD5 with each part; off where the SDK sends a checksum of its own. */
   readonly contentMd5: boolean;
   readonly onBytes?: ((count: number) => void) | undefined;
@@ -59,7 +63,7 @@ export async function uploadInParts(
   options: MultipartOptions,
 ): Promise<object> {
   const { size } = source;
-  const sender = new MultipartSender(target, options);
+  const sender = new MultipartSender(target, options, size);
   const stream = Readable.from(copied(source.body));
   try {
     const upload = new Upload({
@@ -98,7 +102,7 @@ export async function copyInParts(
   options: MultipartOptions,
 ): Promise<void> {
   const { Bucket, Key } = target;
-  const sender = new MultipartSender(target, options);
+  const sender = new MultipartSender(target, options, copy.size);
   try {
     await inOneUpload(sender, target, async (UploadId, parts) => {
       const partBytes = Math.max(copy.partBytes, Math.ceil(copy.size / maximumParts));
@@ -156,9 +160,11 @@ class MultipartSender {
   readonly #options: MultipartOptions;
   readonly #failure = new AbortController();
   readonly #either: EitherSignal;
+  readonly #size: number;
   completed: object = {};
 
-  constructor(target: MultipartTarget, options: MultipartOptions) {
+  constructor(target: MultipartTarget, options: MultipartOptions, size: number) {
+    this.#size = size;
     this.#target = target;
     this.#options = options;
     this.#either = eitherSignal(this.#failure.signal, options.signal);
@@ -196,7 +202,7 @@ class MultipartSender {
   }
 
   #retry(command: object, seen?: (error: SyncAgentError) => void): Promise<object> {
-    const { client, policy, action, onRetry, contentMd5, deadlineMs } = this.#options;
+    const { client, policy, action, onRetry, contentMd5, stretchMs } = this.#options;
     const { signal } = this.#either;
     if (command instanceof UploadPartCommand && contentMd5) {
       command.input.ContentMD5 = createHash('md5')
@@ -204,17 +210,32 @@ class MultipartSender {
         .digest('base64');
     }
     const send = client.send.bind(client) as (command: object, options: object) => Promise<object>;
-    const ms = deadlineMs(command instanceof UploadPartCommand ? byteLength(command.input.Body) : 0);
+    const bytes = command instanceof UploadPartCommand ? byteLength(command.input.Body) : undefined;
+    const ms = this.#msOf(command, bytes);
     const attempt = async (): Promise<object> => {
       try {
-        return await withDeadline((options) => send(command, options), { action, signal, ms });
+        return await withDeadline((options) => send(command, options), {
+          action,
+          signal,
+          ms,
+          bytes,
+          stretchMs,
+        });
       } catch (error) {
         const mapped = fromS3(error, this.#options);
         seen?.(mapped);
         throw mapped;
       }
     };
-    return withRetry(attempt, policy, { action, signal, onRetry });
+    return withRetry(attempt, patient(policy), { action, signal, onRetry });
+  }
+
+  /** Servers put the parts together, or copy one, before they answer. */
+  #msOf(command: object, bytes: number | undefined): number {
+    const { answerMs, workMs } = this.#options;
+    const isWork =
+      command instanceof CompleteMultipartUploadCommand || command instanceof UploadPartCopyCommand;
+    return isWork ? workMs(this.#size) : answerMs(bytes);
   }
 
   /** An answer may be lost after the upload was completed; asked again, servers then know no such upload. */
@@ -240,9 +261,9 @@ class MultipartSender {
    * and somebody waits for it.
    */
   async #abort(command: AbortMultipartUploadCommand): Promise<object> {
-    const { client, action, signal, deadlineMs } = this.#options;
+    const { client, action, signal, answerMs } = this.#options;
     const isHurried = signal?.aborted === true;
-    const ms = isHurried ? Math.min(hurriedAbortMs, deadlineMs(0)) : deadlineMs(0);
+    const ms = isHurried ? Math.min(hurriedAbortMs, answerMs()) : answerMs();
     for (let attempt = 1; attempt <= (isHurried ? 1 : 2); attempt += 1) {
       try {
         return await withDeadline((options) => client.send(command, options), { action, ms });

@@ -48,7 +48,9 @@ export class S3Remover {
     const Delete = { Quiet: true, Objects: keys.map((Key) => ({ Key })) };
     const command = new DeleteObjectsCommand({ Bucket: this.#session.settings.bucket, Delete });
     const output = await this.#session
-      .send(call, (sending) => this.#session.client.send(command, sending))
+      .send(call, (sending) => this.#session.client.send(command, sending), {
+        ms: this.#session.stallTimeoutMs,
+      })
       .catch((error: unknown) => {
         if (isUnsupported(error) || serverErrorName(error) === 'MalformedXML') return undefined;
         throw error;

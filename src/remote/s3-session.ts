@@ -1,14 +1,16 @@
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import { systemClock } from '../clock.ts';
-import { SyncAgentError, throwIfAborted } from '../errors.ts';
-import { deadlineMs, withDeadline } from './deadline.ts';
+import { SyncAgentError, errnoOf, throwIfAborted } from '../errors.ts';
+import { answerMs, copyMs, withDeadline } from './deadline.ts';
+import type { Timed } from './deadline.ts';
 import { describeCall, type StoreOperation } from './describe-call.ts';
 import type { CallOptions } from './object-store.ts';
 import { defaultRetryPolicy } from './retry.ts';
-import { createS3Clients, type S3Clients } from './s3-client.ts';
+import { createS3Client, type S3Connection } from './s3-client.ts';
 import { fromS3, type S3CallContext } from './s3-errors.ts';
 import type { MultipartOptions, MultipartTarget } from './s3-multipart.ts';
 import type { S3Settings } from './s3-settings.ts';
+import { speaksTls } from './speaks-tls.ts';
 
 /** One call: its words for messages, and what `fromS3` needs. */
 export interface S3Call extends S3CallContext {
@@ -19,29 +21,25 @@ export interface S3Call extends S3CallContext {
 export interface SendOptions {
   /** Of the body that is sent. */
   readonly bytes?: number;
-  /** How long the server may be silent. */
-  readonly silenceMs?: number;
+  /** How long the answer may take once the body was sent. */
+  readonly ms?: number;
 }
 
 /** What all requests to one bucket share. Keys include the prefix; only messages leave it out, as people think of it. */
 export class S3Session {
   readonly location: string;
   readonly settings: S3Settings;
-  readonly #clients: S3Clients;
+  readonly #clients: S3Connection;
+  #tls: Promise<boolean> | undefined;
 
   constructor(settings: S3Settings) {
     this.location = `s3://${settings.bucket}`;
     this.settings = settings;
-    this.#clients = createS3Clients(settings);
+    this.#clients = createS3Client(settings);
   }
 
   get client(): S3Client {
-    return this.#clients.usual;
-  }
-
-  /** For requests that a server may answer only after minutes of silence. */
-  patientClient(): S3Client {
-    return this.#clients.patient();
+    return this.#clients.client;
   }
 
   destroy(): void {
@@ -52,23 +50,43 @@ export class S3Session {
     return this.settings.stallTimeoutMs ?? 30_000;
   }
 
-  get copyTimeoutMs(): number {
-    return this.settings.copyTimeoutMs ?? 600_000;
+  /** For an answer that no body precedes, nor much work. */
+  get answerTimeoutMs(): number {
+    return this.settings.answerTimeoutMs ?? Math.min(20_000, this.stallTimeoutMs);
+  }
+
+  /** For what the server does to `bytes` by itself. */
+  copyMs(bytes: number | undefined): number {
+    return copyMs(this.settings.copyTimeoutMs ?? 600_000, bytes);
   }
 
   /** Runs one request within its deadline, and turns whatever goes wrong into the error of the call. */
   async send<T>(
     call: S3Call,
-    request: (options: { readonly abortSignal: AbortSignal }) => Promise<T>,
-    { bytes = 0, silenceMs = this.stallTimeoutMs }: SendOptions = {},
+    request: (options: Timed) => Promise<T>,
+    { bytes, ms = this.#answerMs(bytes) }: SendOptions = {},
   ): Promise<T> {
     throwIfAborted(call.signal, call.action);
     const { action, signal } = call;
     try {
-      return await withDeadline(request, { action, signal, ms: deadlineMs(silenceMs, bytes) });
+      return await withDeadline(request, { action, signal, bytes, ms, stretchMs: this.stallTimeoutMs });
     } catch (error) {
-      throw fromS3(error, call);
+      const failure = fromS3(error, call);
+      throw (await this.#isTlsExpected(failure, call)) ? speaksTlsInstead(call) : failure;
     }
+  }
+
+  /** A server that expects TLS drops what comes without: no repetition helps. Looked at once. */
+  #isTlsExpected(failure: SyncAgentError, { signal }: S3Call): Promise<boolean> | false {
+    const { endpoint } = this.#clients;
+    const isDropped = failure.retryable && /^(ECONNRESET|EPIPE)$/.test(errnoOf(failure.cause) ?? '');
+    if (!isDropped || endpoint?.protocol !== 'http:' || this.#clients.hasAnswered() || this.settings.proxy)
+      return false;
+    return (this.#tls ??= speaksTls(endpoint, signal));
+  }
+
+  #answerMs(bytes: number | undefined): number {
+    return bytes === undefined ? this.answerTimeoutMs : answerMs(this.stallTimeoutMs, bytes);
   }
 
   call(operation: StoreOperation, subject: string, { signal }: CallOptions): S3Call {
@@ -118,8 +136,9 @@ export class S3Session {
       onRetry: (failure) =>
         onRetry?.({ ...failure, operation: call.operation, key: this.shown(call.subject) }),
       contentMd5: this.#clients.checksums === 'when_required',
-      deadlineMs: (bytes) =>
-        deadlineMs(call.operation === 'copy' ? this.copyTimeoutMs : this.stallTimeoutMs, bytes),
+      answerMs: (bytes) => this.#answerMs(bytes),
+      workMs: (bytes) => this.copyMs(bytes),
+      stretchMs: this.stallTimeoutMs,
     };
   }
 
@@ -134,4 +153,10 @@ export class S3Session {
       remedy: 'Let proxies before the server pass on the headers Date and Last-Modified',
     });
   }
+}
+
+function speaksTlsInstead({ action }: S3Call): SyncAgentError {
+  return new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: the server speaks TLS at this port`, {
+    remedy: 'Write the endpoint with https://',
+  });
 }

@@ -19,10 +19,13 @@ export interface S3Settings {
   readonly partSizeBytes?: number | undefined;
   /** Parts in flight of one upload or copy, default 4. */
   readonly uploadConcurrency?: number | undefined;
+  /** For a connection, default 5 s. */
   readonly connectTimeoutMs?: number | undefined;
-  /** A connection on which no byte moved for this long is given up, default 30 s. */
+  /** For the whole answer to a request without a body: a listing's page, what is known of an object; default 20 s. */
+  readonly answerTimeoutMs?: number | undefined;
+  /** For each 128 KiB of a body, and for the answer after it was sent, default 30 s. */
   readonly stallTimeoutMs?: number | undefined;
-  /** The same for server-side copies, during which some servers are silent, default 10 min. */
+  /** At most for a server-side copy, during which some servers are silent, default 10 min. */
   readonly copyTimeoutMs?: number | undefined;
   /** Checksums beyond Content-MD5; `when_required` by default for custom endpoints, `when_supported` for AWS. */
   readonly checksums?: 'when_required' | 'when_supported' | undefined;

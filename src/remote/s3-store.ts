@@ -10,11 +10,13 @@ import {
 } from '@aws-sdk/client-s3';
 import { SyncAgentError, isSyncAgentError } from '../errors.ts';
 import { collect } from './body.ts';
+import { stretchBytes } from './deadline.ts';
 import { assertKey, assertRange } from './key.ts';
 import type {
   Body,
   ByteRange,
   CallOptions,
+  CopyOptions,
   DirectoryListing,
   GetOptions,
   GetResult,
@@ -141,11 +143,11 @@ class S3Store implements ObjectStore {
       }
       if (range !== undefined) assertAnswered(range, output, call);
       const serverTime = this.#session.serverTime(output, call);
-      const { stallTimeoutMs } = this.#session;
+      const { answerTimeoutMs, stallTimeoutMs } = this.#session;
       const body = s3Body(stream as Readable, {
         ...call,
         size,
-        stallTimeoutMs,
+        stallTimeoutMs: size <= stretchBytes ? answerTimeoutMs : stallTimeoutMs,
       });
       return { size, body, version, serverTime };
     } catch (error) {
@@ -177,15 +179,15 @@ class S3Store implements ObjectStore {
     return listDirectories(this.#session, prefix, options);
   }
 
-  async copy(from: string, to: string, options: CallOptions = {}): Promise<void> {
+  async copy(from: string, to: string, options: CopyOptions = {}): Promise<void> {
     assertKey(from);
     assertKey(to);
     const call = this.#session.call('copy', from, options);
     const source = [this.#session.settings.bucket, ...from.split('/')].map(encodeURIComponent).join('/');
-    const client = this.#session.patientClient();
+    const { client } = this.#session;
     const target = this.#session.target(to);
     const command = new CopyObjectCommand({ ...target, CopySource: source });
-    const patience = { silenceMs: this.#session.copyTimeoutMs };
+    const patience = { ms: this.#session.copyMs(options.bytes) };
     try {
       await this.#session.send(call, (sending) => client.send(command, sending), patience);
     } catch (error) {
@@ -202,7 +204,7 @@ class S3Store implements ObjectStore {
       await copyInParts(
         { ...target, ...contentType },
         { source, etag, size, partBytes },
-        { ...this.#session.multipart(call), client },
+        this.#session.multipart(call),
       );
     }
   }

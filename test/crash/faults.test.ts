@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { exitCodes, isSyncAgentError, SyncAgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
@@ -120,8 +121,10 @@ describe.concurrent.each(places)('faults before $name', ({ open }) => {
     inWorld.for(passing)('%j, on every first request of a kind', async (fault, { world }) => {
       const { root, contents } = await rootOf(backedUp(world));
       // Several files at once are refused together.
-      const s3 = { retry: { attempts: 12 } };
-      const host = await world.host({ root, s3 });
+      const s3 = { retry: { attempts: 12, baseDelayMs: 20 } };
+      // What is refused is tried again for some seconds only, by the clock.
+      const clock = fault.type === 'refuse' ? systemClock : hastyClock;
+      const host = await world.host({ root, s3, clock });
       await host.write(second);
       const struck = new Set<string>();
       world.proxy.setFault(({ operation, key }) => {
@@ -133,7 +136,7 @@ describe.concurrent.each(places)('faults before $name', ({ open }) => {
       const { id } = await commitOf(host.agent.backup());
       contents.set(id, second);
       expect(host.events.filter((event) => event.type === 'warning')).toEqual([]);
-      const bare = await world.host({ s3 });
+      const bare = await world.host({ s3, clock });
       struck.clear();
       expect(await bare.agent.restore()).toMatchObject({ type: 'restored', id, skipped: [] });
       expect(await bare.read()).toEqual(second);

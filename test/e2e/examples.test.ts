@@ -71,8 +71,8 @@ describe.each(examples)('examples/$name', ({ name, needs, data }) => {
     await kill();
     await loseDisk();
     // The current files would do, too.
-    for (const name of await readdir(join(root, 'remote')))
-      if (name !== 'commits') await rm(join(root, 'remote', name), { recursive: true });
+    for (const each of await readdir(join(root, 'remote')))
+      if (each !== 'commits') await rm(join(root, 'remote', each), { recursive: true });
     await expect(start()).rejects.toThrow('ended before it listened');
   });
 });

@@ -112,8 +112,11 @@ describe('sync-agent watch', () => {
     const waitMs = (failed['retryAtMs'] as number) - Date.parse(failed.time);
     expect(waitMs).toBeLessThanOrEqual(5000);
     s3.setFault(undefined);
-    const status = JSON.parse((await run('status', '--json')).stdout) as { agent: Record<string, unknown> };
-    expect(status.agent).toMatchObject({ pid: agent.child.pid, failures: 1, lastError: { code: 'DENIED' } });
+    const status = async () =>
+      (JSON.parse((await run('status', '--json')).stdout) as { agent: Record<string, unknown> }).agent;
+    // The event comes first, then the schedule goes by it, then that is written down.
+    await expect.poll(status, { timeout: 20_000 }).toMatchObject({ failures: 1 });
+    expect(await status()).toMatchObject({ pid: agent.child.pid, lastError: { code: 'DENIED' } });
     expect((await run('status')).stdout).toMatch(/last error .*DENIED/);
     await agent.saw('operation-finished', isCommitted);
     expect(await agent.stop()).toMatchObject({ exitCode: 0 });

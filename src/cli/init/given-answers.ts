@@ -17,7 +17,17 @@ export interface GivenAnswers {
 }
 
 /** Written as a number, which a config file reads more easily than text. */
-const numeric: readonly string[] = ['keep', 'rollbackCopies', 'concurrency', 's3.uploadConcurrency'];
+const numeric: readonly string[] = [
+  'keep',
+  'keepLast',
+  'keepHourly',
+  'keepDaily',
+  'keepWeekly',
+  'keepMonthly',
+  'rollbackCopies',
+  'concurrency',
+  's3.uploadConcurrency',
+];
 
 export function givenAnswers(
   { config, given, flags }: Invocation,

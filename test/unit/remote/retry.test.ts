@@ -27,7 +27,7 @@ function failing(...errors: unknown[]): () => Promise<number> {
 
 describe('withRetry', () => {
   it('doubles the ceiling of a jittered pause, and caps it', async () => {
-    const { policy, sleeps } = policyWith({ attempts: 11 });
+    const { policy, sleeps } = policyWith({ attempts: 11, deadlineMs: 120_000 });
     expect(await withRetry(failing(...Array.from({ length: 10 }, () => passing())), policy, { action })).toBe(
       11,
     );
@@ -68,6 +68,20 @@ describe('withRetry', () => {
     expect(sleeps).toEqual([100, 200]);
   });
 
+  it('begins no attempt after the deadline, counted from the first trouble where that came before', async () => {
+    const { policy, sleeps } = policyWith({ deadlineMs: 650 });
+    const startedMs = policy.clock.monotonic() - 500;
+    await expect(withRetry(failing(passing(), passing()), policy, { action, startedMs })).rejects.toThrow();
+    expect(sleeps).toEqual([100]);
+  });
+
+  it('tries no longer than the error says is of use', async () => {
+    const { policy, sleeps } = policyWith();
+    const refused = new SyncAgentError('REMOTE_UNREACHABLE', 'refused', { retryable: true, retryForMs: 400 });
+    await expect(withRetry(failing(refused, refused, refused), policy, { action })).rejects.toBe(refused);
+    expect(sleeps).toEqual([100, 200]);
+  });
+
   it('reports each failure with the pause that follows', async () => {
     const { policy } = policyWith();
     const error = passing();
@@ -82,6 +96,7 @@ describe('withRetry', () => {
       clock: { ...defaultRetryPolicy.clock, random: () => 0.99 },
       baseDelayMs: 60_000,
       maxDelayMs: 60_000,
+      deadlineMs: 120_000,
     });
     const onRetry = (): void => {
       setImmediate(() => {

@@ -35,7 +35,9 @@ describe('fromS3', () => {
     [answer('QuotaExceeded', 403), 'DISK_FULL', false],
     [answer('SyntaxError', 200), 'REMOTE_UNREACHABLE', true],
     [broken('ECONNREFUSED'), 'REMOTE_UNREACHABLE', true],
-    [broken('ENOTFOUND'), 'REMOTE_UNREACHABLE', true],
+    [broken('ENOTFOUND'), 'REMOTE_UNREACHABLE', false],
+    [broken('EAI_AGAIN'), 'REMOTE_UNREACHABLE', true],
+    [broken('HPE_INVALID_CONSTANT'), 'REMOTE_UNREACHABLE', false],
     [broken('CERT_HAS_EXPIRED'), 'REMOTE_UNREACHABLE', false],
     [Object.assign(new Error('slow'), { name: 'TimeoutError' }), 'REMOTE_UNREACHABLE', true],
     [new Error('Region is missing'), 'USAGE', false],
@@ -70,6 +72,78 @@ describe('fromS3', () => {
       code,
       remedy: expect.stringContaining(' https://s3.example.com;') as string,
     });
+  });
+
+  it.each([
+    [
+      Object.assign(new Error('getaddrinfo ENOTFOUND minio.internal'), { code: 'ENOTFOUND' }),
+      'there is no host "minio.internal" (ENOTFOUND)',
+      0,
+    ],
+    [
+      Object.assign(new Error('connect'), { code: 'ECONNREFUSED', address: '127.0.0.1', port: 9 }),
+      'nothing listens at 127.0.0.1:9 (ECONNREFUSED)',
+      5000,
+    ],
+    [
+      Object.assign(new AggregateError([{ address: '::1', port: 9 }], ''), { code: 'ECONNREFUSED' }),
+      'nothing listens at [::1]:9 (ECONNREFUSED)',
+      5000,
+    ],
+    [
+      Object.assign(
+        new Error(
+          'write EPROTO 80:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../deps/x.c:350:',
+        ),
+        { code: 'EPROTO' },
+      ),
+      'the server does not speak TLS at this port (EPROTO)',
+      0,
+    ],
+    [
+      Object.assign(
+        new Error(
+          'write EPROTO 80:error:0A000410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure:../x.c:1586:',
+        ),
+        { code: 'EPROTO' },
+      ),
+      'the TLS handshake failed: sslv3 alert handshake failure (EPROTO)',
+      0,
+    ],
+    [
+      Object.assign(
+        new Error(
+          '@smithy/node-http-handler - the request socket did not establish a connection with the server within …',
+        ),
+        { name: 'TimeoutError' },
+      ),
+      'the server does not accept a connection',
+      6000,
+    ],
+    [
+      Object.assign(new Error('socket hang up'), { name: 'TimeoutError', code: 'ECONNRESET' }),
+      'the server closed the connection (ECONNRESET)',
+      Infinity,
+    ],
+  ])('says in plain words what the network did, and how long to try: %s', (error, why, retryForMs) => {
+    const failure = map(error);
+    expect(failure).toMatchObject({ code: 'REMOTE_UNREACHABLE', message: `Cannot ${action}: ${why}` });
+    expect(failure.retryable ? failure.retryForMs : 0).toBe(retryForMs);
+  });
+
+  it.each([
+    ['CERT_HAS_EXPIRED', 'certificate has expired', /Renew/],
+    [
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+      "Host: a. is not in the cert's altnames: DNS:b",
+      /name in the certificate/,
+    ],
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'self-signed certificate', /AWS_CA_BUNDLE or NODE_EXTRA_CA_CERTS/],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify', /AWS_CA_BUNDLE or NODE_EXTRA_CA_CERTS/],
+  ])('says what helps against %s', (code, message, remedy) => {
+    const failure = map(Object.assign(new Error(message), { code }));
+    expect(failure).toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+    expect(failure.remedy).toMatch(remedy);
   });
 
   it('names the region of a bucket that is elsewhere', () => {
