@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chownSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AgentPorts } from '../../../src/agent.ts';
 import { createMemoryStore } from '../../../src/remote/memory-store.ts';
@@ -105,21 +105,17 @@ describe.skipIf(!isRoot)('what root writes for another user', () => {
     expect(ownersBelow(join(host.root, '.store.sync-agent'))).toContain('0:0');
     await (await here()).agent.backup({ force: true });
     expect(ownersBelow(host.root)).toEqual(new Set([theirs]));
-    // As that user: lock, state and the rest can be opened.
-    const script = `
-      import { makeHost } from ${JSON.stringify(resolve(import.meta.dirname, '../../support/host.ts'))};
-      import { createMemoryStore } from ${JSON.stringify(resolve(import.meta.dirname, '../../../src/remote/memory-store.ts'))};
-      const host = await makeHost({ remote: createMemoryStore({ now: Date.now }), root: ${JSON.stringify(host.root)} });
-      console.log((await host.agent.backup({ force: true })).type);`;
-    const file = join(root, 'backup.mts');
-    writeFileSync(file, script);
-    const id = ['--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups'];
-    const tsx = resolve(import.meta.dirname, '../../../node_modules/tsx/dist/cli.mjs');
-    const output = execFileSync('setpriv', [...id, process.execPath, tsx, file], {
-      encoding: 'utf8',
-      env: { ...process.env, HOME: root, TMPDIR: host.root },
-    });
-    expect(output.trim()).toBe('committed');
+    // As that user, lock, state and the rest can be opened. In this process: the checkout may be closed to others.
+    process.setegid?.(user.gid);
+    process.seteuid?.(user.uid);
+    try {
+      const elsewhere = createMemoryStore({ now: Date.now });
+      const asUser = await makeHost({ remote: elsewhere, root: host.root });
+      expect(await asUser.agent.backup({ force: true })).toMatchObject({ type: 'committed' });
+    } finally {
+      process.seteuid?.(0);
+      process.setegid?.(0);
+    }
   });
 
   it('is nothing that a link leads to', async () => {
