@@ -24,7 +24,7 @@ await build({
   absWorkingDir: root,
   entryPoints: {
     bin: 'src/bin.ts',
-    'inspect-worker': 'src/store/inspect-worker.ts',
+    'inspect-worker': 'src/stores/inspect-worker.ts',
     'operation-child': 'src/operations/operation-child.ts',
   },
   outdir,

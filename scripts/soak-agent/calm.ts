@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DaemonStatus } from '../../src/daemon/daemon-status.ts';
-import { scanStore } from '../../src/store/scan.ts';
-import { fingerprint } from '../../src/store/fingerprint.ts';
+import type { DaemonStatus } from '../../src/agent/daemon-status.ts';
+import { scanStore } from '../../src/stores/content/scan.ts';
+import { fingerprint } from '../../src/stores/content/fingerprint.ts';
 import { expectationOf, liveIds, restoreBeside } from './copies.ts';
 import { agentOf, checkpointOf, command, eraOf, sawLine, storeOf } from './stage.ts';
 import type { Stage } from './stage.ts';

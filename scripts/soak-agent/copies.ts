@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readLog } from '../../src/snapshot/commit-log.ts';
+import { readLog } from '../../src/log/commit-log.ts';
 import type { Expectation } from '../../test/support/busy-writer.ts';
 import { checkRestored, describeFindings } from '../../test/support/oracle.ts';
 import { checkpointOf, command } from './stage.ts';

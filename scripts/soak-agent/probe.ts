@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DaemonStatus } from '../../src/daemon/daemon-status.ts';
-import { readinessOf } from '../../src/daemon/http/readiness.ts';
-import { verdictOf } from '../../src/daemon/http/page/verdict.ts';
+import type { DaemonStatus } from '../../src/agent/daemon-status.ts';
+import { readinessOf } from '../../src/web/readiness.ts';
+import { verdictOf } from '../../src/web/page/verdict.ts';
 import { liveIds } from './copies.ts';
 import type { Stage, Watched } from './stage.ts';
 import { vitalSigns } from './vital-signs.ts';

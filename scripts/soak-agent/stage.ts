@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
 import { startBuiltCli } from '../../test/support/built-cli.ts';
 import type { Checkpoint } from '../../test/support/busy-writer.ts';
 import { startAgent } from '../../test/support/running-agent.ts';

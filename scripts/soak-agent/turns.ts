@@ -1,4 +1,4 @@
-import { epochMsOf } from '../../src/snapshot/layout.ts';
+import { epochMsOf } from '../../src/log/layout.ts';
 import type { LogLine } from '../../test/support/running-agent.ts';
 
 /** A period in which an agent may be late, and why. */

@@ -1,7 +1,7 @@
 import type { Checkpoint, Expectation } from '../../test/support/busy-writer.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import { readLog } from '../../src/snapshot/commit-log.ts';
-import type { LogView } from '../../src/snapshot/commit-log.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { readLog } from '../../src/log/commit-log.ts';
+import type { LogView } from '../../src/log/commit-log.ts';
 import type { Figures } from './figures.ts';
 import type { Life } from './life.ts';
 

@@ -1,22 +1,22 @@
-import { backupCommand } from './backup.ts';
-import { clearHistoryCommand } from './clear-history.ts';
-import type { Command } from './command.ts';
-import { diffCommand } from './diff.ts';
-import { doctorCommand } from './doctor.ts';
-import { initCommand } from './init.ts';
-import { listCommand } from './list.ts';
-import { notifyCommand } from './notify.ts';
-import { pinCommand, unpinCommand } from './pin.ts';
-import { pruneCommand } from './prune.ts';
-import { repairRemoteCommand } from './repair-remote.ts';
-import { restoreCommand } from './restore.ts';
-import { rollbackCommand } from './rollback.ts';
-import { runCommand } from './run-command.ts';
-import { showCommand } from './show.ts';
-import { statusCommand } from './status.ts';
-import { syncCommand } from './sync.ts';
-import { verifyCommand } from './verify.ts';
-import { watchCommand } from './watch.ts';
+import { backupCommand } from './commands/store/backup.ts';
+import { clearHistoryCommand } from './commands/remote/clear-history.ts';
+import type { Command } from './commands/command.ts';
+import { diffCommand } from './commands/remote/diff.ts';
+import { doctorCommand } from './commands/setup/doctor.ts';
+import { initCommand } from './commands/setup/init.ts';
+import { listCommand } from './commands/remote/list.ts';
+import { notifyCommand } from './commands/store/notify.ts';
+import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
+import { pruneCommand } from './commands/remote/prune.ts';
+import { repairRemoteCommand } from './commands/remote/repair-remote.ts';
+import { restoreCommand } from './commands/store/restore.ts';
+import { rollbackCommand } from './commands/store/rollback.ts';
+import { runCommand } from './commands/agent/run.ts';
+import { showCommand } from './commands/remote/show.ts';
+import { statusCommand } from './commands/store/status.ts';
+import { syncCommand } from './commands/store/sync.ts';
+import { verifyCommand } from './commands/remote/verify.ts';
+import { watchCommand } from './commands/agent/watch.ts';
 
 /** In the order of --help. */
 export const commands: readonly Command[] = [

@@ -1,5 +1,5 @@
-import { parseDuration } from '../config/units.ts';
-import { SyncAgentError } from '../errors.ts';
+import { parseDuration } from '../settings/units.ts';
+import { SyncAgentError } from '../platform/errors.ts';
 
 /** The flags and positionals of one command, as typed. */
 export interface Flags {

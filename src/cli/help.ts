@@ -1,6 +1,6 @@
 import yargs from 'yargs';
-import { flagOf, settingKeys, settings } from '../config/settings.ts';
-import type { Command } from './command.ts';
+import { flagOf, settingKeys, settings } from '../settings/registry.ts';
+import type { Command } from './commands/command.ts';
 
 /** The text of `--help`, of a completion script, or the candidates a shell asks for. */
 export async function helpText(args: readonly string[], commands: readonly Command[]): Promise<string> {

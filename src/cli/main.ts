@@ -25,7 +25,7 @@ export async function main(args: readonly string[], commands = allCommands): Pro
       return 0;
     }
     const parsed = parseCommandLine(args, commands);
-    const { runCommand } = await import('./run.ts');
+    const { runCommand } = await import('./carry-out.ts');
     return await runCommand(parsed, { print, form });
   } catch (thrown) {
     const error = asSyncAgentError(thrown);

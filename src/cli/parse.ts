@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { flagOf, secretKeys, settingKeys, settings } from '../config/settings.ts';
-import type { SettingKey } from '../config/settings.ts';
-import { suggestion } from '../config/suggest.ts';
-import { SyncAgentError } from '../errors.ts';
-import type { Command, Positional } from './command.ts';
+import { flagOf, secretKeys, settingKeys, settings } from '../settings/registry.ts';
+import type { SettingKey } from '../settings/registry.ts';
+import { suggestion } from '../settings/suggest.ts';
+import { SyncAgentError } from '../platform/errors.ts';
+import type { Command, Positional } from './commands/command.ts';
 
 export interface ParsedCommand {
   readonly command: Command;

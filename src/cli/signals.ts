@@ -1,4 +1,4 @@
-import { SyncAgentError } from '../errors.ts';
+import { SyncAgentError } from '../platform/errors.ts';
 
 export interface Interruption {
   readonly signal: AbortSignal;

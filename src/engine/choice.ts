@@ -1,6 +1,6 @@
-import type { LogView } from '../snapshot/commit-log.ts';
-import { unresolvedTips } from '../snapshot/retention.ts';
-import type { RemoteState } from '../store/state.ts';
+import type { LogView } from '../log/commit-log.ts';
+import { unresolvedTips } from '../log/retention.ts';
+import type { RemoteState } from '../home/state.ts';
 
 /** What snapshot `id` is chosen over when a person names it: the other tips. */
 export function otherTips(view: LogView, id: string): readonly string[] {

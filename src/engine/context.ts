@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-import type { Emit, Phase } from '../events.ts';
-import type { ObjectStore } from '../remote/object-store.ts';
-import type { RetentionPolicy } from '../snapshot/retention.ts';
-import type { DiskSpace } from '../store/disk-space.ts';
-import type { FileSystem } from '../store/file-system.ts';
-import type { Home } from '../store/home.ts';
-import type { StoreUser } from '../store/in-use.ts';
-import type { StoreAdapter } from '../store/store-adapter.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Emit, Phase } from '../platform/events.ts';
+import type { ObjectStore } from '../remotes/object-store.ts';
+import type { RetentionPolicy } from '../log/retention.ts';
+import type { DiskSpace } from '../platform/disk-space.ts';
+import type { FileSystem } from '../platform/file-system.ts';
+import type { Home } from '../home/home.ts';
+import type { StoreUser } from '../stores/in-use.ts';
+import type { StoreAdapter } from '../stores/adapter.ts';
 
 /** At the start on a damaged store: `recover` keeps it as a rollback copy, and restores the newest snapshot. */
 export type OnDamage = 'fail' | 'recover';

@@ -1,6 +1,6 @@
-import { epochOf } from '../snapshot/precedence.ts';
-import { unresolvedTips } from '../snapshot/retention.ts';
-import type { Committed } from './commit.ts';
+import { epochOf } from '../log/precedence.ts';
+import { unresolvedTips } from '../log/retention.ts';
+import type { Committed } from './backup/commit.ts';
 
 /**
  * The tips, when a commit found that hosts write beside each other: another host's snapshot was the newest, and nobody

@@ -1,7 +1,7 @@
-import type { LogView } from '../snapshot/commit-log.ts';
-import { storeIdentity } from '../store/fingerprint.ts';
-import { storeExists } from '../store/home.ts';
-import { readState } from '../store/state.ts';
+import type { LogView } from '../log/commit-log.ts';
+import { storeIdentity } from '../stores/content/fingerprint.ts';
+import { storeExists } from '../home/home.ts';
+import { readState } from '../home/state.ts';
 import type { Context } from './context.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { errnoOf, fromFileSystem, messageOf, SyncAgentError } from '../errors.ts';
-import { isDiskFull } from '../store/disk-space.ts';
+import { errnoOf, fromFileSystem, messageOf, SyncAgentError } from '../platform/errors.ts';
+import { isDiskFull } from '../platform/disk-space.ts';
 import type { Context } from './context.ts';
 
 /**

@@ -1,21 +1,21 @@
 import { readFile } from 'node:fs/promises';
-import { SyncAgentError, isSyncAgentError } from '../errors.ts';
-import { assertLogWhole } from '../snapshot/commit-copies.ts';
-import type { KnownCommit, LogView } from '../snapshot/commit-log.ts';
-import { readEntry, readLog } from '../snapshot/commit-log.ts';
-import { decodeManifest, encodeManifest } from '../snapshot/manifest.ts';
-import type { LogEntry, Manifest } from '../snapshot/manifest.ts';
-import { writeFileAtomic } from '../store/file-system.ts';
-import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
-import { storeExists } from '../store/home.ts';
-import type { Home } from '../store/home.ts';
-import { scanStore } from '../store/scan.ts';
-import type { ScanResult } from '../store/scan.ts';
-import { cachedManifestPath, noRemoteState, readState, writeState } from '../store/state.ts';
-import type { LocalState, RemoteState } from '../store/state.ts';
-import { hasContentOfSnapshot } from './compare-content.ts';
+import { SyncAgentError, isSyncAgentError } from '../platform/errors.ts';
+import { assertLogWhole } from '../log/commit-copies.ts';
+import type { KnownCommit, LogView } from '../log/commit-log.ts';
+import { readEntry, readLog } from '../log/commit-log.ts';
+import { decodeManifest, encodeManifest } from '../log/manifest.ts';
+import type { LogEntry, Manifest } from '../log/manifest.ts';
+import { writeFileAtomic } from '../platform/file-system.ts';
+import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
+import { storeExists } from '../home/home.ts';
+import type { Home } from '../home/home.ts';
+import { scanStore } from '../stores/content/scan.ts';
+import type { ScanResult } from '../stores/content/scan.ts';
+import { cachedManifestPath, noRemoteState, readState, writeState } from '../home/state.ts';
+import type { LocalState, RemoteState } from '../home/state.ts';
+import { hasContentOfSnapshot } from './restore/compare-content.ts';
 import type { Context } from './context.ts';
-import type { RestoreFacts } from './plan-restore.ts';
+import type { RestoreFacts } from './restore/plan-restore.ts';
 
 /** Where the local store stands in the remote's history. */
 export interface Lineage {

@@ -1,8 +1,8 @@
-import { fileTimeMs } from '../file-time.ts';
-import { fingerprint, storeIdentity } from '../store/fingerprint.ts';
-import { storeExists } from '../store/home.ts';
-import { scanStore } from '../store/scan.ts';
-import { readState } from '../store/state.ts';
+import { fileTimeMs } from '../platform/file-time.ts';
+import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
+import { storeExists } from '../home/home.ts';
+import { scanStore } from '../stores/content/scan.ts';
+import { readState } from '../home/state.ts';
 import type { Context } from './context.ts';
 
 /** What this host knows of the store without asking the remote. */

@@ -1,7 +1,7 @@
-import type { Manifest } from '../snapshot/manifest.ts';
-import { isExcluded, noExclusions } from '../store/exclusions.ts';
-import type { Exclusions } from '../store/exclusions.ts';
-import { isForeignPath } from '../store/foreign.ts';
+import type { Manifest } from '../log/manifest.ts';
+import { isExcluded, noExclusions } from '../stores/content/exclusions.ts';
+import type { Exclusions } from '../stores/content/exclusions.ts';
+import { isForeignPath } from '../stores/content/foreign.ts';
 
 /**
  * What of a snapshot counts on this host: not what is excluded here and was not when it was made, nor what an older version took

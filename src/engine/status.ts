@@ -1,28 +1,28 @@
-import { SyncAgentError, isSyncAgentError } from '../errors.ts';
-import type { ErrorCode } from '../errors.ts';
-import type { LogView } from '../snapshot/commit-log.ts';
-import { totalBytes } from '../snapshot/manifest.ts';
-import type { Manifest, Pin, RecordedProblem } from '../snapshot/manifest.ts';
-import type { DiskSpace } from '../store/disk-space.ts';
-import { storeExists } from '../store/home.ts';
-import type { StoreUser } from '../store/in-use.ts';
-import { readJournal } from '../store/journal.ts';
-import { listRollbackCopies } from '../store/rollback-copies.ts';
-import type { RollbackCopy } from '../store/rollback-copies.ts';
-import { scanStore } from '../store/scan.ts';
-import type { StoreAdapter } from '../store/store-adapter.ts';
+import { SyncAgentError, isSyncAgentError } from '../platform/errors.ts';
+import type { ErrorCode } from '../platform/errors.ts';
+import type { LogView } from '../log/commit-log.ts';
+import { totalBytes } from '../log/manifest.ts';
+import type { Manifest, Pin, RecordedProblem } from '../log/manifest.ts';
+import type { DiskSpace } from '../platform/disk-space.ts';
+import { storeExists } from '../home/home.ts';
+import type { StoreUser } from '../stores/in-use.ts';
+import { readJournal } from '../home/journal.ts';
+import { listRollbackCopies } from '../home/rollback-copies.ts';
+import type { RollbackCopy } from '../home/rollback-copies.ts';
+import { scanStore } from '../stores/content/scan.ts';
+import type { StoreAdapter } from '../stores/adapter.ts';
 import { isChoiceOpen } from './choice.ts';
 import type { Context } from './context.ts';
 import { warnIfEmptied } from './emptied-remote.ts';
-import { measureUsage } from './usage.ts';
-import type { RemoteUsage } from './usage.ts';
-import { summarise } from './history.ts';
-import type { SnapshotSummary } from './history.ts';
-import { leaseStatus } from './lease-status.ts';
-import type { LeaseStatus } from './lease-status.ts';
+import { measureUsage } from './history/usage.ts';
+import type { RemoteUsage } from './history/usage.ts';
+import { summarise } from './history/history.ts';
+import type { SnapshotSummary } from './history/history.ts';
+import { leaseStatus } from './lease/lease-status.ts';
+import type { LeaseStatus } from './lease/lease-status.ts';
 import { knownFacts, readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
-import { planRestore } from './plan-restore.ts';
+import { planRestore } from './restore/plan-restore.ts';
 
 /** Where the local store stands towards the newest snapshot. */
 export type Relation =

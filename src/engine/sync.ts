@@ -1,13 +1,13 @@
-import { unresolvedTips } from '../snapshot/retention.ts';
-import { isAncestor } from '../snapshot/retention.ts';
-import type { LogView } from '../snapshot/commit-log.ts';
-import { backup } from './backup.ts';
-import type { BackupOptions, BackupResult } from './backup.ts';
+import { unresolvedTips } from '../log/retention.ts';
+import { isAncestor } from '../log/retention.ts';
+import type { LogView } from '../log/commit-log.ts';
+import { backup } from './backup/backup.ts';
+import type { BackupOptions, BackupResult } from './backup/backup.ts';
 import type { Context } from './context.ts';
 import { readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
-import { restore } from './restore.ts';
-import type { RestoreOptions, RestoreResult } from './restore.ts';
+import { restore } from './restore/restore.ts';
+import type { RestoreOptions, RestoreResult } from './restore/restore.ts';
 
 export type SyncOptions = BackupOptions & RestoreOptions;
 export type SyncResult = BackupResult | RestoreResult;

@@ -1,5 +1,5 @@
-import { errnoOf } from '../errors.ts';
-import { proxyFor } from '../remote/proxy.ts';
+import { errnoOf } from '../platform/errors.ts';
+import { proxyFor } from '../remotes/proxy.ts';
 import { version } from '../version.ts';
 import type { HookCall, HookDocument } from './hook.ts';
 

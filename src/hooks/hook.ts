@@ -1,5 +1,5 @@
-import { SyncAgentError } from '../errors.ts';
-import type { ErrorCode } from '../errors.ts';
+import { SyncAgentError } from '../platform/errors.ts';
+import type { ErrorCode } from '../platform/errors.ts';
 
 export type HookedOperation = 'backup' | 'restore';
 export type HookName = `${'before' | 'after'}-${HookedOperation}`;

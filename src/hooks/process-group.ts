@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { errnoOf } from '../errors.ts';
+import { errnoOf } from '../platform/errors.ts';
 
 /** Windows has no process groups: there only the shell itself can be ended. */
 export const hasProcessGroups = process.platform !== 'win32';

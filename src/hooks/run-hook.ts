@@ -1,8 +1,8 @@
-import { longestTimerMs } from '../clock.ts';
-import { timeLeft } from '../time-left.ts';
+import { longestTimerMs } from '../platform/clock.ts';
+import { timeLeft } from '../platform/abort-signals.ts';
 import { callWebhook } from './call-webhook.ts';
 import type { HookAction, HookCall, HookDocument } from './hook.ts';
-import { runCommand } from './run-command.ts';
+import { runCommand } from './run-shell.ts';
 
 export interface RunHookOptions {
   readonly timeoutMs: number;

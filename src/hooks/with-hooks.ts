@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
-import type { Agent } from '../agent.ts';
-import { systemClock } from '../clock.ts';
-import type { Clock } from '../clock.ts';
-import { SyncAgentError, messageOf, throwIfAborted } from '../errors.ts';
-import type { Emit } from '../events.ts';
-import { timeLeft } from '../time-left.ts';
-import { formatRemote, parseRemote } from '../remote/remote-url.ts';
+import type { Agent } from '../in-process/agent.ts';
+import { systemClock } from '../platform/clock.ts';
+import type { Clock } from '../platform/clock.ts';
+import { SyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
+import type { Emit } from '../platform/events.ts';
+import { timeLeft } from '../platform/abort-signals.ts';
+import { formatRemote, parseRemote } from '../remotes/remote-url.ts';
 import { parseHooks } from './hook.ts';
 import type { HookDocument, HookName, HookedOperation, Hooks } from './hook.ts';
 import { runHook } from './run-hook.ts';

@@ -1,6 +1,6 @@
-import type { Agent } from '../agent.ts';
-import type { BackupOptions, BackupResult } from '../engine/backup.ts';
-import type { SnapshotSummary } from '../engine/history.ts';
+import type { Agent } from '../in-process/agent.ts';
+import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
+import type { SnapshotSummary } from '../engine/history/history.ts';
 
 /** One turn of a scheduler: a backup, and the history after it if the remote was asked at all. */
 export type BackupTurn = (

@@ -2,9 +2,9 @@
  * One operation in a process of its own. It ends by itself: with its answer, or when the process that asked is gone,
  * so that nobody works on a store unsupervised.
  */
-import { createAgent } from '../agent.ts';
-import { SyncAgentError, interrupted, messageOf } from '../errors.ts';
-import type { AgentEvent } from '../events.ts';
+import { createAgent } from '../in-process/agent.ts';
+import { SyncAgentError, interrupted, messageOf } from '../platform/errors.ts';
+import type { AgentEvent } from '../platform/events.ts';
 import { withHooks } from '../hooks/with-hooks.ts';
 import { backupTurn } from './backup-turn.ts';
 import type { Answer, PlainError, Request } from './operation-protocol.ts';

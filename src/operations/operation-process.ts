@@ -2,11 +2,11 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../errors.ts';
-import type { Emit, RequestCounts } from '../events.ts';
+import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../platform/errors.ts';
+import type { Emit, RequestCounts } from '../platform/events.ts';
 import type { Answer, OperationName, OperationSettings, Operations, Request } from './operation-protocol.ts';
-import { scriptFromSources } from '../script-from-sources.ts';
-import { timeLeft } from '../time-left.ts';
+import { scriptFromSources } from '../platform/script-from-sources.ts';
+import { timeLeft } from '../platform/abort-signals.ts';
 import { splitSignal } from './split-signal.ts';
 
 export interface OperationProcessOptions {

@@ -1,7 +1,7 @@
-import type { AgentSettings } from '../agent-settings.ts';
-import type { Agent } from '../agent.ts';
-import type { ErrorCode } from '../errors.ts';
-import type { AgentEvent, RequestCounts } from '../events.ts';
+import type { AgentSettings } from '../in-process/agent-settings.ts';
+import type { Agent } from '../in-process/agent.ts';
+import type { ErrorCode } from '../platform/errors.ts';
+import type { AgentEvent, RequestCounts } from '../platform/events.ts';
 import type { Hooks } from '../hooks/hook.ts';
 import type { BackupTurn } from './backup-turn.ts';
 

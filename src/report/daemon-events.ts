@@ -5,7 +5,7 @@ import type {
   ChangeSource,
   DaemonEvent,
   Operation,
-} from '../events.ts';
+} from '../platform/events.ts';
 import { linesOf, phaseNames, divergenceOf } from './events.ts';
 import { counted, formatBytes, formatDuration, formatUtc, printable } from './format.ts';
 import { plainStyle } from './style.ts';

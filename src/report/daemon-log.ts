@@ -1,6 +1,6 @@
 import { pino } from 'pino';
-import { errnoOf } from '../errors.ts';
-import type { AgentEvent, DaemonEvent, Phase } from '../events.ts';
+import { errnoOf } from '../platform/errors.ts';
+import type { AgentEvent, DaemonEvent, Phase } from '../platform/events.ts';
 import { describeEvent } from './daemon-events.ts';
 import type { EventLevel } from './daemon-events.ts';
 import { redact, redactText } from './redact.ts';

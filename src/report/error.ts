@@ -1,4 +1,4 @@
-import { SyncAgentError, messageOf } from '../errors.ts';
+import { SyncAgentError, messageOf } from '../platform/errors.ts';
 import { printable } from './format.ts';
 import type { Style } from './style.ts';
 

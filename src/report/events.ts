@@ -1,4 +1,4 @@
-import type { AgentEvent, LeaseEvent, Phase } from '../events.ts';
+import type { AgentEvent, LeaseEvent, Phase } from '../platform/events.ts';
 import { counted, formatBytes, formatDuration, printable } from './format.ts';
 import type { Style } from './style.ts';
 

@@ -1,4 +1,4 @@
-import type { Phase } from '../events.ts';
+import type { Phase } from '../platform/events.ts';
 import { phaseNames } from './events.ts';
 import { formatBytes } from './format.ts';
 

@@ -1,4 +1,4 @@
-import type { AgentEvent, Emit } from '../events.ts';
+import type { AgentEvent, Emit } from '../platform/events.ts';
 import { linesOf } from './events.ts';
 import type { Verbosity } from './events.ts';
 import { printable } from './format.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createDirectoryStore } from '../../src/remote/directory-store.ts';
+import { createDirectoryStore } from '../../src/remotes/directory/directory-store.ts';
 import { describeObjectStore } from './object-store.ts';
 
 describeObjectStore('directory store', async () => {

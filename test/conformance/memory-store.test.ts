@@ -1,4 +1,4 @@
-import { createMemoryStore } from '../../src/remote/memory-store.ts';
+import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
 import { describeObjectStore } from './object-store.ts';
 
 describeObjectStore('memory store', async () => ({

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isSyncAgentError } from '../../src/errors.ts';
-import { bytesBody, collect, textBody } from '../../src/remote/body.ts';
-import { concurrently } from '../../src/concurrently.ts';
-import type { Body, GetOptions, ListOptions, ListPage, ObjectStore } from '../../src/remote/object-store.ts';
+import { isSyncAgentError } from '../../src/platform/errors.ts';
+import { bytesBody, collect, textBody } from '../../src/remotes/body.ts';
+import { concurrently } from '../../src/platform/concurrently.ts';
+import type { Body, GetOptions, ListOptions, ListPage, ObjectStore } from '../../src/remotes/object-store.ts';
 
 export interface MadeStore {
   readonly store: ObjectStore;

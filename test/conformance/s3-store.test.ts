@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import { createS3Store } from '../../src/remote/s3-store.ts';
+import { createS3Store } from '../../src/remotes/s3/s3-store.ts';
 import { realS3 } from '../support/s3.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { describeObjectStore } from './object-store.ts';

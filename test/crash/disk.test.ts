@@ -4,13 +4,13 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { AgentPorts } from '../../src/agent.ts';
-import { SyncAgentError, isSyncAgentError } from '../../src/errors.ts';
-import { createMemoryStore } from '../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
-import type { FileSystem } from '../../src/store/file-system.ts';
-import { locateHome } from '../../src/store/home.ts';
+import type { AgentPorts } from '../../src/in-process/agent.ts';
+import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
+import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import type { FileSystem } from '../../src/platform/file-system.ts';
+import { locateHome } from '../../src/home/home.ts';
 import { forEachEffect } from '../support/each-effect.ts';
 import { fastTmp, makeHost, readTree } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
@@ -498,7 +498,7 @@ function lyingOnce(): NonNullable<AgentPorts['diskSpace']> {
   let asked = 0;
   return async (path) => {
     asked += 1;
-    const { diskSpace } = await import('../../src/store/disk-space.ts');
+    const { diskSpace } = await import('../../src/platform/disk-space.ts');
     const real = await diskSpace(path);
     return path.endsWith('store') && asked % 2 === 1
       ? { ...real, freeBytes: real.freeBytes + 64 * MiB }

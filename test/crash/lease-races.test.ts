@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ListPage, ObjectStore } from '../../src/remote/object-store.ts';
-import { parseLeaseKey } from '../../src/snapshot/layout.ts';
+import type { ListPage, ObjectStore } from '../../src/remotes/object-store.ts';
+import { parseLeaseKey } from '../../src/log/layout.ts';
 import { leaseRaces, runLeaseRace } from '../support/lease-race.ts';
 import type { LeaseMutant } from '../support/lease-race.ts';
 import { passThrough } from '../support/race.ts';

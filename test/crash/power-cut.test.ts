@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { createMemoryStore } from '../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
-import type { FileSystem } from '../../src/store/file-system.ts';
-import type { AgentPorts } from '../../src/agent.ts';
-import type { AgentSettings } from '../../src/agent-settings.ts';
+import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import type { FileSystem } from '../../src/platform/file-system.ts';
+import type { AgentPorts } from '../../src/in-process/agent.ts';
+import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 import { forEachEffect } from '../support/each-effect.ts';
 import { lowerLayer } from '../support/lower-layer.ts';
 import { fastTmp, makeHost, readTree, shiftableClock } from '../support/host.ts';
@@ -18,7 +18,7 @@ import { passThrough } from '../support/race.ts';
 
 /** Where the kernel's table would say that something is mounted. */
 const mounted = new Set<string>();
-vi.mock('../../src/store/mounts.ts', () => ({
+vi.mock('../../src/platform/mounts.ts', () => ({
   mountPoints: async () => mounted,
   mountsBelow: async (dir: string) =>
     [...mounted].filter((path) => path.startsWith(`${dir}/`)).map((path) => path.slice(dir.length + 1)),

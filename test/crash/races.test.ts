@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { textBody } from '../../src/remote/body.ts';
-import { readManifest } from '../../src/snapshot/read-manifest.ts';
-import { encodeManifest } from '../../src/snapshot/manifest.ts';
-import { isSyncAgentError } from '../../src/errors.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import { commitKey, parseCommitKey } from '../../src/snapshot/layout.ts';
+import { textBody } from '../../src/remotes/body.ts';
+import { readManifest } from '../../src/log/read-manifest.ts';
+import { encodeManifest } from '../../src/log/manifest.ts';
+import { isSyncAgentError } from '../../src/platform/errors.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { commitKey, parseCommitKey } from '../../src/log/layout.ts';
 import { passThrough, races, runRace } from '../support/race.ts';
 import type { Mutant } from '../support/race.ts';
 

@@ -1,6 +1,6 @@
 import pMap from 'p-map';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ErrorCode } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/platform/errors.ts';
 import { chances, seededFaults } from '../support/fault-proxy.ts';
 import type { ProxyHook } from '../support/fault-proxy.ts';
 import {

@@ -3,11 +3,11 @@ import { mkdir, mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createAgent } from '../../src/agent.ts';
-import type { Agent } from '../../src/agent.ts';
-import { createDirectoryStore } from '../../src/remote/directory-store.ts';
-import { createS3Store } from '../../src/remote/s3-store.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
+import { createAgent } from '../../src/in-process/agent.ts';
+import type { Agent } from '../../src/in-process/agent.ts';
+import { createDirectoryStore } from '../../src/remotes/directory/directory-store.ts';
+import { createS3Store } from '../../src/remotes/s3/s3-store.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
 import { fastTmp } from '../support/host.ts';
 import { startS3Server } from '../support/s3-server.ts';
 

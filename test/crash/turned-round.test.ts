@@ -1,18 +1,18 @@
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { createMemoryStore } from '../../src/remote/memory-store.ts';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
-import type { FileSystem } from '../../src/store/file-system.ts';
-import { journalPath } from '../../src/store/home.ts';
-import type { Home } from '../../src/store/home.ts';
+import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import type { FileSystem } from '../../src/platform/file-system.ts';
+import { journalPath } from '../../src/home/home.ts';
+import type { Home } from '../../src/home/home.ts';
 import { forEachEffect } from '../support/each-effect.ts';
 import { makeHost, shiftableClock } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
 import { lowerLayer } from '../support/lower-layer.ts';
 
 const mounted = new Set<string>();
-vi.mock('../../src/store/mounts.ts', () => ({
+vi.mock('../../src/platform/mounts.ts', () => ({
   mountPoints: async () => mounted,
   mountsBelow: async (dir: string) =>
     [...mounted].filter((path) => path.startsWith(`${dir}/`)).map((path) => path.slice(dir.length + 1)),

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import type * as Library from '../../src/index.ts';
 import type { SyncAgent, SyncAgentEvent, SyncAgentSettings } from '../../src/index.ts';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
-import { locateHome } from '../../src/store/home.ts';
-import { lockStore } from '../../src/store/lock.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import { locateHome } from '../../src/home/home.ts';
+import { lockStore } from '../../src/home/lock.ts';
 import { importBuilt } from '../support/built-cli.ts';
 import { installPacked, runProgram } from '../support/packed.ts';
 

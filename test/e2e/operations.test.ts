@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { AgentEvent, RequestCounts } from '../../src/events.ts';
+import type { AgentEvent, RequestCounts } from '../../src/platform/events.ts';
 import type { operationsInProcesses as OperationsInProcesses } from '../../src/operations/operation-process.ts';
 import { builtUrl, importBuilt } from '../support/built-cli.ts';
 

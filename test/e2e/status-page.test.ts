@@ -1,9 +1,9 @@
 import { inflateSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { verdictOf } from '../../src/daemon/http/page/verdict.ts';
-import { startHttpServer } from '../../src/daemon/http/server.ts';
-import type { HttpServer } from '../../src/daemon/http/server.ts';
+import { verdictOf } from '../../src/web/page/verdict.ts';
+import { startHttpServer } from '../../src/web/server.ts';
+import type { HttpServer } from '../../src/web/server.ts';
 import { hasChromium, launchChromium } from '../support/chromium.ts';
 import { fakeSubject, noon, sampleStatuses, savedStatus } from '../support/sample-status.ts';
 

@@ -21,7 +21,7 @@ export async function setup({ config }: TestProject): Promise<(() => void) | und
   await build({
     ...(await bundleOptions()),
     absWorkingDir: repository,
-    entryPoints: ['src/store/inspect-worker.ts', 'src/operations/operation-child.ts'],
+    entryPoints: ['src/stores/inspect-worker.ts', 'src/operations/operation-child.ts'],
     entryNames: '[name]',
     outdir,
   });

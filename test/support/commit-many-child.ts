@@ -5,8 +5,8 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createAgent } from '../../src/agent.ts';
-import type { AgentSettings } from '../../src/agent-settings.ts';
+import { createAgent } from '../../src/in-process/agent.ts';
+import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 
 const { settings, commits } = JSON.parse(process.argv[2] ?? '') as {
   readonly settings: AgentSettings;

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
-import type { FileSystem } from '../../src/store/file-system.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import type { FileSystem } from '../../src/platform/file-system.ts';
 
 export type DiskError = 'ENOSPC' | 'EDQUOT' | 'EROFS' | 'EACCES';
 

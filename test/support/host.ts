@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { createAgent } from '../../src/agent.ts';
-import type { Agent, AgentPorts } from '../../src/agent.ts';
-import type { AgentSettings } from '../../src/agent-settings.ts';
-import { systemClock } from '../../src/clock.ts';
-import type { Clock } from '../../src/clock.ts';
-import type { AgentEvent } from '../../src/events.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import type { FileSystem } from '../../src/store/file-system.ts';
+import { createAgent } from '../../src/in-process/agent.ts';
+import type { Agent, AgentPorts } from '../../src/in-process/agent.ts';
+import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import type { AgentEvent } from '../../src/platform/events.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { FileSystem } from '../../src/platform/file-system.ts';
 
 /** Memory where there is some, so that thousands of fsyncs cost nothing. */
 export const fastTmp = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();

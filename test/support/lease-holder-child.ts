@@ -1,6 +1,6 @@
 /** The other side of lease-holder.ts: an agent that has the lease, does what the messages ask, and dies with its parent. */
-import { createAgent } from '../../src/agent.ts';
-import type { Lease } from '../../src/engine/lease.ts';
+import { createAgent } from '../../src/in-process/agent.ts';
+import type { Lease } from '../../src/engine/lease/lease.ts';
 import type { HolderOptions, HolderTask } from './lease-holder.ts';
 
 const { ttlMs, ...settings } = JSON.parse(process.argv[2] ?? '{}') as HolderOptions;

@@ -2,8 +2,8 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { BackupResult } from '../../src/engine/backup.ts';
-import type { ReleaseResult, RenewResult } from '../../src/engine/lease.ts';
+import type { BackupResult } from '../../src/engine/backup/backup.ts';
+import type { ReleaseResult, RenewResult } from '../../src/engine/lease/lease.ts';
 
 export interface HolderOptions {
   readonly store: string;

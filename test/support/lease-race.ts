@@ -1,25 +1,25 @@
 import * as fc from 'fast-check';
-import type { Clock } from '../../src/clock.ts';
-import { chooseSnapshot } from '../../src/engine/choose-snapshot.ts';
-import { commitSnapshot } from '../../src/engine/commit.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import { chooseSnapshot } from '../../src/engine/restore/choose-snapshot.ts';
+import { commitSnapshot } from '../../src/engine/backup/commit.ts';
 import type { Context } from '../../src/engine/context.ts';
 import { divergedTips } from '../../src/engine/diverged.ts';
-import { acquireLease, releaseLease, renewLease } from '../../src/engine/lease.ts';
-import type { Lease } from '../../src/engine/lease.ts';
-import { rotate } from '../../src/engine/rotate.ts';
-import { waitForLease } from '../../src/engine/wait-for-lease.ts';
-import { SyncAgentError, isSyncAgentError } from '../../src/errors.ts';
-import { collect, textBody } from '../../src/remote/body.ts';
-import { createMemoryStore } from '../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import { writeCopy } from '../../src/snapshot/commit-copies.ts';
-import { readLog } from '../../src/snapshot/commit-log.ts';
-import { attemptKey, historyKey, makeSnapshotId, parseLeaseKey } from '../../src/snapshot/layout.ts';
-import { readLeases } from '../../src/snapshot/lease-log.ts';
-import type { LeaseObject } from '../../src/snapshot/lease-log.ts';
-import type { LogEntry, Manifest } from '../../src/snapshot/manifest.ts';
-import { stampOf } from '../../src/snapshot/precedence.ts';
-import { unresolvedTips } from '../../src/snapshot/retention.ts';
+import { acquireLease, releaseLease, renewLease } from '../../src/engine/lease/lease.ts';
+import type { Lease } from '../../src/engine/lease/lease.ts';
+import { rotate } from '../../src/engine/history/rotate.ts';
+import { waitForLease } from '../../src/engine/lease/wait-for-lease.ts';
+import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
+import { collect, textBody } from '../../src/remotes/body.ts';
+import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { writeCopy } from '../../src/log/commit-copies.ts';
+import { readLog } from '../../src/log/commit-log.ts';
+import { attemptKey, historyKey, makeSnapshotId, parseLeaseKey } from '../../src/log/layout.ts';
+import { readLeases } from '../../src/log/lease-log.ts';
+import type { LeaseObject } from '../../src/log/lease-log.ts';
+import type { LogEntry, Manifest } from '../../src/log/manifest.ts';
+import { stampOf } from '../../src/log/precedence.ts';
+import { unresolvedTips } from '../../src/log/retention.ts';
 import { contextOf, draftOf, fail, keepLast, passThrough, seeded, watch } from './race.ts';
 
 const ttlMs = 30_000;
@@ -257,7 +257,7 @@ async function carryOut(world: World, host: Host, step: LeaseStep, mutant: Lease
   }
 }
 
-/** The remote half of a backup, as `engine/backup.ts` does it. A host that lost its lease goes on with its epoch. */
+/** The remote half of a backup, as `engine/backup/backup.ts` does it. A host that lost its lease goes on with its epoch. */
 async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<string> {
   const { context, lease, parent } = host;
   const { remote, clock } = context;

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
-import type { FileSystem } from '../../src/store/file-system.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import type { FileSystem } from '../../src/platform/file-system.ts';
 
 /**
  * A disk whose store is in a lower layer of an overlay without `redirect_dir`: the directories that it has now cannot be

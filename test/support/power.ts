@@ -1,7 +1,7 @@
 import { truncate } from 'node:fs/promises';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
-import type { FileSystem, WritableFile } from '../../src/store/file-system.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import type { FileSystem, WritableFile } from '../../src/platform/file-system.ts';
 
 /** What a process sees when the power goes: nothing works any more. */
 export class PowerCut extends Error {

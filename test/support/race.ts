@@ -1,23 +1,23 @@
 import * as fc from 'fast-check';
-import { systemClock } from '../../src/clock.ts';
-import type { Clock } from '../../src/clock.ts';
-import { commitSnapshot } from '../../src/engine/commit.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import { commitSnapshot } from '../../src/engine/backup/commit.ts';
 import type { Context } from '../../src/engine/context.ts';
-import { pin, unpin } from '../../src/engine/pin.ts';
-import { clearHistory, prune } from '../../src/engine/prune.ts';
-import { rotate } from '../../src/engine/rotate.ts';
-import { SyncAgentError, isSyncAgentError } from '../../src/errors.ts';
-import { textBody } from '../../src/remote/body.ts';
-import { createMemoryStore } from '../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../src/remote/object-store.ts';
-import { assertLogWhole, writeCopy } from '../../src/snapshot/commit-copies.ts';
-import { readLog } from '../../src/snapshot/commit-log.ts';
-import type { LogView } from '../../src/snapshot/commit-log.ts';
-import { attemptKey, historyKey, makeSnapshotId } from '../../src/snapshot/layout.ts';
-import { pinsOf } from '../../src/snapshot/pins.ts';
-import type { Manifest } from '../../src/snapshot/manifest.ts';
-import { unresolvedTips } from '../../src/snapshot/retention.ts';
-import { nodeFileSystem } from '../../src/store/file-system.ts';
+import { pin, unpin } from '../../src/engine/history/pin.ts';
+import { clearHistory, prune } from '../../src/engine/history/prune.ts';
+import { rotate } from '../../src/engine/history/rotate.ts';
+import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
+import { textBody } from '../../src/remotes/body.ts';
+import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { assertLogWhole, writeCopy } from '../../src/log/commit-copies.ts';
+import { readLog } from '../../src/log/commit-log.ts';
+import type { LogView } from '../../src/log/commit-log.ts';
+import { attemptKey, historyKey, makeSnapshotId } from '../../src/log/layout.ts';
+import { pinsOf } from '../../src/log/pins.ts';
+import type { Manifest } from '../../src/log/manifest.ts';
+import { unresolvedTips } from '../../src/log/retention.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
 
 export const graceMs = 3_600_000;
 export const keepLast = 2;
@@ -160,7 +160,7 @@ async function unpinOne(context: Context, { promised, givenUp }: Pins): Promise<
   await unpin(context, id);
 }
 
-/** The remote half of a backup, as `engine/backup.ts` does it, with a single file that holds its snapshot's id. */
+/** The remote half of a backup, as `engine/backup/backup.ts` does it, with a single file that holds its snapshot's id. */
 async function backUp(
   context: Context,
   parent: string | null,

@@ -1,4 +1,4 @@
-import type { AgentEvent, DaemonEvent, OperationCosts } from '../../src/events.ts';
+import type { AgentEvent, DaemonEvent, OperationCosts } from '../../src/platform/events.ts';
 
 export const sampleCosts: OperationCosts = {
   durationMs: 3200,

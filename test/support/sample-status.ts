@@ -1,6 +1,6 @@
-import type { DaemonStatus, RecordedEvent } from '../../src/daemon/daemon-status.ts';
-import type { HttpSubject, LocalFacts } from '../../src/daemon/http/http-subject.ts';
-import type { SnapshotSummary } from '../../src/engine/history.ts';
+import type { DaemonStatus, RecordedEvent } from '../../src/agent/daemon-status.ts';
+import type { HttpSubject, LocalFacts } from '../../src/web/http-subject.ts';
+import type { SnapshotSummary } from '../../src/engine/history/history.ts';
 import { sampleCosts } from './sample-events.ts';
 
 export const noon = Date.UTC(2026, 10, 21, 12);

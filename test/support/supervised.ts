@@ -3,11 +3,11 @@ import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '../../src/cli/main.ts';
-import { findWriters } from '../../src/daemon/find-writers.ts';
-import { superviseCommand } from '../../src/cli/supervise-command.ts';
-import type { RunSubject } from '../../src/daemon/run-subject.ts';
-import { SyncAgentError } from '../../src/errors.ts';
-import type { ErrorCode } from '../../src/errors.ts';
+import { findWriters } from '../../src/run/find-writers.ts';
+import { superviseCommand } from '../../src/cli/commands/agent/supervise-command.ts';
+import type { RunSubject } from '../../src/run/run-subject.ts';
+import { SyncAgentError } from '../../src/platform/errors.ts';
+import type { ErrorCode } from '../../src/platform/errors.ts';
 
 export interface SupervisedScript {
   readonly restoreMs?: number;

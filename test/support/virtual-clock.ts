@@ -1,5 +1,5 @@
-import { interrupted } from '../../src/errors.ts';
-import type { Clock } from '../../src/clock.ts';
+import { interrupted } from '../../src/platform/errors.ts';
+import type { Clock } from '../../src/platform/clock.ts';
 
 export interface VirtualClock extends Clock {
   /** Sleeps under way. */

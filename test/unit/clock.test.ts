@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { longestTimerMs, systemClock } from '../../src/clock.ts';
+import { longestTimerMs, systemClock } from '../../src/platform/clock.ts';
 
 describe('the system clock', () => {
   it.each([longestTimerMs + 1, Infinity])(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { both, concurrently } from '../../src/concurrently.ts';
+import { both, concurrently } from '../../src/platform/concurrently.ts';
 
 /** A call that ends when it is told to. */
 function pending<T>() {

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
 import { helpText } from '../../src/cli/help.ts';
-import { configSchema } from '../../src/config/schema.ts';
-import { flagOf, settings, variableOf } from '../../src/config/settings.ts';
-import { exitCodes } from '../../src/errors.ts';
-import { createSyncAgent } from '../../src/sync-agent.ts';
+import { configSchema } from '../../src/settings/schema.ts';
+import { flagOf, settings, variableOf } from '../../src/settings/registry.ts';
+import { exitCodes } from '../../src/platform/errors.ts';
+import { createSyncAgent } from '../../src/api/sync-agent.ts';
 import { brokenLinks, codeOf, readDocument as read, repository } from '../support/documents.ts';
 import { sampleEvents } from '../support/sample-events.ts';
 

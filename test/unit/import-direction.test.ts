@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,47 +8,57 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** From the lowest up: each may import those before it. The same list is in docs/architecture.md. */
+const rooms = [
+  'platform',
+  'remotes',
+  'log',
+  'stores',
+  'home',
+  'engine',
+  'report',
+  'agent',
+  'web',
+  'in-process',
+  'hooks',
+  'operations',
+  'api',
+  'settings',
+  'run',
+  'cli',
+];
+
+const upwards = rooms.flatMap((room, index) =>
+  rooms.slice(index + 1).map((above) => [`src/${room}/below-${above}.ts`, `../${above}/a.ts`] as const),
+);
+
 /** Files, and what they must not import. */
 const forbidden = [
-  ['src/snapshot/a.ts', '../engine/backup.ts'],
-  ['src/snapshot/b.ts', '../store/state.ts'],
-  ['src/snapshot/c.ts', '../remote/s3-store.ts'],
-  ['src/snapshot/d.ts', '../events.ts'],
-  ['src/remote/a.ts', '../engine/backup.ts'],
-  ['src/remote/b.ts', '../cli/main.ts'],
-  ['src/remote/c.ts', '../snapshot/manifest.ts'],
-  ['src/store/a.ts', '../engine/backup.ts'],
-  ['src/store/b.ts', '../report/text.ts'],
-  ['src/store/chroma/c.ts', '../../cli/main.ts'],
-  ['src/store/d.ts', '../remote/s3-store.ts'],
-  ['src/engine/a.ts', '../cli/main.ts'],
-  ['src/engine/b.ts', '../report/text.ts'],
-  ['src/engine/c.ts', '../remote/s3-store.ts'],
-  ['src/engine/d.ts', '../remote/directory-store.ts'],
-  ['src/engine/e.ts', '../store/chroma-adapter.ts'],
-  ['src/engine/f.ts', '../agent.ts'],
-  ['src/engine/g.ts', '../hooks/with-hooks.ts'],
-  ['src/hooks/a.ts', '../cli/main.ts'],
-  ['src/hooks/b.ts', '../engine/backup.ts'],
-  ['src/report/a.ts', '../engine/backup.ts'],
-  ['src/daemon/a.ts', '../cli/main.ts'],
-  ['src/agent.ts', './cli/main.ts'],
+  ...upwards,
+  ['src/engine/backup/deep.ts', '../../cli/main.ts'],
+  ['src/log/b.ts', '../remotes/s3/s3-store.ts'],
+  ['src/stores/c.ts', '../remotes/object-store.ts'],
+  ['src/engine/c.ts', '../remotes/s3/s3-store.ts'],
+  ['src/engine/d.ts', '../remotes/directory/directory-store.ts'],
+  ['src/engine/e.ts', '../stores/chroma/sysdb.ts'],
+  ['src/engine/f.ts', '../stores/registry.ts'],
+  ['src/hooks/a.ts', '../engine/backup/backup.ts'],
+  ['src/report/a.ts', '../engine/backup/backup.ts'],
   ['src/cli/a.ts', '../bin.ts'],
-  ['src/errors.ts', './events.ts'],
+  ['src/platform/errors.ts', './events.ts'],
 ] as const;
 
 const allowed = [
-  ['src/snapshot/ok.ts', '../errors.ts'],
-  ['src/snapshot/ok2.ts', '../remote/object-store.ts'],
-  ['src/remote/ok.ts', '../errors.ts'],
-  ['src/store/ok.ts', '../clock.ts'],
-  ['src/engine/ok.ts', '../remote/object-store.ts'],
-  ['src/engine/ok2.ts', '../store/store-adapter.ts'],
-  ['src/engine/ok3.ts', '../snapshot/commit-log.ts'],
-  ['src/daemon/ok.ts', '../engine/backup.ts'],
-  ['src/daemon/ok2.ts', '../hooks/with-hooks.ts'],
-  ['src/hooks/ok.ts', '../agent.ts'],
-  ['src/cli/ok.ts', '../agent.ts'],
+  ['src/log/ok.ts', '../platform/errors.ts'],
+  ['src/log/ok2.ts', '../remotes/object-store.ts'],
+  ['src/stores/ok.ts', '../platform/clock.ts'],
+  ['src/engine/backup/ok.ts', '../../remotes/object-store.ts'],
+  ['src/engine/backup/ok2.ts', '../restore/restore.ts'],
+  ['src/engine/ok3.ts', '../stores/adapter.ts'],
+  ['src/engine/ok4.ts', '../log/commit-log.ts'],
+  ['src/agent/ok.ts', '../engine/backup/backup.ts'],
+  ['src/hooks/ok.ts', '../in-process/agent.ts'],
+  ['src/cli/ok.ts', '../in-process/agent.ts'],
   ['src/bin.ts', './cli/main.ts'],
 ] as const;
 
@@ -73,6 +83,20 @@ describe('the import direction rules', () => {
   });
   it.each(allowed)('allow that %s imports %s', (file) => {
     expect(refused).not.toContain(`no-restricted-imports ${file}`);
+  });
+  it('name every room that there is, and no other', async () => {
+    const found = await readdir(join(root, 'src'), { withFileTypes: true });
+    const names = found.filter((each) => each.isDirectory()).map(({ name }) => name);
+    expect(names.toSorted()).toEqual(rooms.toSorted());
+    const page = await readFile(join(root, 'docs/architecture.md'), 'utf8');
+    expect(page).toContain(rooms.join(' < '));
+  });
+  it('leave at most fifteen files flat in a room', async () => {
+    const found = await readdir(join(root, 'src'), { recursive: true });
+    const flat = new Map<string, number>();
+    for (const path of found.filter((each) => each.endsWith('.ts')))
+      flat.set(dirname(path), (flat.get(dirname(path)) ?? 0) + 1);
+    expect([...flat].filter(([, count]) => count > 15)).toEqual([]);
   });
   it('refuse a console in the engine', () => {
     expect(refused).toContain('no-console src/engine/noisy.ts');

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { createListeners } from '../../src/listeners.ts';
-import { eitherSignal } from '../../src/either-signal.ts';
+import { createListeners } from '../../src/platform/listeners.ts';
+import { eitherSignal } from '../../src/platform/abort-signals.ts';
 
 describe('listeners', () => {
   it('are told in order, until they end it, each as often as it was added', () => {
@@ -23,7 +23,7 @@ describe('listeners', () => {
     const script = `
       const { parentPort } = require('node:worker_threads');
       import(${JSON.stringify(import.meta.resolve('tsx/esm/api'))}).then(async ({ tsImport }) => {
-        const { createListeners } = await tsImport(${JSON.stringify(import.meta.resolve('../../src/listeners.ts'))}, __filename);
+        const { createListeners } = await tsImport(${JSON.stringify(import.meta.resolve('../../src/platform/listeners.ts'))}, __filename);
         const said = [];
         process.once('uncaughtException', (error) => parentPort.postMessage([...said, error.message]));
         const listeners = createListeners();

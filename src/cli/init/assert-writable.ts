@@ -1,6 +1,6 @@
-import { flagOf, variableOf } from '../../config/settings.ts';
-import { fixedTimes } from '../../daemon/fixed-times.ts';
-import { SyncAgentError } from '../../errors.ts';
+import { flagOf, variableOf } from '../../settings/registry.ts';
+import { fixedTimes } from '../../agent/schedule/fixed-times.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
 import { redactText } from '../../report/redact.ts';
 import type { Scalar } from './plan-init.ts';
 

@@ -1,4 +1,4 @@
-import { SyncAgentError } from '../../errors.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
 import type { FoundStore } from './find-stores.ts';
 import type { GivenAnswers } from './given-answers.ts';
 import type { InitFacts } from './init-facts.ts';

@@ -1,5 +1,5 @@
-import type { DoctorReport } from '../../engine/doctor.ts';
-import { SyncAgentError } from '../../errors.ts';
+import type { DoctorReport } from '../../engine/doctor/doctor.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
 import type { InitAnswers, InitPlan } from './plan-init.ts';
 
 /** Tries answers out. */

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
-import { isForeign } from '../../store/foreign.ts';
+import { isForeign } from '../../stores/content/foreign.ts';
 
 export interface FoundStore {
   /** Absolute. */

@@ -1,7 +1,7 @@
-import { settingKeys, settings, variableOf } from '../../config/settings.ts';
-import type { SettingKey } from '../../config/settings.ts';
-import { SyncAgentError } from '../../errors.ts';
-import type { Invocation } from '../command.ts';
+import { settingKeys, settings, variableOf } from '../../settings/registry.ts';
+import type { SettingKey } from '../../settings/registry.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { Invocation } from '../commands/command.ts';
 import { assertWritable } from './assert-writable.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';
 import type { ConfigPlace, Scalar } from './plan-init.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { configFileName } from '../../config/config-file.ts';
-import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../../errors.ts';
+import { configFileName } from '../../settings/config-file.ts';
+import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../../platform/errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-import { parseRemote } from '../../remote/remote-url.ts';
+import { parseRemote } from '../../remotes/remote-url.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';
 import type { InitAnswers, InitPlan } from './plan-init.ts';
 

@@ -1,6 +1,6 @@
 import { basename, relative } from 'node:path';
 import { facts as factLines, printable } from '../../report/format.ts';
-import type { Outcome } from '../command.ts';
+import type { Outcome } from '../commands/command.ts';
 import type { Decision } from './decision.ts';
 import type { InitFacts } from './init-facts.ts';
 import { nextSteps } from './next-steps.ts';

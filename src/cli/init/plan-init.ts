@@ -1,7 +1,7 @@
 import { isAbsolute, join, relative, sep } from 'node:path';
-import { configFileName } from '../../config/config-file.ts';
-import { SyncAgentError } from '../../errors.ts';
-import { parseRemote } from '../../remote/remote-url.ts';
+import { configFileName } from '../../settings/config-file.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
+import { parseRemote } from '../../remotes/remote-url.ts';
 import { assertWritable } from './assert-writable.ts';
 import { setInJson, styleOf } from './edit-json.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';

@@ -1,14 +1,14 @@
-import { createAgent } from '../../agent.ts';
-import { agentSettings } from '../../config.ts';
-import type { Config } from '../../config.ts';
-import { parseLayer } from '../../config/schema.ts';
-import type { DoctorReport } from '../../engine/doctor.ts';
-import { throwIfAborted } from '../../errors.ts';
+import { createAgent } from '../../in-process/agent.ts';
+import { agentSettings } from '../../settings/load.ts';
+import type { Config } from '../../settings/load.ts';
+import { parseLayer } from '../../settings/schema.ts';
+import type { DoctorReport } from '../../engine/doctor/doctor.ts';
+import { throwIfAborted } from '../../platform/errors.ts';
 import { styleFor } from '../../report/style.ts';
-import type { Invocation, Outcome } from '../command.ts';
-import { doctorLines } from '../doctor.ts';
+import type { Invocation, Outcome } from '../commands/command.ts';
+import { doctorLines } from '../commands/setup/doctor.ts';
 import { completeAnswers } from './complete-answers.ts';
-import { converse } from './converse.ts';
+import { converse } from './ask/converse.ts';
 import { unfit } from './decision.ts';
 import type { Decision, Examine } from './decision.ts';
 import { findStores } from './find-stores.ts';
@@ -17,7 +17,7 @@ import { readInitFacts } from './init-facts.ts';
 import { outcomeOf } from './outcome.ts';
 import { planInit } from './plan-init.ts';
 import type { InitAnswers } from './plan-init.ts';
-import type { Prompter } from './prompter.ts';
+import type { Prompter } from './ask/prompter.ts';
 import { writePlan } from './write-plan.ts';
 
 /** Finds out, asks, tries, then writes. Nothing is written before everything is decided. */
@@ -53,7 +53,7 @@ async function personAtTerminal(signal: AbortSignal): Promise<Prompter | undefin
   if (!input.isTTY || !output.isTTY) return undefined;
   const [clack, { clackPrompter }] = await Promise.all([
     import('@clack/prompts'),
-    import('./clack-prompter.ts'),
+    import('./ask/clack-prompter.ts'),
   ]);
   return clackPrompter(clack, { input, output, signal });
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { SyncAgentError, errnoOf, fromFileSystem } from '../../errors.ts';
+import { SyncAgentError, errnoOf, fromFileSystem } from '../../platform/errors.ts';
 import { textOf } from './init-facts.ts';
 import type { FileWrite } from './plan-init.ts';
 

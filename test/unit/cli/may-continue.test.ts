@@ -1,11 +1,11 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { mayContinue } from '../../../src/cli/may-continue.ts';
-import { SyncAgentError } from '../../../src/errors.ts';
-import { describeFailure } from '../../../src/remote/directory-file.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import { fromS3 } from '../../../src/remote/s3-errors.ts';
-import { locateHome, statePath } from '../../../src/store/home.ts';
+import { mayContinue } from '../../../src/cli/commands/may-continue.ts';
+import { SyncAgentError } from '../../../src/platform/errors.ts';
+import { describeFailure } from '../../../src/remotes/directory/directory-file.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { fromS3 } from '../../../src/remotes/s3/s3-errors.ts';
+import { locateHome, statePath } from '../../../src/home/home.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { commands } from '../../../src/cli/commands.ts';
 import { helpText } from '../../../src/cli/help.ts';
-import { superviseCommand } from '../../../src/cli/supervise-command.ts';
+import { superviseCommand } from '../../../src/cli/commands/agent/supervise-command.ts';
 import { parseCommandLine } from '../../../src/cli/parse.ts';
-import { flagOf, settingKeys } from '../../../src/config/settings.ts';
+import { flagOf, settingKeys } from '../../../src/settings/registry.ts';
 
 const run = superviseCommand(() => Promise.reject(new Error('is not run here')));
 const parseRun = (line: string) => parseCommandLine(line.split(' '), [...commands, run]);

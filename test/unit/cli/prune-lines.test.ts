@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { pruneLines } from '../../../src/cli/prune.ts';
+import { pruneLines } from '../../../src/cli/commands/remote/prune.ts';
 
 const a = '2026-01-01T00-00-00.000Z-00000001';
 const b = '2026-01-02T00-00-00.000Z-00000002';

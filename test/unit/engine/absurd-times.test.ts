@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createAgent } from '../../../src/agent.ts';
-import { fileTimeMs } from '../../../src/file-time.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import { createAgent } from '../../../src/in-process/agent.ts';
+import { fileTimeMs } from '../../../src/platform/file-time.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 

@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createAgent } from '../../../src/agent.ts';
-import { SyncAgentError, isSyncAgentError } from '../../../src/errors.ts';
-import { collect, textBody } from '../../../src/remote/body.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { readManifest } from '../../../src/snapshot/read-manifest.ts';
+import { createAgent } from '../../../src/in-process/agent.ts';
+import { SyncAgentError, isSyncAgentError } from '../../../src/platform/errors.ts';
+import { collect, textBody } from '../../../src/remotes/body.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { readManifest } from '../../../src/log/read-manifest.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';

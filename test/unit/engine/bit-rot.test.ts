@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isSyncAgentError } from '../../../src/errors.ts';
-import { bytesBody, collect } from '../../../src/remote/body.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { isSyncAgentError } from '../../../src/platform/errors.ts';
+import { bytesBody, collect } from '../../../src/remotes/body.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';

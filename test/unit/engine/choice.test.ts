@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { commitSnapshot } from '../../../src/engine/commit.ts';
-import type { CommitWork } from '../../../src/engine/commit.ts';
-import { rotate } from '../../../src/engine/rotate.ts';
-import type { AgentEvent } from '../../../src/events.ts';
-import { textBody } from '../../../src/remote/body.ts';
-import { SyncAgentError } from '../../../src/errors.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { createCommit, probeCreateOnly, readLog } from '../../../src/snapshot/commit-log.ts';
-import { attemptKey, commitKey, historyKey, probeKey } from '../../../src/snapshot/layout.ts';
+import { commitSnapshot } from '../../../src/engine/backup/commit.ts';
+import type { CommitWork } from '../../../src/engine/backup/commit.ts';
+import { rotate } from '../../../src/engine/history/rotate.ts';
+import type { AgentEvent } from '../../../src/platform/events.ts';
+import { textBody } from '../../../src/remotes/body.ts';
+import { SyncAgentError } from '../../../src/platform/errors.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createCommit, probeCreateOnly, readLog } from '../../../src/log/commit-log.ts';
+import { attemptKey, commitKey, historyKey, probeKey } from '../../../src/log/layout.ts';
 import { contextOf, draftOf, graceMs, passThrough } from '../../support/race.ts';
 
 const start = Date.UTC(2026, 0, 1);

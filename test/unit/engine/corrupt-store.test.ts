@@ -2,8 +2,8 @@ import { chmod, lstat, mkdtemp, readFile, readdir, rm, truncate, utimes, writeFi
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';

@@ -3,11 +3,11 @@ import { mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/pro
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { mayContinue } from '../../../src/cli/may-continue.ts';
-import { SyncAgentError } from '../../../src/errors.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { adapterNamed } from '../../../src/store/adapters.ts';
+import { mayContinue } from '../../../src/cli/commands/may-continue.ts';
+import { SyncAgentError } from '../../../src/platform/errors.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { adapterNamed } from '../../../src/stores/registry.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';

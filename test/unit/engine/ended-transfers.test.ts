@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { SyncAgentError, throwIfAborted } from '../../../src/errors.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { SyncAgentError, throwIfAborted } from '../../../src/platform/errors.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
 import { makeHost } from '../../support/host.ts';
 
 async function keysOf(remote: ObjectStore): Promise<readonly string[]> {

@@ -4,10 +4,10 @@ import { lstat, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { AgentPorts } from '../../../src/agent.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { locateHome, rollbackRoot } from '../../../src/store/home.ts';
+import type { AgentPorts } from '../../../src/in-process/agent.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
 import { makeHost, readTree } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 

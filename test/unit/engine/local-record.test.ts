@@ -1,8 +1,8 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { RemoteState } from '../../../src/store/state.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { RemoteState } from '../../../src/home/state.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 

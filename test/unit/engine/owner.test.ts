@@ -4,11 +4,11 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { AgentPorts } from '../../../src/agent.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { nodeFileSystem } from '../../../src/store/file-system.ts';
-import { ownedFileSystem } from '../../../src/store/owner.ts';
+import type { AgentPorts } from '../../../src/in-process/agent.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { ownedFileSystem } from '../../../src/home/owner.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { textBody } from '../../../src/remote/body.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
-import { readLog } from '../../../src/snapshot/commit-log.ts';
-import { commitKey } from '../../../src/snapshot/layout.ts';
-import { encodeManifest } from '../../../src/snapshot/manifest.ts';
-import { pinsOf } from '../../../src/snapshot/pins.ts';
+import { textBody } from '../../../src/remotes/body.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { readLog } from '../../../src/log/commit-log.ts';
+import { commitKey } from '../../../src/log/layout.ts';
+import { encodeManifest } from '../../../src/log/manifest.ts';
+import { pinsOf } from '../../../src/log/pins.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';

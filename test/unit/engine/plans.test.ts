@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { planBackup } from '../../../src/engine/plan-backup.ts';
-import type { BackupFacts, CapturedFile } from '../../../src/engine/plan-backup.ts';
-import { planRestore } from '../../../src/engine/plan-restore.ts';
-import type { RestoreFacts } from '../../../src/engine/plan-restore.ts';
-import type { LogEntry, Manifest } from '../../../src/snapshot/manifest.ts';
-import { unresolvedTips } from '../../../src/snapshot/retention.ts';
+import { planBackup } from '../../../src/engine/backup/plan-backup.ts';
+import type { BackupFacts, CapturedFile } from '../../../src/engine/backup/plan-backup.ts';
+import { planRestore } from '../../../src/engine/restore/plan-restore.ts';
+import type { RestoreFacts } from '../../../src/engine/restore/plan-restore.ts';
+import type { LogEntry, Manifest } from '../../../src/log/manifest.ts';
+import { unresolvedTips } from '../../../src/log/retention.ts';
 
 const idOf = (n: number): string => `2026-01-0${n}T00-00-00.000Z-0000000${n}`;
 const file = (path: string, content: string, size = 100): CapturedFile => ({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { snapshotContent } from '../../../src/engine/snapshot-content.ts';
-import type { Manifest } from '../../../src/snapshot/manifest.ts';
+import type { Manifest } from '../../../src/log/manifest.ts';
 
 const file = (path: string) => ({ path, size: 1, sha256: 'a'.repeat(64), mode: 0o600, mtimeMs: 0 });
 const manifest = (

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { soundnessOf } from '../../../src/engine/soundness.ts';
-import type { Problem } from '../../../src/store/store-adapter.ts';
+import { soundnessOf } from '../../../src/engine/soundness/soundness.ts';
+import type { Problem } from '../../../src/stores/adapter.ts';
 
 const broken = (where: string): Problem => ({ kind: 'database', where, message: `${where} is corrupt` });
 const base = (paths: readonly string[], noted: readonly string[] = []) => ({

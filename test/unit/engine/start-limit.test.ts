@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
 import { makeHost } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
 

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { makeHost } from '../../support/host.ts';
 

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import type { Context } from '../../../src/engine/context.ts';
-import { measureUsage } from '../../../src/engine/usage.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ListPage, ObjectStore } from '../../../src/remote/object-store.ts';
+import { measureUsage } from '../../../src/engine/history/usage.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ListPage, ObjectStore } from '../../../src/remotes/object-store.ts';
 import { makeHost } from '../../support/host.ts';
 
 it('status says how much the remote holds', async () => {

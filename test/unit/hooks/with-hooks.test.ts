@@ -6,13 +6,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Agent } from '../../../src/agent.ts';
-import { SyncAgentError } from '../../../src/errors.ts';
-import type { AgentEvent } from '../../../src/events.ts';
+import type { Agent } from '../../../src/in-process/agent.ts';
+import { SyncAgentError } from '../../../src/platform/errors.ts';
+import type { AgentEvent } from '../../../src/platform/events.ts';
 import type { HookDocument, Hooks } from '../../../src/hooks/hook.ts';
 import { withHooks } from '../../../src/hooks/with-hooks.ts';
-import { createMemoryStore } from '../../../src/remote/memory-store.ts';
-import type { ObjectStore } from '../../../src/remote/object-store.ts';
+import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { ObjectStore } from '../../../src/remotes/object-store.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 

@@ -6,7 +6,7 @@ import type { Poll } from '../../../scripts/soak-agent/audit-status.ts';
 import { Timeline } from '../../../scripts/soak-agent/timeline.ts';
 import { troubledMs, turnsOf } from '../../../scripts/soak-agent/turns.ts';
 import { judgeMemory } from '../../../scripts/soak-agent/judge-memory.ts';
-import { makeSnapshotId } from '../../../src/snapshot/layout.ts';
+import { makeSnapshotId } from '../../../src/log/layout.ts';
 import type { LogLine } from '../../support/running-agent.ts';
 import { savedStatus } from '../../support/sample-status.ts';
 

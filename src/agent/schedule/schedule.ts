@@ -1,0 +1,126 @@
+import type { BackupReason } from '../../platform/events.ts';
+
+/** When to back up. All times are milliseconds since the epoch, so that they mean the same after a restart. */
+export interface ScheduleSettings {
+  /** At most one snapshot in so long, and none of what was written waits longer; 0: only at fixed times. */
+  readonly intervalMs: number;
+  /** After a change, how long the store should have been quiet, as long as that delays little. */
+  readonly settleMs: number;
+  /** The first fixed time after an instant. */
+  readonly nextFixedTime?: ((afterMs: number) => number | null) | undefined;
+}
+
+/**
+ *     clean ──change──▶ dirty ──its time──▶ working ──committed──▶ clean, or dirty by what was written meanwhile
+ *                         ▲                    │
+ *                         └──── retry time ◀── failed
+ */
+export interface ScheduleState {
+  /** Since when the store holds what no snapshot has; null when it holds nothing such. */
+  readonly dirtySinceMs: number | null;
+  readonly lastChangeAtMs: number | null;
+  /** The instant of the store's newest snapshot, of whatever host. */
+  readonly lastSnapshotAtMs: number | null;
+  /** Fixed times up to here are done with. */
+  readonly fixedUntilMs: number;
+  /** In a row. */
+  readonly failures: number;
+  readonly retryAtMs: number | null;
+  /** The first change since the present backup began; what was written before is in it. */
+  readonly working: { readonly sinceMs: number; readonly changedAtMs: number | null } | null;
+}
+
+export interface PlannedBackup {
+  readonly atMs: number;
+  readonly reason: BackupReason;
+}
+
+/** Nothing is due while nothing changed, whatever the hour. A pure decision. */
+export function nextBackup(state: ScheduleState, settings: ScheduleSettings): PlannedBackup | null {
+  const { dirtySinceMs, working, retryAtMs } = state;
+  if (working !== null || dirtySinceMs === null) return null;
+  if (retryAtMs !== null) return { atMs: retryAtMs, reason: 'retry' };
+  const byInterval = dueByInterval(state, settings);
+  // A fixed time that passed while there was nothing to save asks for nothing; one missed while switched off does.
+  const fixed = settings.nextFixedTime?.(Math.max(state.fixedUntilMs, dirtySinceMs)) ?? null;
+  if (fixed !== null && (byInterval === null || fixed < byInterval))
+    return { atMs: fixed, reason: 'fixed-time' };
+  return byInterval === null ? null : { atMs: byInterval, reason: 'change' };
+}
+
+/** A change in a quiet time is saved as soon as the store rests; one after a snapshot, an interval after that. */
+function dueByInterval(state: ScheduleState, { intervalMs, settleMs }: ScheduleSettings): number | null {
+  const { dirtySinceMs, lastChangeAtMs, lastSnapshotAtMs } = state;
+  if (intervalMs === 0 || dirtySinceMs === null) return null;
+  const patience = Math.min(5 * settleMs, intervalMs);
+  const rested = Math.min((lastChangeAtMs ?? dirtySinceMs) + settleMs, dirtySinceMs + patience);
+  return lastSnapshotAtMs === null ? rested : Math.max(rested, lastSnapshotAtMs + intervalMs);
+}
+
+export function changed(state: ScheduleState, atMs: number): ScheduleState {
+  const { working } = state;
+  return {
+    ...state,
+    dirtySinceMs: state.dirtySinceMs ?? atMs,
+    lastChangeAtMs: Math.max(atMs, state.lastChangeAtMs ?? atMs),
+    working: working === null ? null : { ...working, changedAtMs: working.changedAtMs ?? atMs },
+  };
+}
+
+export function started(state: ScheduleState, atMs: number): ScheduleState {
+  return { ...state, fixedUntilMs: atMs, working: { sinceMs: atMs, changedAtMs: null } };
+}
+
+/** A backup ended well. `snapshotAtMs`: the instant of the snapshot that the store now equals, or grew from. */
+export function succeeded(state: ScheduleState, snapshotAtMs: number | null): ScheduleState {
+  return {
+    ...state,
+    dirtySinceMs: state.working?.changedAtMs ?? null,
+    lastSnapshotAtMs: snapshotAtMs,
+    failures: 0,
+    retryAtMs: null,
+    working: null,
+  };
+}
+
+/** The turn came too soon after a snapshot that somebody else asked for: what was dirty still is. */
+export function postponed(state: ScheduleState, snapshotAtMs: number): ScheduleState {
+  return { ...state, lastSnapshotAtMs: snapshotAtMs, failures: 0, retryAtMs: null, working: null };
+}
+
+export function failed(state: ScheduleState, retryAtMs: number): ScheduleState {
+  return { ...state, failures: state.failures + 1, retryAtMs, working: null };
+}
+
+/** It says nothing of the schedule: a dry run, or one that was asked for besides, and failed. */
+export function abandoned(state: ScheduleState): ScheduleState {
+  return { ...state, working: null };
+}
+
+/** After 5 s, 10 s, 20 s …, 5 min at most, an interval at most; `random` in [0, 1) spreads hosts. */
+export function retryTime(
+  { failures }: ScheduleState,
+  { intervalMs }: ScheduleSettings,
+  nowMs: number,
+  random: number,
+): number {
+  const most = Math.max(1000, Math.min(mostRetryMs, intervalMs === 0 ? mostRetryMs : intervalMs));
+  const delay = Math.min(firstRetryMs * 2 ** Math.min(failures, 20), most);
+  return nowMs + Math.round(delay * (0.75 + random / 4));
+}
+
+/** What is recorded of the future comes from a clock that was ahead: it counts as of now, or nothing would be due for long. */
+export function withClockSetBack(state: ScheduleState, nowMs: number): ScheduleState {
+  const past = (atMs: number | null): number | null => (atMs === null ? null : Math.min(atMs, nowMs));
+  return {
+    ...state,
+    dirtySinceMs: past(state.dirtySinceMs),
+    lastChangeAtMs: past(state.lastChangeAtMs),
+    lastSnapshotAtMs: past(state.lastSnapshotAtMs),
+    fixedUntilMs: Math.min(state.fixedUntilMs, nowMs),
+    retryAtMs: state.retryAtMs === null ? null : Math.min(state.retryAtMs, nowMs + mostRetryMs),
+  };
+}
+
+const firstRetryMs = 5000;
+const mostRetryMs = 5 * 60_000;

@@ -1,0 +1,223 @@
+import { aborted, eitherSignal } from '../../platform/abort-signals.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { SyncAgentError, interrupted, isSyncAgentError, messageOf } from '../../platform/errors.ts';
+import type { BackupReason, ChangeSource, DaemonEvent } from '../../platform/events.ts';
+import {
+  abandoned,
+  changed,
+  failed,
+  nextBackup,
+  postponed,
+  retryTime,
+  started,
+  succeeded,
+  withClockSetBack,
+} from './schedule.ts';
+import type { PlannedBackup, ScheduleSettings, ScheduleState } from './schedule.ts';
+
+/** How a turn ended well. */
+export type TurnOutcome =
+  /** The store equals, or grew from, the snapshot of this instant. */
+  | { readonly type: 'saved'; readonly snapshotAtMs: number | null }
+  /** The newest snapshot is younger than the interval. */
+  | { readonly type: 'too-soon'; readonly snapshotAtMs: number }
+  /** Nothing was to be saved: a dry run. */
+  | { readonly type: 'tried' };
+
+export interface TurnOptions {
+  readonly signal: AbortSignal;
+  /** If it has failed now: when it is tried again, milliseconds since the epoch; null after a stop. */
+  readonly retryAtMs: () => number | null;
+}
+
+export interface SchedulerOptions {
+  readonly settings: ScheduleSettings;
+  readonly clock: Clock;
+  readonly emit: (event: DaemonEvent) => void;
+  /** What it rejects is tried again. */
+  readonly backUp: BackUp;
+  /** Told of every change of the state. */
+  readonly onState?: (state: ScheduleState, next: PlannedBackup | null) => void;
+}
+
+/** Makes one backup. Rejects when it failed. */
+export type BackUp = (reason: BackupReason, options: TurnOptions) => Promise<TurnOutcome>;
+
+export interface BackUpNowOptions {
+  /** Ends it, or the wait for its turn. */
+  readonly signal?: AbortSignal | undefined;
+  /** Instead of the schedule's way to back up. A failure leaves the schedule as it was. */
+  readonly by?: BackUp;
+}
+
+export interface StartPoint {
+  /** Since when the store holds what no snapshot has; null when it holds nothing such. */
+  readonly dirtySinceMs: number | null;
+  readonly lastSnapshotAtMs: number | null;
+}
+
+/** Carries a schedule out: one backup at a time, each at its time, until it is stopped. */
+export interface Scheduler {
+  start(from: StartPoint): void;
+  /** Something was, or may have been, written at `atMs`. */
+  changed(source: ChangeSource, atMs: number): void;
+  /** A backup now, whatever the schedule says, after the one that may be running. Rejects when it fails. */
+  backUpNow(reason: BackupReason, options?: BackUpNowOptions): Promise<void>;
+  /**
+   * Work that no backup may run beside, after what runs now. `signal` ends the wait for its turn; together with the end of this
+   * scheduler it is what the work is given.
+   */
+  exclusively<T>(work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  state(): ScheduleState;
+  next(): PlannedBackup | null;
+  /** Plans nothing more. Resolves when what is running, or waits to, has ended; `signal` makes it end soon. */
+  stop(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+}
+
+/** Wall clocks are set and machines sleep: no timer is trusted for longer. */
+const longestSleepMs = 60_000;
+
+export function createScheduler({ settings, clock, emit, backUp, onState }: SchedulerOptions): Scheduler {
+  let state: ScheduleState = {
+    dirtySinceMs: null,
+    lastChangeAtMs: null,
+    lastSnapshotAtMs: null,
+    fixedUntilMs: 0,
+    failures: 0,
+    retryAtMs: null,
+    working: null,
+  };
+  let sleeper = new AbortController();
+  let announced: PlannedBackup | null = null;
+  let awaited: PlannedBackup | null = null;
+  let loop: Promise<void> | undefined;
+  let queue: Promise<void> = Promise.resolve();
+  const stopping = new AbortController();
+  const interrupting = new AbortController();
+
+  const become = (next: ScheduleState): void => {
+    state = next;
+    const planned = nextBackup(state, settings);
+    // While a backup runs nothing is planned, which its own events say.
+    if (state.working === null && !stopping.signal.aborted && isNews(planned, announced)) {
+      announced = planned;
+      emit({ type: 'scheduled', atMs: planned?.atMs ?? null, reason: planned?.reason ?? null });
+    }
+    onState?.(state, planned);
+    if (planned?.atMs !== awaited?.atMs) sleeper.abort();
+  };
+
+  const turn = async (reason: BackupReason, signal: AbortSignal, by: BackUp | undefined): Promise<void> => {
+    become(started(state, clock.now()));
+    let chosen: number | undefined;
+    const retryAtMs = (): number => (chosen ??= retryTime(state, settings, clock.now(), clock.random()));
+    try {
+      const outcome = await (by ?? backUp)(reason, {
+        signal,
+        retryAtMs: () => (stopping.signal.aborted ? null : retryAtMs()),
+      });
+      become(after(state, outcome));
+    } catch (error) {
+      become(by === undefined ? failed(state, retryAtMs()) : abandoned(state));
+      throw error;
+    }
+  };
+  const exclusively = <T>(work: (signal: AbortSignal) => Promise<T>, asked?: AbortSignal): Promise<T> => {
+    const either = eitherSignal(interrupting.signal, asked);
+    const { signal } = either;
+    return new Promise<T>((resolve, reject) => {
+      const leave = (): void => reject(interrupted('Waiting for another operation', signal.reason));
+      const begin = async (): Promise<void> => {
+        if (signal.aborted) return leave();
+        // From here on the work says how it ended, once it has.
+        signal.removeEventListener('abort', leave);
+        await work(signal).then(resolve, reject);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      queue = queue.then(begin).finally(() => either.release());
+    });
+  };
+  const enqueue = (reason: BackupReason, { signal, by }: BackUpNowOptions = {}): Promise<void> =>
+    exclusively((either) => turn(reason, either, by), signal);
+
+  const run = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      state = withClockSetBack(state, clock.now());
+      const planned = nextBackup(state, settings);
+      const waitMs = (planned?.atMs ?? Infinity) - clock.now();
+      if (planned !== null && waitMs <= 0) {
+        // It was told by the events of the operation, and is tried again.
+        await enqueue(planned.reason).catch(() => undefined);
+        continue;
+      }
+      sleeper = new AbortController();
+      awaited = planned;
+      const { signal } = sleeper;
+      await (planned === null ? aborted(signal) : sleep(clock, Math.min(waitMs, longestSleepMs), signal));
+    }
+  };
+
+  return {
+    start: ({ dirtySinceMs, lastSnapshotAtMs }) => {
+      if (dirtySinceMs !== null && state.dirtySinceMs === null)
+        emit({ type: 'changed', source: 'start', atMs: dirtySinceMs });
+      // What was noticed before the look was made may have come after it.
+      const known = {
+        ...state,
+        dirtySinceMs: dirtySinceMs ?? state.dirtySinceMs,
+        lastChangeAtMs: state.lastChangeAtMs ?? dirtySinceMs,
+        lastSnapshotAtMs,
+      };
+      become(withClockSetBack(known, clock.now()));
+      loop ??= run();
+    },
+    changed: (source, atMs) => {
+      if (state.dirtySinceMs === null) emit({ type: 'changed', source, atMs });
+      become(changed(state, atMs));
+    },
+    backUpNow: enqueue,
+    exclusively,
+    state: () => state,
+    next: () => nextBackup(state, settings),
+    stop: async ({ signal } = {}) => {
+      const interrupt = (): void =>
+        interrupting.abort(
+          new SyncAgentError('INTERRUPTED', `Cannot finish: ${messageOf(signal?.reason)}`, {
+            untilMs: isSyncAgentError(signal?.reason) ? signal.reason.untilMs : undefined,
+          }),
+        );
+      stopping.abort();
+      sleeper.abort();
+      if (signal?.aborted === true) interrupt();
+      signal?.addEventListener('abort', interrupt, { once: true });
+      await loop;
+      await queue;
+      signal?.removeEventListener('abort', interrupt);
+    },
+  };
+}
+
+function after(state: ScheduleState, outcome: TurnOutcome): ScheduleState {
+  switch (outcome.type) {
+    case 'saved':
+      return succeeded(state, outcome.snapshotAtMs);
+    case 'too-soon':
+      return postponed(state, outcome.snapshotAtMs);
+    case 'tried':
+      return abandoned(state);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** A busy store moves its first backup by fractions of a second, many times. */
+function isNews(planned: PlannedBackup | null, announced: PlannedBackup | null): boolean {
+  if (planned === null || announced === null) return planned !== announced;
+  return planned.reason !== announced.reason || Math.abs(planned.atMs - announced.atMs) >= 1000;
+}
+
+async function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  await clock.sleep(ms, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}

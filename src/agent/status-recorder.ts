@@ -1,0 +1,170 @@
+import type { Clock } from '../platform/clock.ts';
+import type { SnapshotSummary } from '../engine/history/history.ts';
+import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
+import { createListeners } from '../platform/listeners.ts';
+import { epochMsOf } from '../log/layout.ts';
+import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
+import { isOverdue } from './is-overdue.ts';
+import type { PlannedBackup, ScheduleState } from './schedule/schedule.ts';
+
+export type DaemonIdentity = Pick<
+  DaemonStatus,
+  'version' | 'pid' | 'host' | 'store' | 'remote' | 'intervalMs' | 'cron'
+>;
+
+/** Keeps the picture that `DaemonStatus` is, from what is told. */
+export interface StatusRecorder {
+  record(event: AgentEvent | DaemonEvent): void;
+  recordSchedule(state: ScheduleState, next: PlannedBackup | null): void;
+  /** The store equals, or grew from, this snapshot. */
+  recordSnapshot(id: string): void;
+  recordLease(lease: DaemonStatus['lease']): void;
+  recordHistory(snapshots: readonly SnapshotSummary[]): void;
+  status(): DaemonStatus;
+  /** Each event, once it is recorded. Returns the way to end it. */
+  subscribe(listener: (recorded: RecordedEvent) => void): () => void;
+}
+
+const recentEvents = 200;
+
+export function createStatusRecorder(
+  identity: DaemonIdentity,
+  { clock }: { readonly clock: Clock },
+): StatusRecorder {
+  let status: DaemonStatus = {
+    ...identity,
+    startedAtMs: clock.now(),
+    state: 'starting',
+    detection: 'events',
+    dirtySinceMs: null,
+    nextBackupAtMs: null,
+    nextBackupReason: null,
+    running: null,
+    lease: null,
+    lastSnapshot: null,
+    lastSuccessAtMs: null,
+    lastError: null,
+    failures: 0,
+    isOverdue: false,
+    history: null,
+    tips: [],
+    recentEvents: [],
+  };
+  const recent: RecordedEvent[] = [];
+  const listeners = createListeners<RecordedEvent>();
+
+  const settle = (): DaemonStatus['state'] => {
+    if (status.state === 'starting' || status.state === 'stopping' || status.state === 'stopped')
+      return status.state;
+    if (status.running !== null) return 'working';
+    return status.dirtySinceMs === null ? 'idle' : 'waiting';
+  };
+
+  return {
+    record: (event) => {
+      const recorded = { atMs: clock.now(), event };
+      status = reduce(status, recorded);
+      status = { ...status, state: settle() };
+      if (event.type !== 'progress' && event.type !== 'phase') {
+        recent.push(recorded);
+        if (recent.length > recentEvents) recent.shift();
+      }
+      listeners.tell(recorded);
+    },
+    recordSchedule: (state, next) => {
+      status = {
+        ...status,
+        dirtySinceMs: state.dirtySinceMs,
+        failures: state.failures,
+        nextBackupAtMs: next?.atMs ?? null,
+        nextBackupReason: next?.reason ?? null,
+      };
+      status = { ...status, state: settle() };
+    },
+    recordSnapshot: (id) => {
+      status = { ...status, lastSnapshot: { id, createdAtMs: epochMsOf(id) } };
+    },
+    recordLease: (lease) => {
+      status = { ...status, lease };
+    },
+    recordHistory: (snapshots) => {
+      status = {
+        ...status,
+        history: { asOfMs: clock.now(), snapshots },
+        tips: snapshots.filter((each) => each.isTip).map((each) => each.id),
+      };
+    },
+    status: () => ({
+      ...status,
+      isOverdue: isOverdue(status, clock.now()),
+      recentEvents: [...recent],
+    }),
+    subscribe: (listener) => listeners.add(listener),
+  };
+}
+
+function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonStatus {
+  switch (event.type) {
+    case 'started':
+      return { ...status, state: 'idle' };
+    case 'watching':
+      return { ...status, detection: event.by };
+    case 'operation-started': {
+      const { operation, reason } = event;
+      // Beside whatever else runs, and of no interest while it works.
+      if (operation === 'lease') return status;
+      return {
+        ...status,
+        running: { operation, reason, startedAtMs: atMs, phase: null, done: 0, total: 0 },
+      };
+    }
+    case 'phase':
+      return status.running === null
+        ? status
+        : { ...status, running: { ...status.running, phase: event.phase, done: 0, total: 0 } };
+    case 'progress':
+      return status.running === null
+        ? status
+        : { ...status, running: { ...status.running, done: event.done, total: event.total } };
+    case 'operation-finished': {
+      const isBackup = event.operation === 'backup' && event.outcome !== 'too-soon';
+      return {
+        ...status,
+        running: status.running?.operation === event.operation ? null : status.running,
+        lastError: status.lastError?.operation === event.operation ? null : status.lastError,
+        lastSuccessAtMs: isBackup ? atMs : status.lastSuccessAtMs,
+      };
+    }
+    case 'operation-failed':
+      return {
+        ...status,
+        running: status.running?.operation === event.operation ? null : status.running,
+        lastError: { ...event.error, atMs, operation: event.operation },
+        // It was before, also where the clock was set back since.
+        lastSuccessAtMs: status.lastSuccessAtMs === null ? null : Math.min(status.lastSuccessAtMs, atMs),
+      };
+    case 'diverged':
+      return { ...status, tips: event.tips };
+    case 'stopping':
+      return { ...status, state: 'stopping' };
+    case 'stopped':
+      return { ...status, state: 'stopped' };
+    case 'warning':
+    case 'captured':
+    case 'committed':
+    case 'rotated':
+    case 'restored':
+    case 'retry':
+    case 'changed':
+    case 'scheduled':
+    case 'listening':
+    case 'command-started':
+    case 'command-exited':
+    case 'hook':
+    case 'hook-output':
+    case 'lease':
+      return status;
+    default:
+      return event satisfies never;
+  }
+}

@@ -1,0 +1,125 @@
+import { hostname } from 'node:os';
+import { systemClock } from '../platform/clock.ts';
+import type { Clock } from '../platform/clock.ts';
+import { createDaemon } from '../agent/daemon.ts';
+import type { Daemon, DaemonSettings } from '../agent/daemon.ts';
+import type { OperationsFor } from '../agent/daemon-operations.ts';
+import type { HttpSettings } from '../web/http-address.ts';
+import type { HttpSubject } from '../web/http-subject.ts';
+import type { HttpServer } from '../web/server.ts';
+import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
+import type { OperationSettings } from '../operations/operation-protocol.ts';
+import { operationsInProcesses } from '../operations/operation-process.ts';
+import { formatRemote, parseRemote } from '../remotes/remote-url.ts';
+import { nodeFileSystem } from '../platform/file-system.ts';
+import { ownedFileSystem } from '../home/owner.ts';
+import { locateHome } from '../home/home.ts';
+import type { Home } from '../home/home.ts';
+import { version } from '../version.ts';
+
+export interface SyncAgentSettings extends OperationSettings {
+  /** At most one snapshot in so long, and no change waits longer for one; default an hour, 0: only at fixed times. */
+  readonly intervalMs?: number | undefined;
+  /** After a change, how long the store should have been quiet; default 2 s. Never delays a backup much. */
+  readonly settleMs?: number | undefined;
+  /** Fixed times besides, as a cron expression of five or six fields in this host's time zone. */
+  readonly cron?: string | undefined;
+  /** How changes are noticed; `auto` by default: events of the system as long as they prove true. */
+  readonly detect?: DaemonSettings['detect'] | undefined;
+  /** How often the files' times are looked at, whatever the events say; default 30 s. */
+  readonly pollIntervalMs?: number | undefined;
+  /** Where a started agent serves its status page, health and metrics; nowhere by default. */
+  readonly http?: HttpSettings | undefined;
+}
+
+export interface DaemonPorts {
+  readonly clock?: Clock | undefined;
+  /** What the agent is run as, for whoever finds the store taken. */
+  readonly command: string;
+  /** Instead of operations in processes of their own. */
+  readonly operationsFor?: OperationsFor | undefined;
+  readonly emit: (event: AgentEvent | DaemonEvent) => void;
+}
+
+export const defaultSchedule = {
+  intervalMs: 60 * 60 * 1000,
+  settleMs: 2000,
+  detect: 'auto',
+  pollIntervalMs: 30_000,
+  shutdownBudgetMs: 25_000,
+} as const;
+
+/** A backup by hand, which finds the store busy at once, is soon over. */
+export const defaultLockWaitMs = 30_000;
+
+/** Puts a daemon together from real parts. Nothing is watched, served or asked before it is claimed or started. */
+export async function openDaemon(
+  settings: SyncAgentSettings,
+  { clock = systemClock, command, operationsFor, emit }: DaemonPorts,
+): Promise<Daemon> {
+  const home = { ...(await locateHome(settings.store)), exclude: settings.exclude };
+  const daemon = createDaemon({
+    settings: {
+      intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
+      settleMs: settings.settleMs ?? defaultSchedule.settleMs,
+      cron: settings.cron ?? null,
+      detect: settings.detect ?? defaultSchedule.detect,
+      pollIntervalMs: settings.pollIntervalMs ?? defaultSchedule.pollIntervalMs,
+      leaseMs: settings.leaseMs ?? null,
+    },
+    home,
+    remote: formatRemote(parseRemote(settings.remote)),
+    version,
+    host: settings.host ?? hostname(),
+    command,
+    operationsFor:
+      operationsFor ??
+      ((observer) =>
+        operationsInProcesses(
+          { ...settings, lockWaitMs: settings.lockWaitMs ?? defaultLockWaitMs },
+          observer,
+        )),
+    clock,
+    fs: await ownedFileSystem(nodeFileSystem, home, {
+      owner: settings.owner,
+      // The operations warn.
+      onWarning: () => undefined,
+    }),
+    emit,
+  });
+  return settings.http === undefined ? daemon : withHttp(daemon, home, settings.http);
+}
+
+/** Serves from the claim on, so that whoever waits for the agent sees it restore. */
+function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
+  let server: HttpServer | undefined;
+  const claim = async (): Promise<void> => {
+    await daemon.claim();
+    if (server !== undefined) return;
+    const { startHttpServer } = await import('../web/server.ts');
+    const subject: HttpSubject = {
+      status: () => daemon.status(),
+      notify: async () => daemon.notify(),
+      subscribe: (listener) => daemon.subscribe(listener),
+      look: async () => {
+        const { lookAtDisk } = await import('../web/local-facts.ts');
+        return lookAtDisk(home, Date.now());
+      },
+    };
+    server = await startHttpServer(subject, { ...settings, emit: (event) => daemon.tell(event) });
+    daemon.tell({ type: 'listening', url: server.url });
+  };
+  return {
+    ...daemon,
+    claim,
+    start: async () => {
+      await claim();
+      await daemon.start();
+    },
+    close: async () => {
+      await server?.close();
+      server = undefined;
+      await daemon.close();
+    },
+  };
+}

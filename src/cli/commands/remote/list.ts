@@ -1,0 +1,63 @@
+import type { SnapshotSummary } from '../../../engine/history/history.ts';
+import {
+  counted,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  printable,
+  table,
+} from '../../../report/format.ts';
+import type { Style } from '../../../report/style.ts';
+import type { Command } from '../command.ts';
+import { pinText } from '../../text/pin-text.ts';
+
+export const listCommand: Command = {
+  name: 'list',
+  describe: 'List the snapshots, oldest first',
+  isQuery: true,
+  run: async ({ agent, config, signal, style }) => {
+    const { localParent } = await import('../../text/local-parent.ts');
+    const [snapshots, parent] = await Promise.all([agent.list({ signal }), localParent(config)]);
+    return {
+      result: { snapshots: snapshots.map((each) => ({ ...each, isLocalParent: each.id === parent })) },
+      lines: snapshots.length === 0 ? ['No snapshots yet'] : listLines(snapshots, parent, style),
+    };
+  },
+};
+
+function listLines(
+  snapshots: readonly SnapshotSummary[],
+  parent: string | undefined,
+  style: Style,
+): readonly string[] {
+  const hasTips = snapshots.filter((each) => each.isTip).length > 1;
+  const [header = '', ...lines] = table(
+    [
+      { title: 'SNAPSHOT' },
+      { title: 'AGE', align: 'right' },
+      { title: 'GEN', align: 'right' },
+      { title: 'SIZE', align: 'right' },
+      { title: 'RECORDS', align: 'right' },
+      { title: 'HOST' },
+      { title: '' },
+    ],
+    snapshots.map((each) => [
+      each.id,
+      formatDuration(Math.max(0, each.ageMs)),
+      String(each.generation),
+      formatBytes(each.bytes),
+      formatCount(each.records),
+      printable(each.host),
+      [
+        each.id === parent ? '<- this store' : '',
+        each.damaged === true ? 'damaged' : '',
+        each.findings === undefined ? '' : counted(each.findings, 'finding'),
+        hasTips && each.isTip ? 'tip' : '',
+        each.pin === undefined ? '' : pinText(each.pin),
+      ]
+        .filter(Boolean)
+        .join(', '),
+    ]),
+  );
+  return [style.bold(header), ...lines];
+}

@@ -1,0 +1,92 @@
+import { SyncAgentError, exitCodes } from '../../../platform/errors.ts';
+import { locateHome } from '../../../home/home.ts';
+import type { Command, Invocation, Outcome } from '../command.ts';
+import { restoreLines, restoredToLines } from '../../text/restore-lines.ts';
+import { startOptions } from '../start-options.ts';
+
+export const restoreCommand: Command = {
+  name: 'restore',
+  describe: 'Put the newest snapshot, or a named one, in the place of the store',
+  isQuery: false,
+  options: {
+    snapshot: { type: 'string', describe: 'Id, unique beginning of one, ~N (N before the newest) or latest' },
+    to: { type: 'string', describe: 'Into this new directory instead; the store is not touched' },
+    'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the present store' },
+    force: { type: 'boolean', describe: 'Even when the store is newer, diverged or in use' },
+    'dry-run': { type: 'boolean', describe: 'Say what would be done' },
+    ...startOptions,
+  },
+  run: async (invocation) => {
+    const { flags } = invocation;
+    const onError = flags.choice('on-error', ['fail', 'continue']);
+    const snapshot = flags.text('snapshot');
+    const to = flags.text('to');
+    if (to !== undefined) return restoreInto(invocation, to, snapshot);
+    try {
+      await waitForHandOver(invocation, onError);
+      return await restoreInPlace(invocation, snapshot, onError);
+    } catch (error) {
+      const { mayContinue } = await import('../may-continue.ts');
+      const { agent, config, signal } = invocation;
+      const { store = '', exclude } = config;
+      if (!(await mayContinue(error, { store, exclude, onError, agent, signal }))) throw error;
+      const { code, message, remedy = null } = error as SyncAgentError;
+      invocation.say(`${invocation.style.red('WARNING:')} ${message}`);
+      invocation.say(
+        'WARNING: Nothing was restored. Going on with what is on this disk, which may be old (--on-error)',
+      );
+      return { result: { type: 'skipped', error: { code, message, remedy } }, lines: [] };
+    }
+  },
+};
+
+async function waitForHandOver(
+  { agent, flags, signal }: Invocation,
+  onError: 'fail' | 'continue' | undefined,
+): Promise<void> {
+  const waitMs = flags.duration('wait-for-lease');
+  if (waitMs === undefined) return;
+  await agent.waitForLease({ waitMs, onTimeout: onError ?? 'continue', signal });
+}
+
+async function restoreInPlace(
+  { agent, config, flags, signal, style, say, commandLine }: Invocation,
+  snapshot: string | undefined,
+  onError: 'fail' | 'continue' | undefined,
+): Promise<Outcome> {
+  const result = await agent.restore({
+    ...(snapshot === undefined ? {} : { snapshot }),
+    skipBackup: flags.has('skip-backup'),
+    force: flags.has('force'),
+    dryRun: flags.has('dry-run'),
+    signal,
+  });
+  const home = await locateHome(config.store ?? '');
+  const isDiverged = result.type === 'diverged';
+  if (isDiverged && onError === 'continue') {
+    say(
+      `${style.red('WARNING:')} The store and the remote have diverged. Going on with the store as it is (--on-error continue)`,
+    );
+  }
+  return {
+    result: { ...result, store: home.store },
+    lines: restoreLines(result, { home, style, commandLine, now: Date.now() }),
+    exitCode: isDiverged && onError !== 'continue' ? exitCodes.DIVERGED : 0,
+  };
+}
+
+async function restoreInto(
+  { agent, flags, signal, style }: Invocation,
+  dir: string,
+  snapshot: string | undefined,
+): Promise<Outcome> {
+  for (const name of ['skip-backup', 'force', 'dry-run', 'wait-for-lease', 'on-error']) {
+    if (!flags.has(name) && flags.text(name) === undefined) continue;
+    throw new SyncAgentError(
+      'USAGE',
+      `Cannot use --${name} with --to: it is about the store, which --to does not touch`,
+    );
+  }
+  const result = await agent.restoreTo(dir, { ...(snapshot === undefined ? {} : { snapshot }), signal });
+  return { result, lines: restoredToLines(result, style) };
+}

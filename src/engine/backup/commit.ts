@@ -1,0 +1,182 @@
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import { createCommit, readLog } from '../../log/commit-log.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import { reliableMs } from '../../log/grace.ts';
+import { commitKey, historyKey } from '../../log/layout.ts';
+import { closeGaps } from '../../log/close-gaps.ts';
+import { logEntryOf } from '../../log/manifest.ts';
+import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
+import { pinsOf } from '../../log/pins.ts';
+import { byPrecedence } from '../../log/precedence.ts';
+import { planRetention } from '../../log/retention.ts';
+import type { RetentionPlan } from '../../log/retention.ts';
+import type { Context } from '../context.ts';
+import { warnOfDamage } from '../lineage.ts';
+import { linkedKeys } from '../history/linked-keys.ts';
+
+export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved' | 'pins'>;
+
+export interface CommitWork {
+  /** What to commit on top of a log; asked again whenever another host was faster. */
+  readonly draft: (view: LogView) => ManifestDraft | Promise<ManifestDraft>;
+  /** The log as read when the operation began. */
+  readonly view: LogView;
+  /** Whether the remote takes create-only writes. */
+  readonly createOnly: boolean;
+  /** The server's clock when the operation began, and when it last answered. */
+  readonly startedAt: Date;
+  readonly lastServerTime: Date | undefined;
+  /** What stays, by default the retention rule; and tips declared settled. */
+  readonly retain?: (view: LogView) => RetentionPlan;
+  readonly resolve?: readonly string[];
+  /** The pins from here on, by default those there are; asked again like `draft`. */
+  readonly pins?: (view: LogView) => readonly Pin[];
+}
+
+export interface Committed {
+  readonly manifest: Manifest;
+  /** By the server's clock. */
+  readonly serverTime: Date;
+  readonly lastModifiedMs: number;
+  /** The log that the commit extends, and the log as read after it. */
+  readonly before: LogView;
+  readonly after: LogView;
+  readonly dropped: readonly LogEntry[];
+}
+
+/**
+ * **The commit point of every operation.** Creates the next number of the log; its manifest carries the log of what is
+ * live, so whoever creates a number has seen all lower ones, and what it leaves out is void from here on.
+ *
+ * A host that worked, or slept, for more than half the grace period gives up: others may sweep its files after the
+ * whole of it. Rejects with BUSY then; nothing was committed.
+ */
+export async function commitSnapshot(context: Context, work: CommitWork): Promise<Committed> {
+  const { remote, settings, signal } = context;
+  let { view } = work;
+  warnOfDamage(context, view);
+  let now = latest(view.serverTime, work.lastServerTime);
+  for (;;) {
+    const elapsedMs = now.getTime() - work.startedAt.getTime();
+    if (elapsedMs > reliableMs(settings.graceMs)) throw tooSlow(elapsedMs, settings.graceMs);
+    const draft = await work.draft(view);
+    if (view !== work.view) await assertStillThere(context, draft, view);
+    const plan = work.retain?.(view) ?? retainByRule(context, view, draft);
+    const resolved = [...(view.head?.resolved ?? []), ...(work.resolve ?? [])];
+    const { entries, settled } = closeGaps(plan.retained, plan.dropped, resolved);
+    const live = new Map(entries.map((entry) => [entry.id, entry]));
+    const pins = (work.pins?.(view) ?? [...pinsOf(view.head).values()]).filter(({ id }) => live.has(id));
+    const manifest: Manifest = {
+      ...draft,
+      parent: live.get(draft.id)?.parent ?? draft.parent,
+      generation: nextGeneration(view),
+      log: entries.filter((entry) => entry.id !== draft.id).toSorted((a, b) => a.generation - b.generation),
+      resolved: [...new Set([...resolved, ...settled])].filter((id) => live.has(id)),
+      ...(pins.length > 0 ? { pins } : {}),
+    };
+    const created = await createCommit(remote, manifest, { createOnly: work.createOnly, signal });
+    if (created !== undefined) {
+      const after = await readLogAfter(context, manifest, view);
+      await assertLive(context, manifest, after);
+      const object = after.commits.find((commit) => commit.generation === manifest.generation);
+      return {
+        manifest,
+        serverTime: created.serverTime,
+        lastModifiedMs: object?.lastModified.getTime() ?? 0,
+        before: view,
+        after,
+        dropped: plan.dropped,
+      };
+    }
+    view = await readLog(remote, { signal });
+    now = view.serverTime;
+  }
+}
+
+/** The snapshot exists whatever happens now; a remote that fails just here is worth a warning, not a failure. */
+async function readLogAfter(context: Context, manifest: Manifest, before: LogView): Promise<LogView> {
+  try {
+    const known = { manifest, lastModifiedMs: undefined };
+    return await readLog(context.remote, { known, signal: context.signal });
+  } catch (error) {
+    if (!isSyncAgentError(error, 'REMOTE_UNREACHABLE')) throw error;
+    context.emit({
+      type: 'warning',
+      code: error.code,
+      message: `The snapshot is committed, but the log could not be read again: ${error.message}`,
+    });
+    const kept = new Set(manifest.log.map((entry) => entry.id));
+    const snapshots = before.snapshots.filter(({ entry }) => kept.has(entry.id));
+    return {
+      ...before,
+      head: manifest,
+      snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }].toSorted((a, b) =>
+        byPrecedence(a.entry, b.entry),
+      ),
+      damaged: [],
+    };
+  }
+}
+
+/**
+ * A host that slept between reading the log and creating its number may have created one that was used and freed
+ * meanwhile. No later commit names it then: it is void, and nobody will read it.
+ */
+async function assertLive(context: Context, manifest: Manifest, after: LogView): Promise<void> {
+  const isLive = after.snapshots.some(({ entry }) => entry.id === manifest.id);
+  if (isLive || after.head === undefined) return;
+  await context.remote.remove([commitKey(manifest.generation)], { signal: context.signal });
+  throw new SyncAgentError(
+    'BUSY',
+    `Cannot commit snapshot ${manifest.id}: this host was stopped while others went on`,
+    {
+      remedy: 'Run the backup again',
+    },
+  );
+}
+
+/**
+ * Linked history names objects of older snapshots. The log has moved on since they were chosen: whatever it still
+ * names stays, since rotation asks the same log; of the rest nobody knows.
+ */
+async function assertStillThere(context: Context, draft: ManifestDraft, view: LogView): Promise<void> {
+  const live = new Set(view.snapshots.map(({ entry }) => entry.id));
+  const borrowed = draft.files.filter((file) => file.in !== undefined && !live.has(file.in));
+  if (borrowed.length === 0) return;
+  const named = await linkedKeys(context, view);
+  const lost = borrowed.find((file) => !named.has(historyKey(file.in ?? draft.id, file.path)));
+  if (lost === undefined) return;
+  throw new SyncAgentError(
+    'BUSY',
+    `Cannot commit snapshot ${draft.id}: another host let go of "${historyKey(lost.in ?? draft.id, lost.path)}" meanwhile`,
+    { remedy: 'Run the backup again' },
+  );
+}
+
+function retainByRule(context: Context, view: LogView, draft: ManifestDraft): RetentionPlan {
+  const own = {
+    entry: logEntryOf({ ...draft, generation: nextGeneration(view), log: [], resolved: [] }),
+    ageMs: 0,
+  };
+  const others = view.snapshots.filter(({ entry }) => entry.id !== draft.id);
+  const snapshots = [...others, own].toSorted((a, b) => byPrecedence(a.entry, b.entry));
+  return planRetention(snapshots, context.settings, {
+    resolved: view.head?.resolved ?? [],
+    pinned: [...pinsOf(view.head).keys()],
+  });
+}
+
+const nextGeneration = (view: LogView): number => (view.commits.at(-1)?.generation ?? 0) + 1;
+
+function latest(a: Date, b: Date | undefined): Date {
+  return b !== undefined && b > a ? b : a;
+}
+
+function tooSlow(elapsedMs: number, graceMs: number): SyncAgentError {
+  const seconds = (ms: number): number => Math.round(ms / 1000);
+  return new SyncAgentError(
+    'BUSY',
+    `Cannot commit the snapshot: it took ${seconds(elapsedMs)} s, more than half the grace period of ${seconds(graceMs)} s`,
+    { remedy: 'Run the backup again, or raise --grace on every host that uses this remote' },
+  );
+}

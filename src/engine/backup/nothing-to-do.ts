@@ -1,0 +1,50 @@
+import type { LogView } from '../../log/commit-log.ts';
+import { epochMsOf } from '../../log/layout.ts';
+import type { BackupOptions, BackupResult } from './backup-result.ts';
+import { isChoiceOpen } from '../choice.ts';
+import type { Context } from '../context.ts';
+import type { Lineage } from '../lineage.ts';
+import { lookLocally } from '../look.ts';
+
+/** What the local record alone can say. */
+export async function withoutRequest(
+  context: Context,
+  { minIntervalMs }: NonNullable<BackupOptions['local']>,
+): Promise<BackupResult | undefined> {
+  const { parent, isUnchanged } = await lookLocally(context);
+  if (parent === undefined) return undefined;
+  if (isUnchanged) return { type: 'unchanged', id: parent };
+  return soonAfter(context, parent, minIntervalMs);
+}
+
+/** The store's parent is younger than `minIntervalMs`, by this host's clock. */
+export function soonAfter(
+  { clock }: Context,
+  parent: string | undefined,
+  minIntervalMs: number | undefined,
+): BackupResult | undefined {
+  if (parent === undefined || minIntervalMs === undefined) return undefined;
+  const ageMs = clock.now() - epochMsOf(parent);
+  return ageMs >= 0 && ageMs < minIntervalMs ? { type: 'too-soon', id: parent, ageMs } : undefined;
+}
+
+/** What can be said from the log and the file system's times alone. */
+export function withoutCapture(
+  view: LogView,
+  lineage: Lineage,
+  options: BackupOptions,
+): BackupResult | undefined {
+  const newest = view.snapshots.at(-1);
+  if (options.force === true || newest === undefined) return undefined;
+  const { parent, isUnchanged } = lineage;
+  if (isUnchanged && parent !== undefined && isLive(view, parent) && !isChoiceOpen(view, lineage.state)) {
+    return { type: 'unchanged', id: parent };
+  }
+  const { entry, ageMs } = newest;
+  if (options.minIntervalMs !== undefined && ageMs < options.minIntervalMs) {
+    return { type: 'too-soon', id: entry.id, ageMs };
+  }
+  return undefined;
+}
+
+const isLive = (view: LogView, id: string): boolean => view.snapshots.some(({ entry }) => entry.id === id);

@@ -1,0 +1,144 @@
+import type { IsHeld } from './held-objects.ts';
+import { missingObjects } from './held-objects.ts';
+import type { Manifest, ManifestDirectory, ManifestFile } from '../../log/manifest.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import type { StoreStatistics } from '../../stores/adapter.ts';
+
+/** A captured file, hashed. */
+export type CapturedFile = Omit<ManifestFile, 'in'>;
+
+export interface CapturedStore {
+  readonly adapter: Manifest['adapter'];
+  readonly files: readonly CapturedFile[];
+  /** Permission bits of the store itself. */
+  readonly mode: number;
+  /** All below the store, by path. */
+  readonly directories: readonly ManifestDirectory[];
+  readonly emptyDirectories: readonly string[];
+  readonly statistics: StoreStatistics;
+}
+
+export type BackupPlan =
+  | { readonly type: 'unchanged' }
+  /** The guard: `reason` completes "Cannot back up …: ". */
+  | { readonly type: 'refuse'; readonly reason: string }
+  | {
+      readonly type: 'commit';
+      readonly upload: readonly CapturedFile[];
+      /** Files whose bytes the remote has: `source` is the key in the remote, `in` the snapshot that owns it. */
+      readonly reuse: readonly ReusedFile[];
+      readonly uploadBytes: number;
+      readonly reuseBytes: number;
+    };
+
+export interface ReusedFile {
+  readonly file: CapturedFile;
+  readonly source: { readonly id: string; readonly path: string };
+}
+
+export interface BackupFacts {
+  readonly captured: CapturedStore;
+  /** The snapshot the store grew from, if it is still live. */
+  readonly parent: Manifest | undefined;
+  /** The newest snapshot, whoever made it. */
+  readonly newest: Manifest | undefined;
+  readonly force: boolean;
+  /** A commit is due even with the parent's content: it settles what the parent was chosen over. */
+  readonly isChoiceOpen: boolean;
+  readonly allowShrink: boolean;
+  readonly maxShrink: number;
+  /** Whether the remote has the object of a file of `parent` or `newest`. */
+  readonly isHeld: IsHeld;
+}
+
+/** What a backup of `captured` has to do. A pure decision. */
+export function planBackup(facts: BackupFacts): BackupPlan {
+  const { captured, parent, newest } = facts;
+  const base = parent ?? newest;
+  const mayRest = !facts.force && !facts.isChoiceOpen;
+  if (mayRest && base !== undefined && isHeldBy(base, facts)) {
+    if (missingObjects(base, facts.isHeld).length === 0) return { type: 'unchanged' };
+  }
+  const reason = facts.allowShrink ? undefined : shrinkage(captured, base, facts.maxShrink);
+  if (reason !== undefined) return { type: 'refuse', reason };
+
+  const known = new Map<string, { readonly id: string; readonly path: string }>();
+  for (const manifest of [newest, parent]) {
+    for (const file of manifest?.files ?? []) {
+      const id = file.in ?? manifest?.id ?? '';
+      if (facts.isHeld(id, file)) known.set(`${file.sha256} ${file.size}`, { id, path: file.path });
+    }
+  }
+  const upload: CapturedFile[] = [];
+  const reuse: ReusedFile[] = [];
+  for (const file of captured.files) {
+    const source = known.get(`${file.sha256} ${file.size}`);
+    if (source === undefined) upload.push(file);
+    else reuse.push({ file, source });
+  }
+  return {
+    type: 'commit',
+    upload,
+    reuse,
+    uploadBytes: totalBytes(upload),
+    reuseBytes: totalBytes(reuse.map(({ file }) => file)),
+  };
+}
+
+/** Where the remote moved on, permissions alone are no reason to commit what it has left behind. */
+function isHeldBy(base: Manifest, { captured, newest }: BackupFacts): boolean {
+  return base.id === newest?.id ? hasContentOf(captured, base) : hasBytesOf(captured, base);
+}
+
+/**
+ * Whether the store holds exactly what the snapshot holds: names, bytes and permissions. Times do not count, nor does
+ * the mode of the store itself, which is the platform's where it is a mount point.
+ */
+export function hasContentOf(
+  store: Pick<CapturedStore, 'files' | 'directories' | 'emptyDirectories'>,
+  manifest: Pick<Manifest, 'files' | 'directories' | 'emptyDirectories'>,
+): boolean {
+  const key = (file: CapturedFile): string => `${file.path}\0${file.size} ${file.sha256} ${file.mode}`;
+  const theirs = new Set(manifest.files.map(key));
+  return (
+    store.files.length === theirs.size &&
+    store.files.every((file) => theirs.has(key(file))) &&
+    (manifest.directories === undefined || modesOf(store.directories) === modesOf(manifest.directories)) &&
+    store.emptyDirectories.toSorted().join('\0') === manifest.emptyDirectories.toSorted().join('\0')
+  );
+}
+
+/** Whether the store holds the snapshot's names and bytes, whatever its permissions and empty directories. */
+export function hasBytesOf(store: Pick<CapturedStore, 'files'>, manifest: Pick<Manifest, 'files'>): boolean {
+  const key = ({ path, size, sha256 }: CapturedFile): string => `${path}\0${size} ${sha256}`;
+  const theirs = new Set(manifest.files.map(key));
+  return store.files.length === theirs.size && store.files.every((file) => theirs.has(key(file)));
+}
+
+/** A restore leaves the owner all rights. */
+const modesOf = (directories: readonly ManifestDirectory[]): string =>
+  directories
+    .map(({ path, mode }) => `${path}\0${mode | 0o700}`)
+    .toSorted()
+    .join('\0');
+
+export const particularity: readonly Manifest['adapter'][] = ['files', 'sqlite', 'chroma'];
+
+function shrinkage(
+  captured: CapturedStore,
+  base: Manifest | undefined,
+  maxShrink: number,
+): string | undefined {
+  if (base === undefined) return undefined;
+  // A store without its database is seen as something simpler, and then nothing is wrong with it.
+  if (particularity.indexOf(captured.adapter) < particularity.indexOf(base.adapter)) {
+    return `it looks like a ${captured.adapter} store, snapshot ${base.id} is of a ${base.adapter} store`;
+  }
+  const records = { now: captured.statistics.records, was: base.statistics.records, unit: 'records' };
+  const bytes = { now: totalBytes(captured.files), was: totalBytes(base.files), unit: 'bytes' };
+  for (const { now, was, unit } of [records, bytes]) {
+    if (was > 0 && now === 0) return `it is empty, snapshot ${base.id} has ${was} ${unit}`;
+    if (now < was * (1 - maxShrink)) return `it has ${now} ${unit}, snapshot ${base.id} has ${was}`;
+  }
+  return undefined;
+}

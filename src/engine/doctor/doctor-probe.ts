@@ -1,0 +1,162 @@
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import { collect, textBody } from '../../remotes/body.ts';
+import type { Body } from '../../remotes/object-store.ts';
+import { probeCreateOnly } from '../../log/commit-log.ts';
+import { historyDirectory, historyKey, makeSnapshotId } from '../../log/layout.ts';
+import type { Context } from '../context.ts';
+import type { DoctorCheck } from './doctor-check.ts';
+import { failed } from './doctor-local.ts';
+
+const content = 'sync-agent doctor';
+
+/** Clocks this far apart make ages and times in listings misleading; S3 refuses requests at 15 minutes. */
+const toleratedSkewMs = 60_000;
+
+/**
+ * Tries every kind of request on objects in a history directory of its own, which no manifest names: rotation sweeps
+ * it if this process dies.
+ */
+export async function probeRemote(context: Context): Promise<readonly DoctorCheck[]> {
+  const { remote, clock, signal } = context;
+  const id = makeSnapshotId(clock.now(), clock.randomHex(4));
+  const key = historyKey(id, 'probe');
+  let serverTime: Date;
+  const sentAt = clock.now();
+  try {
+    ({ serverTime } = await remote.put(key, textBody(content), { signal }));
+  } catch (error) {
+    if (isSyncAgentError(error, 'DENIED')) {
+      const detail = `objects cannot be written: this host can restore, but cannot back up (${error.message})`;
+      return [{ name: 'write', status: 'warn', detail, remedy: error.remedy }];
+    }
+    return [failed('write', orThrow(error))];
+  }
+  const skew = checkClock(serverTime, sentAt, clock.now());
+  const checks: DoctorCheck[] = [{ name: 'write', status: 'ok', detail: 'objects can be written' }, skew];
+  const keys = [key, historyKey(id, 'copy'), historyKey(id, 'wrong-checksum-on-purpose')];
+  try {
+    checks.push(
+      await attempt('consistency', 'what was written is listed and read at once', () =>
+        readBack(context, id, key),
+      ),
+    );
+    const copied = await attempt('copy', 'the server copies objects', () =>
+      remote.copy(key, historyKey(id, 'copy'), { signal, bytes: 1 }),
+    );
+    checks.push(
+      copied.status === 'ok'
+        ? copied
+        : {
+            ...copied,
+            status: 'warn',
+            code: undefined,
+            remedy: 'Unchanged files will be uploaded again with every snapshot',
+          },
+    );
+    checks.push(await checkChecksums(context, historyKey(id, 'wrong-checksum-on-purpose')));
+  } finally {
+    // Whatever the fate of the checks, also when they were interrupted.
+    const { signal: _, ...calm } = context;
+    checks.push(await attempt('delete', 'objects can be deleted', () => calm.remote.remove(keys)));
+  }
+  if (checks.at(-1)?.status === 'ok') checks.push(await checkCreateOnly(context));
+  return checks;
+}
+
+function checkClock(serverTime: Date, sentAt: number, answeredAt: number): DoctorCheck {
+  const name = 'clock';
+  // The server's time has a resolution of one second.
+  const early = sentAt - serverTime.getTime() - 1000;
+  const late = serverTime.getTime() - answeredAt;
+  const skewMs = Math.max(0, early, late);
+  if (skewMs <= toleratedSkewMs)
+    return { name, status: 'ok', detail: `agrees with the server's to ${Math.ceil(skewMs / 1000)} s` };
+  return {
+    name,
+    status: 'warn',
+    detail: `this host's clock is ${Math.round(skewMs / 1000)} s ${early > late ? 'ahead of' : 'behind'} the server's`,
+    remedy: 'Synchronise it (NTP): snapshots are named by it, and S3 refuses requests from 15 minutes on',
+  };
+}
+
+async function readBack({ remote, signal }: Context, id: string, key: string): Promise<void> {
+  const { body, size } = await remote.get(key, { signal });
+  const text = (await collect(body, size)).toString('utf8');
+  const info = await remote.head(key, { signal });
+  let isListed = false;
+  for await (const page of remote.list(historyDirectory(id), { signal }))
+    isListed ||= page.objects.some((each) => each.key === key);
+  if (text === content && info?.size === content.length && isListed) return;
+  throw new SyncAgentError(
+    'UNSUPPORTED',
+    `Cannot rely on ${remote.location}: an object just written was not read or listed as it was written`,
+    {
+      remedy: 'Use a store with read-after-write consistency',
+    },
+  );
+}
+
+/** Sends bytes with a SHA-256 that is not theirs; a server that checks it refuses them. */
+async function checkChecksums(context: Context, key: string): Promise<DoctorCheck> {
+  const name = 'checksums';
+  const refusal = new AbortController();
+  const signal =
+    context.signal === undefined ? refusal.signal : AbortSignal.any([context.signal, refusal.signal]);
+  let opened = 0;
+  const honest = textBody(content);
+  const body: Body = {
+    size: honest.size,
+    open: (range) => {
+      opened += 1;
+      // A second look at the bytes means that the first request was refused, and is tried again as if damaged in transit.
+      if (opened > 1) refusal.abort();
+      return honest.open(range);
+    },
+  };
+  try {
+    await context.remote.put(key, body, { sha256: '0'.repeat(64), signal });
+  } catch (error) {
+    if (context.signal?.aborted === true) throw error;
+    return { name, status: 'ok', detail: 'the server refuses damaged uploads' };
+  }
+  return {
+    name,
+    status: 'ok',
+    detail:
+      'SHA-256 is not checked by the server; integrity rests on the SHA-256 in the manifest, compared on every read',
+  };
+}
+
+async function checkCreateOnly({ remote, clock, settings, signal }: Context): Promise<DoctorCheck> {
+  const name = 'create-only';
+  try {
+    const support = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+      graceMs: settings.graceMs,
+      signal,
+    });
+    if (support === 'enforced') return { name, status: 'ok', detail: 'of racing hosts exactly one wins' };
+    return {
+      name,
+      status: 'warn',
+      detail: `create-only writes are ${support}: racing hosts could overwrite each other's commit`,
+      remedy: 'Let a single host back up to this remote, or use a store that enforces If-None-Match',
+    };
+  } catch (error) {
+    return failed(name, orThrow(error));
+  }
+}
+
+async function attempt(name: string, detail: string, work: () => Promise<unknown>): Promise<DoctorCheck> {
+  try {
+    await work();
+    return { name, status: 'ok', detail };
+  } catch (error) {
+    return failed(name, orThrow(error));
+  }
+}
+
+/** The error as a finding, unless it ends the whole run. */
+function orThrow(error: unknown): SyncAgentError {
+  if (!(error instanceof SyncAgentError) || error.code === 'INTERRUPTED') throw error;
+  return error;
+}

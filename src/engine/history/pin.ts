@@ -1,0 +1,79 @@
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import type { Pin } from '../../log/manifest.ts';
+import { maxReasonLength, pinsOf } from '../../log/pins.ts';
+import { planKeepingAll } from '../../log/retention.ts';
+import { chooseSnapshot, noSuchSnapshot } from '../restore/choose-snapshot.ts';
+import type { Context } from '../context.ts';
+import { readRemote } from '../lineage.ts';
+import { recommit } from './recommit.ts';
+
+export interface PinOptions {
+  /** Why, for people; at most 500 characters. */
+  readonly reason?: string | undefined;
+}
+
+export interface PinResult {
+  readonly id: string;
+  /** As it stands now; undefined where the snapshot is not pinned. */
+  readonly pin: Pin | undefined;
+  /** False when it was so before, and nothing was written. */
+  readonly isChanged: boolean;
+}
+
+/** Keeps a snapshot, named as for a restore, until it is unpinned. Pinned again, it takes the new reason if there is one. */
+export async function pin(context: Context, name: string, { reason }: PinOptions = {}): Promise<PinResult> {
+  if (reason !== undefined && reason.length > maxReasonLength) {
+    throw new SyncAgentError(
+      'USAGE',
+      `Cannot pin snapshot "${name}": the reason has ${reason.length} characters, ${maxReasonLength} is the limit`,
+    );
+  }
+  const view = await readRemote(context);
+  const { id } = chooseSnapshot(entriesOf(view), name);
+  const present = pinsOf(view.head).get(id);
+  if (present !== undefined && (reason === undefined || reason === present.reason)) {
+    return { id, pin: present, isChanged: false };
+  }
+  const { clock, settings } = context;
+  const fresh = { id, reason: reason ?? '', at: new Date(clock.now()).toISOString(), host: settings.host };
+  await change(context, view, { action: 'pin', id, pin: fresh });
+  return { id, pin: fresh, isChanged: true };
+}
+
+/** Leaves a snapshot to the retention rule again, as of the next backup or prune. */
+export async function unpin(context: Context, name: string): Promise<PinResult> {
+  const view = await readRemote(context);
+  const { id } = chooseSnapshot(entriesOf(view), name);
+  const isChanged = pinsOf(view.head).has(id);
+  if (isChanged) await change(context, view, { action: 'unpin', id, pin: undefined });
+  return { id, pin: undefined, isChanged };
+}
+
+interface Change {
+  readonly action: 'pin' | 'unpin';
+  readonly id: string;
+  readonly pin: Pin | undefined;
+}
+
+/** Drops nothing: who unpins by mistake has until the next backup or prune to pin again. */
+async function change(context: Context, view: LogView, { action, id, pin: fresh }: Change): Promise<void> {
+  const committed = await recommit(context, view, {
+    retain: (current) => planKeepingAll(entriesOf(current)),
+    pins: (current) => {
+      const entries = entriesOf(current);
+      // Dropped by another host, which was faster.
+      if (!entries.some((entry) => entry.id === id)) throw noSuchSnapshot(id, entries);
+      const others = [...pinsOf(current.head).values()].filter((each) => each.id !== id);
+      return fresh === undefined ? others : [...others, fresh];
+    },
+  });
+  // A host that slept may have created a number that was used and freed meanwhile, which nobody reads. That the
+  // snapshot it committed again is live proves nothing here, since it was live before.
+  if (committed === undefined || pinsOf(committed.after.head).has(id) === (fresh !== undefined)) return;
+  throw new SyncAgentError('BUSY', `Cannot ${action} snapshot ${id}: other hosts went on meanwhile`, {
+    remedy: 'Run it again',
+  });
+}
+
+const entriesOf = (view: LogView) => view.snapshots.map(({ entry }) => entry);

@@ -1,0 +1,131 @@
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import { historyDirectory, historyPrefix, isSnapshotId } from '../../log/layout.ts';
+import { pinsOf } from '../../log/pins.ts';
+import { planClearing, planRetention } from '../../log/retention.ts';
+import type { KeepReason, Marks, RetentionPlan } from '../../log/retention.ts';
+import { chooseSnapshot } from '../restore/choose-snapshot.ts';
+import type { Context } from '../context.ts';
+import { readRemote } from '../lineage.ts';
+import { recommit } from './recommit.ts';
+import { rotate, voidCommitsOf } from './rotate.ts';
+import { warnIfVersioned } from '../doctor/versioned-bucket.ts';
+
+export interface PruneOptions {
+  /** Tips to settle, named as for a restore: no longer reported as diverged, no longer kept beyond retention. Not the newest. */
+  readonly resolve?: readonly string[];
+  readonly dryRun?: boolean;
+}
+
+export interface PruneResult {
+  /** Tips that were settled now. */
+  readonly resolved: readonly string[];
+  readonly dropped: readonly string[];
+  readonly retained: readonly string[];
+  /** By id, oldest first: why the snapshot stays; an empty list for one that is dropped. */
+  readonly reasons: Readonly<Record<string, readonly KeepReason[]>>;
+  /** Objects deleted now; what is younger than the grace period goes later. */
+  readonly objects: number;
+  readonly isDryRun: boolean;
+}
+
+/** Applies the retention rule, and sweeps what crashed hosts left. Nothing to do costs no write. */
+export async function prune(context: Context, options: PruneOptions = {}): Promise<PruneResult> {
+  await warnIfVersioned(context);
+  const view = await readRemote(context);
+  const resolve = (options.resolve ?? []).map((name) => resolvable(view, name));
+  const retain = (current: LogView): RetentionPlan =>
+    planRetention(current.snapshots, context.settings, marksOf(current, resolve));
+  const plan = retain(view);
+  const isIdle = plan.dropped.length === 0 && resolve.length === 0 && !(await hasGarbage(context, view));
+  if (options.dryRun === true || isIdle)
+    return { ...summary(plan, resolve), objects: 0, isDryRun: options.dryRun ?? false };
+  return apply(context, view, { retain, resolve, atOnce: false });
+}
+
+/**
+ * Drops every snapshot but the newest, pinned ones and unresolved tips, at once: nobody else's restore of an older one
+ * is waited for. Generations go on where they were.
+ */
+export async function clearHistory(
+  context: Context,
+  options: { readonly dryRun?: boolean } = {},
+): Promise<PruneResult> {
+  await warnIfVersioned(context);
+  const view = await readRemote(context);
+  const retain = (current: LogView): RetentionPlan =>
+    planClearing(
+      current.snapshots.map(({ entry }) => entry),
+      marksOf(current),
+    );
+  const plan = retain(view);
+  if (options.dryRun === true || plan.dropped.length === 0) {
+    return { ...summary(plan, []), objects: 0, isDryRun: options.dryRun ?? false };
+  }
+  return apply(context, view, { retain, resolve: [], atOnce: true });
+}
+
+interface Work {
+  readonly retain: (view: LogView) => RetentionPlan;
+  readonly resolve: readonly string[];
+  readonly atOnce: boolean;
+}
+
+/** The commit also fences off hosts in the middle of a backup, as `rotate` needs. */
+async function apply(context: Context, view: LogView, work: Work): Promise<PruneResult> {
+  let plan = work.retain(view);
+  const committed = await recommit(context, view, {
+    resolve: work.resolve,
+    retain: (current) => (plan = work.retain(current)),
+  });
+  if (committed === undefined) return { ...summary(plan, []), objects: 0, isDryRun: false };
+  const { objects } = await rotate(context, {
+    commit: committed.manifest,
+    committedAt: committed.serverTime,
+    ...(work.atOnce ? { atOnce: committed.dropped.map((entry) => entry.id) } : {}),
+  });
+  return { ...summary(plan, work.resolve), objects, isDryRun: false };
+}
+
+/** The newest is a tip whatever is said of it: what is wrong with it ends when another becomes the newest. */
+function resolvable(view: LogView, name: string): string {
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const { id } = chooseSnapshot(entries, name);
+  if (id !== entries.at(-1)?.id) return id;
+  throw new SyncAgentError('USAGE', `Cannot resolve tip "${name}": it is the newest snapshot`, {
+    remedy:
+      'To go on with another tip, run "sync-agent restore --snapshot" with that one, then "sync-agent backup"',
+  });
+}
+
+function marksOf({ head }: LogView, resolve: readonly string[] = []): Marks {
+  return { resolved: [...(head?.resolved ?? []), ...resolve], pinned: [...pinsOf(head).keys()] };
+}
+
+/** Whether void commits or files that no snapshot names have outlived the grace period. */
+async function hasGarbage(context: Context, view: LogView): Promise<boolean> {
+  const { remote, settings, signal } = context;
+  if (view.head === undefined) return false;
+  const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
+  const cutoff = serverTime.getTime() - settings.graceMs;
+  if (voidCommitsOf(view).some((commit) => commit.lastModified.getTime() < cutoff)) return true;
+  const live = new Set([view.head.id, ...view.head.log.map((entry) => entry.id)]);
+  for (const id of names.filter((name) => isSnapshotId(name) && !live.has(name))) {
+    for await (const page of remote.list(historyDirectory(id), { signal })) {
+      if (page.objects.some((object) => object.lastModified.getTime() < cutoff)) return true;
+    }
+  }
+  return false;
+}
+
+function summary(
+  { retained, dropped, reasons }: RetentionPlan,
+  resolved: readonly string[],
+): Pick<PruneResult, 'resolved' | 'dropped' | 'retained' | 'reasons'> {
+  return {
+    resolved,
+    dropped: dropped.map((entry) => entry.id),
+    retained: retained.map((entry) => entry.id),
+    reasons: Object.fromEntries(reasons),
+  };
+}

@@ -1,0 +1,166 @@
+import { concurrently } from '../../platform/concurrently.ts';
+import { isSyncAgentError } from '../../platform/errors.ts';
+import { listCopies, readCopy } from '../../log/commit-copies.ts';
+import { readCommit } from '../../log/commit-log.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import { commitKey, historyDirectory, historyKey } from '../../log/layout.ts';
+import type { LogEntry, Manifest } from '../../log/manifest.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import { enterPhase, progressOf } from '../context.ts';
+import type { Context } from '../context.ts';
+import { verifyObject } from '../restore/download.ts';
+import { findLostNewest, manifestOf, readRemote } from '../lineage.ts';
+import { chooseSnapshot } from '../restore/choose-snapshot.ts';
+
+export interface VerifyOptions {
+  /** Default: the newest. */
+  readonly snapshot?: string;
+  readonly all?: boolean;
+  /** Read every byte and compare its SHA-256; else presence and sizes only. */
+  readonly readData?: boolean;
+}
+
+export interface VerifyReport {
+  readonly snapshots: readonly {
+    readonly id: string;
+    readonly files: number;
+    readonly bytes: number;
+    readonly problems: readonly string[];
+  }[];
+  /** Commits that could not be read at all. */
+  readonly damagedCommits: readonly string[];
+  readonly isSound: boolean;
+  readonly readData: boolean;
+}
+
+/** Checks that what the commit log promises is there. Finds everything that is wrong, rather than the first. */
+export async function verify(context: Context, options: VerifyOptions = {}): Promise<VerifyReport> {
+  enterPhase(context, 'verify');
+  const view = await readRemote(context);
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const chosen = options.all === true ? entries : [chooseSnapshot(entries, options.snapshot)];
+  const total = chosen.reduce((sum, entry) => sum + entry.bytes, 0);
+  const report = progressOf(context, 'verify', options.readData === true ? total : 0);
+  const snapshots: VerifyReport['snapshots'][number][] = [];
+  for (const entry of chosen)
+    snapshots.push(await verifyEntry(context, { view, entry, report, readData: options.readData ?? false }));
+  const remaining = await withoutRotated(context, snapshots);
+  if (remaining.length === 0 && snapshots.length > 0) return verify(context, options);
+  const damagedCommits = [...(await damagedCommitsOf(context, view, chosen)), ...missingCommits(view)];
+  return {
+    snapshots: remaining,
+    damagedCommits,
+    isSound: damagedCommits.length === 0 && remaining.every((each) => each.problems.length === 0),
+    readData: options.readData ?? false,
+  };
+}
+
+/** What is missing may have been rotated away meanwhile. Only snapshots that the log still names can be damaged. */
+async function withoutRotated(
+  context: Context,
+  snapshots: VerifyReport['snapshots'],
+): Promise<VerifyReport['snapshots']> {
+  if (snapshots.every((each) => each.problems.length === 0)) return snapshots;
+  const live = new Set((await readRemote(context)).snapshots.map(({ entry }) => entry.id));
+  return snapshots.filter((each) => each.problems.length === 0 || live.has(each.id));
+}
+
+/**
+ * Every commit object there is, void ones too: one that was damaged when others went on may be all that is known of a
+ * snapshot. Of the copies those of the snapshots that were asked for, and whether there is one of a commit that is gone.
+ */
+async function damagedCommitsOf(
+  context: Context,
+  view: LogView,
+  chosen: readonly LogEntry[],
+): Promise<readonly string[]> {
+  const { remote, signal, settings } = context;
+  const pool = { concurrency: settings.concurrency, signal };
+  const commits = await concurrently(view.commits, pool, async ({ generation }, whileAll) => {
+    try {
+      await readCommit(remote, generation, { signal: whileAll });
+      return [];
+    } catch (error) {
+      // Rotated away meanwhile.
+      if (isSyncAgentError(error, 'NOT_FOUND')) return [];
+      if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+      const copy = await readCopy(remote, generation, { signal: whileAll });
+      return [copy === undefined ? error.message : `${error.message}; its copy counts`];
+    }
+  });
+  const present = await listCopies(remote, { signal });
+  const asked = new Set(chosen.map(({ generation }) => generation));
+  const copies = await concurrently(present, pool, async ({ generation, key }, whileAll) => {
+    if (!asked.has(generation)) return [];
+    const copy = await readCopy(remote, generation, { signal: whileAll });
+    return copy === undefined ? [`copy "${key}" of a commit is damaged`] : [];
+  });
+  return [...commits, ...copies].flat().concat(await findLostNewest(context, view));
+}
+
+/** The log is listed before its newest commit is read, and that commit names these: nobody rotated them away. */
+function missingCommits({ head, commits }: LogView): readonly string[] {
+  const present = new Set(commits.map(({ generation }) => generation));
+  return (head?.log ?? [])
+    .filter(({ generation }) => !present.has(generation))
+    .map(({ generation, id }) => `commit "${commitKey(generation)}" of snapshot ${id} is missing`);
+}
+
+interface EntryWork {
+  readonly view: Parameters<typeof manifestOf>[1];
+  readonly entry: LogEntry;
+  readonly report: (bytes: number) => void;
+  readonly readData: boolean;
+}
+
+async function verifyEntry(context: Context, work: EntryWork): Promise<VerifyReport['snapshots'][number]> {
+  const { entry } = work;
+  let manifest: Manifest;
+  try {
+    manifest = await manifestOf(context, work.view, entry);
+  } catch (error) {
+    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT') && !isSyncAgentError(error, 'NOT_FOUND')) throw error;
+    return { id: entry.id, files: 0, bytes: entry.bytes, problems: [error.message] };
+  }
+  const problems = work.readData
+    ? await readObjects(context, manifest, work.report)
+    : await compareSizes(context, manifest);
+  return { id: entry.id, files: manifest.files.length, bytes: totalBytes(manifest.files), problems };
+}
+
+async function readObjects(
+  context: Context,
+  manifest: Manifest,
+  onBytes: (bytes: number) => void,
+): Promise<string[]> {
+  const { settings } = context;
+  const found = await concurrently(
+    manifest.files,
+    { concurrency: settings.concurrency, signal: context.signal },
+    async (file, signal) => {
+      try {
+        await verifyObject({ ...context, signal }, { manifest, file, onBytes });
+        return [];
+      } catch (error) {
+        if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+        return [error.message];
+      }
+    },
+  );
+  return found.flat();
+}
+
+async function compareSizes(context: Context, manifest: Manifest): Promise<string[]> {
+  const sizes = new Map<string, number>();
+  for (const id of new Set([manifest.id, ...manifest.files.flatMap((file) => file.in ?? [])])) {
+    for await (const page of context.remote.list(historyDirectory(id), { signal: context.signal })) {
+      for (const object of page.objects) sizes.set(object.key, object.size);
+    }
+  }
+  return manifest.files.flatMap((file) => {
+    const key = historyKey(file.in ?? manifest.id, file.path);
+    const size = sizes.get(key);
+    if (size === undefined) return [`object "${key}" is missing`];
+    return size === file.size ? [] : [`object "${key}" has ${size} bytes, expected ${file.size}`];
+  });
+}

@@ -1,0 +1,57 @@
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import type { ObjectInfo } from '../../remotes/object-store.ts';
+import { listCopies, readCopy } from '../../log/commit-copies.ts';
+import { readCommit, readWhatIsLeft } from '../../log/commit-log.ts';
+import { attemptsPrefix, historyPrefix, isProbeKey, manifestKey, ownerOf } from '../../log/layout.ts';
+import type { Manifest } from '../../log/manifest.ts';
+import { readManifest } from '../../log/read-manifest.ts';
+import type { Context } from '../context.ts';
+
+/** Everything in a remote that says something of its snapshots. */
+export interface Remains {
+  /** Commit objects by number; undefined for one that cannot be read. */
+  readonly commits: ReadonlyMap<number, Manifest | undefined>;
+  /** Copies of commits by number; undefined for one that cannot be read. */
+  readonly copies: ReadonlyMap<number, Manifest | undefined>;
+  /** `manifest.json`, if it can be read. */
+  readonly published: Manifest | undefined;
+  /** The objects of each history directory, by snapshot. Those of first backups that were cut off are not there. */
+  readonly directories: ReadonlyMap<string, readonly ObjectInfo[]>;
+}
+
+/** Lists and reads; one request for each commit, copy, and thousand objects of the history. */
+export async function readRemains(context: Context): Promise<Remains> {
+  const { remote, signal } = context;
+  const commits = new Map<number, Manifest | undefined>();
+  for (const { generation } of (await readWhatIsLeft(remote, { signal })).commits)
+    commits.set(generation, await unlessDamaged(() => readCommit(remote, generation, { signal })));
+  const copies = new Map<number, Manifest | undefined>();
+  for (const { generation } of await listCopies(remote, { signal }))
+    copies.set(generation, await readCopy(remote, generation, { signal }));
+  const published = await unlessDamaged(() => readManifest(remote, manifestKey, { signal }));
+
+  const attempts = new Set<string>();
+  const directories = new Map<string, ObjectInfo[]>();
+  for await (const page of remote.list(historyPrefix, { signal })) {
+    for (const object of page.objects) {
+      const { key } = object;
+      if (key.startsWith(attemptsPrefix)) attempts.add(key.slice(attemptsPrefix.length));
+      const owner = ownerOf(key);
+      if (owner === undefined || attempts.has(owner) || isProbeKey(key)) continue;
+      directories.set(owner, [...(directories.get(owner) ?? []), object]);
+    }
+  }
+  return { commits, copies, published, directories };
+}
+
+async function unlessDamaged(read: () => Promise<Manifest>): Promise<Manifest | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof SyncAgentError && lost.some((code) => isSyncAgentError(error, code)))
+      return undefined;
+    throw error;
+  }
+}
+
+const lost = ['NOT_FOUND', 'SNAPSHOT_CORRUPT'] as const;

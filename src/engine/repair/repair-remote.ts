@@ -1,0 +1,264 @@
+import { SyncAgentError } from '../../platform/errors.ts';
+import { writeCopy } from '../../log/commit-copies.ts';
+import { createCommit, probeCreateOnly } from '../../log/commit-log.ts';
+import { historyKey, makeSnapshotId } from '../../log/layout.ts';
+import { logEntryOf } from '../../log/manifest.ts';
+import type { LogEntry, Manifest } from '../../log/manifest.ts';
+import { byPrecedence } from '../../log/precedence.ts';
+import type { Context } from '../context.ts';
+import { enterPhase } from '../context.ts';
+import { readDirectory } from './manifest-from-files.ts';
+import { freeNumbers, planRepair } from './plan-repair.ts';
+import type { Origin } from './plan-repair.ts';
+import { readRemains } from './read-remains.ts';
+import type { Remains } from './read-remains.ts';
+
+export interface RepairedSnapshot {
+  readonly id: string;
+  readonly generation: number;
+  /** What described it; `files` means that it was read and inspected, and that nothing proves that it was committed. */
+  readonly origin: Origin;
+  /** What is written for it: its commit, the copy of that, both, or nothing. */
+  readonly writes: readonly ('commit' | 'copy')[];
+  /** What is missing of it. It stays in the log, so that nothing of the rest is deleted. */
+  readonly problems: readonly string[];
+}
+
+export interface RepairResult {
+  /** The log as it is afterwards, oldest first. */
+  readonly snapshots: readonly RepairedSnapshot[];
+  /** Directories that are left alone, and why. */
+  readonly left: readonly { readonly id: string; readonly why: string }[];
+  /** A new commit that names all of them is made first; its number, or undefined where the one there is says it all. */
+  readonly newCommit: number | undefined;
+  /** Objects that are written, or would be. */
+  readonly objects: number;
+  readonly isDryRun: boolean;
+}
+
+/**
+ * Rebuilds the commit log from what is left in a remote. Deletes nothing and overwrites nothing but a copy that cannot be
+ * read. A crash leaves work that the next run finds and does:
+ *
+ *     1 read everything                 crash: nothing happened
+ *     2 COMMIT what names all of it     from here on the snapshots exist, and no rotation takes one
+ *     3 copies of commits               crash: the next run reads those files once more
+ *     4 the commits that are missing    crash: their copies count
+ */
+export async function repairRemote(
+  context: Context,
+  options: { readonly dryRun?: boolean } = {},
+): Promise<RepairResult> {
+  enterPhase(context, 'verify');
+  const remains = await readRemains(context);
+  const work = await rebuild(context, remains);
+  const result = describe(remains, work, options.dryRun ?? false);
+  if (result.isDryRun || result.objects === 0) return result;
+
+  const { remote, signal, clock, settings } = context;
+  const support = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
+    graceMs: settings.graceMs,
+    signal,
+  });
+  const createOnly = support !== 'rejected';
+  enterPhase(context, 'commit');
+  if (work.isHeadDue && (await createCommit(remote, work.head, { createOnly, signal })) === undefined) {
+    throw new SyncAgentError('BUSY', `Cannot repair ${remote.location}: another host committed meanwhile`, {
+      remedy: 'Run it again',
+    });
+  }
+  for (const manifest of work.manifests) {
+    if (remains.copies.get(manifest.generation) === undefined) {
+      const isDamaged = remains.copies.has(manifest.generation);
+      await writeCopy(remote, manifest, { createOnly: createOnly && !isDamaged, signal });
+    }
+  }
+  for (const manifest of work.manifests) {
+    if (!remains.commits.has(manifest.generation) && manifest !== work.head)
+      await createCommit(remote, manifest, { createOnly, signal });
+  }
+  return result;
+}
+
+interface Rebuilt {
+  readonly head: Manifest;
+  /** The head does not exist as a commit. */
+  readonly isHeadDue: boolean;
+  /** Of everything that is live and known, the head among them. */
+  readonly manifests: readonly Manifest[];
+  readonly origins: ReadonlyMap<string, Origin>;
+  readonly left: RepairResult['left'];
+  /** Live by the log, and nothing can be read of them. */
+  readonly unknown: readonly { readonly entry: LogEntry; readonly why: string }[];
+}
+
+async function rebuild(context: Context, remains: Remains): Promise<Rebuilt> {
+  const plan = planRepair(remains);
+  if (plan.rival !== undefined) {
+    const { id, generation } = plan.rival;
+    throw new SyncAgentError(
+      'REFUSED',
+      `Cannot repair ${context.remote.location}: commit ${generation} was made after newer ones had been lost, and they do not know its snapshot ${id}`,
+      {
+        remedy: `Save that snapshot first ("sync-agent restore --to DIR --snapshot ${id}"), then move its commit away and run this again`,
+      },
+    );
+  }
+  const origins = new Map<string, Origin>();
+  const manifests: Manifest[] = [];
+  const unknown: { entry: LogEntry; why: string }[] = [];
+  for (const { entry, origin, manifest } of plan.snapshots) {
+    origins.set(entry.id, origin);
+    if (manifest !== undefined) {
+      manifests.push(renumbered(manifest, entry));
+      continue;
+    }
+    const objects = remains.directories.get(entry.id) ?? [];
+    const read = await readDirectory(context, { id: entry.id, objects, entry });
+    if (read.manifest === undefined) unknown.push({ entry, why: read.why });
+    else manifests.push({ ...read.manifest, generation: entry.generation, parent: entry.parent });
+  }
+  const left = plan.unnamed.map((id) => ({ id, why: 'no commit names it: never committed, or dropped' }));
+  const found: Omit<Manifest, 'generation' | 'parent'>[] = [];
+  for (const id of plan.candidates) {
+    const objects = remains.directories.get(id) ?? [];
+    const read = await readDirectory(context, { id, objects, entry: undefined });
+    if (read.manifest === undefined) left.push({ id, why: read.why });
+    else found.push(read.manifest);
+  }
+  const done = { manifests, origins, left, unknown };
+  if (plan.head === undefined) return fromFilesAlone(context, remains, found, done);
+  return joined(context, remains, { ...done, head: plan.head, isCommitted: plan.isHeadCommitted, found });
+}
+
+/** An older commit of the same snapshot serves where the one that the log names is gone. */
+function renumbered(manifest: Manifest, entry: LogEntry): Manifest {
+  if (manifest.generation === entry.generation) return manifest;
+  return { ...manifest, generation: entry.generation, parent: entry.parent, log: [], resolved: [] };
+}
+
+type Done = Pick<Rebuilt, 'manifests' | 'origins' | 'left' | 'unknown'>;
+
+/** Nothing names a snapshot: those that are sound, in the order of their times, each the parent of the next. */
+function fromFilesAlone(
+  { remote }: Context,
+  { commits, copies }: Remains,
+  found: readonly Omit<Manifest, 'generation' | 'parent'>[],
+  done: Done,
+): Rebuilt {
+  const base = Math.max(0, ...commits.keys(), ...copies.keys());
+  const chain = found.map((manifest, index) => ({
+    ...manifest,
+    generation: base + index + 1,
+    parent: found[index - 1]?.id ?? null,
+  }));
+  const newest = chain.at(-1);
+  if (newest === undefined) {
+    throw new SyncAgentError('NOT_FOUND', `Cannot repair ${remote.location}: it holds no snapshot`, {
+      remedy:
+        done.left.length > 0
+          ? done.left.map(({ id, why }) => `${id}: ${why}`).join('; ')
+          : 'Check bucket and prefix',
+    });
+  }
+  const head = { ...newest, log: chain.slice(0, -1).map(logEntryOf) };
+  const origins = new Map(chain.map(({ id }) => [id, 'files' as const]));
+  return { ...done, head, isHeadDue: true, manifests: [...chain.slice(0, -1), head], origins };
+}
+
+/** The head as it is, or, where snapshots were found that it does not name, one that names them, too. */
+function joined(
+  { clock }: Context,
+  { commits, copies }: Remains,
+  work: Done & {
+    readonly head: Manifest;
+    readonly isCommitted: boolean;
+    readonly found: readonly Omit<Manifest, 'generation' | 'parent'>[];
+  },
+): Rebuilt {
+  const { head, found } = work;
+  // A number whose commit is there but cannot be read is named by its copy.
+  if (found.length === 0) {
+    const isHeadDue = !work.isCommitted && !commits.has(head.generation);
+    return { ...work, head, isHeadDue };
+  }
+  const known = new Map(work.manifests.map((manifest) => [manifest.id, manifest]));
+  const entries = [...head.log, logEntryOf(head)];
+  const generation = Math.max(head.generation, ...commits.keys(), ...copies.keys()) + 1;
+  const numbers = freeNumbers(
+    found.map(({ id }) => id),
+    entries,
+    {
+      isFree: (each) => commits.get(each) === undefined && copies.get(each) === undefined,
+      limit: head.generation,
+    },
+  );
+  const left = [...work.left];
+  const added: Manifest[] = [];
+  for (const manifest of found) {
+    const number = numbers.get(manifest.id);
+    if (number === undefined)
+      left.push({ id: manifest.id, why: 'no number below the newest is free for it' });
+    else {
+      const before = [...entries, ...added].filter((each) => each.generation < number).toSorted(byPrecedence);
+      added.push({ ...manifest, generation: number, parent: before.at(-1)?.id ?? null });
+    }
+  }
+  const newestEntry = entries.toSorted(byPrecedence).at(-1);
+  const newest = known.get(newestEntry?.id ?? '') ?? head;
+  const others = [...entries.filter((each) => each.id !== newest.id), ...added.map(logEntryOf)];
+  const parents = new Set([...others, newest].map(({ parent }) => parent));
+  const again: Manifest = {
+    ...newest,
+    generation,
+    uploadId: clock.randomHex(16),
+    committedAt: newest.committedAt ?? newest.createdAt,
+    log: others.toSorted((a, b) => a.generation - b.generation),
+    // Nobody wrote beside anybody: what they are the parents of is not known.
+    resolved: [...head.resolved, ...added.filter(({ id }) => !parents.has(id)).map(({ id }) => id)],
+    ...(head.pins === undefined ? {} : { pins: head.pins }),
+  };
+  const manifests = [...work.manifests.filter(({ id }) => id !== newest.id), ...added, again];
+  const origins = new Map([...work.origins, ...added.map(({ id }) => [id, 'files'] as const)]);
+  return { ...work, head: again, isHeadDue: true, manifests, origins, left };
+}
+
+function describe(remains: Remains, work: Rebuilt, isDryRun: boolean): RepairResult {
+  const sizes = new Map<string, number>();
+  for (const objects of remains.directories.values())
+    for (const { key, size } of objects) sizes.set(key, size);
+  const known = new Map(work.manifests.map((manifest) => [manifest.id, manifest]));
+  const why = new Map(work.unknown.map(({ entry, ...each }) => [entry.id, each.why]));
+  const snapshots = [...work.head.log, logEntryOf(work.head)].toSorted(byPrecedence).map((entry) => {
+    const manifest = known.get(entry.id);
+    const { id, generation } = entry;
+    const origin = work.origins.get(id) ?? 'files';
+    if (manifest === undefined)
+      return { id, generation, origin, writes: [], problems: [why.get(id) ?? 'nothing describes it'] };
+    const isCommitDue = manifest === work.head ? work.isHeadDue : !remains.commits.has(manifest.generation);
+    const isCopyDue = remains.copies.get(manifest.generation) === undefined;
+    return {
+      id,
+      generation,
+      origin,
+      writes: [...(isCommitDue ? (['commit'] as const) : []), ...(isCopyDue ? (['copy'] as const) : [])],
+      problems: missingOf(manifest, sizes),
+    };
+  });
+  return {
+    snapshots,
+    left: work.left,
+    newCommit: work.isHeadDue ? work.head.generation : undefined,
+    objects: snapshots.reduce((sum, { writes }) => sum + writes.length, 0),
+    isDryRun,
+  };
+}
+
+function missingOf(manifest: Manifest, sizes: ReadonlyMap<string, number>): readonly string[] {
+  return manifest.files.flatMap((file) => {
+    const key = historyKey(file.in ?? manifest.id, file.path);
+    const size = sizes.get(key);
+    if (size === undefined) return [`object "${key}" is missing`];
+    return size === file.size ? [] : [`object "${key}" has ${size} bytes, expected ${file.size}`];
+  });
+}

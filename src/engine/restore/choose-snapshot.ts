@@ -1,0 +1,37 @@
+import { SyncAgentError } from '../../platform/errors.ts';
+import { isSnapshotId } from '../../log/layout.ts';
+import type { LogEntry } from '../../log/manifest.ts';
+
+/** Resolves a user's way of naming a snapshot. NOT_FOUND, or USAGE when several begin so. */
+export function chooseSnapshot(entries: readonly LogEntry[], name: string | undefined): LogEntry {
+  const newest = entries.at(-1);
+  if (newest === undefined) throw noSuchSnapshot(name ?? 'latest', entries);
+  if (name === undefined || name === 'latest') return newest;
+  const back = /^~([0-9]{1,9})$/.exec(name)?.[1];
+  if (back !== undefined) {
+    const entry = entries.at(-1 - Number(back));
+    if (entry === undefined) throw noSuchSnapshot(name, entries);
+    return entry;
+  }
+  const matches = entries.filter((entry) =>
+    isSnapshotId(name) ? entry.id === name : entry.id.startsWith(name),
+  );
+  if (matches.length > 1) {
+    throw new SyncAgentError(
+      'USAGE',
+      `Cannot choose snapshot "${name}": ${matches.length} snapshots begin so`,
+      {
+        remedy: `Type more of it: ${matches.map((entry) => entry.id).join(', ')}`,
+      },
+    );
+  }
+  const [only] = matches;
+  if (only === undefined || name === '') throw noSuchSnapshot(name, entries);
+  return only;
+}
+
+export function noSuchSnapshot(name: string, entries: readonly LogEntry[]): SyncAgentError {
+  return new SyncAgentError('NOT_FOUND', `Cannot find snapshot "${name}" among ${entries.length}`, {
+    remedy: 'Run "sync-agent list" to see them',
+  });
+}

@@ -1,0 +1,260 @@
+import { stat } from 'node:fs/promises';
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import { makeSnapshotId } from '../../log/layout.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import type { Manifest } from '../../log/manifest.ts';
+import { isDiskFull } from '../../platform/disk-space.ts';
+import { assertExclusionsFitSnapshot } from '../../stores/content/exclusions-fit.ts';
+import { stagingRoot } from '../../home/home.ts';
+import { readJournal } from '../../home/journal.ts';
+import type { ReplaceJournal } from '../../home/journal.ts';
+import { hasRollbackCopy } from '../../home/rollback-copies.ts';
+import { emptyScan, scanStore } from '../../stores/content/scan.ts';
+import { noRemoteState } from '../../home/state.ts';
+import type { RemoteState } from '../../home/state.ts';
+import { stagedData, swapIn } from '../../home/swap.ts';
+import { isChoiceOpen, otherTips } from '../choice.ts';
+import { enterPhase, newAttempt } from '../context.ts';
+import type { Context } from '../context.ts';
+import type { Downloaded } from './download.ts';
+import { cacheManifest, parentRef } from '../lineage.ts';
+import type { Lineage } from '../lineage.ts';
+import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
+import type { DamagedStore } from '../soundness/judge-store.ts';
+import { messagesOf } from '../soundness/soundness.ts';
+import { snapshotContent } from '../snapshot-content.ts';
+import { assertSound, stageSnapshot } from './stage-snapshot.ts';
+
+export interface PlaceOptions {
+  /** No rollback copy; replace in place where the disk cannot hold both. */
+  readonly skipBackup?: boolean;
+  /** Although a process has the store open. */
+  readonly force?: boolean;
+  /** The journal of an interrupted replacement, from `recover`: the store is incomplete. */
+  readonly interrupted?: ReplaceJournal | undefined;
+}
+
+/** What was decided. */
+export interface Placement {
+  readonly view: LogView;
+  readonly lineage: Lineage;
+  readonly manifest: Manifest;
+  readonly why: string;
+  /** What the snapshot is put in the place of, if that is damaged. */
+  readonly damage: DamagedStore | undefined;
+  readonly skipped: readonly string[];
+  readonly options: PlaceOptions;
+  /** The newest snapshot was not simply taken: a person chose, or newer ones are damaged. */
+  readonly isChosen: boolean;
+}
+
+interface Work extends Placement {
+  /** The snapshot as it was committed; `manifest` is what of it counts here. */
+  readonly commit: Manifest;
+}
+
+/** A snapshot that stands in the place of the store. */
+export interface Restored {
+  readonly type: 'restored';
+  readonly id: string;
+  readonly why: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly records: number;
+  readonly downloadedBytes: number;
+  readonly reusedBytes: number;
+  /** Where the previous store is kept; undefined when there was none, or it was not kept. */
+  readonly rollbackCopy: string | undefined;
+  /** Newer snapshots that were damaged, with the reason. */
+  readonly skipped: readonly string[];
+  /** Other tips, which this snapshot does not build on and nobody has settled: what they hold is not in the store. */
+  readonly tips: readonly string[];
+  /** Present when a damaged store was replaced: what is in no snapshot. */
+  readonly lost?: Lost;
+}
+
+/** What was written to a damaged store since the snapshot that took its place. Times are ISO 8601. */
+export interface Lost {
+  /** When the snapshot was taken. */
+  readonly from: string;
+  /** The last write to the damaged store, by its files' times. */
+  readonly to: string;
+  /** How many records fewer the snapshot has; null when the damaged store's cannot be counted. */
+  readonly records: number | null;
+}
+
+/**
+ * Puts a snapshot in the place of the store: beside it and swapped in where the disk holds both, else over it, where that
+ * loses nothing. BUSY while a process has the store open, DISK_FULL with what it needs.
+ */
+export async function placeSnapshot(context: Context, given: Placement): Promise<Restored> {
+  const { home } = context;
+  const work: Work = { ...given, commit: given.manifest, manifest: await contentHere(context, given) };
+  const { manifest, options, lineage } = work;
+  await assertUnused(context, options.force ?? false);
+  const isIncomplete = options.interrupted !== undefined;
+  const mayReplace = isRollbackDeclined(work) || isIncomplete || isInRemote(work);
+  const state = stateAfter(work);
+  const tips = work.isChosen ? [] : otherTips(work.view, manifest.id);
+  const lost = work.damage && lostSince(manifest, work.damage);
+  const done = { why: work.why, skipped: work.skipped, tips, ...(lost === undefined ? {} : { lost }) };
+
+  const needed = totalBytes(manifest.files);
+  const { freeBytes } = await context.diskSpace(home.store);
+  const inPlace =
+    lineage.exists && work.damage === undefined
+      ? { instead: 'use --skip-backup to replace the store in place without a rollback copy' }
+      : {};
+  if (!isIncomplete && freeBytes >= needed + spareBytes) {
+    try {
+      const { downloaded, rollbackCopy } = await restoreBeside(context, work, state);
+      tell(context, manifest.id, tips);
+      if (lost !== undefined) tellLoss(context, work, lost);
+      return { ...describe(manifest, downloaded), ...done, rollbackCopy };
+    } catch (error) {
+      // From the journal on, staging is the new store: only the next run's `recover` may touch it.
+      if ((await readJournal(home)) !== undefined) throw error;
+      await context.fs.remove(stagingRoot(home));
+      // A quota, or somebody else, took the space that seemed free.
+      const isFull = isDiskFull(error);
+      if (!isFull || !lineage.exists || !mayReplace)
+        throw isFull
+          ? diskFull(manifest, { freeBytes, where: 'by count, but a write failed', ...inPlace })
+          : error;
+    }
+  } else if (!mayReplace || !lineage.exists) {
+    if (!isIncomplete)
+      throw diskFull(manifest, { freeBytes, spareBytes, where: `at "${home.store}"`, ...inPlace });
+  }
+  if (!isIncomplete) {
+    context.emit({
+      type: 'warning',
+      code: 'NOTICE',
+      message: `The disk cannot hold the old and the new store together: replacing in place, without a rollback copy`,
+    });
+  }
+  await assertReplacementFits(context, manifest);
+  await cacheManifest(context, work.commit);
+  enterPhase(context, 'download');
+  const replaced = await replaceStore(context, manifest, {
+    state,
+    isCommitDue: isChoiceOpen(work.view, state),
+  });
+  await assertSound(context, manifest, home.store);
+  tell(context, manifest.id, tips);
+  return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
+}
+
+/** What is excluded on this host is left as it is, also by a snapshot that has it. */
+async function contentHere({ home }: Context, { manifest, lineage }: Placement): Promise<Manifest> {
+  const { leftAlone } = lineage.exists ? await scanStore(home.store, home.exclude) : emptyScan;
+  assertExclusionsFitSnapshot(manifest, home.exclude);
+  return snapshotContent(manifest, home.exclude, leftAlone);
+}
+
+function tell({ home, emit }: Context, id: string, tips: readonly string[]): void {
+  emit({ type: 'restored', id, store: home.store });
+  if (tips.length > 0) emit({ type: 'diverged', tips: [...tips, id] });
+}
+
+async function restoreBeside(
+  context: Context,
+  work: Work,
+  state: RemoteState,
+): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
+  const { home, fs, clock, settings } = context;
+  const attempt = newAttempt();
+  const data = stagedData(home, attempt);
+  const downloaded = await stageSnapshot(context, {
+    manifest: work.manifest,
+    data,
+    attempt,
+    reuseFrom: work.lineage.exists ? home.store : undefined,
+  });
+  if (work.lineage.exists && home.swap === 'rename')
+    await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
+  await cacheManifest(context, work.commit);
+  enterPhase(context, 'swap');
+  await assertUnused(context, work.options.force ?? false);
+  const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
+  const keepRollback = !isRollbackDeclined(work);
+  // What is damaged may be all that there is of the last writes.
+  const rollbackCopies = Math.max(work.damage === undefined ? 0 : 1, settings.rollbackCopies);
+  await swapIn(fs, home, {
+    from: { type: 'staging', name: attempt },
+    rollback,
+    keepRollback,
+    rollbackCopies,
+    location: context.remoteId,
+    parent: state.parent,
+    settled: state.settled,
+    isCommitDue: isChoiceOpen(work.view, state),
+  });
+  return {
+    downloaded,
+    rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined,
+  };
+}
+
+/** A damaged store is kept, whatever was asked for: it may be all that there is of what was written last. */
+function isRollbackDeclined({ options, damage }: Placement): boolean {
+  return damage === undefined && options.skipBackup === true;
+}
+
+function lostSince({ createdAt, statistics }: Manifest, { records, lastWriteMs }: DamagedStore): Lost {
+  const fromMs = Date.parse(createdAt);
+  return {
+    from: new Date(fromMs).toISOString(),
+    to: new Date(Math.max(fromMs, lastWriteMs)).toISOString(),
+    records: records === null ? null : Math.max(0, records - statistics.records),
+  };
+}
+
+function tellLoss({ emit }: Context, { manifest, damage }: Placement, { from, to }: Lost): void {
+  emit({
+    type: 'warning',
+    code: 'STORE_CORRUPT',
+    message: `The store was damaged: ${messagesOf(damage?.damage ?? [])}. Snapshot ${manifest.id} took its place: what was written from ${from} to ${to} is missing`,
+    remedy: 'The damaged store is kept as a rollback copy, "sync-agent rollback" lists it',
+  });
+}
+
+/** Whether nothing would be lost with the local store: its content is a live snapshot's. */
+function isInRemote({ lineage, view }: Placement): boolean {
+  return lineage.isUnchanged && view.snapshots.some(({ entry }) => entry.id === lineage.parent);
+}
+
+function stateAfter({ view, manifest, lineage, isChosen }: Placement): RemoteState {
+  const entry = view.snapshots.find((each) => each.entry.id === manifest.id)?.entry;
+  return {
+    ...noRemoteState,
+    createOnly: lineage.state.createOnly,
+    parent: entry === undefined ? null : parentRef(view, entry),
+    settled: isChosen ? [...otherTips(view, manifest.id)] : [],
+  };
+}
+
+async function assertUnused(context: Context, force: boolean): Promise<void> {
+  const users = await context.findStoreUsers(context.home.store);
+  if (users.length === 0) return;
+  const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
+  if (!force) {
+    throw new SyncAgentError('BUSY', `Cannot restore "${context.home.store}": ${names} has it open`, {
+      remedy: 'Stop it first; --force restores anyway, and what it writes then is lost',
+    });
+  }
+  context.emit({ type: 'warning', code: 'BUSY', message: `Restoring although ${names} has the store open` });
+}
+
+function describe(manifest: Manifest, { downloadedBytes, reusedBytes }: Downloaded) {
+  return {
+    type: 'restored' as const,
+    id: manifest.id,
+    files: manifest.files.length,
+    bytes: totalBytes(manifest.files),
+    records: manifest.statistics.records,
+    downloadedBytes,
+    reusedBytes,
+  };
+}

@@ -1,0 +1,102 @@
+import type { LogEntry } from '../../log/manifest.ts';
+import { isAncestor } from '../../log/retention.ts';
+
+export interface RestoreFacts {
+  /** Live snapshots, ascending. */
+  readonly snapshots: readonly LogEntry[];
+  /** The snapshot in question. */
+  readonly target: LogEntry;
+  readonly local:
+    | { readonly type: 'missing' }
+    /** Grown from `parent`; `isUnchanged`: nothing was written since. */
+    | {
+        readonly type: 'known';
+        readonly parent: string;
+        /** Of the parent's commit; undefined where that is not recorded. */
+        readonly parentGeneration: number | undefined;
+        /** The parent grew from the newest snapshot there is, and its commit was lost. */
+        readonly isParentLost: boolean;
+        readonly isUnchanged: boolean;
+        /** Snapshots that the store was chosen over. */
+        readonly settled: readonly string[];
+      }
+    /** Of unknown origin: only its content can tell. */
+    | {
+        readonly type: 'unknown';
+        /** A live snapshot with the same content. */
+        readonly equals: string | undefined;
+        /** It holds nothing that could be lost. */
+        readonly isEmpty: boolean;
+        readonly settled: readonly string[];
+      };
+  /** The user asked for this snapshot by name. */
+  readonly isNamed: boolean;
+  readonly force: boolean;
+}
+
+export type RestorePlan =
+  | { readonly type: 'restore'; readonly why: string }
+  | { readonly type: 'equal' }
+  /** The local store has what no snapshot has, and the target is behind it. */
+  | { readonly type: 'ahead'; readonly why: string }
+  /** Both moved since they were equal: a person decides. */
+  | { readonly type: 'diverged'; readonly why: string };
+
+/** Whether the target takes the place of the local store. A pure decision, from lineage and content; no clock counts. */
+export function planRestore(facts: RestoreFacts): RestorePlan {
+  const { local, target } = facts;
+  if (local.type === 'missing') return { type: 'restore', why: 'there is no local store' };
+  const equalTo = local.type === 'unknown' ? local.equals : local.isUnchanged ? local.parent : undefined;
+  if (equalTo === target.id) return { type: 'equal' };
+  if (facts.isNamed) return { type: 'restore', why: 'it was asked for by name' };
+  if (facts.force) return { type: 'restore', why: '--force was given' };
+  if (local.settled.includes(target.id)) {
+    const chosen = local.type === 'known' ? `snapshot ${local.parent}` : 'this store';
+    return { type: 'ahead', why: `${chosen} was chosen over it` };
+  }
+  if (local.type === 'known' && local.isParentLost) {
+    return { type: 'ahead', why: `it grew from snapshot ${local.parent}, whose commit the remote has lost` };
+  }
+  if (equalTo !== undefined) return planFromCleanStore(facts, equalTo);
+  if (local.type === 'unknown') {
+    if (local.isEmpty) return { type: 'restore', why: 'the local store is empty' };
+    return {
+      type: 'diverged',
+      why: 'no record says where the store comes from, and its content equals no snapshot',
+    };
+  }
+  if (isAncestor(facts.snapshots, target.id, local.parent)) {
+    return { type: 'ahead', why: `it was written since snapshot ${local.parent}` };
+  }
+  return {
+    type: 'diverged',
+    why: `it was written since snapshot ${local.parent}, and ${target.id} was made elsewhere`,
+  };
+}
+
+/** Nothing local is lost: the store is what snapshot `equalTo` was. */
+function planFromCleanStore(facts: RestoreFacts, equalTo: string): RestorePlan {
+  const { snapshots, target } = facts;
+  if (isAncestor(snapshots, target.id, equalTo))
+    return { type: 'ahead', why: `it equals the newer snapshot ${equalTo}` };
+  const isLive = snapshots.some((entry) => entry.id === equalTo);
+  if (isAncestor(snapshots, equalTo, target.id))
+    return { type: 'restore', why: `the store still equals its ancestor ${equalTo}` };
+  if (!isLive) return planFromLostSnapshot(facts, equalTo);
+  return {
+    type: 'diverged',
+    why: `the store equals snapshot ${equalTo}, which ${target.id} does not build on`,
+  };
+}
+
+/** Rotation drops what newer snapshots superseded. A log that does not reach as far as the parent is another one. */
+function planFromLostSnapshot({ local, target }: RestoreFacts, equalTo: string): RestorePlan {
+  const generation = local.type === 'known' ? local.parentGeneration : undefined;
+  if (generation !== undefined && target.generation <= generation) {
+    return {
+      type: 'diverged',
+      why: `the store equals snapshot ${equalTo}, which this remote does not hold, and ${target.id} is no newer`,
+    };
+  }
+  return { type: 'restore', why: `the store equals snapshot ${equalTo}, long superseded` };
+}

@@ -1,0 +1,235 @@
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SyncAgentError } from '../../platform/errors.ts';
+import { isDiskFull } from '../../platform/disk-space.ts';
+import { fingerprint, storeIdentity } from '../../stores/content/fingerprint.ts';
+import { stagingRoot, storeExists } from '../../home/home.ts';
+import { removeJournal, writeJournal } from '../../home/journal.ts';
+import { mountsBelow } from '../../platform/mounts.ts';
+import type { Manifest, ManifestFile } from '../../log/manifest.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import { emptyScan, homeInsideStore, scanStore } from '../../stores/content/scan.ts';
+import type { ScanResult } from '../../stores/content/scan.ts';
+import { writeState } from '../../home/state.ts';
+import type { RemoteState } from '../../home/state.ts';
+import { newAttempt, progressOf } from '../context.ts';
+import type { Context } from '../context.ts';
+import { directoriesOf, downloadFile, setDirectoryModes, verifyDownload } from './download.ts';
+import { hashFile } from '../backup/hash-file.ts';
+
+export interface Replaced {
+  readonly downloadedBytes: number;
+  readonly reusedBytes: number;
+}
+
+/**
+ * Restores in place, file by file, for a disk that cannot hold old and new together. There is no rollback copy.
+ *
+ *     1 every object that is needed is read and verified   crash: nothing happened
+ *     2 journal written                                    crash: the next restore goes on from here; until it has
+ *     3 files replaced one by one, strangers removed       finished, the store is incomplete and backups refuse
+ *     4 state written, journal removed                     crash before: every file is found right, and this done again
+ */
+export async function replaceStore(
+  context: Context,
+  manifest: Manifest,
+  after: {
+    readonly state: RemoteState;
+    /** Even if nothing is written: no fingerprint, so that the next backup asks the remote. */
+    readonly isCommitDue: boolean;
+  },
+): Promise<Replaced> {
+  const { home, fs } = context;
+  const present = await scanPresent(context);
+  assertRemovable(present);
+  assertNothingInTheWay(present, manifest);
+  const wanted = await differingFiles(context, manifest, present);
+  const mounts = await mountsBelow(home.store);
+  assertNoneInside(mounts, wanted);
+  const downloadBytes = totalBytes(wanted);
+  const report = progressOf(context, 'download', downloadBytes * 2);
+  for (const file of wanted) await verifyDownload(context, { manifest, file, onBytes: report });
+
+  await writeJournal(fs, home, {
+    type: 'replace',
+    attempt: newAttempt(),
+    location: context.remoteId,
+    snapshot: manifest.id,
+  });
+  await removeStrangers(context, manifest, mounts);
+  for (const directory of directoriesOf(manifest))
+    await fs.makeDirectory(join(home.store, directory), { mode: 0o755 });
+  await fs.makeDirectory(stagingRoot(home));
+  for (const file of wanted) await replaceFile(context, { manifest, file, report });
+  await setDirectoryModes(fs, manifest, home.store);
+  for (const directory of directoriesOf(manifest).toReversed()) await fs.sync(join(home.store, directory));
+
+  await context.fs.remove(stagingRoot(home));
+  const recorded = after.isCommitDue ? null : fingerprint(await scanStore(home.store, home.exclude));
+  await writeState(fs, home, {
+    format: 1,
+    identity: await storeIdentity(home.store),
+    remotes: { [context.remoteId]: { ...after.state, fingerprint: recorded } },
+  });
+  await removeJournal(fs, home);
+  return { downloadedBytes: downloadBytes, reusedBytes: totalBytes(manifest.files) - downloadBytes };
+}
+
+async function replaceFile(
+  context: Context,
+  work: {
+    readonly manifest: Manifest;
+    readonly file: ManifestFile;
+    readonly report: (bytes: number) => void;
+  },
+): Promise<void> {
+  const { home, fs } = context;
+  const place = join(home.store, work.file.path);
+  const staged = join(stagingRoot(home), 'file');
+  const { freeBytes } = await context.diskSpace(home.store);
+  // Keep the old file while there is room for both: it is still right for whoever looks at the store now.
+  if (freeBytes < work.file.size + spareBytes) await fs.remove(place);
+  const download = { manifest: work.manifest, file: work.file, path: staged, onBytes: work.report };
+  try {
+    await downloadFile(context, download);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    await fs.remove(staged);
+    await fs.remove(place);
+    await downloadFile(context, download);
+  }
+  await fs.sync(staged);
+  await fs.rename(staged, place);
+  await fs.sync(dirname(place));
+}
+
+/** Room that is left to the rest of the system. */
+export const spareBytes = 16 * 1024 * 1024;
+
+/** Rejects with DISK_FULL, giving the numbers, when the snapshot does not fit even without the present store. */
+export async function assertReplacementFits(context: Context, manifest: Manifest): Promise<void> {
+  const { freeBytes } = await context.diskSpace(context.home.store);
+  const present = totalBytes((await scanPresent(context)).files);
+  const needed = totalBytes(manifest.files);
+  if (freeBytes + present < needed)
+    throw diskFull(manifest, { freeBytes: freeBytes + present, where: 'even without the present store' });
+}
+
+export interface Shortage {
+  readonly freeBytes: number;
+  /** Room that is needed besides; default 0. */
+  readonly spareBytes?: number;
+  /** Completes "are free". */
+  readonly where: string;
+  /** What helps as well as more space, to follow "or". */
+  readonly instead?: string;
+}
+
+export function diskFull(
+  manifest: Manifest,
+  { freeBytes, where, instead, ...more }: Shortage,
+): SyncAgentError {
+  const needed = totalBytes(manifest.files);
+  const spare = more.spareBytes ?? 0;
+  const missing = needed + spare - freeBytes;
+  return new SyncAgentError(
+    'DISK_FULL',
+    `Cannot restore snapshot ${manifest.id}: it needs ${needed} bytes${spare > 0 ? ` and ${spare} that stay free` : ''}, ${freeBytes} are free ${where}${missing > 0 ? `, ${missing} are missing` : ''}`,
+    { remedy: `Free some space${instead === undefined ? '' : `, or ${instead}`}` },
+  );
+}
+
+async function scanPresent({ home }: Context): Promise<ScanResult> {
+  return (await storeExists(home)) ? scanStore(home.store, home.exclude) : emptyScan;
+}
+
+async function differingFiles(
+  context: Context,
+  manifest: Manifest,
+  { files }: ScanResult,
+): Promise<readonly ManifestFile[]> {
+  const local = new Map(files.map((file) => [file.path, file]));
+  const differing: ManifestFile[] = [];
+  for (const file of manifest.files) {
+    const present = local.get(file.path);
+    const isRight =
+      present?.size === file.size &&
+      present.mode === file.mode &&
+      (await hashFile(join(context.home.store, file.path), file.size, context.signal)) === file.sha256;
+    if (!isRight) differing.push(file);
+  }
+  return differing;
+}
+
+/** What Node cannot spell cannot be removed by name: better known while the old store is whole. */
+function assertRemovable({ oddities }: ScanResult): void {
+  const unspeakable = oddities.find(({ path }) => path.includes('\uFFFD'));
+  if (unspeakable === undefined) return;
+  throw new SyncAgentError('REFUSED', `Cannot replace "${unspeakable.path}": ${unspeakable.problem}`, {
+    remedy: 'Rename it or move it out of the store',
+  });
+}
+
+/** What is left alone cannot make room. */
+function assertNothingInTheWay({ leftAlone }: ScanResult, manifest: Manifest): void {
+  const files = new Set(manifest.files.map(({ path }) => path));
+  for (const { path } of leftAlone) {
+    const taken = [path, ...parentsOf(path)].find((each) => files.has(each));
+    if (taken === undefined) continue;
+    throw new SyncAgentError(
+      'REFUSED',
+      `Cannot restore the file "${taken}": "${path}", which is left alone, is in its place`,
+      { remedy: 'Move it out of the store' },
+    );
+  }
+}
+
+/** What is mounted in the store is another file system's: no rename reaches into it, and nobody here may empty it. */
+function assertNoneInside(mounts: readonly string[], wanted: readonly ManifestFile[]): void {
+  for (const { path } of wanted) {
+    const mount = mounts.find(
+      (each) => path === each || path.startsWith(`${each}/`) || each.startsWith(`${path}/`),
+    );
+    if (mount === undefined) continue;
+    throw new SyncAgentError(
+      'REFUSED',
+      `Cannot restore the file "${path}": another file system is mounted at "${mount}"`,
+      {
+        remedy: 'Unmount it, or take the snapshot out with "sync-agent restore --to" and copy what you need',
+      },
+    );
+  }
+}
+
+/** The directories that a path is in, without the store itself. */
+function parentsOf(path: string): readonly string[] {
+  const names = path.split('/');
+  return names.slice(1).map((_, depth) => names.slice(0, depth + 1).join('/'));
+}
+
+/** Removes what the snapshot does not hold, and what is in the way: a file where it has a directory, or the reverse. */
+async function removeStrangers(
+  context: Context,
+  manifest: Manifest,
+  mounts: readonly string[],
+): Promise<void> {
+  // As things are now: a log may have come since.
+  const present = await scanPresent(context);
+  const leftAlone = new Set([...mounts, ...present.leftAlone.map(({ path }) => path)]);
+  const holders = new Set([...leftAlone].flatMap(parentsOf));
+  const files = new Set(manifest.files.map((file) => file.path));
+  const directories = new Set(directoriesOf(manifest));
+  const visit = async (relative: string): Promise<void> => {
+    const path = join(context.home.store, relative);
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      if (relative === '' && entry.name === homeInsideStore) continue;
+      const child = relative === '' ? entry.name : `${relative}/${entry.name}`;
+      if (leftAlone.has(child)) continue;
+      const isWanted = entry.isDirectory() ? directories.has(child) : entry.isFile() && files.has(child);
+      if (entry.isDirectory() && (isWanted || holders.has(child))) await visit(child);
+      else if (!isWanted) await context.fs.remove(join(path, entry.name));
+    }
+  };
+  await context.fs.makeDirectory(context.home.store, { mode: 0o755 });
+  await visit('');
+}

@@ -1,0 +1,94 @@
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SyncAgentError } from '../../platform/errors.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import { foreignNames } from '../../stores/content/foreign.ts';
+import { stagingRoot, storeExists } from '../../home/home.ts';
+import type { Home } from '../../home/home.ts';
+import { readJournal } from '../../home/journal.ts';
+import { stagedData } from '../../home/swap.ts';
+import { newAttempt } from '../context.ts';
+import type { Context } from '../context.ts';
+import { manifestOf, readRemote } from '../lineage.ts';
+import { diskFull, spareBytes } from './replace.ts';
+import { snapshotContent } from '../snapshot-content.ts';
+import { stageSnapshot } from './stage-snapshot.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
+
+export interface RestoreToResult {
+  readonly type: 'restored-to';
+  readonly id: string;
+  readonly dir: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly records: number;
+}
+
+/**
+ * Puts a snapshot into a directory of its own, for a look or a test: `context.home` is that directory's. It must be
+ * missing or empty, appears complete or not at all, and has no lineage.
+ */
+export async function restoreTo(
+  context: Context,
+  options: { readonly snapshot?: string } = {},
+): Promise<RestoreToResult> {
+  const { home, fs } = context;
+  await assertEmpty(home);
+  if ((await readJournal(home)) !== undefined) {
+    throw new SyncAgentError(
+      'REFUSED',
+      `Cannot restore to "${home.store}": a restore was interrupted in it`,
+      {
+        remedy: 'Run "sync-agent restore" for that store, or name a new directory',
+      },
+    );
+  }
+  const isOurs = await stat(home.dir).then(
+    () => false,
+    () => true,
+  );
+  const view = await readRemote(context);
+  const chosen = chooseSnapshot(
+    view.snapshots.map(({ entry }) => entry),
+    options.snapshot,
+  );
+  const manifest = snapshotContent(await manifestOf(context, view, chosen));
+  const needed = totalBytes(manifest.files);
+  const { freeBytes } = await context.diskSpace(home.store);
+  if (freeBytes < needed + spareBytes) {
+    const instead = 'name a directory on another disk';
+    throw diskFull(manifest, { freeBytes, spareBytes, where: `at "${home.store}"`, instead });
+  }
+  const attempt = newAttempt();
+  const data = stagedData(home, attempt);
+  try {
+    await stageSnapshot(context, { manifest, data, attempt, reuseFrom: undefined });
+    if (home.swap === 'rename' && (await foreignNames(home.store)).size === 0) {
+      await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
+      await fs.rename(data, home.store);
+      await fs.sync(dirname(home.store));
+    } else {
+      for (const name of await readdir(data)) await fs.rename(`${data}/${name}`, `${home.store}/${name}`);
+      await fs.sync(home.store);
+    }
+  } finally {
+    await fs.remove(isOurs ? home.dir : join(stagingRoot(home), attempt));
+  }
+  return {
+    type: 'restored-to',
+    id: manifest.id,
+    dir: home.store,
+    files: manifest.files.length,
+    bytes: needed,
+    records: manifest.statistics.records,
+  };
+}
+
+async function assertEmpty(home: Home): Promise<void> {
+  if (await storeExists(home)) {
+    const dir = home.store;
+    throw new SyncAgentError('REFUSED', `Cannot restore to "${dir}": it is not empty`, {
+      remedy: 'Name a new directory',
+    });
+  }
+}

@@ -1,0 +1,231 @@
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import { storeExists } from '../../home/home.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import type { LogEntry, Manifest } from '../../log/manifest.ts';
+import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
+import type { Context, OnDamage } from '../context.ts';
+import { warnIfEmptied } from '../emptied-remote.ts';
+import { assertSoundStore, damageAtStart, damagedStore, isProven } from '../soundness/go-on.ts';
+import { leaveAlone } from './leave-alone.ts';
+import type { LeftAlone } from './leave-alone.ts';
+import { findLostNewest, knownFacts, manifestOf, readLineage, readRemote } from '../lineage.ts';
+import type { Lineage } from '../lineage.ts';
+import { placeSnapshot } from './place-snapshot.ts';
+import type { PlaceOptions, Restored } from './place-snapshot.ts';
+import { planRestore } from './plan-restore.ts';
+import type { RestoreFacts, RestorePlan } from './plan-restore.ts';
+import type { DamagedStore } from '../soundness/judge-store.ts';
+import { askBeforeStart } from './start-limit.ts';
+import { describeUnknownStore } from './unknown-store.ts';
+
+export interface RestoreOptions extends PlaceOptions {
+  /** A snapshot id, a unique beginning of one, `~N` (N before the newest), or `latest`. Default: the newest. */
+  readonly snapshot?: string;
+  /** Restore although the local store has something newer, or is in use. */
+  readonly force?: boolean;
+  /** What becomes of a store that would be left alone, and is damaged; default: that of the settings. */
+  readonly onDamage?: OnDamage | undefined;
+  readonly dryRun?: boolean;
+}
+
+export type RestoreResult =
+  | { readonly type: 'empty-remote' }
+  | (LeftAlone & PassedOver)
+  | ({
+      readonly type: 'planned';
+      readonly id: string;
+      readonly why: string;
+      readonly bytes: number;
+      readonly files: number;
+    } & PassedOver)
+  | Restored;
+
+interface PassedOver {
+  /** Newer snapshots that are damaged or lost, with the reason; absent where there are none. */
+  readonly skipped?: readonly string[];
+}
+
+/**
+ * Puts the right snapshot in the place of the local store, or leaves it alone. The caller holds the store's lock and
+ * has called `recover`. Until the swap (see `swap.ts`) nothing but staging is written, so a crash costs a download.
+ *
+ * An application starts on what is there when this resolves. So a store that is left alone was found sound: what was
+ * written since its snapshot is looked at. STORE_CORRUPT when it is damaged, also when the remote is out of reach.
+ */
+export async function restore(context: Context, options: RestoreOptions = {}): Promise<RestoreResult> {
+  try {
+    return await decide(context, options);
+  } catch (error) {
+    if (isSyncAgentError(error) && error.outOfReach) await assertSoundStore(context, error.message);
+    throw error;
+  }
+}
+
+async function decide(context: Context, options: RestoreOptions): Promise<RestoreResult> {
+  const view = await readLogForStart(context, options);
+  const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
+  if (view.snapshots.length === 0) {
+    await warnIfEmptied(context, view);
+    if (options.snapshot !== undefined && options.snapshot !== 'latest')
+      throw noSuchSnapshot(options.snapshot, []);
+    if (options.interrupted !== undefined) throw incomplete(context, 'the remote holds no snapshot');
+    await assertSoundStore(context, `${context.remote.location} holds none`);
+    return { type: 'empty-remote' };
+  }
+  warnSkipped(context, skipped);
+  const entries = view.snapshots.map(({ entry }) => entry);
+  /** Whatever the store holds. `latest` is the newest that can be had; of a name nothing else will do. */
+  const isAsked = options.snapshot !== undefined;
+  const named = isAsked && options.snapshot !== 'latest';
+  const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
+  // What a person had committed although it was damaged, only a person takes.
+  const offered =
+    named || interrupted !== undefined ? entries : entries.filter(({ damaged }) => damaged !== true);
+  if (offered.length === 0) throw noneIsSound(entries);
+  const target = chooseSnapshot(offered, options.snapshot ?? interrupted?.id);
+  const lineage = await readLineage(context, view);
+  const passedOver: string[] = [];
+  const local = await localFacts(context, view, lineage, options);
+  const { onDamage = context.settings.onDamage } = options;
+  let damage: DamagedStore | undefined;
+
+  for (const candidate of offered.slice(0, offered.indexOf(target) + 1).toReversed()) {
+    const plan = planRestore({
+      snapshots: entries,
+      target: candidate,
+      local: local.facts,
+      isNamed: isAsked,
+      force: options.force ?? false,
+    });
+    if (plan.type !== 'restore') {
+      if (!isAsked && !isProven(local.facts, entries))
+        damage ??= await damageAtStart(context, lineage, view, onDamage);
+      if (damage === undefined) {
+        const isChosen = isAsked && options.dryRun !== true;
+        const { fingerprint } = local;
+        const left = await leaveAlone(context, { view, lineage, candidate, plan, isChosen, fingerprint });
+        return { ...left, ...passedOverBy(skipped) };
+      }
+      if (onDamage === 'fail') throw notStarted(context, damage, plan, candidate);
+    }
+    if (candidate === target && !named) {
+      // A listing is little beside the download that follows.
+      const lost = await findLostNewest(context, view);
+      skipped.push(...lost);
+      warnSkipped(context, lost);
+    }
+    const why =
+      plan.type === 'restore' ? plan.why : `the store is damaged: ${damage?.damage[0]?.message ?? ''}`;
+    try {
+      const manifest = await manifestOf(context, view, candidate);
+      if (options.dryRun === true) return { ...planned(manifest, why), ...passedOverBy(skipped) };
+      return await placeSnapshot(context, {
+        view,
+        lineage,
+        manifest,
+        why,
+        damage,
+        skipped,
+        options,
+        isChosen: isAsked || passedOver.length > 0 || options.force === true,
+      });
+    } catch (error) {
+      if (named || !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+      if (await hasMovedOn(context, view)) return await restore(context, options);
+      skipped.push(error.message);
+      passedOver.push(candidate.id);
+      warnSkipped(context, [error.message]);
+    }
+  }
+  throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot restore any snapshot: ${skipped.join('; ')}`, {
+    remedy: 'Run "sync-agent verify --all --read-data" to see what is damaged',
+  });
+}
+
+/** Who insists waits; so does who has no store to go on with. */
+async function readLogForStart(context: Context, options: RestoreOptions): Promise<LogView> {
+  const insists =
+    options.force === true || options.snapshot !== undefined || options.interrupted !== undefined;
+  const byDefault = (await storeExists(context.home)) ? presentStoreMs : undefined;
+  const ms = context.settings.startTimeoutMs ?? byDefault;
+  return insists || ms === undefined ? readRemote(context) : askBeforeStart(context, ms, readRemote);
+}
+
+/** Platforms give a start a minute or more; with a store, it is not worth more of it. */
+const presentStoreMs = 20_000;
+
+const passedOverBy = (skipped: readonly string[]): PassedOver => (skipped.length === 0 ? {} : { skipped });
+
+function noneIsSound(entries: readonly LogEntry[]): SyncAgentError {
+  const [newest] = entries.slice(-1);
+  return new SyncAgentError(
+    'SNAPSHOT_CORRUPT',
+    `Cannot restore: the store was damaged when each of the ${entries.length} snapshots was made`,
+    { remedy: `Take one as it is with "sync-agent restore --snapshot ${newest?.id ?? 'ID'}"` },
+  );
+}
+
+/** What is missing may have been rotated away by others: then the log tells of newer snapshots. */
+async function hasMovedOn(context: Context, view: LogView): Promise<boolean> {
+  return (await readRemote(context)).head?.generation !== view.head?.generation;
+}
+
+async function localFacts(
+  context: Context,
+  view: LogView,
+  lineage: Lineage,
+  options: RestoreOptions,
+): Promise<LocalFacts> {
+  if (!lineage.exists || options.interrupted !== undefined) return { facts: { type: 'missing' } };
+  return lineage.parent === undefined
+    ? describeUnknownStore(context, view, lineage)
+    : { facts: knownFacts(lineage, lineage.parent) };
+}
+
+interface LocalFacts {
+  readonly facts: RestoreFacts['local'];
+  /** Of a store that was compared by content; see `UnknownStore`. */
+  readonly fingerprint?: string | null;
+}
+
+/** Damage alone is no reason to replace a store that holds what no snapshot has. */
+function notStarted(
+  context: Context,
+  damage: DamagedStore,
+  plan: Exclude<RestorePlan, { type: 'restore' }>,
+  { id }: LogEntry,
+): SyncAgentError {
+  return damagedStore(context, damage, {
+    besides: 'why' in plan ? `; and ${plan.why}` : '',
+    remedy: `"sync-agent restore --on-damage recover" keeps it as a rollback copy and restores snapshot ${id}; what was written since is then missing`,
+  });
+}
+
+function incomplete(context: Context, why: string): SyncAgentError {
+  return new SyncAgentError(
+    'STORE_CORRUPT',
+    `Cannot finish the interrupted restore of "${context.home.store}": ${why}`,
+  );
+}
+
+function warnSkipped(context: Context, messages: readonly string[]): void {
+  for (const message of messages) {
+    context.emit({
+      type: 'warning',
+      code: 'SNAPSHOT_CORRUPT',
+      message,
+      remedy: 'Trying the next older snapshot',
+    });
+  }
+}
+
+function planned(manifest: Manifest, why: string): Extract<RestoreResult, { type: 'planned' }> {
+  return {
+    type: 'planned',
+    id: manifest.id,
+    why,
+    bytes: totalBytes(manifest.files),
+    files: manifest.files.length,
+  };
+}

@@ -1,0 +1,71 @@
+import { both } from '../../platform/concurrently.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { Manifest } from '../../log/manifest.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import { stagingRoot } from '../../home/home.ts';
+import { enterPhase, progressOf } from '../context.ts';
+import type { Context } from '../context.ts';
+import { downloadSnapshot, setDirectoryMode, syncSnapshot } from './download.ts';
+import type { Downloaded } from './download.ts';
+import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
+
+export interface StageRequest {
+  readonly manifest: Manifest;
+  readonly data: string;
+  readonly attempt: string;
+  readonly reuseFrom: string | undefined;
+}
+
+/** Downloads a snapshot into a fresh directory; verified, validated and on disk when this resolves. */
+export async function stageSnapshot(context: Context, request: StageRequest): Promise<Downloaded> {
+  enterPhase(context, 'download');
+  await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
+  await context.fs.makeDirectory(request.data, { mode: 0o755 });
+  const downloaded = await downloadSnapshot(context, {
+    manifest: request.manifest,
+    dir: request.data,
+    reuseFrom: request.reuseFrom,
+    onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
+  });
+  await setDirectoryMode(context.fs, request.data, request.manifest.mode);
+  // The disk works on the one while the processor works on the other.
+  await both(
+    context.signal,
+    (signal) => syncSnapshot({ ...context, signal }, request.manifest, request.data),
+    (signal) => assertSound({ ...context, signal }, request.manifest, request.data),
+  );
+  return downloaded;
+}
+
+function tellRecorded({ emit }: Context, { id, damage = [], findings = [] }: Manifest): void {
+  if (damage.length > 0) {
+    emit({
+      type: 'warning',
+      code: 'STORE_CORRUPT',
+      message: `The store was damaged when snapshot ${id} was made: ${messagesOf(damage)}`,
+      remedy: 'Its server may lose records, refuse or crash',
+    });
+  }
+  for (const { message, remedy } of findings)
+    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
+}
+
+/**
+ * Rejects with SNAPSHOT_CORRUPT, saying why, when verified files of the snapshot are no sound store. What was wrong when the
+ * snapshot was made is in its manifest, and was accepted then.
+ */
+export async function assertSound(context: Context, manifest: Manifest, dir: string): Promise<void> {
+  enterPhase(context, 'validate');
+  const { settings, signal } = context;
+  const level = settings.validation === 'full' ? 'full' : 'proven';
+  tellRecorded(context, manifest);
+  if (manifest.damage !== undefined) return;
+  const report = await context.adapterNamed(manifest.adapter).inspect(dir, { level, signal });
+  const { damage } = soundnessOf(report, manifest);
+  if (damage.length > 0) {
+    throw new SyncAgentError(
+      'SNAPSHOT_CORRUPT',
+      `Cannot restore snapshot ${manifest.id}: ${messagesOf(damage)}`,
+    );
+  }
+}

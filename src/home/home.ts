@@ -1,0 +1,165 @@
+import { access, constants, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { basename, dirname, join, resolve, sep } from 'node:path';
+import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../platform/errors.ts';
+import { isExcluded, noExclusions } from '../stores/content/exclusions.ts';
+import type { Exclusions } from '../stores/content/exclusions.ts';
+import { isForeign } from '../stores/content/foreign.ts';
+import { mountPoints } from '../platform/mounts.ts';
+import { homeInsideStore } from '../stores/content/scan.ts';
+
+/**
+ * Where the agent keeps what belongs to one store: lock, state, journal, staging and rollback copies. Always on the
+ * store's own file system, so that a swap is a rename and never a copy.
+ */
+export interface Home {
+  /** The store's directory, absolute, symbolic links resolved. It may not exist. */
+  readonly store: string;
+  /** `.<name>.sync-agent` beside the store, or `.sync-agent` inside a store that cannot be renamed. */
+  readonly dir: string;
+  /** `rename`: the store is swapped as a whole. `entries`: it is a mount point, its entries are swapped. */
+  readonly swap: 'rename' | 'entries';
+  /** What in the store is none of its content, by the user's word. */
+  readonly exclude?: Exclusions | undefined;
+}
+
+/** Rejects with DENIED when a directory on the way may not be searched, USAGE when one of them is a file or the path is none. */
+export async function locateHome(storePath: string): Promise<Home> {
+  const path = resolve(storePath);
+  try {
+    return await locate(path);
+  } catch (error) {
+    if (['ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(errnoOf(error) ?? '')) {
+      throw new SyncAgentError('USAGE', `Cannot use "${path}" as a store: ${messageOf(error)}`, {
+        remedy: 'Name the directory that holds the database',
+        cause: error,
+      });
+    }
+    throw explained(error, `Cannot use "${path}" as a store`);
+  }
+}
+
+async function locate(storePath: string): Promise<Home> {
+  const store = await resolveStore(storePath);
+  const parent = dirname(store);
+  const beside = join(parent, `.${basename(store)}.sync-agent`);
+  const inside = join(store, homeInsideStore);
+  if (store === parent || (await cannotBeRenamed(store, parent)))
+    return { store, dir: inside, swap: 'entries' };
+  return { store, dir: beside, swap: 'rename' };
+}
+
+export const lockPath = (home: Home): string => join(home.dir, 'lock');
+/** Held by the agent that keeps running beside a store; `lockPath` by each operation. */
+export const agentLockPath = (home: Home): string => join(home.dir, 'agent-lock');
+export const agentStatusPath = (home: Home): string => join(home.dir, 'agent-status.json');
+/** Written to tell the running agent that the store was. */
+export const notifyPath = (home: Home): string => join(home.dir, 'notify');
+export const statePath = (home: Home): string => join(home.dir, 'state.json');
+export const journalPath = (home: Home): string => join(home.dir, 'journal.json');
+export const stagingRoot = (home: Home): string => join(home.dir, 'staging');
+export const rollbackRoot = (home: Home): string => join(home.dir, 'rollback');
+
+/** Whether the store directory exists and holds anything besides the agent's own directory and what is no content. */
+export async function storeExists(home: Home): Promise<boolean> {
+  try {
+    for (const entry of await readdir(home.store, { withFileTypes: true })) {
+      if (entry.name === homeInsideStore || isLeftAlone(home, entry)) continue;
+      return true;
+    }
+    return false;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw explained(error, `Cannot look at the store "${home.store}"`);
+  }
+}
+
+/** Whether an entry of the store's root is foreign or excluded. */
+function isLeftAlone({ store, exclude = noExclusions }: Home, entry: Dirent): boolean {
+  return isExcluded(exclude, entry.name, entry.isDirectory()) || isForeign(store, entry, true);
+}
+
+/** What the system says as what a reader can act on; of a defect, that. */
+function explained(error: unknown, action: string): unknown {
+  return /^E[A-Z0-9]+$/.test(errnoOf(error) ?? '') ? fromFileSystem(error, action) : error;
+}
+
+/** A remote inside its store would back itself up, and a store inside its remote would be listed as objects. */
+export async function assertApart(home: Home, directory: string): Promise<void> {
+  const remote = await resolvePath(directory);
+  for (const [inner, outer] of [
+    [remote, home.store],
+    [home.store, remote],
+    [remote, home.dir],
+  ] as const) {
+    if (!isWithin(inner, outer)) continue;
+    throw new SyncAgentError(
+      'USAGE',
+      `Cannot keep the store "${home.store}" in "${directory}": one is inside the other`,
+      {
+        remedy: 'Name a remote directory outside the store, best on another disk',
+      },
+    );
+  }
+}
+
+/** A directory made within a store would be backed up with it; one made within its home, swept or taken for a copy. */
+export function assertOutside(home: Home, dir: string): void {
+  const isInside = dir !== home.store && isWithin(dir, home.store);
+  if (!isInside && !isWithin(dir, home.dir)) return;
+  throw new SyncAgentError(
+    'USAGE',
+    isInside
+      ? `Cannot restore to "${dir}": it is inside the store "${home.store}"`
+      : `Cannot restore to "${dir}": it is inside "${home.dir}", which belongs to the store "${home.store}"`,
+    { remedy: 'Name a new directory outside the store' },
+  );
+}
+
+async function resolveStore(path: string): Promise<string> {
+  try {
+    const real = await realpath(path);
+    if (!(await stat(real)).isDirectory()) {
+      throw new SyncAgentError('USAGE', `Cannot use "${path}" as a store: it is not a directory`, {
+        remedy: 'Name the directory that holds the database',
+      });
+    }
+    return real;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  const parent = await resolvePath(dirname(path));
+  // A link to what a lost disk had: that is where a restore puts the store.
+  const target = await readlink(path).catch(() => undefined);
+  return target === undefined ? join(parent, basename(path)) : resolveStore(resolve(parent, target));
+}
+
+/** Symbolic links resolved as far as the path exists: what is not there yet is made where its nearest ancestor leads. */
+async function resolvePath(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    return dirname(path) === path ? path : join(await resolvePath(dirname(path)), basename(path));
+  }
+}
+
+const isWithin = (inner: string, outer: string): boolean =>
+  inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
+
+async function cannotBeRenamed(store: string, parent: string): Promise<boolean> {
+  const [self, above] = await Promise.all([statOrNone(store), statOrNone(parent)]);
+  if (self === undefined || above === undefined) return false;
+  if (self.dev !== above.dev || (await mountPoints()).has(store)) return true;
+  return access(parent, constants.W_OK).then(
+    () => false,
+    // On a read-only disk nothing can be written inside the store either: the home stays where it was.
+    (error: unknown) => errnoOf(error) !== 'EROFS',
+  );
+}
+
+async function statOrNone(path: string): Promise<{ readonly dev: number } | undefined> {
+  return stat(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+}

@@ -1,0 +1,178 @@
+import { lstat, readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import Database from 'better-sqlite3';
+import type { Clock } from '../platform/clock.ts';
+import { SyncAgentError, errnoOf, fromFileSystem, isSyncAgentError } from '../platform/errors.ts';
+import { isDiskFull } from '../platform/disk-space.ts';
+import type { FileSystem } from '../platform/file-system.ts';
+import { writeFileAtomic } from '../platform/file-system.ts';
+import type { Home } from './home.ts';
+import { agentLockPath, lockPath, rollbackRoot, stagingRoot } from './home.ts';
+
+export interface Lock {
+  release(): void;
+}
+
+export interface LockStoreOptions {
+  /** What the holder does, for whoever finds the store locked. */
+  readonly command: string;
+  readonly waitMs: number;
+  /** The wait begins, for the reason given. */
+  readonly onWait: (why: string) => void;
+  readonly clock: Clock;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Between two looks whether the holder has finished. */
+const pauseMs = 200;
+
+/**
+ * Takes the store's lock: one operation per store. It is SQLite's exclusive lock on an empty file, held by the kernel:
+ * it ends with its process, however that ends, and is seen across containers that share the disk. So there is no
+ * stale lock to steal. `<lock>.json` names the holder for messages only.
+ *
+ * Rejects with BUSY, naming the holder, when that has not finished after `waitMs`.
+ */
+export async function lockStore(
+  fs: FileSystem,
+  home: Home,
+  { command, waitMs, onWait, clock, signal }: LockStoreOptions,
+): Promise<Lock> {
+  const action = `Cannot lock the store "${home.store}"`;
+  const deadline = clock.monotonic() + waitMs;
+  let isWaiting = false;
+  for (;;) {
+    try {
+      return await takeLock(fs, home, { path: lockPath(home), holder: { command }, action, timeoutMs: 0 });
+    } catch (error) {
+      if (!isSyncAgentError(error, 'BUSY') || clock.monotonic() >= deadline) throw error;
+      if (!isWaiting) onWait(error.message);
+      isWaiting = true;
+      await clock.sleep(Math.min(pauseMs, waitMs), { signal }).catch((cause: unknown) => {
+        throw new SyncAgentError('INTERRUPTED', `${error.message}, and the wait for it was interrupted`, {
+          cause,
+        });
+      });
+    }
+  }
+}
+
+/** Takes the lock of the one agent that keeps running beside a store, as `lockStore` takes that of an operation. */
+export function lockAgent(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
+  const action = `Cannot watch the store "${home.store}"`;
+  // Somebody may just be asking whether it is held.
+  return takeLock(fs, home, { path: agentLockPath(home), holder, action, timeoutMs: 500 });
+}
+
+/** Whether an agent is running beside the store, on this host or in another container that shares the disk. */
+export async function isAgentRunning(home: Home): Promise<boolean> {
+  const path = agentLockPath(home);
+  if ((await lstat(path).catch(() => undefined)) === undefined) return false;
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(path, { timeout: 0, readonly: true });
+    database.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return false;
+  } catch (error) {
+    if (isBusy(error)) return true;
+    const action = 'Cannot tell whether an agent is running';
+    throw fromFileSystem(cannotOpen(error, path, action), action);
+  } finally {
+    database?.close();
+  }
+}
+
+interface LockRequest {
+  readonly path: string;
+  readonly holder: { readonly command: string };
+  /** The beginning of messages. */
+  readonly action: string;
+  readonly timeoutMs: number;
+}
+
+async function takeLock(
+  fs: FileSystem,
+  home: Home,
+  { path, holder, action, timeoutMs }: LockRequest,
+): Promise<Lock> {
+  let database: Database.Database;
+  try {
+    await assertOwnDirectories(home, action);
+    await fs.makeDirectory(home.dir);
+    await makeLockFile(fs, path);
+    database = new Database(path, { timeout: timeoutMs });
+  } catch (error) {
+    throw cannotOpen(error, path, action);
+  }
+  try {
+    database.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    if (isBusy(error)) {
+      throw new SyncAgentError('BUSY', `${action}: ${await describeHolder(path)} is working on it`, {
+        remedy: 'Wait for it to finish, or stop it',
+        cause: error,
+      });
+    }
+    throw cannotOpen(error, path, action);
+  }
+  const text = JSON.stringify({
+    ...holder,
+    pid: process.pid,
+    host: hostname(),
+    since: new Date().toISOString(),
+  });
+  await writeFileAtomic(fs, `${path}.json`, text).catch((error: unknown) => {
+    database.close();
+    throw isDiskFull(error) ? error : fromFileSystem(error, action);
+  });
+  return { release: () => database.close() };
+}
+
+/** SQLite would make it, as a file of this user. Closing a descriptor of a present one would drop this process's lock. */
+async function makeLockFile(fs: FileSystem, path: string): Promise<void> {
+  if ((await lstat(path).catch(() => undefined)) !== undefined) return;
+  try {
+    await (await fs.openForWrite(path, { exclusive: true })).close();
+    await fs.setAttributes(path, { mode: 0o644 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+/** Of a full disk the caller can tell more. */
+function cannotOpen(error: unknown, path: string, action: string): unknown {
+  if (isDiskFull(error)) return error;
+  if (!(error instanceof Database.SqliteError)) return fromFileSystem(error, action);
+  if (!/^SQLITE_(READONLY|PERM|CANTOPEN)/.test(error.code)) return error;
+  return new SyncAgentError('DENIED', `${action}: "${path}" cannot be opened: ${error.message}`, {
+    remedy: 'Run it as the user that owns the store and what is kept beside it',
+    cause: error,
+  });
+}
+
+const isBusy = (error: unknown): boolean =>
+  error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
+
+/**
+ * What is in staging is deleted without a look, and old rollback copies are: neither may lead elsewhere. In a store
+ * that is a mount point the application itself could have put a link there.
+ */
+async function assertOwnDirectories(home: Home, action: string): Promise<void> {
+  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home)]) {
+    const stats = await lstat(path).catch(() => undefined);
+    if (stats === undefined || stats.isDirectory()) continue;
+    throw new SyncAgentError('REFUSED', `${action}: "${path}" is not a directory of its own`, {
+      remedy: 'Move it away: lock, state, staging and rollback copies belong there',
+    });
+  }
+}
+
+async function describeHolder(path: string): Promise<string> {
+  try {
+    const holder = JSON.parse(await readFile(`${path}.json`, 'utf8')) as Record<string, unknown>;
+    return `sync-agent ${String(holder['command'])} (pid ${String(holder['pid'])} on ${String(holder['host'])}, since ${String(holder['since'])})`;
+  } catch {
+    return 'another sync-agent';
+  }
+}

@@ -1,0 +1,96 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../platform/errors.ts';
+import type { FileSystem } from '../platform/file-system.ts';
+
+/** Between two directories of one file system, each move a rename, so that it can be done again wherever it was cut off. */
+export interface Move {
+  readonly from: string;
+  readonly to: string;
+  /** Whether a path, relative to `from`, stays where it is, with all that is in it. */
+  readonly stays: (path: string) => boolean;
+  /** Whether something below a path stays. */
+  readonly holdsStaying: (path: string) => boolean;
+}
+
+/**
+ * Moves all entries out of `from`. A directory that holds what stays, or that cannot be renamed because a lower
+ * layer of an overlay has it (EXDEV), is made anew in `to` and its entries are moved; it goes once it is empty.
+ */
+export async function moveOut(fs: FileSystem, move: Move, relative = ''): Promise<void> {
+  const { from, to } = move;
+  await fs.makeDirectory(join(to, relative));
+  for (const name of await namesIn(join(from, relative))) {
+    const path = relative === '' ? name : `${relative}/${name}`;
+    if (move.stays(path)) continue;
+    const isDirectory = (await lstat(join(from, path))).isDirectory();
+    if (!(isDirectory && move.holdsStaying(path))) {
+      try {
+        await fs.rename(join(from, path), await freePlace(join(to, path)));
+        continue;
+      } catch (error) {
+        if (!isDirectory || errnoOf(error) !== 'EXDEV') throw error;
+      }
+    }
+    await moveOut(fs, move, path);
+    await fs.setAttributes(join(to, path), { mode: (await lstat(join(from, path))).mode & 0o7777 });
+    if ((await namesIn(join(from, path))).length === 0) await fs.remove(join(from, path));
+  }
+  await fs.sync(join(to, relative));
+  await fs.sync(join(from, relative));
+}
+
+/**
+ * Moves all entries into `to`, where directories that hold what stays are filled; with `fillsAll`, whatever directory is there
+ * already, since a `moveOut` may have been cut off in it. What else is in the way goes to `aside`.
+ */
+export async function moveIn(
+  fs: FileSystem,
+  move: Move & { readonly aside: string; readonly fillsAll?: boolean },
+  relative = '',
+): Promise<void> {
+  const { from, to, aside } = move;
+  for (const name of await namesIn(join(from, relative))) {
+    const path = relative === '' ? name : `${relative}/${name}`;
+    const place = join(to, path);
+    const [source, present] = await Promise.all([lstat(join(from, path)), lstatOrNone(place)]);
+    const isFilled = move.fillsAll === true || move.holdsStaying(path);
+    if (present?.isDirectory() === true && source.isDirectory() && isFilled) {
+      await moveIn(fs, move, path);
+      await fs.setAttributes(place, { mode: source.mode & 0o7777 });
+      await fs.remove(join(from, path));
+      continue;
+    }
+    if (present !== undefined) {
+      await fs.makeDirectory(join(aside, relative));
+      await fs.rename(place, await freePlace(join(aside, path)));
+    }
+    await fs.rename(join(from, path), place);
+  }
+  await fs.sync(join(to, relative));
+}
+
+/**
+ * `path`, or a name beside it that is not taken. Taken means that a program made a new store while a swap was
+ * interrupted; it is kept as well.
+ */
+export async function freePlace(path: string): Promise<string> {
+  for (let number = 1; ; number += 1) {
+    const candidate = number === 1 ? path : `${path}.${number}`;
+    if ((await lstatOrNone(candidate)) === undefined) return candidate;
+  }
+}
+
+export async function namesIn(path: string): Promise<readonly string[]> {
+  return readdir(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  });
+}
+
+export async function lstatOrNone(path: string) {
+  return lstat(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+}

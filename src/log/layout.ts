@@ -1,0 +1,155 @@
+import { SyncAgentError } from '../platform/errors.ts';
+
+/**
+ * The only maker and reader of object keys. All are relative to the remote's prefix:
+ *
+ *     manifest.json                       the newest snapshot's manifest, for people; readers use the commit log
+ *     <path>                              the newest snapshot's files, for people
+ *     history/<snapshot id>/<path>        every snapshot's files, written once
+ *     history/.commits/<generation>.json  a copy of each commit, beside the files it describes
+ *     history/.attempts/<snapshot id>     a first backup that is not committed yet
+ *     commits/<generation>.json           the commit log
+ *     leases/<number>.json                who may commit what counts as newest
+ */
+export const manifestKey = 'manifest.json';
+export const commitsPrefix = 'commits/';
+export const leasesPrefix = 'leases/';
+export const historyPrefix = 'history/';
+/** What is not a snapshot's directory: none of these names is a snapshot id. */
+export const besidesPrefix = 'history/.';
+export const copiesPrefix = 'history/.commits/';
+export const attemptsPrefix = 'history/.attempts/';
+
+/** Top-level names that a store file must not have: ours in every remote, in a directory remote, and on disk. */
+const reservedNames: readonly string[] = [
+  manifestKey,
+  'history',
+  'commits',
+  'leases',
+  '.sync-agent.tmp',
+  '.sync-agent',
+];
+
+/** S3's limit for a whole key, bytes of UTF-8; the remote's own prefix counts too. */
+const maxKeyBytes = 1024;
+
+export function commitKey(generation: number): string {
+  return numberedKey(commitsPrefix, generation);
+}
+
+/** The generation a key of the commit log stands for; undefined for any other key. */
+export function parseCommitKey(key: string): number | undefined {
+  return parseNumberedKey(commitsPrefix, key);
+}
+
+/** Where the copy of a commit is. */
+export function copyKey(generation: number): string {
+  return numberedKey(copiesPrefix, generation);
+}
+
+/** The generation whose commit this is a copy of; undefined for any other key. */
+export function parseCopyKey(key: string): number | undefined {
+  return parseNumberedKey(copiesPrefix, key);
+}
+
+export function attemptKey(snapshotId: string): string {
+  return attemptsPrefix + snapshotId;
+}
+
+export function leaseKey(number: number): string {
+  return numberedKey(leasesPrefix, number);
+}
+
+/** The number of a lease object; undefined for any other key. */
+export function parseLeaseKey(key: string): number | undefined {
+  return parseNumberedKey(leasesPrefix, key);
+}
+
+function numberedKey(prefix: string, number: number): string {
+  return `${prefix}${String(number).padStart(10, '0')}.json`;
+}
+
+function parseNumberedKey(prefix: string, key: string): number | undefined {
+  const digits = key.startsWith(prefix)
+    ? /^([0-9]{10})\.json$/.exec(key.slice(prefix.length))?.[1]
+    : undefined;
+  const number = digits === undefined ? 0 : Number(digits);
+  return number > 0 ? number : undefined;
+}
+
+/** Where a remote is tried out, under the id of a snapshot that will never be: rotation sweeps what stays behind. */
+export function probeKey(snapshotId: string): string {
+  return historyKey(snapshotId, 'probe');
+}
+
+export function isProbeKey(key: string): boolean {
+  return ownerOf(key) !== undefined && key.split('/').slice(2).join('/') === 'probe';
+}
+
+/** The snapshot in whose directory an object is; undefined for an object that is in none. */
+export function ownerOf(key: string): string | undefined {
+  const [top, id = '', ...path] = key.split('/');
+  return `${top}/` === historyPrefix && path.length > 0 && isSnapshotId(id) ? id : undefined;
+}
+
+export function historyDirectory(snapshotId: string): string {
+  return `${historyPrefix}${snapshotId}/`;
+}
+
+export function historyKey(snapshotId: string, path: string): string {
+  return historyDirectory(snapshotId) + path;
+}
+
+export function currentKey(path: string): string {
+  return path;
+}
+
+const snapshotIdPattern = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{3}Z-[0-9a-f]{8}$/;
+
+/** `2026-11-21T11-30-05.123Z-7f3a9c2e`: sorts by time, and the random tail keeps two hosts' apart. */
+export function makeSnapshotId(epochMs: number, nonce: string): string {
+  return `${new Date(epochMs).toISOString().replaceAll(':', '-')}-${nonce}`;
+}
+
+/** The instant a snapshot id names: its capture, by its host's clock, milliseconds since the epoch. */
+export function epochMsOf(snapshotId: string): number {
+  const [date = '', time = ''] = snapshotId.slice(0, '2026-11-21T11-30-05.123Z'.length).split('T');
+  return Date.parse(`${date}T${time.replaceAll('-', ':')}`);
+}
+
+export function isSnapshotId(text: string): boolean {
+  return snapshotIdPattern.test(text);
+}
+
+/** Why `path` cannot be a store file's path, as the end of a sentence; undefined when it can. */
+export function pathProblem(path: string): string | undefined {
+  if (path === '') return 'is empty';
+  if (Buffer.byteLength(path) > maxKeyBytes) return `is longer than ${maxKeyBytes} bytes`;
+  if (path.includes('\0')) return 'holds a NUL character';
+  if (/\p{Surrogate}|\uFFFD/u.test(path)) return 'is not valid Unicode';
+  if (/^[A-Za-z]:[\\/]/.test(path) || /^[\\/]/.test(path)) return 'is absolute';
+  if (path.split(/[\\/]/).some((segment) => segment === '..')) return 'holds ".."';
+  const segments = path.split('/');
+  if (segments.some((segment) => segment === '' || segment === '.')) return 'holds an empty or "." segment';
+  if (process.platform === 'win32' && /[\\:*?"<>|]/.test(path))
+    return 'holds a character this system cannot store';
+  if (reservedNames.includes(segments[0] ?? '')) return `begins with the reserved name "${segments[0]}"`;
+  return undefined;
+}
+
+/** Refuses files that could not be stored below the remote's prefix, before anything is uploaded. */
+export function assertStorable(paths: readonly string[], prefixBytes: number): void {
+  const overhead = prefixBytes + Buffer.byteLength(historyKey(makeSnapshotId(0, '00000000'), ''));
+  for (const path of paths) {
+    const problem =
+      pathProblem(path) ??
+      (overhead + Buffer.byteLength(path) > maxKeyBytes
+        ? `is longer than the ${maxKeyBytes - overhead} bytes the remote has room for`
+        : undefined);
+    if (problem !== undefined) {
+      throw new SyncAgentError('REFUSED', `Cannot back up "${path}": its path ${problem}`, {
+        remedy: 'Rename the file or move it out of the store',
+      });
+    }
+  }
+}

@@ -1,0 +1,266 @@
+import { createHash } from 'node:crypto';
+import * as z from 'zod';
+import { SyncAgentError } from '../platform/errors.ts';
+import { longestLabel } from './label.ts';
+import { isSnapshotId, pathProblem } from './layout.ts';
+
+/** The format this program writes, and the newest it reads. */
+export const manifestFormat = 1;
+
+/** Longest text of a problem, characters. */
+const longestText = 10_000;
+
+/** A manifest of 100,000 files is about 20 MB. Larger than this is not ours. */
+export const maxManifestBytes = 256 * 1024 * 1024;
+
+const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+const snapshotId = z.string().refine(isSnapshotId, 'is not a snapshot id');
+const storePath = z.string().superRefine((path, context) => {
+  const problem = pathProblem(path);
+  if (problem !== undefined)
+    context.addIssue({ code: 'custom', message: `path ${JSON.stringify(path)} ${problem}` });
+});
+const label = z.string().max(longestLabel);
+/** The server's time of the snapshot's first commit, where it was committed again; else that of its commit object. */
+const committedAt = z.iso.datetime();
+/** Of the lease under which a snapshot was committed; absent where it was 0: nobody had one. */
+const epoch = count.min(1);
+
+const fileSchema = z.object({
+  path: storePath,
+  /** Bytes. */
+  size: count,
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Permission bits. */
+  mode: count.max(0o777),
+  /** Milliseconds since the epoch. */
+  mtimeMs: z.number().min(-8.64e15).max(8.64e15),
+  /** The older snapshot whose history directory holds the bytes; absent where it is this snapshot's own. */
+  in: snapshotId.optional(),
+});
+
+const directorySchema = z.object({
+  path: storePath,
+  /** Permission bits. */
+  mode: count.max(0o777),
+});
+
+const collectionSchema = z.object({
+  id: label,
+  name: label,
+  tenant: label,
+  database: label,
+  records: count,
+  dimension: count.nullable(),
+});
+
+/** See `Problem` in store-adapter.ts. */
+const problemSchema = z.object({
+  /** Of a newer version perhaps: told as it is. */
+  kind: z.string().max(longestLabel),
+  where: z.string().max(longestText),
+  message: z.string().max(longestText),
+  remedy: z.string().max(longestText).optional(),
+});
+
+/** One line of the log that every commit carries: the live snapshots as of that commit. */
+const logEntrySchema = z.object({
+  generation: count.min(1),
+  id: snapshotId,
+  parent: snapshotId.nullable(),
+  createdAt: z.iso.datetime(),
+  host: label,
+  bytes: count,
+  records: count,
+  /** The snapshot names objects of older snapshots' directories. */
+  linked: z.boolean().optional(),
+  committedAt: committedAt.optional(),
+  epoch: epoch.optional(),
+  /** How many findings its manifest has; absent where there are none. */
+  findings: count.min(1).optional(),
+  /** The store was damaged, and a person had it committed all the same: no restore takes it unless it is named. */
+  damaged: z.literal(true).optional(),
+});
+
+/** A snapshot that retention must not drop. */
+const pinSchema = z.object({
+  id: snapshotId,
+  /** Why, in the words of whoever pinned it; may be empty. */
+  reason: label,
+  /** When and from where, by that host's clock. */
+  at: z.iso.datetime(),
+  host: label,
+});
+
+const manifestSchema = z
+  .object({
+    format: z.literal(manifestFormat),
+    id: snapshotId,
+    generation: count.min(1),
+    parent: snapshotId.nullable(),
+    /** The host's clock at the captured instant. */
+    createdAt: z.iso.datetime(),
+    committedAt: committedAt.optional(),
+    /** Names the attempt, so that a host whose answer was lost can tell its own commit. */
+    uploadId: z.string().regex(/^[0-9a-f]{32}$/),
+    host: label,
+    agent: label,
+    adapter: z.enum(['chroma', 'sqlite', 'files']),
+    /** Those of the files that are SQLite databases which the backup checked. Older versions did not say. */
+    databases: z.array(storePath).optional(),
+    files: z.array(fileSchema),
+    emptyDirectories: z.array(storePath),
+    /** Permission bits of the store itself. */
+    mode: count.max(0o777).optional(),
+    /** All of the store, for their permissions. */
+    directories: z.array(directorySchema).optional(),
+    statistics: z.object({ records: count, collections: z.array(collectionSchema).optional() }),
+    /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
+    stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
+    epoch: epoch.optional(),
+    /** What is not as it should be, but puts no record at risk. Absent where there is nothing. */
+    findings: z.array(problemSchema).optional(),
+    /** What made the store unsound, where a person had it committed all the same. */
+    damage: z.array(problemSchema).optional(),
+    /** The other snapshots that are live as of this commit, ascending generations, all below this one's. */
+    log: z.array(logEntrySchema),
+    /** Tips that a person declared settled: no longer reported, no longer kept beyond retention. */
+    resolved: z.array(snapshotId),
+    /** Live snapshots that stay until they are unpinned. Absent where there are none. */
+    pins: z.array(pinSchema).optional(),
+  })
+  .superRefine((manifest, context) => {
+    const problem =
+      treeProblem([...manifest.files.map((file) => file.path), ...manifest.emptyDirectories]) ??
+      logProblem(manifest);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+  });
+
+export type Manifest = z.infer<typeof manifestSchema>;
+export type ManifestFile = z.infer<typeof fileSchema>;
+export type ManifestDirectory = z.infer<typeof directorySchema>;
+export type RecordedProblem = z.infer<typeof problemSchema>;
+export type Pin = z.infer<typeof pinSchema>;
+export type LogEntry = z.infer<typeof logEntrySchema>;
+
+/**
+ * The manifest as stored: JSON, one line per scalar, with a last member `checksum`: the SHA-256 of the same JSON
+ * without that member. It guards the manifest itself against bit rot; the files have their own.
+ */
+export function encodeManifest(manifest: Manifest): string {
+  return stringify({ ...manifest, checksum: checksumOf(manifest) });
+}
+
+/** Why `decodeManifest` would refuse this manifest; undefined if it would not. */
+export function manifestProblem(manifest: Manifest): string | undefined {
+  const parsed = manifestSchema.safeParse(manifest);
+  return parsed.success ? undefined : firstProblem(parsed.error);
+}
+
+/** Reads what `encodeManifest` wrote. Whatever else it is given is refused with SNAPSHOT_CORRUPT or TOO_NEW naming `key`. */
+export function decodeManifest(text: string, key: string): Manifest {
+  const fail = (why: string, cause?: unknown): SyncAgentError =>
+    new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read manifest "${key}": ${why}`, { cause });
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch (error) {
+    throw fail('it is not JSON', error);
+  }
+  const header = z.object({ format: z.number() }).safeParse(raw);
+  const isNewer =
+    header.success && Number.isInteger(header.data.format) && header.data.format > manifestFormat;
+  // A flipped bit in the format itself would else stop every reader, instead of sending them to an older snapshot.
+  const isFlipped =
+    isNewer &&
+    isOneBitApart(String(header.data.format), String(manifestFormat)) &&
+    hasChecksum({ ...(raw as object), format: manifestFormat });
+  if (isNewer && !isFlipped) {
+    throw new SyncAgentError(
+      'TOO_NEW',
+      `Cannot read manifest "${key}": format ${header.data.format} was written by a newer version, this one reads ${manifestFormat}`,
+      { remedy: 'Install the newest sync-agent on this host' },
+    );
+  }
+  const parsed = manifestSchema.safeParse(raw);
+  if (!parsed.success) throw fail(firstProblem(parsed.error));
+  if (!hasChecksum(raw as object)) throw fail(`its checksum does not match`);
+  return parsed.data;
+}
+
+export function logEntryOf(manifest: Manifest): LogEntry {
+  return {
+    generation: manifest.generation,
+    id: manifest.id,
+    parent: manifest.parent,
+    createdAt: manifest.createdAt,
+    host: manifest.host,
+    bytes: totalBytes(manifest.files),
+    records: manifest.statistics.records,
+    ...(manifest.files.some((file) => file.in !== undefined) ? { linked: true } : {}),
+    ...(manifest.committedAt === undefined ? {} : { committedAt: manifest.committedAt }),
+    ...(manifest.epoch === undefined ? {} : { epoch: manifest.epoch }),
+    ...(manifest.findings?.length ? { findings: manifest.findings.length } : {}),
+    ...(manifest.damage === undefined ? {} : { damaged: true as const }),
+  };
+}
+
+export function totalBytes(files: readonly { readonly size: number }[]): number {
+  return files.reduce((sum, file) => sum + file.size, 0);
+}
+
+function firstProblem({ issues: [issue] }: z.ZodError): string {
+  return `${issue?.path.map(String).join('.') ?? ''} ${issue?.message ?? 'has the wrong form'}`.trim();
+}
+
+function stringify(value: object): string {
+  return `${JSON.stringify(value, null, 1)}\n`;
+}
+
+function checksumOf(value: object): string {
+  return createHash('sha256').update(stringify(value)).digest('hex');
+}
+
+function hasChecksum(raw: object): boolean {
+  const { checksum, ...rest } = raw as Record<string, unknown>;
+  try {
+    return checksum === checksumOf(rest);
+  } catch {
+    // Members that we do not know may be nested deeper than the stack, and then they are not ours.
+    return false;
+  }
+}
+
+function isOneBitApart(a: string, b: string): boolean {
+  if (a.length !== 1 || b.length !== 1) return false;
+  const difference = a.charCodeAt(0) ^ b.charCodeAt(0);
+  return difference !== 0 && (difference & (difference - 1)) === 0;
+}
+
+/** A path that appears twice, or that is both a file and a directory. */
+function treeProblem(paths: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  for (const path of paths) {
+    if (seen.has(path)) return `path ${JSON.stringify(path)} appears twice`;
+    seen.add(path);
+  }
+  for (const path of paths) {
+    for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) {
+      if (seen.has(path.slice(0, slash)))
+        return `path ${JSON.stringify(path.slice(0, slash))} is a file and a directory`;
+    }
+  }
+  return undefined;
+}
+
+function logProblem(manifest: {
+  readonly generation: number;
+  readonly log: readonly LogEntry[];
+}): string | undefined {
+  let previous = 0;
+  for (const entry of manifest.log) {
+    if (entry.generation <= previous || entry.generation >= manifest.generation) return 'log is out of order';
+    previous = entry.generation;
+  }
+  return undefined;
+}

@@ -1,0 +1,56 @@
+import pMap from 'p-map';
+import { eitherSignal } from './abort-signals.ts';
+
+export interface ConcurrentlyOptions {
+  /** How many at once. */
+  readonly concurrency: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Calls `work` for each item; resolves to the results in the order of the items. After a failure no more is begun, what
+ * is under way is told by its signal, and the first error comes out once all of it has ended: whoever cleans up then
+ * has nothing working behind his back.
+ */
+export async function concurrently<T, R>(
+  items: Iterable<T>,
+  { concurrency, signal: asked }: ConcurrentlyOptions,
+  work: (item: T, signal: AbortSignal, index: number) => Promise<R>,
+): Promise<R[]> {
+  const failure = new AbortController();
+  const { signal, release } = eitherSignal(failure.signal, asked);
+  const underWay = new Set<Promise<unknown>>();
+  const begin = async (item: T, index: number): Promise<R> => {
+    const running = work(item, signal, index);
+    underWay.add(running);
+    try {
+      return await running;
+    } finally {
+      underWay.delete(running);
+    }
+  };
+  try {
+    return await pMap(items, begin, { concurrency, stopOnError: true });
+  } catch (error) {
+    failure.abort(error);
+    await Promise.allSettled(underWay);
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+/** The same for two works of different kinds. */
+export async function both<A, B>(
+  asked: AbortSignal | undefined,
+  one: (signal: AbortSignal) => Promise<A>,
+  other: (signal: AbortSignal) => Promise<B>,
+): Promise<readonly [A, B]> {
+  const works = [one, other] as const;
+  const results = await concurrently<(typeof works)[number], A | B>(
+    works,
+    { concurrency: works.length, signal: asked },
+    (work, signal) => work(signal),
+  );
+  return results as unknown as readonly [A, B];
+}

@@ -1,0 +1,104 @@
+import type { BigIntStats } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { SyncAgentError, errnoOf, fromFileSystem, messageOf, throwIfAborted } from '../../platform/errors.ts';
+import type { FileSystem } from '../../platform/file-system.ts';
+import type { Body, PutOptions } from '../object-store.ts';
+import { readBody } from '../read-body.ts';
+
+const chunkBytes = 256 * 1024;
+/** Errors of network file systems that may pass. */
+const passing = [
+  'EIO',
+  'ESTALE',
+  'ETIMEDOUT',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENOTCONN',
+  'EBUSY',
+  'EMFILE',
+  'ENFILE',
+];
+
+/** Writes a new file and syncs it. */
+export async function writeObject(
+  fs: FileSystem,
+  path: string,
+  {
+    body,
+    action,
+    signal,
+    onBytes,
+  }: Pick<PutOptions, 'signal' | 'onBytes'> & { readonly body: Body; readonly action: string },
+): Promise<void> {
+  const file = await fs.openForWrite(path, { exclusive: true });
+  try {
+    let position = 0;
+    for await (const chunk of readBody(body, { action, signal })) {
+      await file.write(chunk, position);
+      position += chunk.byteLength;
+      onBytes?.(chunk.byteLength);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Bytes `start` to before `end` of an open file, which it closes. */
+export async function* readObject(
+  handle: FileHandle,
+  {
+    start,
+    end,
+    action,
+    signal,
+  }: {
+    readonly start: number;
+    readonly end: number;
+    readonly action: string;
+    readonly signal: AbortSignal | undefined;
+  },
+): AsyncGenerator<Uint8Array> {
+  try {
+    for (let position = start; position < end;) {
+      throwIfAborted(signal, action);
+      const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, end - position));
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead === 0) throw new Error(`it ended at byte ${position} of ${end}`);
+      position += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } catch (error) {
+    throw describeFailure(error, action);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Tells a file from the one that is published under its key next. */
+export function versionOf(stats: BigIntStats): string {
+  return `${stats.ino}-${stats.size}-${stats.mtimeNs}`;
+}
+
+export function missing(action: string): SyncAgentError {
+  return new SyncAgentError('NOT_FOUND', `Cannot ${action}: it does not exist`);
+}
+
+/** What a remote's caller is told of an error of the file system. */
+export function describeFailure(error: unknown, action: string): unknown {
+  if (error instanceof SyncAgentError || error instanceof RangeError) return error;
+  const code = errnoOf(error) ?? '';
+  const message = `Cannot ${action}: ${messageOf(error)}`;
+  if (passing.includes(code))
+    return new SyncAgentError('REMOTE_UNREACHABLE', message, { cause: error, retryable: true });
+  if (['EISDIR', 'ENOTDIR', 'ELOOP', 'ENOTEMPTY', 'EEXIST'].includes(code)) {
+    return new SyncAgentError('REFUSED', message, {
+      cause: error,
+      remedy:
+        'A directory remote cannot hold an object and others below its name, nor links; move what is in the way',
+    });
+  }
+  const failure = fromFileSystem(error, `Cannot ${action}`);
+  const { code: reason, message: text } = failure;
+  return reason === 'DENIED' ? new SyncAgentError(reason, text, { cause: error, outOfReach: true }) : failure;
+}

@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
+import type { FileSystem } from '../../platform/file-system.ts';
+import { makeParents, statEntry, temporaryDirectory } from './directory-tree.ts';
+
+/** File systems without hard links answer with one of these. */
+const linkRefusals = ['EPERM', 'EXDEV', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+const publishAttempts = 50;
+/** A claim lives for one rename; a longer life means that its owner died. */
+const staleClaimMs = 60_000;
+
+export function cannotLink(error: unknown): boolean {
+  return linkRefusals.includes(errnoOf(error) ?? '');
+}
+
+export interface Publication {
+  readonly root: string;
+  readonly key: string;
+  /** A complete, durable file in the temporary directory; consumed. */
+  readonly temporary: string;
+}
+
+/** Replaces the object. A crash leaves the old object or the new one. */
+export async function publish(fs: FileSystem, { root, key, temporary }: Publication): Promise<void> {
+  const target = join(root, key);
+  await withParents(fs, root, key, () => fs.rename(temporary, target));
+  // rename does nothing, and keeps the source, where both names are links to one file.
+  await fs.remove(temporary);
+  await fs.sync(dirname(target));
+}
+
+/**
+ * Creates the object; false if it exists. A crash leaves no object or the whole one, and perhaps the temporary file.
+ * Atomic among any number of hosts through `link`; where the file system has none, through an exclusive claim file.
+ */
+export async function publishIfAbsent(fs: FileSystem, publication: Publication): Promise<boolean> {
+  const { root, key, temporary } = publication;
+  const target = join(root, key);
+  try {
+    await withParents(fs, root, key, () => fs.link(temporary, target));
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false;
+    if (!cannotLink(error)) throw error;
+    return publishByClaim(fs, publication);
+  }
+  await fs.remove(temporary);
+  await fs.sync(dirname(target));
+  return true;
+}
+
+async function publishByClaim(fs: FileSystem, publication: Publication): Promise<boolean> {
+  const { root, key, temporary } = publication;
+  const claim = join(root, temporaryDirectory, `claim-${createHash('sha256').update(key).digest('hex')}`);
+  try {
+    await (await fs.openForWrite(claim, { exclusive: true })).close();
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    if ((await statEntry(join(root, key))) !== undefined) return false;
+    await removeStaleClaim(fs, claim, temporary);
+    throw new SyncAgentError(
+      'REMOTE_UNREACHABLE',
+      `Cannot create "${key}" in ${root}: another host is creating it`,
+      {
+        retryable: true,
+      },
+    );
+  }
+  try {
+    if ((await statEntry(join(root, key))) !== undefined) return false;
+    await publish(fs, publication);
+    return true;
+  } finally {
+    await fs.remove(claim);
+  }
+}
+
+/** Both times are of the file system's own clock: the temporary file was written just now. */
+async function removeStaleClaim(fs: FileSystem, claim: string, temporary: string): Promise<void> {
+  const [old, fresh] = [await statEntry(claim), await statEntry(temporary)];
+  if (old !== undefined && fresh !== undefined && Number(fresh.mtimeMs - old.mtimeMs) > staleClaimMs)
+    await fs.remove(claim);
+}
+
+/** A concurrent `remove` may take an empty parent away between its making and its use. */
+async function withParents(
+  fs: FileSystem,
+  root: string,
+  key: string,
+  act: () => Promise<void>,
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await makeParents(fs, root, key);
+      await act();
+      return;
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || attempt === publishAttempts) throw error;
+    }
+  }
+}

@@ -1,0 +1,268 @@
+import { constants } from 'node:fs';
+import { open, readdir, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { systemClock, type Clock } from '../../platform/clock.ts';
+import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.ts';
+import { nodeFileSystem, type FileSystem } from '../../platform/file-system.ts';
+import { describeCall, describeKeys, type StoreOperation } from '../describe-call.ts';
+import { describeFailure, missing, readObject, versionOf, writeObject } from './directory-file.ts';
+import { cannotLink, publish, publishIfAbsent } from './directory-publish.ts';
+import {
+  assertRoot,
+  directoriesWithObjects,
+  lastModifiedOf,
+  objectModified,
+  makeParents,
+  parentsOf,
+  statEntry,
+  statObject,
+  temporaryDirectory,
+  walkObjects,
+} from './directory-tree.ts';
+import { assertKey, assertRange } from '../key.ts';
+import type {
+  Body,
+  CallOptions,
+  DirectoryListing,
+  GetOptions,
+  GetResult,
+  ListOptions,
+  ListPage,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  PutResult,
+} from '../object-store.ts';
+
+export interface DirectorySettings {
+  /** Absolute. Created by the first `put`; a missing directory is an empty remote, a file in its place an error. */
+  readonly path: string;
+  readonly fs?: FileSystem | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+const pageSize = 1000;
+/**
+ * A remote in a directory: the object `a/b` is the plain file `a/b`, private to this user. Objects are replaced by
+ * rename and never written in place, so that a copy can be a hard link. Unlike S3 it cannot hold both `a` and `a/b`.
+ *
+ * Server time is the file system's clock as the last `put` of this object saw it, which on a network file system is
+ * another host's; before the first `put` it is this host's clock.
+ */
+export function createDirectoryStore(settings: DirectorySettings): ObjectStore {
+  return new DirectoryStore(settings);
+}
+
+class DirectoryStore implements ObjectStore {
+  readonly location: string;
+  readonly #root: string;
+  readonly #fs: FileSystem;
+  readonly #clock: Clock;
+  #clockOffsetMs = 0;
+
+  constructor({ path, fs = nodeFileSystem, clock = systemClock }: DirectorySettings) {
+    this.location = pathToFileURL(path).href;
+    this.#root = path;
+    this.#fs = fs;
+    this.#clock = clock;
+  }
+
+  put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
+    return this.#run('put', key, options, async (action) => {
+      this.#assertKey(key);
+      return this.#withTemporary(async (temporary) => {
+        await writeObject(this.#fs, temporary, { body, action, ...options });
+        const stats = await statEntry(temporary);
+        if (stats !== undefined) this.#clockOffsetMs = lastModifiedOf(stats).getTime() - this.#clock.now();
+        const publication = { root: this.#root, key, temporary };
+        if (options.ifAbsent !== true) await publish(this.#fs, publication);
+        else if (!(await publishIfAbsent(this.#fs, publication))) {
+          throw new SyncAgentError('ALREADY_EXISTS', `Cannot ${action}: it already exists`);
+        }
+        return { serverTime: this.#serverTime() };
+      });
+    });
+  }
+
+  get(key: string, options: GetOptions = {}): Promise<GetResult> {
+    return this.#run('get', key, options, async (action) => {
+      this.#assertKey(key);
+      assertRange(options.range);
+      // The check is for links on the way; the file is what the handle says it is.
+      if ((await statObject(this.#root, key)) === undefined) throw missing(action);
+      const handle = await open(join(this.#root, key), constants.O_RDONLY | constants.O_NOFOLLOW).catch(
+        (error: unknown) => {
+          throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
+        },
+      );
+      try {
+        const stats = await handle.stat({ bigint: true });
+        const version = versionOf(stats);
+        if (options.ifVersion !== undefined && options.ifVersion !== version) {
+          throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: it was replaced meanwhile`);
+        }
+        const size = Number(stats.size);
+        const start = options.range?.start ?? 0;
+        const end = Math.min(size, options.range?.end ?? size);
+        if (options.range !== undefined && start >= size) {
+          throw new SyncAgentError(
+            'REMOTE_UNREACHABLE',
+            `Cannot ${action}: it has ${size} bytes, not ${start}`,
+          );
+        }
+        const body = readObject(handle, { start, end, action, signal: options.signal });
+        return { size: end - start, body, version, serverTime: this.#serverTime() };
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    });
+  }
+
+  head(key: string, options: CallOptions = {}): Promise<ObjectInfo | undefined> {
+    return this.#run('head', key, options, async () => {
+      this.#assertKey(key);
+      const stats = await statObject(this.#root, key);
+      if (stats === undefined) return undefined;
+      return { key, size: Number(stats.size), lastModified: await objectModified(this.#root, key, stats) };
+    });
+  }
+
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListPage> {
+    const objects = walkObjects(this.#root, prefix, options.startAfter ?? '');
+    for (let pages = 0; ; pages += 1) {
+      const page = await this.#run('list', prefix, options, async () => {
+        const taken: ObjectInfo[] = [];
+        while (taken.length < pageSize) {
+          const next = await objects.next();
+          if (next.done === true) break;
+          taken.push(next.value);
+        }
+        return taken;
+      });
+      if (page.length === 0 && pages > 0) return;
+      yield { objects: page, serverTime: this.#serverTime() };
+      if (page.length < pageSize) return;
+    }
+  }
+
+  listDirectories(prefix: string, options: CallOptions = {}): Promise<DirectoryListing> {
+    return this.#run('listDirectories', prefix, options, async () => ({
+      names: await directoriesWithObjects(this.#root, prefix),
+      serverTime: this.#serverTime(),
+    }));
+  }
+
+  copy(from: string, to: string, options: CallOptions = {}): Promise<void> {
+    return this.#run('copy', from, options, async (action) => {
+      this.#assertKey(from);
+      this.#assertKey(to);
+      if ((await statObject(this.#root, from)) === undefined) throw missing(action);
+      await this.#withTemporary(async (temporary) => {
+        const source = join(this.#root, from);
+        try {
+          await this.#fs.link(source, temporary);
+        } catch (error) {
+          if (errnoOf(error) === 'ENOENT') throw missing(action);
+          if (!cannotLink(error)) throw error;
+          await this.#fs.copy(source, temporary);
+          await this.#fs.sync(temporary);
+        }
+        await publish(this.#fs, { root: this.#root, key: to, temporary });
+      });
+    });
+  }
+
+  remove(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    return this.#run('remove', describeKeys(keys), options, async (action) => {
+      const parents = new Set<string>();
+      for (const key of keys) {
+        throwIfAborted(options.signal, action);
+        this.#assertKey(key);
+        if ((await statObject(this.#root, key)) === undefined) continue;
+        await this.#fs.remove(join(this.#root, key));
+        parents.add(dirname(join(this.#root, key)));
+      }
+      for (const parent of parents) {
+        await this.#fs.sync(parent).catch((error: unknown) => {
+          if (errnoOf(error) !== 'ENOENT') throw error;
+        });
+      }
+      for (const key of keys) await this.#removeEmptyParents(key);
+    });
+  }
+
+  /** All uploads, whatever `prefix`: a temporary file does not tell which object it would have become. */
+  sweepUploads(prefix: string, before: Date, options: CallOptions = {}): Promise<number> {
+    return this.#run('sweepUploads', prefix, options, async () => {
+      const home = join(this.#root, temporaryDirectory);
+      const names = await readdir(home).catch((error: unknown) => {
+        if (errnoOf(error) === 'ENOENT') return [];
+        throw error;
+      });
+      let swept = 0;
+      for (const name of names) {
+        const stats = await statEntry(join(home, name));
+        if (stats === undefined || lastModifiedOf(stats) >= before) continue;
+        await this.#fs.remove(join(home, name));
+        swept += 1;
+      }
+      return swept;
+    });
+  }
+
+  async close(): Promise<void> {}
+
+  #assertKey(key: string): void {
+    assertKey(key);
+    if (key === temporaryDirectory || key.startsWith(`${temporaryDirectory}/`)) {
+      throw new SyncAgentError('REFUSED', `Cannot use the key ${JSON.stringify(key)}: the name is reserved`);
+    }
+  }
+
+  #serverTime(): Date {
+    return new Date(this.#clock.now() + this.#clockOffsetMs);
+  }
+
+  /** Hands out an unused path on the root's file system; nothing is left of it when `use` fails. */
+  async #withTemporary<T>(use: (temporary: string) => Promise<T>): Promise<T> {
+    const name = `${temporaryDirectory}/${this.#clock.randomHex(12)}`;
+    await makeParents(this.#fs, this.#root, name);
+    const temporary = join(this.#root, name);
+    try {
+      return await use(temporary);
+    } catch (error) {
+      // The first error is the one to report; what stays behind is swept later.
+      await this.#fs.remove(temporary).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** rmdir takes only what is empty, so that a racing `put` loses no object; it makes its parents again. */
+  async #removeEmptyParents(key: string): Promise<void> {
+    for (const parent of parentsOf(key).toReversed()) {
+      try {
+        await rmdir(join(this.#root, parent));
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') return;
+      }
+    }
+  }
+
+  async #run<T>(
+    operation: StoreOperation,
+    subject: string,
+    { signal }: CallOptions,
+    act: (action: string) => Promise<T>,
+  ): Promise<T> {
+    const action = describeCall(operation, subject, this.location);
+    throwIfAborted(signal, action);
+    try {
+      await assertRoot(this.#root, action);
+      return await act(action);
+    } catch (error) {
+      throw describeFailure(error, action);
+    }
+  }
+}

@@ -1,0 +1,169 @@
+import type { BigIntStats, Dirent } from 'node:fs';
+import { lstat, readdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
+import { fileTimeMs } from '../../platform/file-time.ts';
+import type { FileSystem } from '../../platform/file-system.ts';
+import { compareKeys } from '../key.ts';
+import type { ObjectInfo } from '../object-store.ts';
+
+/** Below the root of a directory remote: files being written. Never listed, refused as the start of a key. */
+export const temporaryDirectory = '.sync-agent.tmp';
+
+/** The entry itself, never what a symbolic link points to; undefined if there is none. */
+export async function statEntry(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(path, { bigint: true });
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/** A missing root is an empty remote; one that cannot be a directory, for a file at it or above it, is out of reach. */
+export async function assertRoot(root: string, action: string): Promise<void> {
+  const stats = await stat(root).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOTDIR') return 'blocked' as const;
+    // Whatever else is wrong with the root, the call itself meets it.
+    return undefined;
+  });
+  if (stats === undefined || (stats !== 'blocked' && stats.isDirectory())) return;
+  throw new SyncAgentError(
+    'REMOTE_UNREACHABLE',
+    `Cannot ${action}: "${await nearestEntry(root)}" is not a directory`,
+    { remedy: 'Check --remote, and that the disk it is on is mounted' },
+  );
+}
+
+async function nearestEntry(path: string): Promise<string> {
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  return isThere || path === dirname(path) ? path : nearestEntry(dirname(path));
+}
+
+/** An object's stat; undefined if the key has none. Throws REFUSED for a symbolic link on the way below the root. */
+export async function statObject(root: string, key: string): Promise<BigIntStats | undefined> {
+  for (const parent of parentsOf(key)) {
+    const stats = await statEntry(join(root, parent));
+    if (stats === undefined) return undefined;
+    refuseLink(stats, root, parent);
+  }
+  const stats = await statEntry(join(root, key));
+  return stats?.isFile() === true ? stats : undefined;
+}
+
+/** Creates the directories that lead to `key`, each durable. Throws REFUSED where a link or an object is in the way. */
+export async function makeParents(fs: FileSystem, root: string, key: string): Promise<void> {
+  if ((await statEntry(root)) === undefined) {
+    await fs.makeDirectory(root);
+    await fs.sync(dirname(root));
+  }
+  for (const parent of parentsOf(key)) {
+    const path = join(root, parent);
+    const stats = await statEntry(path);
+    if (stats === undefined) {
+      await fs.makeDirectory(path);
+      await fs.sync(dirname(path));
+    } else {
+      refuseLink(stats, root, parent);
+      if (!stats.isDirectory()) {
+        throw new SyncAgentError(
+          'REFUSED',
+          `Cannot create "${key}" in ${root}: "${parent}" is not a directory`,
+        );
+      }
+    }
+  }
+}
+
+/** The later of the last write and the last change of the inode, for a file of one name. */
+export function lastModifiedOf(stats: BigIntStats): Date {
+  return new Date(fileTimeMs(stats.mtimeNs > stats.ctimeNs ? stats.mtimeNs : stats.ctimeNs));
+}
+
+/**
+ * When an object came to be. One of several hard links shares both times of its inode with the others, and each new
+ * link would make all of them young; its own directory tells when it was added. Errs only towards younger.
+ */
+export async function objectModified(root: string, key: string, stats: BigIntStats): Promise<Date> {
+  const parent = stats.nlink > 1n ? await statEntry(join(root, dirname(key))) : undefined;
+  if (parent === undefined) return lastModifiedOf(stats);
+  return new Date(fileTimeMs(stats.mtimeNs > parent.mtimeNs ? stats.mtimeNs : parent.mtimeNs));
+}
+
+/** The objects whose key starts with `prefix` and sorts after `startAfter`, in the order of keys. */
+export async function* walkObjects(
+  root: string,
+  prefix: string,
+  startAfter: string,
+): AsyncGenerator<ObjectInfo> {
+  const start = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+  for (const parent of parentsOf(start)) {
+    const stats = await statEntry(join(root, parent));
+    if (stats?.isDirectory() !== true) return;
+  }
+  yield* walkBelow(root, start, { prefix, startAfter });
+}
+
+/** Names of the directories directly in `below` (empty or ending in `/`) that hold an object at any depth. */
+export async function directoriesWithObjects(root: string, below: string): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (const entry of await entriesOf(root, below)) {
+    if (!entry.isDirectory()) continue;
+    const first = await walkObjects(root, `${below}${entry.name}/`, '').next();
+    if (first.done !== true) names.push(entry.name);
+  }
+  return names.toSorted(compareKeys);
+}
+
+interface WalkBounds {
+  readonly prefix: string;
+  readonly startAfter: string;
+}
+
+async function* walkBelow(root: string, below: string, bounds: WalkBounds): AsyncGenerator<ObjectInfo> {
+  const { prefix, startAfter } = bounds;
+  // A directory sorts like its name and a slash: all keys below it start so, and no other entry's do.
+  const entries = (await entriesOf(root, below))
+    .map((entry) => ({ entry, key: `${below}${entry.name}${entry.isDirectory() ? '/' : ''}` }))
+    .toSorted((a, b) => compareKeys(a.key, b.key));
+  for (const { entry, key } of entries) {
+    if (entry.isDirectory()) {
+      const mayMatch = key.startsWith(prefix) || prefix.startsWith(key);
+      if (mayMatch && (compareKeys(key, startAfter) > 0 || startAfter.startsWith(key)))
+        yield* walkBelow(root, key, bounds);
+    } else if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) {
+      const stats = await statEntry(join(root, key));
+      if (stats?.isFile() === true)
+        yield { key, size: Number(stats.size), lastModified: await objectModified(root, key, stats) };
+    }
+  }
+}
+
+async function entriesOf(root: string, below: string): Promise<readonly Dirent[]> {
+  try {
+    const entries = await readdir(join(root, below), { withFileTypes: true });
+    return entries.filter(
+      (entry) =>
+        (entry.isFile() || entry.isDirectory()) && !(below === '' && entry.name === temporaryDirectory),
+    );
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return [];
+    throw error;
+  }
+}
+
+/** `a/b/c` has the parents `a` and `a/b`. */
+export function parentsOf(key: string): readonly string[] {
+  const segments = key.split('/').slice(0, -1);
+  return segments.map((_, index) => segments.slice(0, index + 1).join('/'));
+}
+
+function refuseLink(stats: BigIntStats, root: string, path: string): void {
+  if (!stats.isSymbolicLink()) return;
+  throw new SyncAgentError('REFUSED', `Cannot follow "${join(root, path)}": it is a symbolic link`, {
+    remedy: 'Replace it by a directory; a directory remote never leaves its own directory',
+  });
+}

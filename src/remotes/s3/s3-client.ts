@@ -1,0 +1,200 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { SyncAgentError, messageOf } from '../../platform/errors.ts';
+import { ensureHomeDirectory, readAwsEnvironment } from './aws-environment.ts';
+import { paceBodies } from './paced-handler.ts';
+import { proxyFor } from '../proxy.ts';
+import type { Proxy } from '../proxy.ts';
+import type { S3Settings } from './s3-settings.ts';
+
+// Read by the SDK when a client is made; the versions of Node that this package supports are its own business.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
+const sockets = { keepAlive: true, maxSockets: 64 };
+
+export interface S3Connection {
+  readonly client: S3Client;
+  /** A server other than AWS. */
+  readonly endpoint: URL | undefined;
+  /** Whether anything was ever answered. */
+  hasAnswered(): boolean;
+  /** The Date header of the response that `output` came from. */
+  serverTimeOf(output: object): Date | undefined;
+  readonly checksums: 'when_required' | 'when_supported';
+  /** What requests were signed with so far: must not show in any message. */
+  secrets(): readonly string[];
+  destroy(): void;
+}
+
+/** Makes a client without retries and deadlines of its own. Throws USAGE for an endpoint that cannot be one. */
+export function createS3Client(settings: S3Settings): S3Connection {
+  ensureHomeDirectory(process.env);
+  const keys = settings.credentials ?? readAwsEnvironment(process.env).credentials;
+  const endpoint = endpointOf(settings);
+  const checksums = settings.checksums ?? (endpoint === undefined ? 'when_supported' : 'when_required');
+  const sdkChecksums = checksums === 'when_required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED';
+  const region = regionOf(settings, endpoint);
+  const client = new S3Client({
+    requestHandler: handlerOptions(settings),
+    maxAttempts: 1,
+    // With it the SDK opens a new connection for every bigger body.
+    expectContinueHeader: false,
+    requestChecksumCalculation: sdkChecksums,
+    responseChecksumValidation: sdkChecksums,
+    forcePathStyle: settings.forcePathStyle ?? (endpoint !== undefined && needsPathStyle(endpoint)),
+    ...(endpoint === undefined ? {} : { endpoint: endpoint.href }),
+    ...(region === undefined ? {} : { region }),
+    ...(keys === undefined ? {} : { credentials: { ...keys } }),
+  });
+  const times = new WeakMap<object, Date>();
+  const secrets = new Set<string>();
+  let hasAnswered = false;
+  recordServerTimes(client, times, () => (hasAnswered = true));
+  recordSecrets(client, secrets);
+  if (checksums === 'when_required') replaceDeleteChecksums(client);
+  paceBodies(client);
+
+  return {
+    client,
+    endpoint,
+    hasAnswered: () => hasAnswered,
+    serverTimeOf: (output) => times.get(output),
+    checksums,
+    secrets: () => [...secrets],
+    destroy: () => client.destroy(),
+  };
+}
+
+export function needsPathStyle(endpoint: URL): boolean {
+  const host = endpoint.hostname.replace(/^\[|\]$/g, '');
+  return isIP(host) !== 0 || !host.includes('.') || host.endsWith('.localhost');
+}
+
+/** The custom endpoint that the settings or the environment name; undefined for AWS itself. */
+export function endpointOf(settings: S3Settings): URL | undefined {
+  const { endpoint: fromEnvironment } = readAwsEnvironment(process.env);
+  const { text, variable } = settings.endpoint
+    ? { text: settings.endpoint, variable: undefined }
+    : (fromEnvironment ?? { text: '', variable: undefined });
+  if (text === '') return undefined;
+  const source = variable === undefined ? '' : ` of ${variable}`;
+  const unusable = (why: string, remedy: string, shown = text.replace(/.*@/, '***@')): SyncAgentError =>
+    new SyncAgentError('USAGE', `Cannot use the endpoint "${shown}"${source}: ${why}`, { remedy });
+  const asUrl = 'Write the endpoint as https://host or http://host:port';
+  if (!URL.canParse(text) || !/^https?:/i.test(text)) {
+    const isHost = /^[\w.-]+(:\d+)?(\/|$)/.test(text);
+    throw unusable('it is not an http(s) URL', isHost ? `${asUrl}, such as https://${text}` : asUrl);
+  }
+  const url = new URL(text);
+  if (url.username !== '' || url.password !== '') {
+    const shown = `${url.protocol}//***@${url.host}`;
+    throw unusable('it holds credentials', 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY', shown);
+  }
+  if (url.search !== '' || url.hash !== '') throw unusable('it has a query', asUrl);
+  const { bucket } = settings;
+  const path = url.pathname.replace(/\/+$/, '');
+  if (path.endsWith(`/${bucket}`)) {
+    const rest = path.slice(0, -bucket.length - 1);
+    throw unusable(`its path names the bucket "${bucket}"`, `Leave it out: ${url.origin}${rest}`);
+  }
+  if (url.hostname.startsWith(`${bucket}.`)) {
+    const host = url.host.slice(bucket.length + 1);
+    throw unusable(`its host begins with the bucket "${bucket}"`, `Leave it out: ${url.protocol}//${host}`);
+  }
+  return url;
+}
+
+/** Custom servers seldom care for the region, but a signature needs one. AWS itself is left to the SDK's chain. */
+function regionOf(settings: S3Settings, endpoint: URL | undefined): S3ClientConfig['region'] {
+  const configured = settings.region || readAwsEnvironment(process.env).region;
+  if (configured !== undefined) return configured;
+  if (endpoint === undefined) return undefined;
+  return async () => {
+    const probe = new S3Client({});
+    try {
+      return await probe.config.region();
+    } catch {
+      return 'us-east-1';
+    } finally {
+      probe.destroy();
+    }
+  };
+}
+
+/** How long an answer may take is the business of `deadline.ts`. */
+function handlerOptions(settings: S3Settings): NonNullable<S3ClientConfig['requestHandler']> {
+  return {
+    connectionTimeout: settings.connectTimeoutMs ?? 5000,
+    socketTimeout: 0,
+    httpAgent: settings.proxy?.http ?? sockets,
+    httpsAgent: settings.proxy?.https ?? { ...sockets, ...trustedAuthorities() },
+  };
+}
+
+/** The proxy that the environment names for this remote, if any. */
+export function s3Proxy(settings: S3Settings): Promise<Proxy | undefined> {
+  const url = endpointOf(settings)?.href ?? `https://${settings.bucket}.s3.amazonaws.com/`;
+  return proxyFor(url, { ...sockets, ...trustedAuthorities() });
+}
+
+/** AWS_CA_BUNDLE as in the AWS command line, which the SDK for JavaScript leaves out. */
+function trustedAuthorities(): { readonly ca?: string } {
+  const path = process.env['AWS_CA_BUNDLE'];
+  if (path === undefined || path === '') return {};
+  try {
+    return { ca: readFileSync(path, 'utf8') };
+  } catch (cause) {
+    throw new SyncAgentError('USAGE', `Cannot read AWS_CA_BUNDLE "${path}": ${messageOf(cause)}`, { cause });
+  }
+}
+
+function recordServerTimes(client: S3Client, times: WeakMap<object, Date>, onAnswer: () => void): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      onAnswer();
+      const headers = (result.response as { readonly headers?: Readonly<Record<string, string>> }).headers;
+      const date = new Date(headers?.['date'] ?? '');
+      if (result.output !== undefined && !Number.isNaN(date.getTime())) times.set(result.output, date);
+      return result;
+    },
+    { step: 'deserialize', name: 'recordServerTime', priority: 'high' },
+  );
+}
+
+function recordSecrets(client: S3Client, secrets: Set<string>): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const { accessKeyId, secretAccessKey, sessionToken = '' } = await client.config.credentials();
+      for (const secret of [secretAccessKey, sessionToken, accessKeyId])
+        if (secret !== '') secrets.add(secret);
+      return next(args);
+    },
+    { step: 'build', name: 'recordSecrets' },
+  );
+}
+
+interface MutableRequest {
+  readonly headers: Record<string, string>;
+  readonly body?: unknown;
+}
+
+/** DeleteObjects must carry a checksum; the one that every server knows is Content-MD5, not the SDK's CRC-32. */
+function replaceDeleteChecksums(client: S3Client): void {
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const request = args.request as MutableRequest;
+      if (context.commandName === 'DeleteObjectsCommand' && typeof request.body === 'string') {
+        for (const name of Object.keys(request.headers)) {
+          if (/^x-amz-(checksum-|sdk-checksum-)/i.test(name)) delete request.headers[name];
+        }
+        request.headers['content-md5'] = createHash('md5').update(request.body).digest('base64');
+      }
+      return next(args);
+    },
+    // Low: after the SDK's own checksum, before the signature.
+    { step: 'build', name: 'deleteChecksum', priority: 'low' },
+  );
+}

@@ -1,0 +1,23 @@
+import { connect } from 'node:tls';
+import { aborted } from '../../platform/abort-signals.ts';
+
+const patienceMs = 2000;
+
+/** Whether TLS is spoken at a port, whoever's certificate it shows. Never rejects. */
+export async function speaksTls(url: URL, signal: AbortSignal | undefined): Promise<boolean> {
+  const limit = AbortSignal.timeout(patienceMs);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const socket = connect({ host, port: Number(url.port || 80), rejectUnauthorized: false });
+  try {
+    return await Promise.race([
+      new Promise<boolean>((resolve) => {
+        socket.once('secureConnect', () => resolve(true));
+        socket.once('error', () => resolve(false));
+        socket.once('close', () => resolve(false));
+      }),
+      aborted(signal === undefined ? limit : AbortSignal.any([signal, limit])).then(() => false),
+    ]);
+  } finally {
+    socket.on('error', () => undefined).destroy();
+  }
+}

@@ -1,0 +1,52 @@
+import { SyncAgentError } from '../platform/errors.ts';
+import type { Layer } from './schema.ts';
+import { environmentPrefix, settingKeys, variableOf } from './registry.ts';
+import { suggestion } from './suggest.ts';
+
+/** Names the config file; not a setting itself. */
+export const configVariable = `${environmentPrefix}CONFIG`;
+
+/** Set for the commands that hooks run. */
+export const inHookVariable = `${environmentPrefix}IN_HOOK`;
+
+/** Variables that are no settings: those of hooks and supervised commands, of this project's tests and development. */
+const foreign = /^SYNC_AGENT_(IN_HOOK|RUN_ID|TEST_.*|GLIBC_DIR)$/;
+
+/** The settings in `SYNC_AGENT_*`; an empty variable counts as unset. Throws USAGE for one that means nothing. */
+export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {
+  const keys = new Map(settingKeys.map((key) => [variableOf(key), key]));
+  const values: Record<string, unknown> = {};
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith(environmentPrefix) || name === configVariable || foreign.test(name) || text === '')
+      continue;
+    const key = keys.get(name);
+    if (key === undefined) {
+      throw new SyncAgentError(
+        'USAGE',
+        `Cannot use the environment variable ${name}: there is no such setting`,
+        {
+          remedy: suggestion(
+            name,
+            [...keys.keys(), configVariable],
+            'Unset it; "sync-agent --help" lists the settings',
+          ),
+        },
+      );
+    }
+    assertBare(name, text ?? '');
+    values[key] = text?.replace(/[\r\n]+$/, '');
+  }
+  return { values, nameOf: variableOf };
+}
+
+/** Env files of Docker and systemd units keep quotes that a shell would have taken away. */
+function assertBare(name: string, text: string): void {
+  if (!/^(["']).*\1$/s.test(text)) return;
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot use the environment variable ${name}: its value stands in quotes`,
+    {
+      remedy: 'Leave the quotes out: env files keep them',
+    },
+  );
+}

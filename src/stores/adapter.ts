@@ -1,0 +1,136 @@
+import type { Clock } from '../platform/clock.ts';
+import type { Exclusions } from './content/exclusions.ts';
+import type { FileSystem } from '../platform/file-system.ts';
+import type { ScanResult } from './content/scan.ts';
+
+/**
+ * What the engine needs to know of a kind of store: how to recognise one, how to take a consistent image of it
+ * while its application writes, and how to tell whether an image is sound.
+ */
+export interface StoreAdapter {
+  readonly name: AdapterName;
+  /** Whether `dir`, an existing directory, is a store of this kind. */
+  detect(dir: string, exclude?: Exclusions): Promise<boolean>;
+  /**
+   * Copies a consistent image of `dir` into the existing, empty directory `target`. Rejects with BUSY when the
+   * store never got quiet enough within `timeoutMs`; then `target` holds garbage and the store was not changed.
+   */
+  capture(dir: string, target: string, options: CaptureOptions): Promise<Capture>;
+  /** Reads a quiescent image (staged, or a stopped store) and judges it. Never changes a byte below `dir`. */
+  inspect(dir: string, options: InspectOptions): Promise<StoreReport>;
+  /**
+   * Whether a stopped store holds nothing that could be lost: no bytes at all, or sound databases without a record and
+   * nothing beside them, as applications make at boot.
+   */
+  holdsNothing(dir: string, options: Omit<InspectOptions, 'level'>): Promise<boolean>;
+  /** Which of a store's files are its databases, by their names alone. */
+  databasesAmong(paths: readonly string[]): readonly string[];
+}
+
+export type AdapterName = 'chroma' | 'sqlite' | 'files';
+
+export interface CaptureOptions {
+  readonly timeoutMs: number;
+  /**
+   * A vector index whose files look like the middle of a persist is waited for so long after its last write, milliseconds; then
+   * it is captured as it is, for `inspect` to judge.
+   */
+  readonly unfinishedMs: number;
+  readonly clock: Clock;
+  readonly fs: FileSystem;
+  /** What is not to be captured. */
+  readonly exclude?: Exclusions | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Capture {
+  /** The store at the captured instant, without what is no content: journals, shared memory. */
+  readonly source: ScanResult;
+  /** As `source`, with the write-ahead logs that were folded into their databases: what `dir` itself looked like. */
+  readonly fingerprinted: ScanResult;
+  /** By `clock.now()`, just before the look that `source` is of. */
+  readonly lookedAtMs: number;
+  /** How long writers were held back, milliseconds, the sum and the longest single hold. */
+  readonly heldMs: number;
+  readonly longestHoldMs: number;
+  /** How many times the capture was started over. */
+  readonly attempts: number;
+  /** Databases whose writers could not be held back, because this user may not write them. */
+  readonly unfenced: readonly string[];
+}
+
+export interface InspectOptions {
+  /**
+   * `quick`: SQLite's quick_check, which checks full-text indexes against their texts, and the structure of vector indexes.
+   * `full`: integrity_check, which also compares ordinary indexes with their tables. `proven`: every byte is known to be
+   * that of an image that was checked, or a start waits for the answer; so each table is checked by itself: no full-text
+   * indexes, which are most of the work, and no unused pages.
+   */
+  readonly level: 'quick' | 'full' | 'proven';
+  /**
+   * Given for a store as it lies, where a program may have died; an image has none. A directory on the same disk for
+   * copies of the databases that SQLite has to recover: they are judged as it would find them. Nothing stays in it.
+   */
+  readonly scratch?: string | undefined;
+  /** Databases that the store is known to have had, relative to it: one that is empty now, or something else, is damaged. */
+  readonly databases?: readonly string[] | undefined;
+  /** What is not to be judged. */
+  readonly exclude?: Exclusions | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Of damage: the first three. The others are findings. */
+export type ProblemKind =
+  | 'database'
+  | 'schema'
+  | 'vector-index'
+  | 'full-text'
+  | 'index'
+  | 'constraint'
+  | 'unused-pages'
+  | 'not-evaluable'
+  | 'other-database';
+
+/** Something that is not as it should be in a store. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  /** The file, relative to the store, or the collection. */
+  readonly where: string;
+  /** One sentence that names the place, without a final period. */
+  readonly message: string;
+  /** What mends it. */
+  readonly remedy?: string | undefined;
+}
+
+export interface Verdict {
+  /** The store's own server would lose records, refuse them, or crash. Empty when the store is sound. */
+  readonly damage: readonly Problem[];
+  /**
+   * No record is at risk: an index that can be built again, what plain SQLite cannot evaluate, a database that is not the
+   * store's own. Committed and told.
+   */
+  readonly findings: readonly Problem[];
+}
+
+export interface StoreReport extends Verdict {
+  readonly statistics: StoreStatistics;
+  /** The SQLite databases that were judged, relative to the store. */
+  readonly databases?: readonly string[];
+}
+
+export interface StoreStatistics {
+  /** Records of the store as its users count them: Chroma embeddings, SQLite table rows, files. */
+  readonly records: number;
+  /** Chroma only, in the order of their names. */
+  readonly collections?: readonly CollectionStatistics[];
+}
+
+export interface CollectionStatistics {
+  readonly id: string;
+  readonly name: string;
+  readonly tenant: string;
+  readonly database: string;
+  readonly records: number;
+  /** Null while the collection never had a vector. */
+  readonly dimension: number | null;
+}

@@ -1,0 +1,83 @@
+import type { CaptureKind } from './capture-kind.ts';
+import type { Fence } from './fence.ts';
+import { unsettledFiles } from '../content/fingerprint.ts';
+import type { Image } from './image.ts';
+import { contentOf, differences, hotJournals } from './looks.ts';
+import type { Restless } from './restless.ts';
+import { scanWholeStore } from '../content/scan.ts';
+import type { FileEntry, ScanResult } from '../content/scan.ts';
+import type { CaptureOptions } from '../adapter.ts';
+import { untilResting } from './until-resting.ts';
+import type { RestlessFiles } from './until-resting.ts';
+
+export interface SettleSubject {
+  readonly dir: string;
+  readonly kind: CaptureKind;
+  readonly image: Image;
+  readonly databases: readonly string[];
+  readonly fence: Fence;
+  readonly restless: Restless;
+}
+
+export interface SettleOptions extends CaptureOptions {
+  /** For how long the store may go on changing, milliseconds: writers wait meanwhile. */
+  readonly patienceMs: number;
+  /** How much may be left to copy, databases aside: writers wait for that, too. */
+  readonly budgetBytes: number;
+}
+
+export interface Settled {
+  readonly source: ScanResult;
+  /** By `clock.now()`, just before the look that `source` is of. */
+  readonly lookedAtMs: number;
+}
+
+/**
+ * Looks at all files (A), makes the image equal to them, looks again (B), and has it when A = B. If not, what differs is
+ * brought up to date and looked at once more, instead of letting the writers go and beginning anew: under the fence nothing
+ * new can be committed, so what its owner still does, such as making the folder of a collection or ending a persist, ends.
+ *
+ * Undefined when the store moved all the time, or when too much is left to copy to keep writers waiting for it.
+ */
+export async function settle(subject: SettleSubject, options: SettleOptions): Promise<Settled | undefined> {
+  const { dir, kind, image, databases, fence, restless } = subject;
+  const { clock, signal } = options;
+  const until = clock.monotonic() + options.patienceMs;
+  const unfenced = new Set(fence.unfenced.map(({ path }) => path));
+  const fenced = databases.filter((path) => !unfenced.has(path));
+  const covered = new Set(fenced.flatMap((path) => [path, `${path}-wal`]));
+  // The fence stands for what it covers; the rest must be old enough for its times to prove anything.
+  const judge = (files: readonly FileEntry[], nowMs: number): RestlessFiles => {
+    const { active, stalled } = kind.restlessFiles(files, nowMs, options.unfinishedMs);
+    const others = files.filter((file) => !covered.has(file.path));
+    return { active: [...active, ...unsettledFiles(others, nowMs)], stalled };
+  };
+  do {
+    const lookedAtMs = clock.now();
+    const scan = await scanWholeStore(dir, options.exclude);
+    const hot = hotJournals(scan, [...unfenced]);
+    restless.note(hot);
+    if (hot.length > 0) return undefined;
+    const before = contentOf(scan, databases);
+    const nowMs = clock.now();
+    const moving = pathsOf(judge(before.files, nowMs));
+    if (moving.length > 0) {
+      restless.note(moving);
+      const activeMs = until - clock.monotonic();
+      const rest = { clock, signal, activeMs, stalledMs: 0, pauseMs: 20 };
+      const still = await untilResting(dir, before.files, judge, rest);
+      if (pathsOf(still).length > 0) return undefined;
+      continue;
+    }
+    if (image.missingBytes(before) > options.budgetBytes) return undefined;
+    await image.settle(before, nowMs);
+    const changed = differences(before, contentOf(await scanWholeStore(dir, options.exclude), databases));
+    if (changed.length === 0) return { source: before, lookedAtMs };
+    restless.note(changed);
+  } while (clock.monotonic() < until);
+  return undefined;
+}
+
+export function pathsOf({ active, stalled }: RestlessFiles): readonly string[] {
+  return [...new Set([...active, ...stalled].map(({ path }) => path))];
+}

@@ -1,0 +1,89 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { ManifestFile } from '../../log/manifest.ts';
+import { excludingPattern } from './exclusions.ts';
+import type { Exclusions } from './exclusions.ts';
+import { isSqliteFile } from '../sqlite/inspect-sqlite.ts';
+import { scanStore } from './scan.ts';
+import type { AdapterName, StoreAdapter } from '../adapter.ts';
+
+/**
+ * Throws USAGE where patterns exclude what the store at `dir` cannot do without: Chroma's database and the files of its vector
+ * indexes, the last database of a store, the log or journal of a database that is captured.
+ */
+export async function assertExclusionsFitStore(
+  dir: string,
+  {
+    detectAdapter,
+    exclude,
+  }: { readonly detectAdapter: (dir: string) => Promise<StoreAdapter>; readonly exclude: Exclusions },
+): Promise<void> {
+  if (exclude.length === 0 || (await stat(dir).catch(() => undefined)) === undefined) return;
+  const adapter = (await detectAdapter(dir)).name;
+  if (adapter === 'chroma') assertFitsChroma(exclude);
+  const { files } = await scanStore(dir, exclude);
+  const databases = await databasesAmong(dir, files);
+  for (const path of databases) assertFitsDatabase(path, exclude);
+  if (adapter !== 'files' || databases.length > 0) return;
+  const all = await scanStore(dir).catch(() => ({ files: [] }));
+  const [only] = await databasesAmong(dir, all.files);
+  if (only !== undefined) throw unfit(only, exclude, 'no other database would be left');
+}
+
+/** The same for a snapshot that is to become the store. */
+export function assertExclusionsFitSnapshot(
+  {
+    adapter,
+    files,
+  }: { readonly adapter: AdapterName; readonly files: readonly Pick<ManifestFile, 'path'>[] },
+  exclude: Exclusions = [],
+): void {
+  if (exclude.length === 0) return;
+  if (adapter === 'chroma') assertFitsChroma(exclude);
+  if (adapter !== 'sqlite') return;
+  const excluded = files.filter(({ path }) => excludingPattern(exclude, path, false) !== undefined);
+  // Which of them are databases, a snapshot does not say.
+  if (excluded.length === files.length && files[0] !== undefined)
+    throw unfit(files[0].path, exclude, 'no database would be left');
+}
+
+/** By name: an index that is made tomorrow must be in the backup of tomorrow. */
+function assertFitsChroma(exclude: Exclusions): void {
+  const index = '0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9';
+  const names = ['header.bin', 'data_level0.bin', 'length.bin', 'link_lists.bin', 'index_metadata.pickle'];
+  if (excludingPattern(exclude, 'chroma.sqlite3', false) !== undefined)
+    throw unfit('chroma.sqlite3', exclude, 'it is the database of the store');
+  assertFitsDatabase('chroma.sqlite3', exclude);
+  for (const path of names.map((name) => `${index}/${name}`)) {
+    if (excludingPattern(exclude, path, false) !== undefined)
+      throw unfit(path, exclude, 'the vector indexes need such files');
+  }
+}
+
+function assertFitsDatabase(path: string, exclude: Exclusions): void {
+  for (const beside of [`${path}-wal`, `${path}-journal`]) {
+    if (excludingPattern(exclude, beside, false) !== undefined)
+      throw unfit(beside, exclude, `"${path}" is incomplete without it`);
+  }
+}
+
+async function databasesAmong(
+  dir: string,
+  files: readonly { readonly path: string; readonly size: number }[],
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const { path, size } of files) {
+    if (size === 0 || /-(journal|wal|shm)$/.test(path)) continue;
+    // What may not be read, or has gone, is for the capture to tell.
+    if (await isSqliteFile(join(dir, path)).catch(() => false)) found.push(path);
+  }
+  return found;
+}
+
+function unfit(path: string, exclude: Exclusions, why: string): SyncAgentError {
+  const pattern = excludingPattern(exclude, path, false) ?? '';
+  return new SyncAgentError('USAGE', `Cannot exclude "${path}" with "${pattern}": ${why}`, {
+    remedy: 'Exclude logs, caches and other files that the store can do without',
+  });
+}

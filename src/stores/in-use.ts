@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import { readFile, readdir, readlink } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { promisify } from 'node:util';
+import { isExcluded, noExclusions } from './content/exclusions.ts';
+import type { Exclusions } from './content/exclusions.ts';
+
+export interface StoreUser {
+  readonly pid: number;
+  /** Command line, or the program's name where that cannot be read. */
+  readonly command: string;
+  /** The program's file; undefined where the system does not tell. */
+  readonly executable: string | undefined;
+  /** Whether it has a file of the store open for writing; true where the system does not tell. */
+  readonly mayWrite: boolean;
+}
+
+/**
+ * The other processes that have a file below `store` open, as far as this user may see. On Linux by `/proc`, else by
+ * `lsof`; processes of other containers and other hosts stay invisible. Files that are excluded do not count.
+ */
+export async function findStoreUsers(
+  store: string,
+  exclude: Exclusions = noExclusions,
+): Promise<readonly StoreUser[]> {
+  const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^[0-9]+$/.test(name));
+  if (processes.length === 0) return usersByLsof(store, exclude);
+  const users = await Promise.all(
+    processes
+      .map(Number)
+      .filter((pid) => pid !== process.pid)
+      .map(async (pid) => {
+        const opened = await openedBelow(pid, store, exclude);
+        return opened.length === 0 ? undefined : describe(pid, await isWritable(pid, opened));
+      }),
+  );
+  return users.filter((user) => user !== undefined);
+}
+
+/** The numbers of a process's descriptors of files below `store`. */
+async function openedBelow(pid: number, store: string, exclude: Exclusions): Promise<readonly string[]> {
+  const directory = `/proc/${pid}/fd`;
+  const descriptors = await readdir(directory).catch(() => []);
+  const found: string[] = [];
+  for (const descriptor of descriptors) {
+    const path = await readlink(`${directory}/${descriptor}`).catch(() => '');
+    if (isContent(path.replace(/ \(deleted\)$/, ''), store, exclude)) found.push(descriptor);
+  }
+  return found;
+}
+
+/** proc_pid_fdinfo(5): the line `flags:` has the flags of open(2) in octal; its lowest two bits are 0 for reading only. */
+async function isWritable(pid: number, descriptors: readonly string[]): Promise<boolean> {
+  for (const descriptor of descriptors) {
+    const info = await readFile(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8').catch(() => '');
+    const flags = /^flags:\s*([0-7]+)/m.exec(info)?.[1];
+    if (flags === undefined || (Number.parseInt(flags, 8) & 3) !== 0) return true;
+  }
+  return false;
+}
+
+async function describe(pid: number, mayWrite: boolean): Promise<StoreUser> {
+  const [line, executable] = await Promise.all([
+    readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
+    readlink(`/proc/${pid}/exe`).catch(() => undefined),
+  ]);
+  const command = line.replaceAll('\0', ' ').trim() || (executable ?? 'unknown program');
+  return { pid, command, executable, mayWrite };
+}
+
+async function usersByLsof(store: string, exclude: Exclusions): Promise<readonly StoreUser[]> {
+  const found = await promisify(execFile)('lsof', ['-Fpcn', '+D', store]).catch((error: unknown) =>
+    // lsof exits with 1 when nothing is open, and may still have printed what it found.
+    error instanceof Error && 'stdout' in error ? { stdout: String(error.stdout) } : { stdout: '' },
+  );
+  const users = new Map<number, StoreUser>();
+  let [pid, command] = [0, ''];
+  for (const line of found.stdout.split('\n')) {
+    const value = line.slice(1);
+    if (line.startsWith('p')) pid = Number(value);
+    if (line.startsWith('c')) command = value;
+    if (line.startsWith('n') && pid !== process.pid && isContent(value, store, exclude))
+      users.set(pid, { pid, command, executable: undefined, mayWrite: true });
+  }
+  return [...users.values()];
+}
+
+function isContent(path: string, store: string, exclude: Exclusions): boolean {
+  return path.startsWith(store + sep) && !isExcluded(exclude, path.slice(store.length + 1), false);
+}

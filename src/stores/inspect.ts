@@ -1,0 +1,91 @@
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { SyncAgentError, interrupted, throwIfAborted } from '../platform/errors.ts';
+import { scriptFromSources } from '../platform/script-from-sources.ts';
+import { inspectFiles } from './files/inspect-files.ts';
+import type { InspectAnswer, InspectRequest } from './inspect-worker.ts';
+import type { AdapterName, InspectOptions, StoreReport } from './adapter.ts';
+
+/**
+ * Judges an image with the inspection of `adapter`, in a thread of its own: SQLite's check of a large database
+ * takes minutes in one call, during which signals, progress and other work must go on.
+ *
+ * Aborting rejects at once; the thread ends when the SQLite call it is in returns, since better-sqlite3 cannot
+ * interrupt one, and a process that exits waits for that. Until then it only reads.
+ */
+export async function inspectStore(
+  adapter: AdapterName,
+  dir: string,
+  options: InspectOptions,
+): Promise<StoreReport> {
+  const { signal, ...rest } = options;
+  const action = `Inspecting "${dir}"`;
+  throwIfAborted(signal, action);
+  if (adapter === 'files') return inspectFiles(dir, options);
+  const sidecars = sidecarsOf(dir);
+  const worker = startWorker({ adapter, dir, ...rest });
+  return new Promise<StoreReport>((resolve, reject) => {
+    let answered = false;
+    const onAbort = (): void => {
+      reject(interrupted(action, signal?.reason));
+      void worker.terminate();
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    worker.once('message', (answer: InspectAnswer) => {
+      answered = true;
+      if (answer.type === 'report') resolve(answer.report);
+      else reject(errorOf(answer));
+    });
+    worker.once('error', (cause) => reject(died(dir, `with "${cause.message}"`, cause)));
+    worker.once('exit', (exitCode) => {
+      signal?.removeEventListener('abort', onAbort);
+      if (!answered) removeNewSidecars(dir, sidecars);
+      reject(died(dir, `with exit code ${exitCode} before it answered`));
+    });
+  });
+}
+
+/** tsx, told by `--import`, does nothing in a worker: run from sources without a bundle, the worker registers it by hand. */
+function startWorker(request: InspectRequest): Worker {
+  const options = { workerData: request, execArgv: [] };
+  if (!import.meta.url.endsWith('.ts'))
+    return new Worker(new URL('./inspect-worker.js', import.meta.url), options);
+  const { url, needsLoader } = scriptFromSources('inspect-worker', import.meta.url);
+  if (!needsLoader) return new Worker(url, options);
+  const tsx = import.meta.resolve('tsx/esm/api');
+  const script = `import(${JSON.stringify(tsx)}).then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
+  return new Worker(script, { ...options, eval: true });
+}
+
+function errorOf({
+  code,
+  message,
+  remedy,
+  stack,
+}: Extract<InspectAnswer, { type: 'error' }>): SyncAgentError {
+  return new SyncAgentError(code, message, { cause: stack, ...(remedy === undefined ? {} : { remedy }) });
+}
+
+function died(dir: string, how: string, cause?: unknown): SyncAgentError {
+  return new SyncAgentError('INTERNAL', `Cannot inspect "${dir}": the inspection died ${how}`, { cause });
+}
+
+/** SQLite's companion files; a worker that is ended in the middle leaves those it made (see `openSqliteImage`). */
+function sidecarsOf(dir: string): ReadonlySet<string> {
+  try {
+    const names = readdirSync(dir, { recursive: true, encoding: 'utf8' });
+    return new Set(names.filter((name) => /-(shm|wal)$/.test(name)));
+  } catch {
+    return new Set();
+  }
+}
+
+function removeNewSidecars(dir: string, before: ReadonlySet<string>): void {
+  for (const name of sidecarsOf(dir)) {
+    if (before.has(name)) continue;
+    const path = join(dir, name);
+    if (name.endsWith('-shm') || statSync(path, { throwIfNoEntry: false })?.size === 0)
+      rmSync(path, { force: true });
+  }
+}

@@ -1,0 +1,86 @@
+import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { LocalFacts } from '../http-subject.ts';
+import { isFailing } from '../is-failing.ts';
+
+/** What is not known has no sample: 0 would be a time, and an age of half a century. */
+export const gaugeHelp = {
+  sync_agent_start_time_seconds: 'When the agent started, Unix time',
+  sync_agent_interval_seconds: 'The interval within which changes are to be saved',
+  sync_agent_last_success_timestamp_seconds:
+    'When a backup last ended well, with or without a new snapshot, Unix time; no sample before the first',
+  sync_agent_last_snapshot_timestamp_seconds:
+    'When the newest snapshot was taken that this store made or was restored from, Unix time',
+  sync_agent_next_backup_timestamp_seconds:
+    'When the next backup begins, Unix time; no sample while none is due',
+  sync_agent_dirty: '1 while the store holds what no snapshot has',
+  sync_agent_dirty_since_timestamp_seconds:
+    'Since when the store holds what no snapshot has, Unix time; no sample while all is saved',
+  sync_agent_overdue: '1 when changes have been unsaved for longer than the interval, and some',
+  sync_agent_failing: '1 while the last operation failed and none succeeded since',
+  sync_agent_running: '1 while an operation is running',
+  sync_agent_tips: "Snapshots that are nobody's parent and not settled; two or more: hosts diverged",
+  sync_agent_snapshots: 'Snapshots in the remote, as of the last time the agent asked',
+  sync_agent_snapshots_bytes:
+    'Sum of the sizes of all snapshots in the remote, as of the last time the agent asked',
+  sync_agent_newest_snapshot_bytes: 'Size of the newest snapshot in the remote',
+  sync_agent_newest_snapshot_records: 'Records in the newest snapshot in the remote',
+  sync_agent_newest_snapshot_findings:
+    'What was not as it should be in the store when the newest snapshot was made, without a record at risk',
+  sync_agent_newest_snapshot_damaged: '1 when the store was damaged when the newest snapshot was made',
+  sync_agent_store_bytes: 'Size of the local store',
+  sync_agent_store_files: 'Files of the local store',
+  sync_agent_rollback_copies: 'Replaced stores that are kept beside the store',
+  sync_agent_rollback_copies_bytes: 'Size of all replaced stores that are kept',
+  sync_agent_disk_free_bytes: 'Bytes that may still be written to the file system of the store',
+  sync_agent_disk_size_bytes: 'Size of the file system of the store',
+  process_resident_memory_bytes: 'Resident memory of the agent',
+} as const;
+
+export type GaugeName = keyof typeof gaugeHelp;
+
+export type GaugeValues = Partial<Readonly<Record<GaugeName, number | null>>>;
+
+/** Null: not known, or there is none. */
+export function gaugeValues(status: DaemonStatus, facts: LocalFacts | null): GaugeValues {
+  return { ...statusValues(status), ...localValues(facts) };
+}
+
+function statusValues(status: DaemonStatus): GaugeValues {
+  const snapshots = status.history?.snapshots;
+  const newest = snapshots?.at(-1);
+  const { dirtySinceMs } = status;
+  return {
+    sync_agent_start_time_seconds: status.startedAtMs / 1000,
+    sync_agent_interval_seconds: status.intervalMs / 1000,
+    sync_agent_last_success_timestamp_seconds: seconds(status.lastSuccessAtMs),
+    sync_agent_last_snapshot_timestamp_seconds: seconds(status.lastSnapshot?.createdAtMs ?? null),
+    sync_agent_next_backup_timestamp_seconds: seconds(status.nextBackupAtMs),
+    sync_agent_dirty: dirtySinceMs === null ? 0 : 1,
+    sync_agent_dirty_since_timestamp_seconds: seconds(dirtySinceMs),
+    sync_agent_overdue: status.isOverdue ? 1 : 0,
+    sync_agent_failing: isFailing(status) ? 1 : 0,
+    sync_agent_running: status.running === null ? 0 : 1,
+    sync_agent_tips: status.tips.length,
+    sync_agent_snapshots: snapshots?.length ?? null,
+    sync_agent_snapshots_bytes: snapshots?.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,
+    sync_agent_newest_snapshot_bytes: newest?.bytes ?? null,
+    sync_agent_newest_snapshot_records: newest?.records ?? null,
+    sync_agent_newest_snapshot_findings: newest === undefined ? null : (newest.findings ?? 0),
+    sync_agent_newest_snapshot_damaged: newest === undefined ? null : newest.damaged === true ? 1 : 0,
+    process_resident_memory_bytes: process.memoryUsage.rss(),
+  };
+}
+
+function localValues(facts: LocalFacts | null): GaugeValues {
+  const copies = facts?.rollbackCopies;
+  return {
+    sync_agent_store_bytes: facts?.store?.bytes ?? null,
+    sync_agent_store_files: facts?.store?.files ?? null,
+    sync_agent_rollback_copies: copies?.length ?? null,
+    sync_agent_rollback_copies_bytes: copies?.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,
+    sync_agent_disk_free_bytes: facts?.disk?.freeBytes ?? null,
+    sync_agent_disk_size_bytes: facts?.disk?.totalBytes ?? null,
+  };
+}
+
+const seconds = (ms: number | null): number | null => (ms === null ? null : ms / 1000);

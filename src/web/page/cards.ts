@@ -1,0 +1,101 @@
+import { operationNames, reasonNames } from '../../report/daemon-events.ts';
+import { phaseNames } from '../../report/events.ts';
+import { counted, formatBytes } from '../../report/format.ts';
+import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import { bar } from './bar.ts';
+import { html } from './html.ts';
+import type { Html, HtmlValue } from './html.ts';
+import { ago, ahead, clockTime, inShort, timeTag } from './words.ts';
+
+/** The three numbers: how much is at risk, when it is saved, and what there is to go back to. */
+export function cards(status: DaemonStatus, nowMs: number): Html {
+  return html`<section class="cards" aria-label="At a glance">
+    ${riskCard(status, nowMs)} ${nextCard(status, nowMs)} ${newestCard(status, nowMs)}
+  </section>`;
+}
+
+function card(title: string, value: HtmlValue, ...rest: readonly HtmlValue[]): Html {
+  return html`<div class="card">
+    <h2>${title}</h2>
+    <p class="value">${value}</p>
+    ${rest}
+  </div>`;
+}
+
+function riskCard({ dirtySinceMs, intervalMs, isOverdue }: DaemonStatus, nowMs: number): Html {
+  const age = dirtySinceMs === null ? 0 : Math.max(0, nowMs - dirtySinceMs);
+  const note =
+    dirtySinceMs === null
+      ? html`Saved within ${inShort(intervalMs)} of a change`
+      : html`of ${inShort(intervalMs)}, since ${timeTag(dirtySinceMs, clockTime(nowMs, dirtySinceMs))}`;
+  return card(
+    'Unsaved changes',
+    dirtySinceMs === null ? 'none' : inShort(age),
+    bar(
+      intervalMs > 0 ? age / intervalMs : 0,
+      `${inShort(age)} of the interval of ${inShort(intervalMs)}`,
+      isOverdue ? 'bad' : 'tone',
+    ),
+    html`<p class="note">${note}</p>`,
+  );
+}
+
+function nextCard(status: DaemonStatus, nowMs: number): Html {
+  const { nextBackupAtMs, nextBackupReason, running, cron } = status;
+  if (nextBackupAtMs === null) {
+    const note =
+      running !== null
+        ? 'Planned when this operation has ended'
+        : cron === null
+          ? 'Nothing is to be backed up'
+          : `Fixed times: ${cron}`;
+    return card(
+      'Next backup',
+      running === null ? 'when needed' : 'not planned yet',
+      html`<p class="note">${note}</p>`,
+    );
+  }
+  const why = nextBackupReason === null ? '' : `, because ${reasonNames[nextBackupReason]}`;
+  return card(
+    'Next backup',
+    timeTag(nextBackupAtMs, ahead(nowMs, nextBackupAtMs)),
+    html`<p class="note">at ${clockTime(nowMs, nextBackupAtMs)}${why}</p>`,
+  );
+}
+
+function newestCard({ lastSnapshot, history }: DaemonStatus, nowMs: number): Html {
+  if (lastSnapshot === null) {
+    return card(
+      'Snapshot of this store',
+      'none yet',
+      html`<p class="note">No snapshot is known that this store comes from</p>`,
+    );
+  }
+  const { id, createdAtMs } = lastSnapshot;
+  const facts = history?.snapshots.find((each) => each.id === id);
+  const content =
+    facts === undefined ? null : html`${formatBytes(facts.bytes)}, ${counted(facts.records, 'record')}<br />`;
+  return card(
+    'Snapshot of this store',
+    timeTag(createdAtMs, ago(nowMs, createdAtMs)),
+    html`<p class="note">${content}<code>${id}</code></p>`,
+  );
+}
+
+/** What is going on at this moment; nothing when nothing is. */
+export function runningSection({ running }: DaemonStatus, nowMs: number): Html | null {
+  if (running === null) return null;
+  const { operation, reason, phase, done, total, startedAtMs } = running;
+  const share = total > 0 ? Math.min(1, done / total) : 0;
+  const amounts =
+    total > 0
+      ? html`<p class="note">${formatBytes(done)} of ${formatBytes(total)}, ${Math.floor(share * 100)}%</p>`
+      : null;
+  return html`<section class="panel running" aria-label="Running now">
+    <p>
+      <strong>${operationNames[operation]}</strong> for
+      ${inShort(Math.max(0, nowMs - startedAtMs))}${reason === null ? '' : `, because ${reasonNames[reason]}`}${phase === null ? '' : ` · ${phaseNames[phase]}`}
+    </p>
+    ${total > 0 ? bar(share, `${Math.floor(share * 100)}% of the phase`, 'tone') : null}${amounts}
+  </section>`;
+}

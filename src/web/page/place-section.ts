@@ -1,0 +1,68 @@
+import { counted, formatBytes } from '../../report/format.ts';
+import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { LocalFacts } from '../http-subject.ts';
+import { bar } from './bar.ts';
+import { html } from './html.ts';
+import type { Html, HtmlValue } from './html.ts';
+import { ago, clockTime, inShort, timeTag } from './words.ts';
+
+/** Below this, a restore or a capture may not find room. */
+const scarceShare = 0.1;
+
+/** Where the store is, where it goes, and the disk that it is on. */
+export function placeSection(status: DaemonStatus, facts: LocalFacts | null, nowMs: number): Html {
+  const { store, remote, detection, intervalMs, cron, lastSuccessAtMs } = status;
+  return html`<div class="columns">
+    <section class="panel">
+      <h2>Store and remote</h2>
+      <dl>
+        ${entry('Store', html`<code>${store}</code>`)} ${entry('Size', sizeOf(facts))}
+        ${entry('Remote', html`<code>${remote}</code>`)}
+        ${entry('Saved', cron === null ? `within ${inShort(intervalMs)} of a change` : `at ${cron}`)}
+        ${entry('Last success', lastSuccessAtMs === null ? 'none yet' : moment(lastSuccessAtMs, nowMs))}
+        ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'looking again and again')}
+      </dl>
+    </section>
+    <section class="panel">
+      <h2>Disk</h2>
+      ${diskPart(facts)}${rollbackPart(facts)}
+    </section>
+  </div>`;
+}
+
+const entry = (name: string, value: HtmlValue): Html =>
+  html`<dt>${name}</dt>
+    <dd>${value}</dd>`;
+
+const moment = (atMs: number, nowMs: number): Html =>
+  html`${timeTag(atMs, ago(nowMs, atMs))} <span class="utc">${clockTime(nowMs, atMs)}</span>`;
+
+function sizeOf(facts: LocalFacts | null): string {
+  if (facts?.store === undefined || facts.store === null) return 'cannot be seen, or there is none';
+  return `${formatBytes(facts.store.bytes)} in ${counted(facts.store.files, 'file')}`;
+}
+
+function diskPart(facts: LocalFacts | null): Html {
+  const disk = facts?.disk ?? null;
+  if (disk === null) return html`<p class="note">The disk cannot be seen.</p>`;
+  const { freeBytes, totalBytes } = disk;
+  const free = totalBytes > 0 ? freeBytes / totalBytes : 0;
+  const label = `${formatBytes(freeBytes)} free of ${formatBytes(totalBytes)}`;
+  return html`<p>${label}</p>
+    ${bar(1 - free, label, free < scarceShare ? 'bad' : 'plain')}`;
+}
+
+function rollbackPart(facts: LocalFacts | null): Html {
+  const copies = facts?.rollbackCopies ?? null;
+  if (copies === null) return html`<p class="note">Rollback copies cannot be seen.</p>`;
+  if (copies.length === 0)
+    return html`<p class="note">No rollback copies: no restore has replaced this store.</p>`;
+  const items = copies
+    .toReversed()
+    .map(({ name, bytes }) => html`<li><code>${name}</code> <span>${formatBytes(bytes)}</span></li>`);
+  return html`<h3>Rollback copies</h3>
+    <ul class="copies">
+      ${items}
+    </ul>
+    <p class="note"><code>sync-agent rollback</code> puts one back.</p>`;
+}

@@ -1,0 +1,74 @@
+import { formatUtc } from '../../report/format.ts';
+import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { LocalFacts } from '../http-subject.ts';
+import { cards, runningSection } from './cards.ts';
+import { eventsSection } from './events-section.ts';
+import { historySection } from './history-section.ts';
+import { Html, html } from './html.ts';
+import { faviconOf } from './icons.ts';
+import { pageStyle } from './page-style.ts';
+import { placeSection } from './place-section.ts';
+import { divergenceSection, findingsSection, lastErrorSection } from './trouble-section.ts';
+import { verdictSection } from './verdict-section.ts';
+import { verdictOf } from './verdict.ts';
+import { inShort } from './words.ts';
+
+export interface StatusPageOptions {
+  /** Loads itself again every few seconds. */
+  readonly refreshes?: boolean;
+}
+
+/** No layout of the source may come between the tags: the policy has the hash of just this text. */
+const styleElement = new Html(`<style>${pageStyle}</style>`);
+const busyRefreshSeconds = 2;
+const calmRefreshSeconds = 10;
+
+/** The whole page, without script. Everything in `status` is taken for hostile, and escaped. */
+export function statusPage(
+  status: DaemonStatus,
+  facts: LocalFacts | null,
+  nowMs: number,
+  { refreshes = true }: StatusPageOptions = {},
+): string {
+  const verdict = verdictOf(status, nowMs);
+  const seconds = status.running === null ? calmRefreshSeconds : busyRefreshSeconds;
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <meta name="robots" content="noindex" />
+        ${refreshes ? html`<meta http-equiv="refresh" content="${seconds}" />` : null}
+        <title>${verdict.headline} · sync-agent</title>
+        <link rel="icon" href="${faviconOf(verdict.tone)}" />
+        ${styleElement}
+      </head>
+      <body class="${verdict.tone}">
+        <header><span class="brand">sync-agent</span><span class="host">${status.host}</span></header>
+        <main>
+          ${verdictSection(verdict)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
+          ${divergenceSection(status)} ${lastErrorSection(status, nowMs)} ${findingsSection(status)}
+          ${historySection(status, nowMs)} ${placeSection(status, facts, nowMs)}
+          ${eventsSection(status, nowMs)}
+        </main>
+        <footer>
+          <p>
+            sync-agent ${status.version}, pid ${status.pid}, running for
+            ${inShort(nowMs - status.startedAtMs)}
+          </p>
+          <p>
+            As of ${formatUtc(nowMs)} · ${refreshLink(refreshes, seconds)} ·
+            <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a>
+          </p>
+        </footer>
+      </body>
+    </html> `.text;
+}
+
+/** Whoever reads slowly, or has it read to them, can stop the page. */
+function refreshLink(refreshes: boolean, seconds: number): Html {
+  return refreshes
+    ? html`refreshed every ${seconds} s (<a href="/?refresh=off">stop</a>)`
+    : html`not refreshed (<a href="/">start</a>)`;
+}

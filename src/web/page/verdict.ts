@@ -1,0 +1,177 @@
+import { phaseNames } from '../../report/events.ts';
+import type { DaemonStatus, RunningOperation } from '../../agent/daemon-status.ts';
+import { isFailing } from '../is-failing.ts';
+import { ago, ahead, inShort, inWords } from './words.ts';
+
+/** `good`: all saved. `busy`: at work. `waiting`: not saved yet, as it should be. `split`: hosts diverged. */
+export type Tone = 'good' | 'busy' | 'waiting' | 'bad' | 'split' | 'calm';
+
+export interface Verdict {
+  readonly tone: Tone;
+  /** The one sentence that a person came for. */
+  readonly headline: string;
+  readonly detail: string | null;
+  /** What to do; null when nothing is to be done. */
+  readonly remedy: string | null;
+}
+
+/** The worst that is true decides: what endangers data before what waits for a person before what is going on. */
+export function verdictOf(status: DaemonStatus, nowMs: number): Verdict {
+  if (status.state === 'stopped') return stopped(status, nowMs);
+  if (isFailing(status)) return failing(status, nowMs);
+  if (status.isOverdue) return overdue(status, nowMs);
+  if (status.tips.length > 1) return diverged(status);
+  if (status.state === 'stopping') return stopping(status, nowMs);
+  if (status.running?.operation === 'restore') return restoring(status.running);
+  if (status.state === 'starting') return starting;
+  if (isSaving(status.running)) return saving(status, status.running, nowMs);
+  return status.dirtySinceMs === null ? saved(status, nowMs) : unsaved(status, status.dirtySinceMs, nowMs);
+}
+
+function stopped({ dirtySinceMs }: DaemonStatus, nowMs: number): Verdict {
+  return dirtySinceMs === null
+    ? { tone: 'calm', headline: 'Stopped, and all is saved', detail: null, remedy: null }
+    : {
+        tone: 'bad',
+        headline: `Stopped with ${inWords(nowMs - dirtySinceMs)} of changes unsaved`,
+        detail: null,
+        remedy: 'Start the agent again, or run "sync-agent backup"',
+      };
+}
+
+function failing(status: DaemonStatus, nowMs: number): Verdict {
+  const { lastError, dirtySinceMs, running, nextBackupAtMs } = status;
+  const what = lastError?.operation === 'restore' ? 'Restores' : 'Backups';
+  const lost = dirtySinceMs === null ? null : `Unsaved for ${inWords(nowMs - dirtySinceMs)}.`;
+  const again = isSaving(running)
+    ? 'It is being tried again now.'
+    : nextBackupAtMs === null
+      ? null
+      : `It is tried again ${ahead(nowMs, nextBackupAtMs)}.`;
+  return {
+    tone: 'bad',
+    headline: `${what} have failed for ${inWords(nowMs - failingSince(status))}`,
+    detail: sentences(lastError === null ? null : `${lastError.message}.`, lost, again),
+    remedy: lastError?.remedy ?? 'Run "sync-agent doctor" on this host: it tries what a backup needs',
+  };
+}
+
+/** The first failure of the present series, as far back as events are kept. */
+function failingSince({ recentEvents, lastError, lastSuccessAtMs }: DaemonStatus): number {
+  const since = lastSuccessAtMs ?? -Infinity;
+  const first = recentEvents.find(
+    ({ atMs, event }) =>
+      atMs > since && event.type === 'operation-failed' && event.operation === lastError?.operation,
+  );
+  return first?.atMs ?? lastError?.atMs ?? 0;
+}
+
+function overdue(status: DaemonStatus, nowMs: number): Verdict {
+  const { dirtySinceMs, intervalMs, nextBackupAtMs, running } = status;
+  const since = dirtySinceMs === null ? '' : `: unsaved for ${inWords(nowMs - dirtySinceMs)}`;
+  return {
+    tone: 'bad',
+    headline: `Overdue${since}`,
+    detail: sentences(
+      `Changes should be saved within ${inShort(intervalMs)}.`,
+      isSaving(running)
+        ? 'A backup is running now.'
+        : nextBackupAtMs === null
+          ? 'No backup is planned.'
+          : `Next backup ${ahead(nowMs, nextBackupAtMs)}.`,
+    ),
+    remedy: 'Look at the recent events below; "sync-agent doctor" tries what a backup needs',
+  };
+}
+
+function diverged({ tips, history }: DaemonStatus): Verdict {
+  const hosts = new Set(
+    history?.snapshots.filter(({ id }) => tips.includes(id)).map(({ host }) => host.slice(0, 60)),
+  );
+  const who = hosts.size > 1 ? [...hosts].join(' and ') : 'hosts';
+  return {
+    tone: 'split',
+    headline: `Diverged: ${who} wrote beside each other`,
+    detail: `${tips.length === 2 ? 'Both' : `All ${tips.length}`} lines are kept and nothing is lost, but a person has to choose one.`,
+    remedy: null,
+  };
+}
+
+function stopping({ dirtySinceMs, running }: DaemonStatus, nowMs: number): Verdict {
+  if (dirtySinceMs === null)
+    return { tone: 'calm', headline: 'Stopping, and all is saved', detail: null, remedy: null };
+  return {
+    tone: 'busy',
+    headline: 'Stopping: saving what is left',
+    detail: sentences(`Unsaved for ${inWords(nowMs - dirtySinceMs)}.`, progressOf(running)),
+    remedy: null,
+  };
+}
+
+function restoring(running: RunningOperation): Verdict {
+  return {
+    tone: 'busy',
+    headline: 'Restoring the store',
+    detail: sentences('The application should wait until this is over.', progressOf(running)),
+    remedy: null,
+  };
+}
+
+const starting: Verdict = {
+  tone: 'busy',
+  headline: 'Starting',
+  detail: 'The agent compares the store with the remote.',
+  remedy: null,
+};
+
+function saving({ dirtySinceMs }: DaemonStatus, running: RunningOperation, nowMs: number): Verdict {
+  return {
+    tone: 'busy',
+    headline:
+      dirtySinceMs === null ? 'Saving now' : `Saving now, after ${inWords(nowMs - dirtySinceMs)} of changes`,
+    detail: progressOf(running),
+    remedy: null,
+  };
+}
+
+function saved({ lastSuccessAtMs, lastSnapshot }: DaemonStatus, nowMs: number): Verdict {
+  if (lastSuccessAtMs === null && lastSnapshot === null) {
+    return {
+      tone: 'calm',
+      headline: 'Nothing to save yet',
+      detail: 'The first snapshot is made when the store holds something.',
+      remedy: null,
+    };
+  }
+  const when = lastSuccessAtMs === null ? '' : ` ${ago(nowMs, lastSuccessAtMs)}`;
+  return {
+    tone: 'good',
+    headline: `All saved${when}`,
+    detail: 'Nothing was written since.',
+    remedy: null,
+  };
+}
+
+function unsaved(status: DaemonStatus, dirtySinceMs: number, nowMs: number): Verdict {
+  const { nextBackupAtMs, lastSuccessAtMs } = status;
+  const next =
+    nextBackupAtMs === null ? 'no backup is planned' : `next backup ${ahead(nowMs, nextBackupAtMs)}`;
+  return {
+    tone: 'waiting',
+    headline: `Unsaved for ${inWords(nowMs - dirtySinceMs)}, ${next}`,
+    detail:
+      lastSuccessAtMs === null
+        ? 'There is no backup of this store by this agent yet.'
+        : `All that was written before is saved; the last backup ended ${ago(nowMs, lastSuccessAtMs)}.`,
+    remedy: null,
+  };
+}
+
+const isSaving = (running: RunningOperation | null): running is RunningOperation =>
+  running !== null && (running.operation === 'backup' || running.operation === 'sync');
+
+const progressOf = (running: RunningOperation | null): string | null =>
+  running === null || running.phase === null ? null : `${phaseNames[running.phase]}.`;
+
+const sentences = (...parts: readonly (string | null)[]): string =>
+  parts.filter((part) => part !== null && part !== '').join(' ');

@@ -1,0 +1,42 @@
+import { formatAge, formatDuration } from '../report/format.ts';
+import type { DaemonStatus } from '../agent/daemon-status.ts';
+
+export interface Readiness {
+  readonly isReady: boolean;
+  /** Why not, as sentences; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+/** Ready: the start is over, the store may be relied on, and what is written gets saved in time. */
+export function readinessOf(status: DaemonStatus, nowMs: number): Readiness {
+  const reasons = [...stateReasons(status), ...overdueReasons(status, nowMs)];
+  return { isReady: reasons.length === 0, reasons };
+}
+
+function stateReasons({ state, running }: DaemonStatus): readonly string[] {
+  switch (state) {
+    case 'starting':
+      return [running === null ? 'The agent is starting' : `The agent is starting: ${running.operation}`];
+    case 'stopping':
+      return ['The agent is stopping'];
+    case 'stopped':
+      return ['The agent has stopped'];
+    case 'idle':
+    case 'waiting':
+    case 'working':
+      return [];
+    default:
+      return state satisfies never;
+  }
+}
+
+function overdueReasons(status: DaemonStatus, nowMs: number): readonly string[] {
+  const { isOverdue, dirtySinceMs, intervalMs, lastError } = status;
+  if (!isOverdue) return [];
+  const since = dirtySinceMs === null ? '' : ` for ${formatDuration(Math.max(0, nowMs - dirtySinceMs))}`;
+  const last =
+    lastError === null
+      ? ''
+      : `; ${formatAge(nowMs - lastError.atMs)}: ${lastError.message} (${lastError.code})`;
+  return [`Changes are not saved${since}, and the interval is ${formatDuration(intervalMs)}${last}`];
+}

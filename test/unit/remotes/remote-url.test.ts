@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { isSyncAgentError } from '../../../src/platform/errors.ts';
+import { formatRemote, parseRemote } from '../../../src/remotes/remote-url.ts';
+
+describe('parseRemote', () => {
+  it.each([
+    ['s3://bucket', { type: 's3', bucket: 'bucket', prefix: '' }, 's3://bucket'],
+    ['s3://bucket/', { type: 's3', bucket: 'bucket', prefix: '' }, 's3://bucket'],
+    [
+      ' s3://my.bucket-1/a//b/ ',
+      { type: 's3', bucket: 'my.bucket-1', prefix: 'a/b' },
+      's3://my.bucket-1/a/b',
+    ],
+    [
+      's3://bucket/100%25 ä@home',
+      { type: 's3', bucket: 'bucket', prefix: '100%25 ä@home' },
+      's3://bucket/100%25 ä@home',
+    ],
+    ['file:///var/backups/', { type: 'directory', path: '/var/backups' }, 'file:///var/backups'],
+    ['file:/var/backups', { type: 'directory', path: '/var/backups' }, 'file:///var/backups'],
+    ['file://localhost/var//x', { type: 'directory', path: '/var/x' }, 'file:///var/x'],
+    ['file:///with%20space%23', { type: 'directory', path: '/with space#' }, 'file:///with%20space%23'],
+  ])('reads %j', (text, location, canonical) => {
+    const parsed = parseRemote(text);
+    expect(parsed).toEqual(location);
+    expect(formatRemote(parsed)).toBe(canonical);
+    expect(parseRemote(canonical)).toEqual(location);
+  });
+
+  it.each([
+    '',
+    'bucket',
+    '/var/backups',
+    './x',
+    'https://s3.example.org/bucket',
+    'gs://bucket',
+    's3://',
+    's3:///prefix',
+    's3://b',
+    's3://bucket:9000/x',
+    's3://bucket/a/../b',
+    's3://bucket/./b',
+    's3://bucket/x?region=eu',
+    's3://bucket/a\nb',
+    'file:relative',
+    'file://host/dir',
+    'file:///',
+    'file:///a/../b',
+    'file:///a?b',
+    'file:///%00',
+    'file:///a%2Fb',
+    's3://under score!/x',
+  ])('refuses %j with advice', (text) => {
+    const failure = catchError(() => parseRemote(text));
+    expect(isSyncAgentError(failure, 'USAGE') && failure.remedy).toBeTruthy();
+  });
+
+  it.each([
+    's3://AKIAKEY:hunter2@bucket/x',
+    's3://AKIAKEY:hunt/er2@bucket/x',
+    's3://AKIAKEY:hunter2',
+    'https://AKIAKEY:hunter2@host/bucket',
+  ])('never repeats the credential in %j', (text) => {
+    const failure = catchError(() => parseRemote(text));
+    expect(isSyncAgentError(failure, 'USAGE')).toBe(true);
+    expect(`${String(failure)} ${(failure as { remedy?: string }).remedy}`).not.toMatch(/AKIAKEY|hunt|er2/);
+  });
+});
+
+function catchError(fn: () => unknown): unknown {
+  try {
+    return fn();
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('what people paste instead', () => {
+  it.each([
+    ['s3:/bucket/x', 's3://bucket/x'],
+    ['s3:bucket', 's3://bucket'],
+    ['s3//bucket/x', 's3://bucket/x'],
+    ['arn:aws:s3:::bucket/x', 's3://bucket/x'],
+    ['gs://bucket/x', 's3://bucket/x, and --s3-endpoint https://storage.googleapis.com'],
+    ['https://bucket.s3.eu-central-1.amazonaws.com/x', 's3://bucket/x'],
+    ['https://s3.eu-central-1.amazonaws.com/bucket/x/', 's3://bucket/x'],
+    [
+      'https://id.r2.cloudflarestorage.com/bucket',
+      's3://bucket, and the server as --s3-endpoint https://id.r2.cloudflarestorage.com',
+    ],
+    ['http://127.0.0.1:9000', 's3://bucket/prefix, and the server as --s3-endpoint http://127.0.0.1:9000'],
+  ])('%s is told what was meant', (text, remedy) => {
+    expect(() => parseRemote(text)).toThrow(
+      expect.objectContaining({ code: 'USAGE', remedy: `Write ${remedy}` }),
+    );
+  });
+
+  it('the scheme may be in capitals', () => {
+    expect(parseRemote('S3://bucket/x')).toEqual({ type: 's3', bucket: 'bucket', prefix: 'x' });
+  });
+});

@@ -1,0 +1,89 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lookAtDisk } from '../../../src/web/local-facts.ts';
+import { restedLook } from '../../../src/web/rested-look.ts';
+import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
+import { noon, sampleFacts } from '../../support/sample-status.ts';
+
+describe('a look at the disk', () => {
+  let directory = '';
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'sync-agent-look-'));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('sees the store, its rollback copies and the free space', async () => {
+    const store = join(directory, 'chroma');
+    const home = await locateHome(store);
+    const copy = join(rollbackRoot(home), '2026-11-20T08-15-00.000Z');
+    for (const [dir, bytes] of [
+      [store, 1000],
+      [copy, 700],
+    ] as const) {
+      mkdirSync(dir, { recursive: true });
+      writeFileSync(join(dir, 'a'), Buffer.alloc(bytes));
+    }
+    const facts = await lookAtDisk(home, noon);
+    expect(facts).toMatchObject({
+      atMs: noon,
+      store: { bytes: 1000, files: 1 },
+      rollbackCopies: [{ name: '2026-11-20T08-15-00.000Z', bytes: 700, files: 1 }],
+    });
+    expect(facts.disk?.totalBytes).toBeGreaterThan(facts.disk?.freeBytes ?? Infinity);
+  });
+
+  it('of a store that is not there still tells the rest', async () => {
+    const facts = await lookAtDisk(await locateHome(join(directory, 'none')), noon);
+    expect(facts).toMatchObject({ store: null, rollbackCopies: [] });
+    expect(facts.disk?.totalBytes).toBeGreaterThan(0);
+  });
+});
+
+describe('looks rest', () => {
+  const setUp = (costMs = 0) => {
+    const state = { now: 0, looks: 0 };
+    const look = restedLook(
+      async () => {
+        state.looks += 1;
+        state.now += costMs;
+        return { ...sampleFacts, atMs: state.looks };
+      },
+      () => state.now,
+    );
+    return { state, look };
+  };
+
+  it('for five seconds, and are answered from memory meanwhile', async () => {
+    const { state, look } = setUp();
+    await look();
+    state.now = 4999;
+    expect(await look()).toMatchObject({ atMs: 1 });
+    state.now = 5000;
+    expect(await look()).toMatchObject({ atMs: 2 });
+  });
+
+  it('for longer the longer they take', async () => {
+    const { state, look } = setUp(10_000);
+    await look();
+    state.now += 10_000 * 19 - 1;
+    await look();
+    expect(state.looks).toBe(1);
+    state.now += 1;
+    await look();
+    expect(state.looks).toBe(2);
+  });
+
+  it('after a failure, too, which is no facts', async () => {
+    let looks = 0;
+    const look = restedLook(
+      () => {
+        looks += 1;
+        return Promise.reject(new Error('no disk'));
+      },
+      () => 0,
+    );
+    expect([await look(), await look(), looks]).toEqual([null, null, 1]);
+  });
+});

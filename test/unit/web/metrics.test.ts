@@ -1,0 +1,173 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createMetrics } from '../../../src/web/metrics/metrics.ts';
+import type { Metrics } from '../../../src/web/metrics/metrics.ts';
+import type { DaemonStatus } from '../../../src/agent/daemon-status.ts';
+import type { LocalFacts } from '../../../src/web/http-subject.ts';
+import { exitCodes } from '../../../src/platform/errors.ts';
+import { sampleCosts, sampleEvents } from '../../support/sample-events.ts';
+import { noon, sampleFacts, sampleStatuses, savedStatus } from '../../support/sample-status.ts';
+
+interface Family {
+  readonly help: string;
+  readonly type: string;
+  readonly samples: Map<string, number>;
+}
+
+/** Prometheus' text format, read strictly: a line that is none of its three kinds is an error. */
+function parse(text: string): Map<string, Family> {
+  const families = new Map<string, Family>();
+  let name = '';
+  for (const line of text.split('\n').filter((each) => each !== '')) {
+    const help = /^# HELP ([a-z_]+) (.+)$/.exec(line);
+    const type = /^# TYPE ([a-z_]+) (counter|gauge|histogram)$/.exec(line);
+    const sample =
+      /^([a-z_]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (-?[0-9.]+(?:e[+-]?\d+)?|\+Inf|NaN)$/.exec(
+        line,
+      );
+    if (help) {
+      name = help[1] ?? '';
+      families.set(name, { help: help[2] ?? '', type: '', samples: new Map() });
+    } else if (type) {
+      const family = families.get(name);
+      if (family !== undefined) families.set(name, { ...family, type: type[2] ?? '' });
+    } else if (sample) {
+      expect(sample[1]?.startsWith(name)).toBe(true);
+      families.get(name)?.samples.set(`${sample[1]}${sample[2] ?? ''}`, Number(sample[3]));
+    } else throw new Error(`no line of the format: ${line}`);
+  }
+  return families;
+}
+
+let metrics: Metrics;
+beforeEach(() => {
+  metrics = createMetrics();
+});
+const scrape = async (status: DaemonStatus = savedStatus, facts: LocalFacts | null = sampleFacts) =>
+  parse(await metrics.render(status, facts));
+const samplesOf = async (...args: Parameters<typeof scrape>) =>
+  Object.fromEntries([...(await scrape(...args)).values()].flatMap(({ samples }) => [...samples]));
+const tell = (event: (typeof sampleEvents)[keyof typeof sampleEvents]) =>
+  metrics.record({ atMs: noon, event });
+
+describe('metrics', () => {
+  it('follow the conventions: a prefix, base units, _total for counters only, a sentence of help', async () => {
+    for (const [name, { type, help }] of await scrape()) {
+      expect(name).toMatch(/^(sync_agent|process)_[a-z]+(_[a-z]+)*$/);
+      expect({ name, isTotal: name.endsWith('_total') }).toEqual({ name, isTotal: type === 'counter' });
+      expect(name).not.toMatch(/_(ms|milliseconds|minutes|kb|kib|mb|mib|percent)(_|$)/);
+      expect(help).toMatch(/^[A-Z01].{10,}[^.]$/);
+    }
+  });
+
+  it('tell the status in seconds and bytes', async () => {
+    expect(await samplesOf(sampleStatuses.unsaved)).toMatchObject({
+      [`sync_agent_build_info{version="0.1.0",node_version="${process.version}"}`]: 1,
+      sync_agent_interval_seconds: 3600,
+      sync_agent_last_success_timestamp_seconds: noon / 1000 - 57 * 60,
+      sync_agent_last_snapshot_timestamp_seconds: noon / 1000 - 4 * 60,
+      sync_agent_next_backup_timestamp_seconds: noon / 1000 + 180,
+      sync_agent_dirty: 1,
+      sync_agent_dirty_since_timestamp_seconds: noon / 1000 - 720,
+      sync_agent_overdue: 0,
+      sync_agent_failing: 0,
+      sync_agent_tips: 1,
+      sync_agent_snapshots: 24,
+      sync_agent_newest_snapshot_records: 14_630,
+      sync_agent_store_bytes: 53 * 1024 ** 2,
+      sync_agent_store_files: 17,
+      sync_agent_rollback_copies: 1,
+      sync_agent_rollback_copies_bytes: 41 * 1024 ** 2,
+      sync_agent_disk_free_bytes: 31 * 1024 ** 3,
+      'sync_agent_state{state="waiting"}': 1,
+      'sync_agent_state{state="idle"}': 0,
+    });
+    expect((await samplesOf())['process_resident_memory_bytes']).toBeGreaterThan(10 * 1024 ** 2);
+  });
+
+  it('tell failing, overdue and diverged', async () => {
+    expect(await samplesOf(sampleStatuses.failing)).toMatchObject({
+      sync_agent_failing: 1,
+      sync_agent_overdue: 1,
+    });
+    expect(await samplesOf(sampleStatuses.diverged)).toMatchObject({ sync_agent_tips: 2 });
+  });
+
+  it('have no sample for what is not known, also when it was known before', async () => {
+    await scrape(sampleStatuses.unsaved);
+    const samples = await samplesOf({ ...sampleStatuses.fresh, history: null }, null);
+    const unknown = [
+      'sync_agent_last_success_timestamp_seconds',
+      'sync_agent_last_snapshot_timestamp_seconds',
+      'sync_agent_next_backup_timestamp_seconds',
+      'sync_agent_dirty_since_timestamp_seconds',
+      'sync_agent_snapshots',
+      'sync_agent_snapshots_bytes',
+      'sync_agent_store_bytes',
+      'sync_agent_disk_free_bytes',
+    ];
+    expect(Object.keys(samples).filter((name) => unknown.includes(name))).toEqual([]);
+    expect(samples).toMatchObject({ sync_agent_dirty: 0, sync_agent_running: 0 });
+  });
+
+  it('count operations, what they cost, and what they held up', async () => {
+    tell(sampleEvents['operation-finished']);
+    tell(sampleEvents['operation-finished']);
+    tell(sampleEvents.captured);
+    expect(await samplesOf()).toMatchObject({
+      'sync_agent_operations_total{operation="backup",outcome="committed"}': 2,
+      'sync_agent_operation_duration_seconds_sum{operation="backup"}': 6.4,
+      'sync_agent_operation_duration_seconds_count{operation="backup"}': 2,
+      'sync_agent_operation_duration_seconds_bucket{le="2.5",operation="backup"}': 0,
+      'sync_agent_operation_duration_seconds_bucket{le="5",operation="backup"}': 2,
+      'sync_agent_remote_requests_total{kind="copy"}': 12,
+      'sync_agent_remote_requests_total{kind="remove"}': 0,
+      sync_agent_remote_sent_bytes_total: 3_000_000,
+      sync_agent_remote_received_bytes_total: 1800,
+      sync_agent_remote_retries_total: 4,
+      sync_agent_writer_stall_seconds_sum: 0.018,
+      'sync_agent_writer_longest_stall_seconds_bucket{le="0.01"}': 0,
+      'sync_agent_writer_longest_stall_seconds_bucket{le="0.025"}': 1,
+    });
+  });
+
+  it('count failures by code, from 0 on, so that the first one is an increase', async () => {
+    const before = await samplesOf();
+    for (const code of Object.keys(exitCodes))
+      expect(before[`sync_agent_failures_total{code="${code}"}`]).toBe(0);
+    tell(sampleEvents['operation-failed']);
+    expect(await samplesOf()).toMatchObject({
+      'sync_agent_failures_total{code="REMOTE_UNREACHABLE"}': 1,
+      'sync_agent_failures_total{code="DENIED"}': 0,
+      'sync_agent_operations_total{operation="backup",outcome="failed"}': 1,
+      sync_agent_remote_retries_total: sampleCosts.retries,
+    });
+  });
+
+  it('of two agents in one process are apart', async () => {
+    tell(sampleEvents['operation-finished']);
+    metrics = createMetrics();
+    expect(await samplesOf()).toMatchObject({ sync_agent_remote_sent_bytes_total: 0 });
+  });
+
+  it('stay one line each, whatever a label holds', async () => {
+    const text = await metrics.render({ ...savedStatus, version: 'a"b\\c\nd' }, null);
+    expect(() => parse(text)).not.toThrow();
+  });
+});
+
+it('docs/observability.md lists every metric with its type, and no other', async () => {
+  const text = readFileSync(
+    fileURLToPath(new URL('../../../docs/observability.md', import.meta.url)),
+    'utf8',
+  );
+  const listed = [...text.matchAll(/^\| `((?:sync_agent|process)_[a-z_]+)(?:\{[^}]*\})?` \| (\w+) \|/gm)];
+  const families = await scrape();
+  expect(Object.fromEntries(listed.map(([, name, type]) => [name, type]))).toEqual(
+    Object.fromEntries([...families].map(([name, { type }]) => [name, type])),
+  );
+  for (const [name] of text.matchAll(/\bsync_agent_[a-z_]+/g)) {
+    expect([...families.keys()]).toContain(name.replace(/_(bucket|sum|count)$/, ''));
+  }
+});

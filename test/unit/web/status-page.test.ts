@@ -1,0 +1,217 @@
+/* eslint-disable no-control-regex -- what pages must not hold */
+import { describe, expect, it } from 'vitest';
+import type { DaemonStatus } from '../../../src/agent/daemon-status.ts';
+import { verdictOf } from '../../../src/web/page/verdict.ts';
+import { ago, ahead, clockTime, inShort, inWords } from '../../../src/web/page/words.ts';
+import { statusPage } from '../../../src/web/page/status-page.ts';
+import { sampleEvents } from '../../support/sample-events.ts';
+import {
+  minute,
+  noon,
+  sampleFacts,
+  sampleSnapshot,
+  sampleStatuses,
+  savedStatus,
+} from '../../support/sample-status.ts';
+
+const headlines: Record<keyof typeof sampleStatuses, readonly [tone: string, headline: string]> = {
+  saved: ['good', 'All saved 4 minutes ago'],
+  unsaved: ['waiting', 'Unsaved for 12 minutes, next backup in 3 minutes'],
+  saving: ['busy', 'Saving now, after 58 minutes of changes'],
+  failing: ['bad', 'Backups have failed for 70 minutes'],
+  overdue: ['bad', 'Overdue: unsaved for 2 hours'],
+  diverged: ['split', 'Diverged: web-2 and web-1 wrote beside each other'],
+  starting: ['busy', 'Restoring the store'],
+  fresh: ['calm', 'Nothing to save yet'],
+  stopped: ['bad', 'Stopped with 2 minutes of changes unsaved'],
+};
+const names = Object.keys(headlines) as (keyof typeof sampleStatuses)[];
+const textOf = (page: string): string =>
+  page
+    .replace(/<style>.*?<\/style>/s, '')
+    .replace(/<[^>]*>/g, '')
+    .replaceAll('&quot;', '"')
+    .replace(/\s+/g, ' ');
+
+describe('the verdict', () => {
+  it.each(names)('of %s is one sentence', (name) => {
+    const { tone, headline } = verdictOf(sampleStatuses[name], noon);
+    expect([tone, headline]).toEqual(headlines[name]);
+  });
+
+  it('of failing backups says why, what is at risk, when it is tried again, and what to do', () => {
+    expect(verdictOf(sampleStatuses.failing, noon)).toMatchObject({
+      detail:
+        'Cannot list "s3://my-bucket/my-app": connect ECONNREFUSED 10.0.0.7:9000. Unsaved for 2 hours. ' +
+        'It is tried again in 3 minutes.',
+      remedy: expect.stringContaining('Check the network') as string,
+    });
+  });
+
+  it('puts data at risk before a choice that can wait, and that before what is going on', () => {
+    const { failing, diverged, saving } = sampleStatuses;
+    const { tips } = diverged;
+    expect(verdictOf({ ...failing, tips }, noon).tone).toBe('bad');
+    expect(verdictOf({ ...sampleStatuses.overdue, tips }, noon).tone).toBe('bad');
+    expect(verdictOf({ ...saving, tips }, noon).tone).toBe('split');
+  });
+
+  it('forgets a failure once a backup ended well', () => {
+    const lastError = sampleStatuses.failing.lastError;
+    expect(verdictOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
+  });
+
+  it('does not call it a failing backup when a look at the remote failed', () => {
+    const lastError = { ...sampleStatuses.failing.lastError, atMs: noon, operation: 'list' as const };
+    expect(verdictOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
+  });
+
+  it('of each state is no nonsense, whatever else is known', () => {
+    const states: DaemonStatus['state'][] = ['starting', 'idle', 'waiting', 'working', 'stopping', 'stopped'];
+    for (const state of states) {
+      for (const sample of Object.values(sampleStatuses)) {
+        const { headline, detail } = verdictOf({ ...sample, state }, noon);
+        expect(`${headline} ${detail ?? ''}`).not.toMatch(/undefined|NaN|null| {2}|\.\./);
+      }
+    }
+  });
+});
+
+describe('the page', () => {
+  it.each(names)('of %s shows its verdict, and in the title too', (name) => {
+    const page = statusPage(sampleStatuses[name], sampleFacts, noon);
+    const [tone, headline] = headlines[name];
+    expect(textOf(page)).toContain(headline);
+    expect(/<title>(.*)<\/title>/.exec(page)?.[1]).toBe(`${headline} · sync-agent`);
+    expect(page).toContain(`<body class="${tone}">`);
+    expect(textOf(page)).not.toMatch(/undefined|NaN|\[object/);
+  });
+
+  it('has the same text for the same facts', () => {
+    expect(statusPage(savedStatus, sampleFacts, noon)).toBe(statusPage(savedStatus, sampleFacts, noon));
+  });
+
+  it('has no script, no style but its own, and nothing from elsewhere', () => {
+    for (const name of names) {
+      const page = statusPage(sampleStatuses[name], sampleFacts, noon);
+      expect(page).not.toMatch(/<script|\son[a-z]+=|\sstyle=|javascript:/i);
+      expect(page.match(/<style>/g)).toHaveLength(1);
+      const links = [...page.matchAll(/\s(?:src|href)="([^"]*)"/g)].map(([, target]) => target);
+      expect(links.filter((target) => !/^\/[a-z]?|^data:image\/svg/.test(target ?? ''))).toEqual([]);
+    }
+  });
+
+  it('says what to type when hosts diverged, and only then', () => {
+    const [a, b] = sampleStatuses.diverged.tips;
+    const text = textOf(statusPage(sampleStatuses.diverged, sampleFacts, noon));
+    expect(text).toContain(`sync-agent diff ${a} ${b}`);
+    expect(text).toContain(`sync-agent prune --resolve ${a}`);
+    expect(textOf(statusPage(savedStatus, sampleFacts, noon))).not.toContain('--resolve');
+  });
+
+  it('shows a bar for each snapshot, and marks that of this store', () => {
+    const page = statusPage(savedStatus, sampleFacts, noon);
+    expect(page.match(/class="older"/g)).toHaveLength(23);
+    expect(page.match(/class="own"/g)).toHaveLength(1);
+    expect(textOf(page)).toContain('24 snapshots in the remote');
+  });
+
+  it('marks pinned snapshots where summaries tell of pins', () => {
+    const { id } = sampleSnapshot(minute);
+    const pin = { id, reason: 'release', at: '2026-11-21T12:00:00.000Z', host: 'web-1' };
+    const pinned = sampleSnapshot(minute, { pin });
+    const history = { asOfMs: noon, snapshots: [pinned, sampleSnapshot(0)] };
+    const page = statusPage({ ...savedStatus, history }, sampleFacts, noon);
+    expect(page.match(/>pinned</g)).toHaveLength(1);
+  });
+
+  it('shows progress in bytes and percent', () => {
+    expect(textOf(statusPage(sampleStatuses.saving, sampleFacts, noon))).toContain(
+      '21.0 MiB of 34.0 MiB, 61%',
+    );
+  });
+
+  it('shows the newest events first, and leaves steps to the log', () => {
+    const text = textOf(statusPage(savedStatus, sampleFacts, noon));
+    expect(text.indexOf('Backup ended')).toBeLessThan(text.indexOf('Backup began'));
+    expect(text).not.toContain('Captured');
+  });
+
+  it('tells of every kind of event', () => {
+    const recentEvents = Object.values(sampleEvents).map((event, index) => ({ atMs: noon - index, event }));
+    expect(() => statusPage({ ...savedStatus, recentEvents }, sampleFacts, noon)).not.toThrow();
+  });
+
+  it('tells of a failure that is over, below', () => {
+    const lastError = { ...sampleStatuses.failing.lastError, atMs: noon - 60 * minute };
+    const text = textOf(statusPage({ ...savedStatus, lastError }, sampleFacts, noon));
+    expect(text).toMatch(/All saved.*Last failure.*REMOTE_UNREACHABLE.*Check the network/);
+  });
+
+  it('goes without local facts, and without history', () => {
+    const text = textOf(statusPage({ ...savedStatus, history: null }, null, noon));
+    expect(text).toContain('The disk cannot be seen');
+    expect(text).toContain('The remote has not been asked yet');
+    const nothing = { atMs: noon, disk: null, store: null, rollbackCopies: null };
+    expect(textOf(statusPage(savedStatus, nothing, noon))).toContain('Rollback copies cannot be seen');
+  });
+
+  it('loads itself again, faster while something runs, and not at all if asked', () => {
+    const refreshOf = (page: string) => /http-equiv="refresh" content="(\d+)"/.exec(page)?.[1];
+    expect(refreshOf(statusPage(savedStatus, sampleFacts, noon))).toBe('10');
+    expect(refreshOf(statusPage(sampleStatuses.saving, sampleFacts, noon))).toBe('2');
+    expect(refreshOf(statusPage(savedStatus, sampleFacts, noon, { refreshes: false }))).toBeUndefined();
+  });
+
+  it('escapes whatever others may have named', () => {
+    const evil = `"><img src=x onerror=alert(1)>'&\u202E\u0000\u001B]0;`;
+    const snapshots = [0, 1].map((age) =>
+      sampleSnapshot(age, { id: `${evil}${age}`, host: evil, createdAt: evil }),
+    );
+    const status: DaemonStatus = {
+      ...sampleStatuses.failing,
+      version: evil,
+      host: evil,
+      store: evil,
+      remote: evil,
+      cron: evil,
+      lastError: { ...sampleStatuses.failing.lastError, message: evil, remedy: evil },
+      lastSnapshot: { id: `${evil}0`, createdAtMs: Number.NaN },
+      history: { asOfMs: Infinity, snapshots },
+      tips: snapshots.map(({ id }) => id),
+      recentEvents: [{ atMs: Number.NaN, event: { type: 'warning', code: 'NOTICE', message: evil } }],
+    };
+    const copies = [{ name: evil, bytes: Number.NaN, files: 1 }];
+    for (const each of [status, { ...status, lastError: null, isOverdue: false }]) {
+      const page = statusPage(each, { ...sampleFacts, rollbackCopies: copies }, noon);
+      expect(page).toContain('&lt;img src=x');
+      expect(page).not.toMatch(/<img|[\u202E\u0000\u001B]/);
+      // Nobody is to paste that into a shell.
+      expect(page.match(/<pre>.*?<\/pre>/gs)?.join('')).toMatch(/^[\w\s<>/.-]+$/);
+    }
+  });
+});
+
+describe('times in words', () => {
+  it.each([
+    [0, 'a moment', '0 s'],
+    [Number.NaN, 'a moment', '0 s'],
+    [-5, 'a moment', '0 s'],
+    [42_000, '42 seconds', '42 s'],
+    [60_000, '1 minute', '1 min'],
+    [89 * 60_000, '89 minutes', '1 h 29 min'],
+    [3 * 3_600_000, '3 hours', '3 h'],
+    [50 * 3_600_000, '2 days', '2 d 2 h'],
+    [3e12, '34,722 days', '34722 d 5 h'],
+  ])('%d ms', (ms, long, short) => expect([inWords(ms), inShort(ms)]).toEqual([long, short]));
+
+  it('a moment that clocks disagree about is now', () => {
+    expect(ago(noon, noon + 5000)).toBe('just now');
+    expect(ahead(noon, noon - 5000)).toBe('now');
+  });
+
+  it('has a date only if it is not today', () => {
+    expect(clockTime(noon, noon - 5000)).toBe('11:59:55Z');
+    expect(clockTime(noon, noon - 86_400_000)).toBe('2026-11-20 12:00:00Z');
+  });
+});
