@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 
 /**
  * Every failure a reader may react to differently has its own code; the exit code of the command line follows
- * from it. Codes are part of the public interface: they are documented in the README and never reused.
+ * from it. Codes are part of the public interface: they are documented in docs/commands.md and never reused.
  */
 export const exitCodes = {
   /** A defect in this program or something nobody foresaw. */

@@ -10,9 +10,11 @@ import { createSyncAgent } from '../../src/api/sync-agent.ts';
 import { brokenLinks, codeOf, readDocument as read, repository } from '../support/documents.ts';
 import { sampleEvents } from '../support/sample-events.ts';
 
-const readme = read('README.md');
 const documents = [
   'README.md',
+  'docs/commands.md',
+  'docs/configuration.md',
+  'docs/troubleshooting.md',
   'docs/format.md',
   'docs/architecture.md',
   'docs/library.md',
@@ -26,9 +28,11 @@ const globalFlags = ['--config', '--help', ...Object.keys(settings).map((key) =>
 const flagsOf = (name: string): readonly string[] =>
   Object.keys(commands.find((command) => command.name === name)?.options ?? {}).map((flag) => `--${flag}`);
 
-describe('README.md', () => {
+describe('docs/commands.md', () => {
+  const text = read('docs/commands.md');
+
   it('has a section for each command that there is, and no other', async () => {
-    const sections = [...section('Commands').matchAll(/^### `([a-z-]+)`$/gm)].map(([, name]) => name);
+    const sections = [...text.matchAll(/^## `([a-z-]+)`$/gm)].map(([, name]) => name);
     expect(sections).toEqual([...commands.map(({ name }) => name), 'completion']);
     const help = await helpText(['--help'], commands);
     const listed = [...help.matchAll(/^ {2}sync-agent ([a-z-]+)/gm)].map(([, name]) => name);
@@ -36,17 +40,30 @@ describe('README.md', () => {
   });
 
   it.each(commands.map(({ name }) => name))('names the flags of %s, and no others', (name) => {
-    const table = [...section(`\`${name}\``).matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(([, flag]) => flag);
+    const table = [...section(text, `\`${name}\``).matchAll(/^\| `(--[a-z-]+)` \|/gm)].map(
+      ([, flag]) => flag,
+    );
     expect(table).toEqual(flagsOf(name));
   });
 
+  it('has each exit code with its number', () => {
+    const rows = tableRows(text, 'Exit codes')
+      .filter(([exit]) => exit !== '0')
+      .map(([exit, name]) => [name?.replaceAll('`', ''), Number(exit)]);
+    expect(Object.fromEntries(rows)).toEqual(exitCodes);
+  });
+});
+
+describe('docs/configuration.md', () => {
   it('has each setting with its flag, variable, key and default', () => {
-    const rows = tableRows('Configuration').map(([flag, variable, key, fallback]) => ({
-      flag,
-      variable,
-      key,
-      fallback,
-    }));
+    const rows = tableRows(read('docs/configuration.md'), 'Configuration').map(
+      ([flag, variable, key, fallback]) => ({
+        flag,
+        variable,
+        key,
+        fallback,
+      }),
+    );
     expect(rows).toEqual(
       Object.entries(settings).map(([key, { describe: text }]) => ({
         flag: `\`--${flagOf(key)}\``,
@@ -56,13 +73,6 @@ describe('README.md', () => {
       })),
     );
     expect(Object.keys(configSchema.shape)).toEqual(Object.keys(settings));
-  });
-
-  it('has each exit code with its number', () => {
-    const rows = tableRows('Exit codes')
-      .filter(([exit]) => exit !== '0')
-      .map(([exit, name]) => [name?.replaceAll('`', ''), Number(exit)]);
-    expect(Object.fromEntries(rows)).toEqual(exitCodes);
   });
 });
 
@@ -120,17 +130,17 @@ describe('docs/library.md', () => {
 describe('the npm package', () => {
   it('holds every document that its README links to, but for the example and CONTRIBUTING', () => {
     const { files } = JSON.parse(read('package.json')) as { files: readonly string[] };
-    const linked = [...readme.matchAll(/\]\(([^)#\s:]+)/g)].map(([, target = '']) => target);
+    const linked = [...read('README.md').matchAll(/\]\(([^)#\s:]+)/g)].map(([, target = '']) => target);
     const outside = linked.filter((target) => !files.some((each) => target.startsWith(each)));
     expect([...new Set(outside)].toSorted()).toEqual(['CONTRIBUTING.md', 'examples/chroma-app/README.md']);
   });
 });
 
 /** The text below a heading, up to the next one of its level or above. */
-function section(title: string): string {
-  const lines = readme.split('\n');
+function section(text: string, title: string): string {
+  const lines = text.split('\n');
   const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === title);
-  expect(start, `the heading "${title}" in README.md`).toBeGreaterThan(-1);
+  expect(start, `the heading "${title}"`).toBeGreaterThan(-1);
   const level = /^#+/.exec(lines[start] ?? '')?.[0].length ?? 0;
   const isEnd = (line: string): boolean => (/^(#+) /.exec(line)?.[1]?.length ?? 9) <= level;
   const length = lines.slice(start + 1).findIndex(isEnd);
@@ -138,8 +148,8 @@ function section(title: string): string {
 }
 
 /** The cells of the first table of a section, without its header. */
-function tableRows(title: string): readonly (readonly string[])[] {
-  const lines = section(title)
+function tableRows(text: string, title: string): readonly (readonly string[])[] {
+  const lines = section(text, title)
     .split('\n')
     .filter((line) => line.startsWith('|'));
   return lines.slice(2).map((line) =>
