@@ -10,7 +10,9 @@ export function describeVersioning({
   if (versioning !== 'on' && versioning !== 'suspended') return undefined;
   const state = versioning === 'on' ? 'keeps' : 'may still hold';
   const lock =
-    objectLock === undefined ? '' : ` Object Lock is on (${objectLock}): until it ends nothing is deleted.`;
+    objectLock === undefined
+      ? ''
+      : ` Object Lock is on (${objectLock}): a delete only hides an object, and the rule cannot expire it before that time has passed.`;
   return {
     message: `The bucket is versioned: it ${state} a version of every object that rotation deletes, or that is written again, and they are paid for.${lock}`,
     remedy: `A lifecycle rule of the bucket expires them: ${cleanUpRule ?? ''}`,

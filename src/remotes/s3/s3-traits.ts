@@ -52,7 +52,9 @@ const lengthOf = ({
 }: {
   readonly Days?: number | undefined;
   readonly Years?: number | undefined;
-}): string => (Days === undefined ? `${Years ?? 0} years` : `${Days} days`);
+}): string => (Days === undefined ? inUnits(Years ?? 0, 'year') : inUnits(Days, 'day'));
+
+const inUnits = (count: number, unit: string): string => `${count} ${unit}${count === 1 ? '' : 's'}`;
 
 /** Expires what rotation deleted, and the markers that stand for it. */
 function lifecycleRule(prefix: string): string {
