@@ -13,7 +13,7 @@ import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { hashFile } from './hash-file.ts';
 import type { CapturedFile, CapturedStore } from './plan-backup.ts';
-import { databasesOf } from '../soundness/judge-store.ts';
+import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
 import { lastKnownManifest } from '../lineage.ts';
 import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
 import type { SoundBase } from '../soundness/soundness.ts';
@@ -65,8 +65,9 @@ export async function stageStore(
 ): Promise<StagedStore> {
   const { home, fs, clock, emit, signal } = context;
   const dir = stagedData(home, attempt);
-  const adapter = await context.detectAdapter(home.store);
-  const databases = databasesOf(context, await lastKnownManifest(context));
+  const known = await lastKnownManifest(context);
+  const adapter = await adapterForCapture(context, known);
+  const databases = databasesOf(context, known);
   let heldMs = 0;
   let longestHoldMs = 0;
   const users = await context.findStoreUsers(home.store);

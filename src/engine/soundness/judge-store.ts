@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../../stores/content/fingerprint.ts';
@@ -101,6 +103,26 @@ export async function inspectAsItLies(
 /** How thoroughly a store is looked at that somebody waits for. */
 export const startLevel = ({ settings }: Context): InspectOptions['level'] =>
   settings.validation === 'full' ? 'full' : 'proven';
+
+/**
+ * The kind of a store that is to be captured. Where the databases that it is known to have had are there without their
+ * headers, it looks like plain files: then it is of the kind that it was, and damaged.
+ */
+export async function adapterForCapture(
+  context: Context,
+  known: Manifest | undefined,
+): Promise<StoreAdapter> {
+  const { home, detectAdapter, adapterNamed } = context;
+  const detected = await detectAdapter(home.store);
+  if (known?.adapter !== 'sqlite' || detected.name !== 'files') return detected;
+  const before = adapterNamed(known.adapter);
+  // With a database it is of that kind, and plain files because a person says so.
+  if (await before.detect(home.store)) return detected;
+  const sizes = databasesOf(context, known).map(
+    async (path) => (await stat(join(home.store, path)).catch(() => undefined))?.size ?? 0,
+  );
+  return (await Promise.all(sizes)).some((size) => size > 0) ? before : detected;
+}
 
 /** A store without its database looks like something simpler, with which nothing can be wrong. */
 async function expectedAdapter(

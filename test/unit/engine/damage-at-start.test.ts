@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -151,6 +151,34 @@ describe('a damaged store that was written since its snapshot', () => {
     await overwrite(one, 'app.data', 0, 100);
     await expect(one.agent.backup()).rejects.toMatchObject(corrupt('app.data is no SQLite'));
     expect(await one.agent.backup({ acceptDamage: true })).toMatchObject({ type: 'committed', parent: id });
+  });
+
+  it('is not committed as plain files, when its only database has no header', async () => {
+    const one = await makeOne();
+    await mkdir(one.store, { recursive: true });
+    sql(one, 'app.db', 'CREATE TABLE t (x); INSERT INTO t VALUES (1), (2), (3)');
+    const id = await backup(one);
+    await overwrite(one, 'app.db', 0, 100);
+    await expect(one.agent.backup()).rejects.toMatchObject(corrupt('app.db is no SQLite'));
+    await expect(one.agent.backup({ allowShrink: true })).rejects.toMatchObject(corrupt('app.db'));
+    expect(await one.agent.backup({ acceptDamage: true })).toMatchObject({
+      type: 'committed',
+      parent: id,
+      damage: [{ where: 'app.db' }],
+    });
+    expect(await one.agent.restore({ onDamage: 'recover' })).toMatchObject({ type: 'restored', id });
+  });
+
+  it('is plain files from now on, where its database was removed or that is what a person says', async () => {
+    const one = await makeOne();
+    await one.write({ 'notes.txt': 'text' });
+    sql(one, 'app.db', 'CREATE TABLE t (x); INSERT INTO t VALUES (1)');
+    await backup(one);
+    await truncate(join(one.store, 'app.db'), 0);
+    await expect(one.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
+    await rm(join(one.store, 'app.db'));
+    await expect(one.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(await one.agent.backup({ allowShrink: true })).toMatchObject({ type: 'committed' });
   });
 
   it('is told for what it is beside another history, too', async () => {
