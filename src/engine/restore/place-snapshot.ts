@@ -96,7 +96,7 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   const isIncomplete = options.interrupted !== undefined;
   const mayReplace = isRollbackDeclined(work) || isIncomplete || isInRemote(work);
   const state = stateAfter(work);
-  const tips = work.isChosen ? [] : otherTips(work.view, manifest.id);
+  const tips = otherTips(work.view, manifest.id).filter((tip) => !state.settled.includes(tip));
   const lost = work.damage && lostSince(manifest, work.damage);
   const done = { why: work.why, skipped: work.skipped, tips, ...(lost === undefined ? {} : { lost }) };
 
@@ -225,13 +225,17 @@ function isInRemote({ lineage, view }: Placement): boolean {
   return lineage.isUnchanged && view.snapshots.some(({ entry }) => entry.id === lineage.parent);
 }
 
+/** Snapshots of a damaged store were passed over: what a plain restore takes was chosen over them. */
 function stateAfter({ view, manifest, lineage, isChosen }: Placement): RemoteState {
   const entry = view.snapshots.find((each) => each.entry.id === manifest.id)?.entry;
+  const damaged = new Set(
+    view.snapshots.filter((each) => each.entry.damaged === true).map((each) => each.entry.id),
+  );
   return {
     ...noRemoteState,
     createOnly: lineage.state.createOnly,
     parent: entry === undefined ? null : parentRef(view, entry),
-    settled: isChosen ? [...otherTips(view, manifest.id)] : [],
+    settled: otherTips(view, manifest.id).filter((tip) => isChosen || damaged.has(tip)),
   };
 }
 

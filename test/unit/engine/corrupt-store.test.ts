@@ -246,6 +246,18 @@ describe('a damaged store that a person has committed', () => {
     expect(await host.agent.restore({ onDamage: 'recover' })).toMatchObject({ type: 'restored', id: sound });
   });
 
+  it('is no divergence: what a plain restore takes goes on, and the next backup makes it the newest', async () => {
+    const sound = await host.agent.backup();
+    await damages['an index header of garbage']?.();
+    await host.agent.backup({ acceptDamage: true });
+    const other = await makeOther();
+    const id = sound.type === 'committed' ? sound.id : '';
+    expect(await other.agent.restore()).toMatchObject({ type: 'restored', id, tips: [] });
+    expect(await other.agent.backup()).toMatchObject({ type: 'committed', diverged: [], uploadBytes: 0 });
+    expect(await other.agent.status()).toMatchObject({ relation: 'up-to-date', tips: [expect.any(String)] });
+    expect(await other.agent.list()).toHaveLength(3);
+  });
+
   it('as the only snapshot is no answer to a plain restore, and is named', async () => {
     await damages['an index header of garbage']?.();
     await expect(host.agent.backup()).rejects.toMatchObject({
