@@ -93,7 +93,7 @@ describe('a damaged store', () => {
     expect(exitCode).toBe(0);
     expect(stderr).toContain('The store was damaged: app.db is no SQLite database any more');
     expect(stdout).toMatch(/missing +what was written from 20.*, to 20.*: how many records is not known/);
-    expect(stdout).toMatch(/to go back +sync-agent rollback 20/);
+    expect(stdout).toMatch(/to go back +sync-agent rollback 20\S+ --force/);
     const back = await run(['rollback', 'latest']);
     expect(back).toMatchObject({ exitCode: 5 });
     expect(back.stderr).toContain('--force puts it back all the same');

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { RestoreToResult } from '../../engine/restore/restore-to.ts';
-import type { Lost } from '../../engine/restore/place-snapshot.ts';
+import type { Lost, Restored } from '../../engine/restore/place-snapshot.ts';
 import type { RestoreResult } from '../../engine/restore/restore.ts';
 import {
   counted,
@@ -83,7 +83,7 @@ function outcomeLines(
           ['because', result.why],
           ['store', home.store],
           ...(result.lost === undefined ? [] : [['missing', lostText(result.lost)] as const]),
-          ...rollbackFacts(result.rollbackCopy, home, commandLine),
+          ...rollbackFacts(result, home, commandLine),
         ]),
         ...(result.tips.length > 0 ? divergedLines([...result.tips, result.id], style) : []),
       ];
@@ -99,14 +99,15 @@ function lostText({ from, to, records }: Lost): string {
 }
 
 function rollbackFacts(
-  name: string | undefined,
+  { rollbackCopy: name, lost }: Restored,
   home: Home,
   commandLine: Surroundings['commandLine'],
 ): readonly (readonly [string, string])[] {
   if (name === undefined) return [];
   return [
     ['old store', join(rollbackRoot(home), name)],
-    ['to go back', commandLine(`rollback ${name}`)],
+    // A damaged copy is put back only by force.
+    ['to go back', commandLine(`rollback ${name}${lost === undefined ? '' : ' --force'}`)],
   ];
 }
 

@@ -51,7 +51,7 @@ function repairLines({ snapshots, left, objects, isDryRun }: RepairResult): read
     ...left.map(({ id, why }) => `left alone  ${id}: ${printable(why)}`),
     objects === 0
       ? 'Nothing to repair: the log names what is there'
-      : `${isDryRun ? 'Would write' : 'Wrote'} ${counted(objects, 'object')}, and deleted none`,
+      : `${isDryRun ? 'Would write' : 'Wrote'} ${counted(objects, 'object')}, and ${isDryRun ? 'delete' : 'deleted'} none`,
   ];
 }
 
