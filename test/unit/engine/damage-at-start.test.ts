@@ -169,7 +169,17 @@ describe('a damaged store that was written since its snapshot', () => {
     expect(await one.agent.restore({ onDamage: 'recover' })).toMatchObject({ type: 'restored', id });
   });
 
-  it('is plain files from now on, where its database was removed or that is what a person says', async () => {
+  it('is plain files, although it holds a database, where the settings say so', async () => {
+    const one = await makeOne();
+    await mkdir(one.store, { recursive: true });
+    sql(one, 'app.db', 'CREATE TABLE t (x); INSERT INTO t VALUES (1)');
+    await backup(one);
+    const plain = await makeOne({ settings: { adapter: 'files' } });
+    expect(await plain.agent.backup({ allowShrink: true, force: true })).toMatchObject({ type: 'committed' });
+    expect(await plain.agent.show('latest')).toMatchObject({ adapter: 'files' });
+  });
+
+  it('is plain files from now on, where its database was emptied or removed and a person says so', async () => {
     const one = await makeOne();
     await one.write({ 'notes.txt': 'text' });
     sql(one, 'app.db', 'CREATE TABLE t (x); INSERT INTO t VALUES (1)');
