@@ -100,8 +100,8 @@ export interface RemoteError {
 const patienceMs = 15_000;
 
 /**
- * Looks, changes nothing, and costs three requests, four where there are leases, and one for each thousand objects, up
- * to ten thousand. A remote that cannot be reached is part of the report.
+ * Looks, changes nothing, and costs three requests once there are snapshots, four where there are leases, and one for each
+ * thousand objects, up to ten thousand. A remote that cannot be reached is part of the report.
  */
 export async function status(context: Context): Promise<StatusReport> {
   const { home } = context;

@@ -36,17 +36,17 @@ export const settings = {
   noProgress: setting('Output:', 'No progress bar', 'boolean'),
   debug: setting('Output:', 'Show stack traces', 'boolean'),
 
-  keepLast: setting('Engine:', 'Keep so many of the newest snapshots, at least 1 [default: 24]'),
-  keepHourly: setting(
-    'Engine:',
-    'Keep the newest snapshot of each of so many hours that have one [default: 0]',
-  ),
+  keepLast: setting('Engine:', 'Number of newest snapshots to keep, at least 1 [default: 24]'),
+  keepHourly: setting('Engine:', 'Number of hours to keep the newest snapshot of [default: 0]'),
   keepDaily: setting('Engine:', 'The same by days [default: 0]'),
   keepWeekly: setting('Engine:', 'The same by weeks, from Monday [default: 0]'),
   keepMonthly: setting('Engine:', 'The same by months [default: 0]'),
   keepWithin: setting('Engine:', 'Keep every snapshot that is not older, such as 7d [default: 0]'),
   keep: setting('Engine:', 'The same as --keep-last'),
-  grace: setting('Engine:', 'How long others may rely on what they saw, such as 2h [default: 2h]'),
+  grace: setting(
+    'Engine:',
+    'Keep deleted data this long, so that runs on other hosts can finish [default: 2h]',
+  ),
   captureTimeout: setting('Engine:', 'How long to wait for a quiet moment of the store [default: 60s]'),
   history: setting(
     'Engine:',
@@ -68,11 +68,11 @@ export const settings = {
   ),
   rollbackCopies: setting('Engine:', 'Replaced stores kept beside the store [default: 3]'),
   concurrency: setting('Engine:', 'Files in transfer at once [default: 8]'),
-  lease: setting('Engine:', 'Hold a lease that lasts so long unless renewed, such as 60s [default: off]'),
+  lease: setting('Engine:', 'Hold a lease, for this long unless renewed, such as 60s [default: off]'),
 
   interval: setting(
     'Agent:',
-    'At most one snapshot in so long, and no change waits longer; 0: only at fixed times [default: 1h]',
+    'Minimum time between snapshots; no change waits longer; 0: only at fixed times [default: 1h]',
   ),
   cron: setting('Agent:', 'Fixed times besides, such as "30 3 * * *", in local time (TZ)'),
   settle: setting('Agent:', 'After a change, how long the store should have been quiet [default: 2s]'),
@@ -82,7 +82,7 @@ export const settings = {
     'Agent:',
     'Where the status page and metrics are served: [host:]port, or off [default: 127.0.0.1:8477]',
   ),
-  httpToken: setting('Agent:', 'What a POST has to bear; needed to listen beyond this host'),
+  httpToken: setting('Agent:', 'Token that POST requests must send; needed to listen beyond this host'),
   logFormat: setting('Agent:', 'text or json [default: text on a terminal, else json]'),
   shutdownBudget: setting(
     'Agent:',

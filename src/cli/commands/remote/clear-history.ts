@@ -5,7 +5,7 @@ import { pruneLines } from './prune.ts';
 
 export const clearHistoryCommand: Command = {
   name: 'clear-history',
-  describe: 'Delete every snapshot but the newest and pinned ones, at once and for good',
+  describe: 'Delete every snapshot but the newest, pinned ones and unresolved tips, at once and for good',
   isQuery: false,
   options: {
     yes: { type: 'boolean', describe: 'Really do it' },

@@ -11,13 +11,19 @@ export const backupCommand: Command = {
       type: 'string',
       describe: 'Do nothing while the newest snapshot is younger, such as 1h',
     },
-    force: { type: 'boolean', describe: 'Even when nothing changed or the interval has not passed' },
+    force: {
+      type: 'boolean',
+      describe: 'Even when nothing changed, too soon, or beside a remote that was emptied',
+    },
     'allow-shrink': { type: 'boolean', describe: 'Even when the store lost most of its content' },
     'accept-damage': {
       type: 'boolean',
       describe: 'Commit a damaged store as it is: marked, pinned, restored only by name',
     },
-    'dry-run': { type: 'boolean', describe: 'Capture and compare, but upload nothing' },
+    'dry-run': {
+      type: 'boolean',
+      describe: 'Say what would be uploaded; with --force also check a store that did not change',
+    },
   },
   run: async ({ agent, flags, signal, style, requests }) => {
     const result = await agent.backup({
