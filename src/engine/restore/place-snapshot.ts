@@ -4,6 +4,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { Manifest } from '../../log/manifest.ts';
+import { isAncestor } from '../../log/retention.ts';
 import { isDiskFull } from '../../platform/disk-space.ts';
 import { assertExclusionsFitSnapshot } from '../../stores/content/exclusions-fit.ts';
 import { stagingRoot } from '../../home/home.ts';
@@ -225,17 +226,21 @@ function isInRemote({ lineage, view }: Placement): boolean {
   return lineage.isUnchanged && view.snapshots.some(({ entry }) => entry.id === lineage.parent);
 }
 
-/** Snapshots of a damaged store were passed over: what a plain restore takes was chosen over them. */
+/**
+ * A snapshot of a damaged store is passed over for the one that it grew from, which is a choice between the two. One that grew
+ * beside that is another host's work, and stays a divergence.
+ */
 function stateAfter({ view, manifest, lineage, isChosen }: Placement): RemoteState {
-  const entry = view.snapshots.find((each) => each.entry.id === manifest.id)?.entry;
-  const damaged = new Set(
-    view.snapshots.filter((each) => each.entry.damaged === true).map((each) => each.entry.id),
-  );
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const entry = entries.find(({ id }) => id === manifest.id);
+  const isPassedOver = (tip: string): boolean =>
+    entries.some(({ id, damaged }) => id === tip && damaged === true) &&
+    isAncestor(entries, manifest.id, tip);
   return {
     ...noRemoteState,
     createOnly: lineage.state.createOnly,
     parent: entry === undefined ? null : parentRef(view, entry),
-    settled: otherTips(view, manifest.id).filter((tip) => isChosen || damaged.has(tip)),
+    settled: otherTips(view, manifest.id).filter((tip) => isChosen || isPassedOver(tip)),
   };
 }
 

@@ -258,6 +258,25 @@ describe('a damaged store that a person has committed', () => {
     expect(await other.agent.list()).toHaveLength(3);
   });
 
+  it('is a divergence still, where another host wrote beside it', async () => {
+    await host.agent.backup();
+    const other = await makeOther();
+    await other.agent.restore();
+    await damages['an index header of garbage']?.();
+    const damaged = await host.agent.backup({ acceptDamage: true });
+    const tip = damaged.type === 'committed' ? damaged.id : '';
+    await writeFile(join(other.store, 'note.txt'), 'written elsewhere');
+    const beside = await other.agent.backup();
+    const id = beside.type === 'committed' ? beside.id : '';
+    expect(beside).toMatchObject({ diverged: [tip, id] });
+    const third = await makeHost({ remote, ports: { findStoreUsers: async () => [] } });
+    try {
+      expect(await third.agent.restore()).toMatchObject({ type: 'restored', id, tips: [tip] });
+    } finally {
+      await third.remove();
+    }
+  });
+
   it('as the only snapshot is no answer to a plain restore, and is named', async () => {
     await damages['an index header of garbage']?.();
     await expect(host.agent.backup()).rejects.toMatchObject({
