@@ -52,8 +52,8 @@ async function keys(remote: ObjectStore, prefix = ''): Promise<readonly string[]
 const drop = async (remote: ObjectStore, prefix: string) => remote.remove(await keys(remote, prefix));
 
 /** Three snapshots, and the host that made them. */
-async function fill(remote: ObjectStore, settings: Parameters<typeof makeHost>[0]['settings'] = {}) {
-  const writer = await host(remote, { settings });
+async function fill(remote: ObjectStore, options: Partial<Parameters<typeof makeHost>[0]> = {}) {
+  const writer = await host(remote, options);
   const ids: string[] = [];
   for (const files of trees) {
     await writer.write(files);
@@ -67,8 +67,12 @@ const corrupt = { code: 'SNAPSHOT_CORRUPT', remedy: expect.stringContaining('rep
 const warnings = ({ events }: Host): string =>
   events.flatMap((event) => (event.type === 'warning' ? [event.message] : [])).join('\n');
 
-async function expectContents(remote: ObjectStore, ids: readonly string[]): Promise<void> {
-  const bare = await host(remote);
+async function expectContents(
+  remote: ObjectStore,
+  ids: readonly string[],
+  options: Partial<Parameters<typeof makeHost>[0]> = {},
+): Promise<void> {
+  const bare = await host(remote, options);
   expect((await bare.agent.list()).map(({ id }) => id)).toEqual(ids);
   for (const [index, id] of ids.entries()) {
     await bare.agent.restore({ snapshot: id });
@@ -353,21 +357,23 @@ it('repair-remote cut off anywhere is finished by the next, whatever was left', 
     ['commits/', 'history/.', 'manifest'],
   ]) {
     const count = await forEachEffect(async (n) => {
-      const remote = createMemoryStore({ now: clock.now });
-      const { ids } = await fill(remote);
+      // Several cases run at once: a clock that one of them moves is its own.
+      const own = shiftableClock();
+      const remote = createMemoryStore({ now: own.now });
+      const { ids } = await fill(remote, { clock: own });
       for (const prefix of lost) await drop(remote, prefix);
       const power = new Power(n, 'before');
-      const doomed = await host(poweredStore(power, remote));
+      const doomed = await host(poweredStore(power, remote), { clock: own });
       await doomed.agent.repairRemote().catch((error: unknown) => {
         if (!power.isCut) throw error;
       });
       // Another host goes on in between, and sweeps what no commit names.
-      const next = await host(remote);
+      const next = await host(remote, { clock: own });
       await next.agent.prune().catch(() => undefined);
-      clock.forward(5 * hour);
+      own.forward(5 * hour);
       await next.agent.prune().catch(() => undefined);
       await next.agent.repairRemote();
-      await expectContents(remote, ids);
+      await expectContents(remote, ids, { clock: own });
       return power.isCut;
     });
     expect(count).toBeGreaterThan(3);
@@ -377,7 +383,7 @@ it('repair-remote cut off anywhere is finished by the next, whatever was left', 
 describe.each(['copy', 'linked'] as const)('objects that are gone, with history %s', (history) => {
   it('of the newest snapshot: a backup of an unchanged store uploads them again', async () => {
     const remote = createMemoryStore({ now: clock.now });
-    const { writer, ids } = await fill(remote, { history });
+    const { writer, ids } = await fill(remote, { settings: { history } });
     expect((await writer.agent.backup()).type).toBe('unchanged');
     await drop(remote, `history/${ids[2]}/`);
     const result = await writer.agent.backup();
@@ -395,7 +401,7 @@ describe.each(['copy', 'linked'] as const)('objects that are gone, with history 
     ['cut', (remote, key) => remote.put(key, textBody('s'))],
   ])('%s: what the next snapshot would refer to is uploaded again, and told', async (_, strike) => {
     const remote = createMemoryStore({ now: clock.now });
-    const { writer, ids } = await fill(remote, { history });
+    const { writer, ids } = await fill(remote, { settings: { history } });
     const owner = history === 'linked' ? ids[0] : ids[2];
     const key = `history/${owner}/b`;
     await strike(remote, key);
@@ -411,7 +417,7 @@ describe.each(['copy', 'linked'] as const)('objects that are gone, with history 
 
   it('a restore takes the current files where they are right', async () => {
     const remote = createMemoryStore({ now: clock.now });
-    const { ids } = await fill(remote, { history });
+    const { ids } = await fill(remote, { settings: { history } });
     await drop(remote, `history/${ids[2]}/`);
     const bare = await host(remote);
     expect(await bare.agent.restore()).toMatchObject({ type: 'restored', id: ids[2], skipped: [] });
