@@ -48,7 +48,7 @@ export type {
 export type { HookDocument, HookName, Hooks } from './hooks/hook.ts';
 export { withHooks } from './hooks/with-hooks.ts';
 export type { HookContext } from './hooks/with-hooks.ts';
-export type { ObjectStore } from './remotes/object-store.ts';
+export type { Remote } from './remotes/remote.ts';
 export type { S3Options } from './remotes/open-remote.ts';
 export type { Manifest, Pin } from './log/manifest.ts';
 export type { KeepReason } from './log/retention.ts';

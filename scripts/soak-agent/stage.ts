@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { startBuiltCli } from '../../test/support/built-cli.ts';
 import type { Checkpoint } from '../../test/support/busy-writer.ts';
 import { startAgent } from '../../test/support/running-agent.ts';
@@ -54,7 +54,7 @@ export interface Stage {
   readonly channel: Channel;
   /** The server without the proxy, for those who look. */
   readonly endpoint: string;
-  readonly direct: ObjectStore;
+  readonly direct: Remote;
   readonly env: Readonly<Record<string, string>>;
   readonly troubles: Trouble[];
   readonly agents: Watched[];

@@ -1,5 +1,5 @@
 import type { Checkpoint, Expectation } from '../../test/support/busy-writer.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import type { LogView } from '../../src/log/commit-log.ts';
 import type { Figures } from './figures.ts';
@@ -21,7 +21,7 @@ interface Known {
 
 export interface LedgerOptions {
   /** Seen without a proxy: what the server holds. */
-  readonly remote: ObjectStore;
+  readonly remote: Remote;
   readonly figures: Figures;
   readonly keep: number;
   readonly graceMs: number;

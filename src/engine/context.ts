@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../platform/clock.ts';
 import type { Emit, Phase } from '../platform/events.ts';
-import type { ObjectStore } from '../remotes/object-store.ts';
+import type { Remote } from '../remotes/remote.ts';
 import type { RetentionPolicy } from '../log/retention.ts';
 import type { DiskSpace } from '../platform/disk-space.ts';
 import type { FileSystem } from '../platform/file-system.ts';
@@ -14,7 +14,7 @@ export type OnDamage = 'fail' | 'recover';
 
 /** Everything an operation works on. Live objects; the plain data is in `settings`. */
 export interface Context {
-  readonly remote: ObjectStore;
+  readonly remote: Remote;
   /** Names the remote in local state: location and endpoint. */
   readonly remoteId: string;
   readonly home: Home;

@@ -40,9 +40,9 @@ import type { WaitOptions, WaitResult } from '../engine/lease/wait-for-lease.ts'
 import { SyncAgentError, throwIfAborted } from '../platform/errors.ts';
 import { noRequests } from '../platform/events.ts';
 import type { Emit, RequestCounts } from '../platform/events.ts';
-import { counting } from '../remotes/wrappers/counting-store.ts';
-import type { CountingStore } from '../remotes/wrappers/counting-store.ts';
-import type { ObjectStore } from '../remotes/object-store.ts';
+import { counting } from '../remotes/wrappers/counting-remote.ts';
+import type { CountingRemote } from '../remotes/wrappers/counting-remote.ts';
+import type { Remote } from '../remotes/remote.ts';
 import { openRemote } from '../remotes/open-remote.ts';
 import type { OpenedRemote } from '../remotes/open-remote.ts';
 import { adapterNamed, detectAdapter } from '../stores/registry.ts';
@@ -64,7 +64,7 @@ export interface AgentPorts {
   readonly fs?: FileSystem;
   readonly emit?: Emit;
   /** Instead of the one that `settings.remote` names. */
-  readonly remote?: ObjectStore;
+  readonly remote?: Remote;
   readonly diskSpace?: Context['diskSpace'];
   readonly findStoreUsers?: Context['findStoreUsers'];
   readonly locateHome?: (store: string) => Promise<Home>;
@@ -153,7 +153,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   const locateHome = async (store: string): Promise<Home> => ({ ...(await locate(store)), exclude });
   const { lockWaitMs = defaultSettings.lockWaitMs } = settings;
   let opened: Promise<OpenedRemote> | undefined;
-  let counted: CountingStore | undefined;
+  let counted: CountingRemote | undefined;
 
   const ownedBy = (home: Home): Promise<FileSystem> =>
     ownedFileSystem(disk, home, {

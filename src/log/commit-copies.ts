@@ -1,6 +1,6 @@
 import { isSyncAgentError } from '../platform/errors.ts';
 import { textBody } from '../remotes/body.ts';
-import type { ObjectInfo, ObjectStore } from '../remotes/object-store.ts';
+import type { ObjectInfo, Remote } from '../remotes/remote.ts';
 import { copiesPrefix, copyKey, parseCopyKey } from './layout.ts';
 import { encodeManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
@@ -20,7 +20,7 @@ interface Options {
 }
 
 /** Ascending. One request. */
-export async function listCopies(remote: ObjectStore, { signal }: Options = {}): Promise<CommitCopy[]> {
+export async function listCopies(remote: Remote, { signal }: Options = {}): Promise<CommitCopy[]> {
   const copies: CommitCopy[] = [];
   for await (const page of remote.list(copiesPrefix, { signal })) {
     for (const object of page.objects) {
@@ -33,7 +33,7 @@ export async function listCopies(remote: ObjectStore, { signal }: Options = {}):
 
 /** Undefined where there is none that can be read. */
 export async function readCopy(
-  remote: ObjectStore,
+  remote: Remote,
   generation: number,
   options: Options = {},
 ): Promise<Manifest | undefined> {
@@ -48,7 +48,7 @@ export async function readCopy(
 
 /** Writes the copy of a commit that exists, unless there is one. */
 export async function writeCopy(
-  remote: ObjectStore,
+  remote: Remote,
   manifest: Manifest,
   options: Options & { readonly createOnly: boolean },
 ): Promise<void> {
@@ -68,7 +68,7 @@ export async function writeCopy(
  * `readAgain` finds can only mean that. To be asked before a commit, which would use the number again.
  */
 export async function assertLogWhole(
-  remote: ObjectStore,
+  remote: Remote,
   view: ListedLog,
   options: Options & { readonly readAgain: () => Promise<ListedLog> },
 ): Promise<readonly CommitCopy[]> {

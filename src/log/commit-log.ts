@@ -1,6 +1,6 @@
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import { textBody } from '../remotes/body.ts';
-import type { Body, ObjectStore } from '../remotes/object-store.ts';
+import type { Body, Remote } from '../remotes/remote.ts';
 import { reliableMs } from './grace.ts';
 import { commitKey, commitsPrefix, parseCommitKey, probeKey } from './layout.ts';
 import { readCopy } from './commit-copies.ts';
@@ -66,7 +66,7 @@ const listings = 5;
  * does finding that out cost a request.
  */
 export async function readLog(
-  remote: ObjectStore,
+  remote: Remote,
   options: Options & { readonly known?: KnownCommit | undefined } = {},
 ): Promise<LogView> {
   for (let tries = 1; ; tries += 1) {
@@ -80,12 +80,12 @@ export async function readLog(
 }
 
 /** As `readLog`, but a lost log is a view without a head. For those who rebuild it. */
-export async function readWhatIsLeft(remote: ObjectStore, options: Options = {}): Promise<LogView> {
+export async function readWhatIsLeft(remote: Remote, options: Options = {}): Promise<LogView> {
   return readListed(remote, options);
 }
 
 /** False where the first commit was made meanwhile. */
-async function isNew(remote: ObjectStore, { commits, damaged }: LogView, options: Options): Promise<boolean> {
+async function isNew(remote: Remote, { commits, damaged }: LogView, options: Options): Promise<boolean> {
   const [newest] = damaged;
   if (newest !== undefined) {
     const { message } = newest.error;
@@ -98,7 +98,7 @@ async function isNew(remote: ObjectStore, { commits, damaged }: LogView, options
 }
 
 async function readListed(
-  remote: ObjectStore,
+  remote: Remote,
   options: Options & { readonly known?: KnownCommit | undefined },
 ): Promise<LogView> {
   const { commits, serverTime } = await listCommits(remote, options);
@@ -122,7 +122,7 @@ async function readListed(
 
 /** The manifest of a live snapshot: its commit, or the copy of that. Rejects as `readCommit` does. */
 export async function readEntry(
-  remote: ObjectStore,
+  remote: Remote,
   { id, generation }: Pick<LogEntry, 'id' | 'generation'>,
   options: Options = {},
 ): Promise<Manifest> {
@@ -143,7 +143,7 @@ export async function readEntry(
 
 /** Reads and checks one commit. NOT_FOUND, SNAPSHOT_CORRUPT or TOO_NEW name its key. */
 export async function readCommit(
-  remote: ObjectStore,
+  remote: Remote,
   generation: number,
   options: Options = {},
 ): Promise<Manifest> {
@@ -165,7 +165,7 @@ export async function readCommit(
  * with INTERNAL, before it writes, what nobody could read.
  */
 export async function createCommit(
-  remote: ObjectStore,
+  remote: Remote,
   manifest: Manifest,
   options: Options & { readonly createOnly: boolean },
 ): Promise<{ readonly serverTime: Date } | undefined> {
@@ -222,7 +222,7 @@ const probes = 5;
  * 'ignored' may be wrong, if ever so rarely: commits ask for create-only writes there all the same.
  */
 export async function probeCreateOnly(
-  remote: ObjectStore,
+  remote: Remote,
   snapshotId: string,
   options: Options & { readonly graceMs: number },
 ): Promise<CreateOnlySupport> {
@@ -262,7 +262,7 @@ export async function probeCreateOnly(
 }
 
 async function listCommits(
-  remote: ObjectStore,
+  remote: Remote,
   { signal }: Options,
 ): Promise<{ readonly commits: readonly CommitObject[]; readonly serverTime: Date }> {
   const commits: CommitObject[] = [];

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import { collect, textBody } from '../remotes/body.ts';
-import type { ObjectStore } from '../remotes/object-store.ts';
+import type { Remote } from '../remotes/remote.ts';
 import { longestLabel } from './label.ts';
 import { leaseKey, leasesPrefix, parseLeaseKey } from './layout.ts';
 
@@ -59,7 +59,7 @@ const listings = 5;
 
 /** One listing, and one read unless the newest is `known`. TOO_NEW when a newer version wrote it. */
 export async function readLeases(
-  remote: ObjectStore,
+  remote: Remote,
   options: Options & { readonly known?: Pick<ListedLease, 'number' | 'lease'> | undefined } = {},
 ): Promise<LeaseView> {
   for (let tries = 1; ; tries += 1) {
@@ -85,7 +85,7 @@ export async function readLeases(
  * again before relying on it.
  */
 export async function createLease(
-  remote: ObjectStore,
+  remote: Remote,
   { number: next, lease }: { readonly number: number; readonly lease: LeaseObject },
   options: Options = {},
 ): Promise<boolean> {
@@ -112,14 +112,14 @@ export async function createLease(
 }
 
 export async function removeLeases(
-  remote: ObjectStore,
+  remote: Remote,
   numbers: readonly number[],
   options: Options = {},
 ): Promise<void> {
   await remote.remove(numbers.map(leaseKey), options);
 }
 
-async function listLeases(remote: ObjectStore, { signal }: Options) {
+async function listLeases(remote: Remote, { signal }: Options) {
   const objects: Omit<ListedLease, 'lease'>[] = [];
   let serverTime = new Date(0);
   for await (const page of remote.list(leasesPrefix, { signal })) {
@@ -133,7 +133,7 @@ async function listLeases(remote: ObjectStore, { signal }: Options) {
 }
 
 async function readLease(
-  remote: ObjectStore,
+  remote: Remote,
   wanted: number,
   { signal }: Options,
 ): Promise<LeaseObject | undefined> {

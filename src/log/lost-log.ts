@@ -1,5 +1,5 @@
 import { SyncAgentError } from '../platform/errors.ts';
-import type { ObjectStore } from '../remotes/object-store.ts';
+import type { Remote } from '../remotes/remote.ts';
 import { attemptsPrefix, copiesPrefix, historyPrefix, isProbeKey, manifestKey, ownerOf } from './layout.ts';
 
 /** Looks at so few keys at once: the first ones nearly always decide. */
@@ -11,7 +11,7 @@ const pageSize = 100;
  * `history/.attempts/`. One listing where there is a history, two for a remote that is empty.
  */
 export async function findTraces(
-  remote: ObjectStore,
+  remote: Remote,
   { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<string | undefined> {
   const attempts = new Set<string>();
@@ -34,7 +34,7 @@ export async function findTraces(
 export const repairRemedy =
   'Run "sync-agent repair-remote --dry-run" to see what can be rebuilt; until then nothing is written or deleted there';
 
-export function lostLog(remote: ObjectStore, why: string): SyncAgentError {
+export function lostLog(remote: Remote, why: string): SyncAgentError {
   return new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read the log of ${remote.location}: ${why}`, {
     remedy: repairRemedy,
   });

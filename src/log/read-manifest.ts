@@ -1,6 +1,6 @@
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import { collect } from '../remotes/body.ts';
-import type { ObjectStore } from '../remotes/object-store.ts';
+import type { Remote } from '../remotes/remote.ts';
 import { decodeManifest, maxManifestBytes } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -9,11 +9,7 @@ interface Options {
 }
 
 /** A first damage may be the network's; a second one is the object's. Passing a sound commit over would void it. */
-export async function readManifest(
-  remote: ObjectStore,
-  key: string,
-  options: Options = {},
-): Promise<Manifest> {
+export async function readManifest(remote: Remote, key: string, options: Options = {}): Promise<Manifest> {
   try {
     return await readManifestOnce(remote, key, options);
   } catch (error) {
@@ -22,7 +18,7 @@ export async function readManifest(
   }
 }
 
-async function readManifestOnce(remote: ObjectStore, key: string, options: Options): Promise<Manifest> {
+async function readManifestOnce(remote: Remote, key: string, options: Options): Promise<Manifest> {
   const { body, size } = await remote.get(key, options);
   if (size > maxManifestBytes) {
     throw new SyncAgentError(

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import type { Body, ByteRange } from './object-store.ts';
+import type { Body, ByteRange } from './remote.ts';
 
 const chunkBytes = 256 * 1024;
 

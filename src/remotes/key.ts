@@ -1,9 +1,9 @@
 import { SyncAgentError } from '../platform/errors.ts';
-import type { ByteRange } from './object-store.ts';
+import type { ByteRange } from './remote.ts';
 
 const maximumKeyBytes = 1024;
 
-/** Throws REFUSED unless `key` is what `ObjectStore` calls a key. */
+/** Throws REFUSED unless `key` is what `Remote` calls a key. */
 export function assertKey(key: string): void {
   const complaint = complaintAbout(key);
   if (complaint !== undefined)

@@ -1,12 +1,12 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Emit } from '../platform/events.ts';
 import type { FileSystem } from '../platform/file-system.ts';
-import { createDirectoryStore } from './directory/directory-store.ts';
-import type { ObjectStore } from './object-store.ts';
+import { createDirectoryRemote } from './directory/directory-remote.ts';
+import type { Remote } from './remote.ts';
 import { parseRemote } from './remote-url.ts';
 import type { RetryPolicy } from './wrappers/retry.ts';
-import { retrying } from './wrappers/retrying-store.ts';
-import type { RetryEvent } from './wrappers/retrying-store.ts';
+import { retrying } from './wrappers/retrying-remote.ts';
+import type { RetryEvent } from './wrappers/retrying-remote.ts';
 import type { S3Settings } from './s3/s3-settings.ts';
 
 /** How to reach and use S3; the bucket and prefix are in the remote's URL. */
@@ -22,7 +22,7 @@ export interface OpenRemoteOptions {
 }
 
 export interface OpenedRemote {
-  readonly remote: ObjectStore;
+  readonly remote: Remote;
   /** Bytes of the remote's own prefix: it counts towards the limit of a key. */
   readonly prefixBytes: number;
   /** Tells this remote from every other, of another endpoint too. For local state; holds no credential. */
@@ -41,19 +41,19 @@ export async function openRemote(
     emit({ type: 'retry', operation, key, attempt, delayMs, message: error.message });
   switch (location.type) {
     case 'directory': {
-      const store = createDirectoryStore({ path: location.path, fs, clock });
+      const store = createDirectoryRemote({ path: location.path, fs, clock });
       const remote = retrying(store, { clock, onRetry });
       return { remote, prefixBytes: 0, remoteId: store.location, directory: location.path };
     }
     case 's3': {
-      const [{ createS3Store }, { endpointOf, s3Proxy }] = await Promise.all([
-        import('./s3/s3-store.ts'),
+      const [{ createS3Remote }, { endpointOf, s3Proxy }] = await Promise.all([
+        import('./s3/s3-remote.ts'),
         import('./s3/s3-client.ts'),
       ]);
       const { bucket, prefix } = location;
       const retry = { ...s3?.retry, clock, onRetry };
       const proxy = await s3Proxy({ ...s3, bucket });
-      const store = createS3Store({ ...s3, bucket, prefix, retry, proxy });
+      const store = createS3Remote({ ...s3, bucket, prefix, retry, proxy });
       return {
         remote: retrying(store, retry),
         prefixBytes: prefix === '' ? 0 : Buffer.byteLength(prefix) + 1,

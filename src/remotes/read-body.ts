@@ -1,5 +1,5 @@
 import { SyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
-import type { Body } from './object-store.ts';
+import type { Body } from './remote.ts';
 
 /**
  * The whole body, for an implementation of `put`. Fails with INTERNAL if the source does or if it is not `size` bytes

@@ -5,17 +5,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/in-process/agent.ts';
 import type { Agent } from '../../src/in-process/agent.ts';
 import type { AgentEvent } from '../../src/platform/events.ts';
-import { createDirectoryStore } from '../../src/remotes/directory/directory-store.ts';
-import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
-import { createS3Store } from '../../src/remotes/s3/s3-store.ts';
-import { prefixed } from '../../src/remotes/wrappers/prefixed-store.ts';
+import { createDirectoryRemote } from '../../src/remotes/directory/directory-remote.ts';
+import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
+import { createS3Remote } from '../../src/remotes/s3/s3-remote.ts';
+import { prefixed } from '../../src/remotes/wrappers/prefixed-remote.ts';
 import { readLeases } from '../../src/log/lease-log.ts';
 import { realS3 } from '../support/s3.ts';
 import { startS3Server } from '../support/s3-server.ts';
 
 interface Place {
-  readonly store: ObjectStore;
+  readonly remote: Remote;
   close(): Promise<void>;
 }
 
@@ -34,8 +34,8 @@ function describeLease(name: string, open: () => Promise<Place>): void {
       await rm(root, { recursive: true, force: true });
     });
 
-    const newRemote = (): ObjectStore => prefixed(place.store, `lease-${(number += 1)}`);
-    const newHost = (remote: ObjectStore, host: string): { agent: Agent; events: AgentEvent[] } => {
+    const newRemote = (): Remote => prefixed(place.remote, `lease-${(number += 1)}`);
+    const newHost = (remote: Remote, host: string): { agent: Agent; events: AgentEvent[] } => {
       const events: AgentEvent[] = [];
       const agent = createAgent(
         { store: join(root, host), remote: 'file:///unused', host },
@@ -110,25 +110,29 @@ function describeLease(name: string, open: () => Promise<Place>): void {
   });
 }
 
-describeLease('a memory store', async () => ({
-  store: createMemoryStore({ now: () => Date.now() }),
+describeLease('a memory remote', async () => ({
+  remote: createMemoryRemote({ now: () => Date.now() }),
   close: async () => undefined,
 }));
 
 describeLease('a directory', async () => {
   const path = await mkdtemp(join(tmpdir(), 'sync-agent-lease-remote-'));
-  return { store: createDirectoryStore({ path }), close: () => rm(path, { recursive: true, force: true }) };
+  return { remote: createDirectoryRemote({ path }), close: () => rm(path, { recursive: true, force: true }) };
 });
 
 describeLease('the S3 server in this process, whose clock is ten minutes off', async () => {
   const server = await startS3Server({ clockOffsetMs: 600_000 });
   server.createBucket('bucket');
   const { endpoint, accessKeyId, secretAccessKey } = server;
-  const store = createS3Store({ bucket: 'bucket', endpoint, credentials: { accessKeyId, secretAccessKey } });
+  const remote = createS3Remote({
+    bucket: 'bucket',
+    endpoint,
+    credentials: { accessKeyId, secretAccessKey },
+  });
   return {
-    store,
+    remote,
     close: async () => {
-      await store.close();
+      await remote.close();
       await server.close();
     },
   };
@@ -143,7 +147,7 @@ if (real === undefined) {
   describeLease(real.endpoint, async () => {
     const { endpoint, region, accessKeyId, secretAccessKey } = real;
     const credentials = { accessKeyId, secretAccessKey };
-    const store = createS3Store({ bucket: await real.makeBucket(), endpoint, region, credentials });
-    return { store, close: () => store.close() };
+    const remote = createS3Remote({ bucket: await real.makeBucket(), endpoint, region, credentials });
+    return { remote, close: () => remote.close() };
   });
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../../src/platform/clock.ts';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remotes/body.ts';
 import { withDeadline } from '../../src/remotes/wrappers/deadline.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { openRemote } from '../../src/remotes/open-remote.ts';
 import type { S3Options } from '../../src/remotes/open-remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
@@ -46,7 +46,7 @@ async function startRawServer(handle: (socket: Socket) => void): Promise<string>
 async function remoteAt(
   endpoint: string,
   options: { readonly s3?: S3Options; readonly clock?: Clock; readonly url?: string } = {},
-): Promise<ObjectStore> {
+): Promise<Remote> {
   const { remote } = await openRemote(options.url ?? 's3://bucket/p', {
     s3: {
       endpoint,
@@ -69,7 +69,7 @@ async function remoteAt(
 }
 
 /** Each operation, as it would wait. */
-const operations: Readonly<Record<string, (remote: ObjectStore) => Promise<unknown>>> = {
+const operations: Readonly<Record<string, (remote: Remote) => Promise<unknown>>> = {
   put: (remote) => remote.put('x', textBody('x')),
   'create-only put': (remote) => remote.put('x', textBody('x'), { ifAbsent: true }),
   'big put': (remote) => remote.put('x', bytesBody(Buffer.alloc(6 * MiB))),

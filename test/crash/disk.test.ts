@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AgentPorts } from '../../src/in-process/agent.ts';
 import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
-import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
 import { locateHome } from '../../src/home/home.ts';
@@ -116,7 +116,7 @@ describe.each(errors)('%s', (error) => {
 
 /** Resolves to whether the disk got so far as to fail. */
 async function failOnce(scenario: Scenario, failAt: number, error: DiskError): Promise<boolean> {
-  const remote = createMemoryStore({ now: Date.now });
+  const remote = createMemoryRemote({ now: Date.now });
   const root = await mkdtemp(join(fastTmp, 'sync-agent-disk-'));
   const ports = { ...quiet, ...scenario.ports?.(root) };
   const other = await makeHost({ remote, ports: quiet });
@@ -436,7 +436,7 @@ describe.runIf(isRoot)('on a real small disk', () => {
 
   it('a store that is a mount point is backed up, restored entry by entry, and rolled back', async () => {
     await onDisk(64, async (mount) => {
-      const remote = createMemoryStore({ now: Date.now });
+      const remote = createMemoryRemote({ now: Date.now });
       const root = await mkdtemp(join(tmpdir(), 'sync-agent-mount-'));
       const other = await makeHost({ remote, ports: quiet });
       try {
@@ -471,23 +471,23 @@ describe.runIf(isRoot)('on a real small disk', () => {
   });
 });
 
-const remotes = new WeakMap<Host, ObjectStore>();
+const remotes = new WeakMap<Host, Remote>();
 
 async function pair(): Promise<{ readonly host: Host; readonly other: Host; readonly root: string }> {
-  const remote = createMemoryStore({ now: Date.now });
+  const remote = createMemoryRemote({ now: Date.now });
   const [host, other] = [await makeHost({ remote, ports: quiet }), await makeHost({ remote, ports: quiet })];
   remotes.set(host, remote);
   return { host, other, root: host.root };
 }
 
-function remoteOf(host: Host): ObjectStore {
+function remoteOf(host: Host): Remote {
   const remote = remotes.get(host);
   if (remote === undefined) throw new Error('this host is of no pair');
   return remote;
 }
 
-async function hostOn(root: string): Promise<{ readonly host: Host; readonly remote: ObjectStore }> {
-  const remote = createMemoryStore({ now: Date.now });
+async function hostOn(root: string): Promise<{ readonly host: Host; readonly remote: Remote }> {
+  const remote = createMemoryRemote({ now: Date.now });
   // Counts that lie upwards, as they do where a quota rules.
   const counted = { findStoreUsers: async () => [], diskSpace: lyingOnce() };
   return { host: await makeHost({ remote, root, ports: counted }), remote };
@@ -522,7 +522,7 @@ function noRoomInStaging(): FileSystem {
   };
 }
 
-const unreachable = new Proxy({} as ObjectStore, {
+const unreachable = new Proxy({} as Remote, {
   get: (_, name) => {
     if (name === 'location') return 'memory:';
     return () => {
@@ -560,7 +560,7 @@ async function digestOf(dir: string): Promise<string> {
   return hash.digest('hex');
 }
 
-async function keysOf(remote: ObjectStore): Promise<readonly string[]> {
+async function keysOf(remote: Remote): Promise<readonly string[]> {
   const found: string[] = [];
   for await (const page of remote.list('')) found.push(...page.objects.map((object) => object.key));
   return found;

@@ -6,10 +6,10 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { exitCodes, isSyncAgentError, SyncAgentError } from '../../src/platform/errors.ts';
 import type { ErrorCode } from '../../src/platform/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remotes/body.ts';
-import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
-import type { GetOptions, GetResult, ObjectStore } from '../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
+import type { GetOptions, GetResult, Remote } from '../../src/remotes/remote.ts';
 import { openRemote } from '../../src/remotes/open-remote.ts';
-import { retrying } from '../../src/remotes/wrappers/retrying-store.ts';
+import { retrying } from '../../src/remotes/wrappers/retrying-remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import { isWrite } from '../support/fault-proxy.ts';
 import type { ProxiedRequest, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
@@ -584,7 +584,7 @@ async function expectOneCommit(
 }
 
 /** Two hosts race for the number 2; the loser's answer is lost besides. */
-async function expectBothKept(world: World, wrap?: (remote: ObjectStore) => ObjectStore): Promise<void> {
+async function expectBothKept(world: World, wrap?: (remote: Remote) => Remote): Promise<void> {
   const origin = await world.host({ direct: true });
   await origin.write(first);
   const base = await commitOf(origin.agent.backup());
@@ -616,7 +616,7 @@ async function expectBothKept(world: World, wrap?: (remote: ObjectStore) => Obje
 }
 
 /** Forgets to look whether a create-only put whose answer was lost happened. */
-function withoutReadBack(remote: ObjectStore): ObjectStore {
+function withoutReadBack(remote: Remote): Remote {
   const failed = new Map<string, unknown>();
   return {
     ...passingOn(remote),
@@ -635,7 +635,7 @@ function withoutReadBack(remote: ObjectStore): ObjectStore {
 }
 
 /** After a retry, "already exists" must be our own write. Must it? */
-function trustingTheRetry(remote: ObjectStore): ObjectStore {
+function trustingTheRetry(remote: Remote): Remote {
   return {
     ...passingOn(remote),
     put: (key, body, options) =>
@@ -646,8 +646,8 @@ function trustingTheRetry(remote: ObjectStore): ObjectStore {
   };
 }
 
-function retryingEverything(remote: ObjectStore): ObjectStore {
-  const eager: ObjectStore = {
+function retryingEverything(remote: Remote): Remote {
+  const eager: Remote = {
     ...passingOn(remote),
     put: (key, body, options) =>
       remote.put(key, body, options).catch((error: unknown) => {
@@ -659,7 +659,7 @@ function retryingEverything(remote: ObjectStore): ObjectStore {
   return retrying(eager, { attempts: 3, clock: hastyClock });
 }
 
-function listingNothing(remote: ObjectStore): ObjectStore {
+function listingNothing(remote: Remote): Remote {
   return {
     ...passingOn(remote),
     list: async function* () {
@@ -668,7 +668,7 @@ function listingNothing(remote: ObjectStore): ObjectStore {
   };
 }
 
-function passingOn(remote: ObjectStore): ObjectStore {
+function passingOn(remote: Remote): Remote {
   return {
     location: remote.location,
     put: (...args) => remote.put(...args),
@@ -749,7 +749,7 @@ describe('a host whose clock is wrong', () => {
 describe('a body that broke', () => {
   it('is not taken for whole when its rest comes short', async () => {
     const clock = { ...hastyClock, sleep: async () => {} };
-    const memory = createMemoryStore({ now: clock.now });
+    const memory = createMemoryRemote({ now: clock.now });
     await memory.put('x', textBody('0123456789'));
     const part = async (options: GetOptions | undefined, bytes: number): Promise<GetResult> => {
       const result = await memory.get('x', options);

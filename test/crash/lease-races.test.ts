@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ListPage, ObjectStore } from '../../src/remotes/object-store.ts';
+import type { ListPage, Remote } from '../../src/remotes/remote.ts';
 import { parseLeaseKey } from '../../src/log/layout.ts';
 import { leaseRaces, runLeaseRace } from '../support/lease-race.ts';
 import type { LeaseMutant } from '../support/lease-race.ts';
@@ -12,10 +12,7 @@ const schedules = Math.ceil(Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1
 const property = (mutant?: LeaseMutant) =>
   fc.asyncProperty(leaseRaces, fc.scheduler(), (race, scheduler) => runLeaseRace(race, scheduler, mutant));
 
-const withPages = (
-  store: ObjectStore,
-  change: (page: ListPage, prefix: string) => ListPage,
-): ObjectStore => ({
+const withPages = (store: Remote, change: (page: ListPage, prefix: string) => ListPage): Remote => ({
   ...passThrough(store),
   async *list(prefix, options) {
     for await (const page of store.list(prefix, options)) yield change(page, prefix);

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
 import type { AgentPorts } from '../../src/in-process/agent.ts';
@@ -12,7 +12,7 @@ import { forEachEffect } from '../support/each-effect.ts';
 import { lowerLayer } from '../support/lower-layer.ts';
 import { fastTmp, makeHost, readTree, shiftableClock } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
-import { Power, PowerCut, poweredFileSystem, poweredStore } from '../support/power.ts';
+import { Power, PowerCut, poweredFileSystem, poweredRemote } from '../support/power.ts';
 import type { CutMode } from '../support/power.ts';
 import { passThrough } from '../support/race.ts';
 
@@ -33,7 +33,7 @@ const foreign = { 'lost+found/#1': 'of the file system', '.nfs000000000000000100
 const exclude = ['*.log', '/cache/'];
 
 interface World {
-  readonly remote: ObjectStore;
+  readonly remote: Remote;
   readonly clock: ReturnType<typeof shiftableClock>;
   /** The machine whose power is cut. */
   readonly root: string;
@@ -233,7 +233,7 @@ const scenarios: readonly Scenario[] = [
 /** A guard taken away, or two steps in the wrong order, by what stands between the agent and its world. */
 interface Mutant {
   readonly fs?: (fs: FileSystem) => FileSystem;
-  readonly remote?: (remote: ObjectStore) => ObjectStore;
+  readonly remote?: (remote: Remote) => Remote;
 }
 
 const isJournal = (path: string): boolean => path.endsWith('/journal.json');
@@ -329,7 +329,7 @@ const mutants: readonly (Mutant & { readonly name: string; readonly scenario: st
 /** One cut, and what comes after. Resolves to the switch: it may not have been reached. */
 async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mutant = {}): Promise<Power> {
   const clock = shiftableClock();
-  const remote = createMemoryStore({ now: clock.now });
+  const remote = createMemoryRemote({ now: clock.now });
   const root = await mkdtemp(join(fastTmp, 'sync-agent-cut-'));
   const settings = { ...scenario.settings };
   const ports = { ...quietMachine, ...scenario.ports?.(root) };
@@ -342,7 +342,7 @@ async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mut
     const newestBefore = (await other.agent.list()).at(-1)?.id;
 
     const power = new Power(n, mode);
-    const powered = { remote: poweredStore(power, remote), fs: poweredFileSystem(power, fs) };
+    const powered = { remote: poweredRemote(power, remote), fs: poweredFileSystem(power, fs) };
     const doomed = await makeHost({
       remote: mutant.remote?.(powered.remote) ?? powered.remote,
       clock,

@@ -4,7 +4,7 @@ import { textBody } from '../../src/remotes/body.ts';
 import { readManifest } from '../../src/log/read-manifest.ts';
 import { encodeManifest } from '../../src/log/manifest.ts';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { commitKey, parseCommitKey } from '../../src/log/layout.ts';
 import { passThrough, races, runRace } from '../support/race.ts';
 import type { Mutant } from '../support/race.ts';
@@ -12,7 +12,7 @@ import type { Mutant } from '../support/race.ts';
 const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1000);
 
 /** Numbers that are taken are tried in turn, with the manifest of the first try. */
-function blindly(store: ObjectStore): ObjectStore {
+function blindly(store: Remote): Remote {
   return {
     ...passThrough(store),
     put: async (key, body, options) => {

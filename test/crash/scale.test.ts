@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/in-process/agent.ts';
 import type { Agent } from '../../src/in-process/agent.ts';
-import { createDirectoryStore } from '../../src/remotes/directory/directory-store.ts';
-import { createS3Store } from '../../src/remotes/s3/s3-store.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { createDirectoryRemote } from '../../src/remotes/directory/directory-remote.ts';
+import { createS3Remote } from '../../src/remotes/s3/s3-remote.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { fastTmp } from '../support/host.ts';
 import { startS3Server } from '../support/s3-server.ts';
 
@@ -30,7 +30,7 @@ describe('a store of many files', () => {
       const root = await mkdtemp(join(fastTmp, 'sync-agent-scale-'));
       const watch = watchRss();
       try {
-        const remote = createDirectoryStore({ path: join(root, 'remote') });
+        const remote = createDirectoryRemote({ path: join(root, 'remote') });
         const [a, b] = [agentOn(join(root, 'a'), remote), agentOn(join(root, 'b'), remote)];
         for (let n = 0; n < manyFiles; n += 1) {
           const dir = join(root, 'a/store', `d${n % 100}`);
@@ -66,7 +66,7 @@ describe('a big file', () => {
     const root = await mkdtemp(join(tmpdir(), 'sync-agent-big-'));
     try {
       server.createBucket('big');
-      const remote = createS3Store({
+      const remote = createS3Remote({
         bucket: 'big',
         endpoint: server.endpoint,
         region: server.region,
@@ -98,7 +98,7 @@ describe('a big file', () => {
       const root = await mkdtemp(join(tmpdir(), 'sync-agent-huge-'));
       try {
         const size = 5 * 1024 * MiB + 4097;
-        const remote = createDirectoryStore({ path: join(root, 'remote') });
+        const remote = createDirectoryRemote({ path: join(root, 'remote') });
         const [a, b] = [agentOn(join(root, 'a'), remote), agentOn(join(root, 'b'), remote)];
         await mkdir(join(root, 'a/store'), { recursive: true });
         const file = await open(join(root, 'a/store/huge'), 'w');
@@ -118,7 +118,7 @@ describe('a big file', () => {
   );
 });
 
-function agentOn(root: string, remote: ObjectStore): Agent {
+function agentOn(root: string, remote: Remote): Agent {
   return createAgent(
     { store: join(root, 'store'), remote: 'file:///unused', host: root.slice(-1) },
     { remote, findStoreUsers: async () => [] },

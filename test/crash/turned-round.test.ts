@@ -1,7 +1,7 @@
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
 import { journalPath } from '../../src/home/home.ts';
@@ -67,7 +67,7 @@ describe.each(ways)('a swap $name', (way) => {
     const last = await forEachEffect(
       async (n) => {
         const clock = shiftableClock();
-        const remote = createMemoryStore({ now: clock.now });
+        const remote = createMemoryRemote({ now: clock.now });
         const ports = { findStoreUsers: async () => [] };
         const other = await makeHost({ remote, clock, ports });
         const host = await makeHost({ remote, clock, ports });

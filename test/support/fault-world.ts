@@ -6,7 +6,7 @@ import { systemClock } from '../../src/platform/clock.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
 import type { SyncAgentError } from '../../src/platform/errors.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { openRemote } from '../../src/remotes/open-remote.ts';
 import type { S3Options } from '../../src/remotes/open-remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
@@ -52,7 +52,7 @@ export interface World {
     readonly direct?: boolean;
     readonly s3?: S3Options;
     readonly clock?: Clock;
-    readonly wrap?: (remote: ObjectStore) => ObjectStore;
+    readonly wrap?: (remote: Remote) => Remote;
   }): Promise<Host>;
   close(): Promise<void>;
 }
@@ -61,7 +61,7 @@ export async function makeWorld(place: Place): Promise<World> {
   const proxy = await startFaultProxy(place.endpoint);
   const url = `s3://${await place.makeBucket()}/some prefix`;
   const hosts: Host[] = [];
-  const remotes: ObjectStore[] = [];
+  const remotes: Remote[] = [];
   return {
     place,
     proxy,
@@ -109,9 +109,9 @@ export async function makeWorld(place: Place): Promise<World> {
 }
 
 /** The events of a host are known only once it is there. */
-function lazily(open: () => Promise<ObjectStore>, location: string): ObjectStore {
-  let opened: Promise<ObjectStore> | undefined;
-  const store = (): Promise<ObjectStore> => (opened ??= open());
+function lazily(open: () => Promise<Remote>, location: string): Remote {
+  let opened: Promise<Remote> | undefined;
+  const store = (): Promise<Remote> => (opened ??= open());
   return {
     location,
     put: async (...args) => (await store()).put(...args),

@@ -8,14 +8,14 @@ import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { AgentEvent } from '../../src/platform/events.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
 
 /** Memory where there is some, so that thousands of fsyncs cost nothing. */
 export const fastTmp = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 export interface HostOptions {
-  readonly remote: ObjectStore;
+  readonly remote: Remote;
   readonly clock?: Clock;
   readonly fs?: FileSystem;
   readonly settings?: Partial<AgentSettings>;
@@ -24,7 +24,7 @@ export interface HostOptions {
   readonly root?: string;
 }
 
-/** A machine with a plain-directory store, and an agent on it. */
+/** A machine with a plain directory as its store, and an agent on it. */
 export interface Host {
   readonly root: string;
   readonly store: string;

@@ -10,8 +10,8 @@ import { rotate } from '../../src/engine/history/rotate.ts';
 import { waitForLease } from '../../src/engine/lease/wait-for-lease.ts';
 import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
 import { collect, textBody } from '../../src/remotes/body.ts';
-import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { writeCopy } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import { attemptKey, historyKey, makeSnapshotId, parseLeaseKey } from '../../src/log/layout.ts';
@@ -95,7 +95,7 @@ export const leaseRaces: fc.Arbitrary<LeaseRace> = fc.record({
 /** A guard taken away. The race suite must notice each. */
 export interface LeaseMutant {
   /** What a host sees instead of the remote; `now` is that host's clock. */
-  readonly remote?: (store: ObjectStore, now: () => number) => ObjectStore;
+  readonly remote?: (store: Remote, now: () => number) => Remote;
   /** Commits carry no epoch of their own. */
   readonly forgetsEpoch?: boolean;
   /** How readers choose the snapshot to restore. */
@@ -112,7 +112,7 @@ interface Commit {
 
 /** What really happened, as nobody in the race can see it. */
 interface World {
-  readonly memory: ObjectStore;
+  readonly memory: Remote;
   now: number;
   calls: number;
   /** Epochs in the order in which they were given out. */
@@ -145,7 +145,7 @@ export async function runLeaseRace(
 ): Promise<void> {
   const start = Date.UTC(2026, 0, 1);
   const world: World = {
-    memory: createMemoryStore({ now: () => world.now }),
+    memory: createMemoryRemote({ now: () => world.now }),
     now: start,
     calls: 0,
     epochs: [],
@@ -302,11 +302,7 @@ interface Observation {
 }
 
 /** A host's way to the store: lets others go first, and compares what it does with what is true. */
-function observed(
-  world: World,
-  store: ObjectStore,
-  { gate, afterwards, host, mutant }: Observation,
-): ObjectStore {
+function observed(world: World, store: Remote, { gate, afterwards, host, mutant }: Observation): Remote {
   return {
     ...passThrough(store),
     put: async (key, body, options) => {

@@ -1,5 +1,5 @@
 import { truncate } from 'node:fs/promises';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem, WritableFile } from '../../src/platform/file-system.ts';
 
@@ -126,7 +126,7 @@ function poweredFile(power: Power, path: string, file: WritableFile): WritableFi
 }
 
 /** A remote that outlives the cut: only this host's calls stop. */
-export function poweredStore(power: Power, store: ObjectStore): ObjectStore {
+export function poweredRemote(power: Power, store: Remote): Remote {
   const reading = async <T>(work: () => Promise<T>): Promise<T> => {
     power.check();
     const result = await work();

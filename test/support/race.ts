@@ -8,8 +8,8 @@ import { clearHistory, prune } from '../../src/engine/history/prune.ts';
 import { rotate } from '../../src/engine/history/rotate.ts';
 import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
 import { textBody } from '../../src/remotes/body.ts';
-import { createMemoryStore } from '../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
 import { assertLogWhole, writeCopy } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import type { LogView } from '../../src/log/commit-log.ts';
@@ -66,7 +66,7 @@ export const races: fc.Arbitrary<Race> = fc.record({
 /** A guard taken away. The race suite must notice each. */
 export interface Mutant {
   /** What a host sees instead of the remote. */
-  readonly remote?: (store: ObjectStore) => ObjectStore;
+  readonly remote?: (store: Remote) => Remote;
   /** When a backup believes to have begun. */
   readonly startedAt?: Date;
   /** When rotation believes that its commit was made. */
@@ -90,7 +90,7 @@ interface Commit {
 export async function runRace(race: Race, scheduler: fc.Scheduler, mutant: Mutant = {}): Promise<void> {
   let now = Date.UTC(2026, 0, 1);
   let calls = 0;
-  const memory = createMemoryStore({ now: () => now });
+  const memory = createMemoryRemote({ now: () => now });
   const pins: Pins = { promised: new Set(), givenUp: new Set() };
   const everLive = new Set<string>();
   const watched = watch(memory, { pins, everLive });
@@ -221,7 +221,7 @@ export function draftOf(
 }
 
 async function checkEnd(
-  store: ObjectStore,
+  store: Remote,
   commits: readonly Commit[],
   { race, pins }: { readonly race: Race; readonly pins: Pins },
 ): Promise<void> {
@@ -254,9 +254,9 @@ function checkPins({ head, snapshots }: LogView, { promised }: Pins): void {
 
 /** Checks the remote after each change, and that nothing immutable is written twice. Collects what is ever live. */
 export function watch(
-  store: ObjectStore,
+  store: Remote,
   { pins = noPins, everLive = new Set() }: { readonly pins?: Pins; readonly everLive?: Set<string> } = {},
-): ObjectStore {
+): Remote {
   const check = async (): Promise<void> => {
     const view = await readLog(store);
     const { head, snapshots, damaged } = view;
@@ -294,7 +294,7 @@ export function watch(
   };
 }
 
-function gated(store: ObjectStore, gate: (label: string) => Promise<void>): ObjectStore {
+function gated(store: Remote, gate: (label: string) => Promise<void>): Remote {
   return {
     ...passThrough(store),
     put: async (key, body, options) => {
@@ -321,7 +321,7 @@ function gated(store: ObjectStore, gate: (label: string) => Promise<void>): Obje
   };
 }
 
-export function passThrough(store: ObjectStore): ObjectStore {
+export function passThrough(store: Remote): Remote {
   return {
     location: store.location,
     put: (key, body, options) => store.put(key, body, options),
@@ -336,12 +336,7 @@ export function passThrough(store: ObjectStore): ObjectStore {
   };
 }
 
-export function contextOf(
-  remote: ObjectStore,
-  now: () => number,
-  random: () => number,
-  host: string,
-): Context {
+export function contextOf(remote: Remote, now: () => number, random: () => number, host: string): Context {
   const unused = (): never => fail('a race touches no disk');
   return {
     remote,

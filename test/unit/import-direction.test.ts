@@ -36,10 +36,10 @@ const upwards = rooms.flatMap((room, index) =>
 const forbidden = [
   ...upwards,
   ['src/engine/backup/deep.ts', '../../cli/main.ts'],
-  ['src/log/b.ts', '../remotes/s3/s3-store.ts'],
-  ['src/stores/c.ts', '../remotes/object-store.ts'],
-  ['src/engine/c.ts', '../remotes/s3/s3-store.ts'],
-  ['src/engine/d.ts', '../remotes/directory/directory-store.ts'],
+  ['src/log/b.ts', '../remotes/s3/s3-remote.ts'],
+  ['src/stores/c.ts', '../remotes/remote.ts'],
+  ['src/engine/c.ts', '../remotes/s3/s3-remote.ts'],
+  ['src/engine/d.ts', '../remotes/directory/directory-remote.ts'],
   ['src/engine/e.ts', '../stores/chroma/sysdb.ts'],
   ['src/engine/f.ts', '../stores/registry.ts'],
   ['src/hooks/a.ts', '../engine/backup/backup.ts'],
@@ -50,9 +50,9 @@ const forbidden = [
 
 const allowed = [
   ['src/log/ok.ts', '../platform/errors.ts'],
-  ['src/log/ok2.ts', '../remotes/object-store.ts'],
+  ['src/log/ok2.ts', '../remotes/remote.ts'],
   ['src/stores/ok.ts', '../platform/clock.ts'],
-  ['src/engine/backup/ok.ts', '../../remotes/object-store.ts'],
+  ['src/engine/backup/ok.ts', '../../remotes/remote.ts'],
   ['src/engine/backup/ok2.ts', '../restore/restore.ts'],
   ['src/engine/ok3.ts', '../stores/adapter.ts'],
   ['src/engine/ok4.ts', '../log/commit-log.ts'],

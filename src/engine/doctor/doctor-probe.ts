@@ -1,6 +1,6 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { collect, textBody } from '../../remotes/body.ts';
-import type { Body } from '../../remotes/object-store.ts';
+import type { Body } from '../../remotes/remote.ts';
 import { probeCreateOnly } from '../../log/commit-log.ts';
 import { historyDirectory, historyKey, makeSnapshotId } from '../../log/layout.ts';
 import type { Context } from '../context.ts';

@@ -1,4 +1,4 @@
-import type { RemoteTraits } from '../../remotes/object-store.ts';
+import type { RemoteTraits } from '../../remotes/remote.ts';
 import type { Context } from '../context.ts';
 
 /** What a bucket that keeps old versions does to rotation, and the rule that helps; undefined for other remotes. */

@@ -12,7 +12,7 @@ import {
   parseCopyKey,
 } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
-import type { ObjectInfo } from '../../remotes/object-store.ts';
+import type { ObjectInfo } from '../../remotes/remote.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { linkedKeys } from './linked-keys.ts';

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isSyncAgentError } from '../../platform/errors.ts';
-import type { ObjectInfo } from '../../remotes/object-store.ts';
+import type { ObjectInfo } from '../../remotes/remote.ts';
 import { epochMsOf, historyDirectory, pathProblem } from '../../log/layout.ts';
 import type { LogEntry, Manifest, ManifestFile } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';

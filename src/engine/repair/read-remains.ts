@@ -1,5 +1,5 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
-import type { ObjectInfo } from '../../remotes/object-store.ts';
+import type { ObjectInfo } from '../../remotes/remote.ts';
 import { listCopies, readCopy } from '../../log/commit-copies.ts';
 import { readCommit, readWhatIsLeft } from '../../log/commit-log.ts';
 import { attemptsPrefix, historyPrefix, isProbeKey, manifestKey, ownerOf } from '../../log/layout.ts';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError, SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import { readFileRange } from '../../remotes/body.ts';
-import type { ByteRange } from '../../remotes/object-store.ts';
+import type { ByteRange } from '../../remotes/remote.ts';
 import { currentKey, historyKey } from '../../log/layout.ts';
 import type { Manifest, ManifestFile } from '../../log/manifest.ts';
 import type { FileSystem, WritableFile } from '../../platform/file-system.ts';

@@ -2,7 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { SyncAgentError, errnoOf, fromFileSystem, messageOf, throwIfAborted } from '../../platform/errors.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
-import type { Body, PutOptions } from '../object-store.ts';
+import type { Body, PutOptions } from '../remote.ts';
 import { readBody } from '../read-body.ts';
 
 const chunkBytes = 256 * 1024;

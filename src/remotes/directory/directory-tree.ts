@@ -5,7 +5,7 @@ import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
 import { fileTimeMs } from '../../platform/file-time.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
 import { compareKeys } from '../key.ts';
-import type { ObjectInfo } from '../object-store.ts';
+import type { ObjectInfo } from '../remote.ts';
 
 /** Below the root of a directory remote: files being written. Never listed, refused as the start of a key. */
 export const temporaryDirectory = '.sync-agent.tmp';

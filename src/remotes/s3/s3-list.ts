@@ -7,11 +7,11 @@ import {
 } from '@aws-sdk/client-s3';
 import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import { compareKeys } from '../key.ts';
-import type { CallOptions, DirectoryListing, ListOptions, ListPage } from '../object-store.ts';
+import type { CallOptions, DirectoryListing, ListOptions, ListPage } from '../remote.ts';
 import { isUnsupported, serverErrorName } from './s3-errors.ts';
 import type { S3Call, S3Session } from './s3-session.ts';
 
-/** Pages of ListObjectsV2. Rejects where the server breaks the order that `ObjectStore` promises. */
+/** Pages of ListObjectsV2. Rejects where the server breaks the order that `Remote` promises. */
 export async function* listObjects(
   session: S3Session,
   prefix: string,

@@ -3,7 +3,7 @@ import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import { describeKeys } from '../describe-call.ts';
 import { assertKey } from '../key.ts';
-import type { CallOptions } from '../object-store.ts';
+import type { CallOptions } from '../remote.ts';
 import { fromS3, isUnsupported, serverErrorName } from './s3-errors.ts';
 import type { S3Call, S3Session } from './s3-session.ts';
 

@@ -4,7 +4,7 @@ import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.t
 import { answerMs, copyMs, withDeadline } from '../wrappers/deadline.ts';
 import type { Timed } from '../wrappers/deadline.ts';
 import { describeCall, type StoreOperation } from '../describe-call.ts';
-import type { CallOptions } from '../object-store.ts';
+import type { CallOptions } from '../remote.ts';
 import { defaultRetryPolicy } from '../wrappers/retry.ts';
 import { createS3Client, type S3Connection } from './s3-client.ts';
 import { fromS3, type S3CallContext } from './s3-errors.ts';

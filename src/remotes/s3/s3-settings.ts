@@ -1,5 +1,5 @@
 import type { Proxy } from '../proxy.ts';
-import type { RetryEvent } from '../wrappers/retrying-store.ts';
+import type { RetryEvent } from '../wrappers/retrying-remote.ts';
 import type { RetryPolicy } from '../wrappers/retry.ts';
 
 /** Plain settings of an S3 remote. Credentials come from the AWS default chain unless given here. */

@@ -1,6 +1,6 @@
 import { GetBucketVersioningCommand, GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
 import { isSyncAgentError } from '../../platform/errors.ts';
-import type { CallOptions, RemoteTraits } from '../object-store.ts';
+import type { CallOptions, RemoteTraits } from '../remote.ts';
 import type { S3Session } from './s3-session.ts';
 
 /**

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mayContinue } from '../../../src/cli/commands/may-continue.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { describeFailure } from '../../../src/remotes/directory/directory-file.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { fromS3 } from '../../../src/remotes/s3/s3-errors.ts';
 import { locateHome, statePath } from '../../../src/home/home.ts';
 import { makeHost } from '../../support/host.ts';
@@ -11,7 +11,7 @@ import type { Host } from '../../support/host.ts';
 
 let host: Host;
 beforeEach(async () => {
-  host = await makeHost({ remote: createMemoryStore({ now: Date.now }) });
+  host = await makeHost({ remote: createMemoryRemote({ now: Date.now }) });
   await host.write({ 'a.txt': 'one' });
 });
 afterEach(() => host.remove());

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../../src/in-process/agent.ts';
 import { fileTimeMs } from '../../../src/platform/file-time.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 
@@ -38,7 +38,7 @@ const times: readonly (readonly [seconds: string, ms: number])[] = [
 describe('absurd times of files', () => {
   it('are taken for the nearest that can be written down, backed up, restored and looked at', async () => {
     if (!existsSync('/dev/shm')) console.warn('No tmpfs here: this disk may have no absurd times');
-    const remote = createMemoryStore({ now: Date.now });
+    const remote = createMemoryRemote({ now: Date.now });
     const here = await makeHost({ remote });
     const there = await makeHost({ remote });
     hosts.push(here, there);
@@ -59,7 +59,7 @@ describe('absurd times of files', () => {
   it('do no harm in a directory remote', async () => {
     const root = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'absurd-'));
     roots.push(root);
-    const host = await makeHost({ remote: createMemoryStore({ now: Date.now }) });
+    const host = await makeHost({ remote: createMemoryRemote({ now: Date.now }) });
     hosts.push(host);
     await host.write({ a: 'a' });
     const settings = { store: host.store, remote: pathToFileURL(join(root, 'remote')).href };

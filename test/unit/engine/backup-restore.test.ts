@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../../src/in-process/agent.ts';
 import { SyncAgentError, isSyncAgentError } from '../../../src/platform/errors.ts';
 import { collect, textBody } from '../../../src/remotes/body.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { readManifest } from '../../../src/log/read-manifest.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
@@ -13,13 +13,13 @@ import { passThrough } from '../../support/race.ts';
 
 const hour = 3_600_000;
 
-let remote: ObjectStore;
+let remote: Remote;
 let clock: ReturnType<typeof shiftableClock>;
 let hosts: Host[];
 
 beforeEach(() => {
   clock = shiftableClock();
-  remote = createMemoryStore({ now: clock.now });
+  remote = createMemoryRemote({ now: clock.now });
   hosts = [];
 });
 
@@ -82,7 +82,7 @@ describe('backup', () => {
     ['rejected', false],
   ] as const)('warns where create-only writes are %s, and asks for them: %s', async (support, isAsked) => {
     const asked: boolean[] = [];
-    const weak: ObjectStore = {
+    const weak: Remote = {
       ...passThrough(remote),
       put: async (key, body, options) => {
         const isCommit = key.startsWith('commits/');
@@ -104,7 +104,7 @@ describe('backup', () => {
   });
 
   it('publishes the current files where the server denies what does not exist', async () => {
-    const shy: ObjectStore = {
+    const shy: Remote = {
       ...passThrough(remote),
       get: (key, options) =>
         remote.get(key, options).catch((error: unknown) => {
@@ -119,7 +119,7 @@ describe('backup', () => {
   });
 
   it('tells a doctor who is answered other bytes than were written', async () => {
-    const padding: ObjectStore = {
+    const padding: Remote = {
       ...passThrough(remote),
       get: async (key, options) => {
         const bytes = await collect((await remote.get(key, options)).body, 1_000_000);
@@ -137,7 +137,7 @@ describe('backup', () => {
     ['each where the server can', 'REMOTE_UNREACHABLE', 1, 4],
   ] as const)('tries to copy unchanged files: %s', async (_, code, failsFrom, expected) => {
     let tried = 0;
-    const failing: ObjectStore = {
+    const failing: Remote = {
       ...passThrough(remote),
       copy: async (from, to, options) => {
         if (!to.startsWith('history/')) return;
@@ -264,7 +264,7 @@ describe('backup', () => {
     await a.write({ big: 'unchanged', x: '1' });
     await committed(a);
     let raced = false;
-    const racing: ObjectStore = {
+    const racing: Remote = {
       ...passThrough(remote),
       put: async (key, body, options) => {
         if (!raced && key.startsWith('commits/')) {

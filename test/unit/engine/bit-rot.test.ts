@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
 import { bytesBody, collect } from '../../../src/remotes/body.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
@@ -29,11 +29,11 @@ const damages: Record<string, Damage> = {
   'a missing object': () => undefined,
 };
 
-let remote: ObjectStore;
+let remote: Remote;
 let hosts: Host[];
 let ids: string[];
 beforeEach(async () => {
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
   hosts = [];
   ids = [];
 });
@@ -41,7 +41,7 @@ afterEach(async () => {
   for (const each of hosts) await each.remove();
 });
 
-async function host(on: ObjectStore = remote, root?: string): Promise<Host> {
+async function host(on: Remote = remote, root?: string): Promise<Host> {
   const made = await makeHost({
     remote: on,
     ports: { findStoreUsers: async () => [], diskSpace: async () => ({ freeBytes: 1e12, totalBytes: 1e12 }) },
@@ -202,7 +202,7 @@ describe.each(['copy', 'linked'] as const)('in a remote with history %s', (histo
     const key = `history/${ids.at(-1)}/a`;
     const good = await read(key);
     await strike(key, damages['a flipped bit'] ?? (() => undefined));
-    const healing: ObjectStore = {
+    const healing: Remote = {
       ...passThrough(remote),
       get: async (asked, options) =>
         asked === key

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 
 let clock: ReturnType<typeof shiftableClock>;
-let remote: ReturnType<typeof createMemoryStore>;
+let remote: ReturnType<typeof createMemoryRemote>;
 let hosts: Host[];
 let a: Host;
 let b: Host;
@@ -14,7 +14,7 @@ let newer: string;
 
 beforeEach(async () => {
   clock = shiftableClock();
-  remote = createMemoryStore({ now: () => clock.now() });
+  remote = createMemoryRemote({ now: () => clock.now() });
   hosts = [];
   [a, b] = [await host(), await host()];
   await a.write({ f: 'first' });

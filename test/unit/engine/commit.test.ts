@@ -5,17 +5,17 @@ import { rotate } from '../../../src/engine/history/rotate.ts';
 import type { AgentEvent } from '../../../src/platform/events.ts';
 import { textBody } from '../../../src/remotes/body.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { createCommit, probeCreateOnly, readLog } from '../../../src/log/commit-log.ts';
 import { attemptKey, commitKey, historyKey, probeKey } from '../../../src/log/layout.ts';
 import { contextOf, draftOf, graceMs, passThrough } from '../../support/race.ts';
 
 const start = Date.UTC(2026, 0, 1);
 
-function world(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
+function world(wrap: (store: Remote) => Remote = (store) => store) {
   let now = start;
-  const memory = createMemoryStore({ now: () => now });
+  const memory = createMemoryRemote({ now: () => now });
   const context = contextOf(wrap(memory), () => now, Math.random, 'test');
   const commit = async (id: string, work: Partial<CommitWork> = {}) => {
     const view = work.view ?? (await readLog(memory));
@@ -138,7 +138,7 @@ describe('readLog', () => {
     const { memory, commit, context } = world();
     await commit(idOf(1));
     let wasSwapped = false;
-    const racing: ObjectStore = {
+    const racing: Remote = {
       ...passThrough(memory),
       get: async (key, options) => {
         if (!wasSwapped) {
@@ -166,11 +166,11 @@ describe('readLog', () => {
 describe('probeCreateOnly', () => {
   it('tells stores apart that enforce, ignore and reject create-only writes', async () => {
     const { memory } = world();
-    const ignoring: ObjectStore = {
+    const ignoring: Remote = {
       ...passThrough(memory),
       put: (key, body, options) => memory.put(key, body, { ...options, ifAbsent: false }),
     };
-    const rejecting: ObjectStore = {
+    const rejecting: Remote = {
       ...passThrough(memory),
       put: async () => {
         throw new SyncAgentError('UNSUPPORTED', 'Cannot put: not implemented');
@@ -188,7 +188,7 @@ describe('probeCreateOnly', () => {
     ['INTERRUPTED', 'INTERRUPTED'],
   ] as const)('leaves behind what cannot be removed: %s', async (code, outcome) => {
     const { memory } = world();
-    const keeping: ObjectStore = {
+    const keeping: Remote = {
       ...passThrough(memory),
       remove: async () => {
         throw new SyncAgentError(code, 'Cannot remove');
@@ -203,7 +203,7 @@ describe('probeCreateOnly', () => {
     async (short) => {
       const { memory, sleep } = world();
       let puts = 0;
-      const slow: ObjectStore = {
+      const slow: Remote = {
         ...passThrough(memory),
         put: async (key, body, options) => {
           puts += 1;
@@ -219,7 +219,7 @@ describe('probeCreateOnly', () => {
   it('is not misled when the host sleeps in it until a rotation has swept its object', async () => {
     const { memory, sleep } = world();
     let puts = 0;
-    const sleepy: ObjectStore = {
+    const sleepy: Remote = {
       ...passThrough(memory),
       put: async (key, body, options) => {
         puts += 1;

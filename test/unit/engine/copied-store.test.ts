@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { indexFiles } from '../../../src/stores/chroma/index-rest.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost } from '../../support/host.ts';
@@ -13,7 +13,7 @@ let host: Host;
 beforeEach(async () => {
   root = await mkdtemp(join(fastTmp, 'copied-store-'));
   host = await makeHost({
-    remote: createMemoryStore({ now: Date.now }),
+    remote: createMemoryRemote({ now: Date.now }),
     root,
     ports: { findStoreUsers: async () => [] },
   });

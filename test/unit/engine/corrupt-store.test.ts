@@ -2,18 +2,18 @@ import { chmod, lstat, mkdtemp, readFile, readdir, rm, truncate, utimes, writeFi
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 
 let root = '';
-let remote: ObjectStore;
+let remote: Remote;
 let host: Host;
 beforeEach(async () => {
   root = await mkdtemp(join(fastTmp, 'corrupt-store-'));
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
   host = await makeHost({ remote, root, ports: { findStoreUsers: async () => [] } });
   unpackFixture('chroma-1-a', host.store);
 });
@@ -143,7 +143,10 @@ describe('the shrink guard', () => {
   });
 
   it('lets a store that lost less than half pass, and one that lost a record more than half not', async () => {
-    const plain = await makeHost({ remote: createMemoryStore({ now: Date.now }), root: join(root, 'plain') });
+    const plain = await makeHost({
+      remote: createMemoryRemote({ now: Date.now }),
+      root: join(root, 'plain'),
+    });
     const files = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`f${n}`, 'x']));
     await plain.write(files);
     await plain.agent.backup();

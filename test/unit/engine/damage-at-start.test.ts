@@ -5,8 +5,8 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mayContinue } from '../../../src/cli/commands/may-continue.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { adapterNamed } from '../../../src/stores/registry.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
@@ -14,10 +14,10 @@ import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
 
 let root: string;
-let remote: ObjectStore;
+let remote: Remote;
 beforeEach(async () => {
   root = await mkdtemp(join(fastTmp, 'damage-at-start-'));
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -205,7 +205,7 @@ describe('a damaged store that was written since its snapshot', () => {
   it('is no reason to start without the remote, nor beside an empty one', async () => {
     const { one } = await withDatabases();
     sql(one, 'other.db', 'INSERT INTO t VALUES (1)');
-    const failing: ObjectStore = {
+    const failing: Remote = {
       ...passThrough(remote),
       list: () => {
         throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot list: no answer');
@@ -224,7 +224,7 @@ describe('a damaged store that was written since its snapshot', () => {
       ).rejects.toMatchObject(corrupt('app.data'));
 
     await rm(join(root, 'one', '.store.sync-agent'), { recursive: true });
-    const empty = await makeOne({ remote: createMemoryStore({ now: Date.now }) });
+    const empty = await makeOne({ remote: createMemoryRemote({ now: Date.now }) });
     await overwrite(one, 'other.db', 100, 4000);
     for (const onDamage of ['fail', 'recover'] as const)
       await expect(empty.agent.restore({ onDamage })).rejects.toMatchObject(corrupt('holds none'));

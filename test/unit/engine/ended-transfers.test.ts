@@ -2,21 +2,21 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { SyncAgentError, throwIfAborted } from '../../../src/platform/errors.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { makeHost } from '../../support/host.ts';
 
-async function keysOf(remote: ObjectStore): Promise<readonly string[]> {
+async function keysOf(remote: Remote): Promise<readonly string[]> {
   const keys: string[] = [];
   for await (const page of remote.list('')) keys.push(...page.objects.map(({ key }) => key));
   return keys;
 }
 
 it('an upload that is interrupted leaves nothing in the remote', async () => {
-  const memory = createMemoryStore({ now: Date.now });
+  const memory = createMemoryRemote({ now: Date.now });
   const aborter = new AbortController();
   let uploads = 0;
-  const remote: ObjectStore = {
+  const remote: Remote = {
     ...memory,
     location: memory.location,
     put: async (key, body, options) => {
@@ -70,10 +70,10 @@ function failingTransfers(of: number) {
 it.each(['backup', 'restore'] as const)(
   'a %s that fails has nothing at work any more, and names what failed first',
   async (command) => {
-    const memory = createMemoryStore({ now: Date.now });
+    const memory = createMemoryRemote({ now: Date.now });
     const transfers = failingTransfers(3);
     const isFile = (key: string): boolean => /^history\/.*\/[abc]$/.test(key);
-    const remote: ObjectStore = {
+    const remote: Remote = {
       ...memory,
       location: memory.location,
       put: (key, body, options) =>

@@ -2,8 +2,8 @@ import { chmod, utimes } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { collect } from '../../../src/remotes/body.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
 import { byPrecedence, stampOf } from '../../../src/log/precedence.ts';
 import { unresolvedTips } from '../../../src/log/retention.ts';
@@ -20,9 +20,9 @@ const graceMs = 60_000;
 
 function world() {
   const clock = shiftableClock();
-  const remote = createMemoryStore({ now: clock.now });
+  const remote = createMemoryRemote({ now: clock.now });
   const host = async (
-    { keepLast, seen }: { keepLast: number; seen: ObjectStore } = { keepLast: 1, seen: remote },
+    { keepLast, seen }: { keepLast: number; seen: Remote } = { keepLast: 1, seen: remote },
   ): Promise<Host> => {
     const made = await makeHost({ remote: seen, clock, settings: { graceMs, keepLast } });
     hosts.push(made);
@@ -128,7 +128,7 @@ describe('a snapshot of a host that lost its lease', () => {
   it('is not published when the log cannot be read after its commit', async () => {
     const { host, remote, textOf } = await handOver();
     let isCommitted = false;
-    const seen: ObjectStore = {
+    const seen: Remote = {
       ...passThrough(remote),
       put: async (key, body, options) => {
         const result = await remote.put(key, body, options);

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { planLease } from '../../../src/engine/lease/plan-lease.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { textBody } from '../../../src/remotes/body.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { leaseKey, parseLeaseKey } from '../../../src/log/layout.ts';
 import { readLeases } from '../../../src/log/lease-log.ts';
 import type { LeaseObject } from '../../../src/log/lease-log.ts';
@@ -56,8 +56,8 @@ afterEach(async () => {
   for (const host of hosts.splice(0)) await host.remove();
 });
 
-/** Hosts that share a memory store, and a clock that sleeping sets forward. */
-function world(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
+/** Hosts that share a memory remote, and a clock that sleeping sets forward. */
+function world(wrap: (store: Remote) => Remote = (store) => store) {
   const shiftable = shiftableClock();
   const slept: number[] = [];
   const clock = {
@@ -68,7 +68,7 @@ function world(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
       shiftable.forward(ms);
     },
   };
-  const memory = createMemoryStore({ now: shiftable.now });
+  const memory = createMemoryRemote({ now: shiftable.now });
   const host = async (remote = wrap(memory)): Promise<Host> => {
     const made = await makeHost({ remote, clock });
     hosts.push(made);
@@ -78,7 +78,7 @@ function world(wrap: (store: ObjectStore) => ObjectStore = (store) => store) {
 }
 
 /** The effect of each first write of a lease object is there, its answer is not. */
-const losingAnswers = (store: ObjectStore): ObjectStore => {
+const losingAnswers = (store: Remote): Remote => {
   const lost = new Set<string>();
   return {
     ...passThrough(store),
@@ -92,7 +92,7 @@ const losingAnswers = (store: ObjectStore): ObjectStore => {
 };
 
 /** As `losingAnswers`, with a retry that finds the number taken. */
-const repeatingPuts = (store: ObjectStore): ObjectStore => ({
+const repeatingPuts = (store: Remote): Remote => ({
   ...passThrough(store),
   put: async (key, body, options) => {
     const result = await store.put(key, body, options);
@@ -184,7 +184,7 @@ describe('a lease', () => {
     const { agent } = await host();
     const taken = await agent.acquireLease({ ttlMs });
     let isSwept = false;
-    const racing: ObjectStore = {
+    const racing: Remote = {
       ...passThrough(memory),
       get: async (key, options) => {
         if (!isSwept) {

@@ -5,16 +5,16 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AgentPorts } from '../../../src/in-process/agent.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
 import { makeHost, readTree } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 
-let remote: ObjectStore;
+let remote: Remote;
 const hosts: Host[] = [];
 beforeEach(() => {
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
 });
 afterEach(async () => {
   for (const host of hosts.splice(0)) await host.remove();

@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { RemoteState } from '../../../src/home/state.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
@@ -10,7 +10,7 @@ const hour = 60 * 60 * 1000;
 let host: Host;
 
 beforeEach(async () => {
-  host = await makeHost({ remote: createMemoryStore({ now: Date.now }) });
+  host = await makeHost({ remote: createMemoryRemote({ now: Date.now }) });
   await host.write({ a: 'one' });
 });
 afterEach(() => host.remove());
@@ -91,7 +91,7 @@ describe('a remote that has become empty', () => {
   beforeEach(async () => {
     id = await settled();
     // The same name, another disk behind it.
-    other = await makeHost({ remote: createMemoryStore({ now: Date.now }), root: host.root });
+    other = await makeHost({ remote: createMemoryRemote({ now: Date.now }), root: host.root });
   });
 
   it('gets no backup unless that is forced, which begins anew', async () => {

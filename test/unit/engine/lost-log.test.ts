@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openRemote } from '../../../src/remotes/open-remote.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { textBody } from '../../../src/remotes/body.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { forEachEffect } from '../../support/each-effect.ts';
 import { oldRemote, unpackFixture } from '../../support/fixtures.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
-import { Power, poweredStore } from '../../support/power.ts';
+import { Power, poweredRemote } from '../../support/power.ts';
 import { passThrough } from '../../support/race.ts';
 import { realS3 } from '../../support/s3.ts';
 
@@ -32,7 +32,7 @@ afterEach(async () => {
   for (const each of hosts) await each.remove();
 });
 
-async function host(remote: ObjectStore, options: Partial<Parameters<typeof makeHost>[0]> = {}) {
+async function host(remote: Remote, options: Partial<Parameters<typeof makeHost>[0]> = {}) {
   const made = await makeHost({
     remote,
     clock,
@@ -43,16 +43,16 @@ async function host(remote: ObjectStore, options: Partial<Parameters<typeof make
   return made;
 }
 
-async function keys(remote: ObjectStore, prefix = ''): Promise<readonly string[]> {
+async function keys(remote: Remote, prefix = ''): Promise<readonly string[]> {
   const found: string[] = [];
   for await (const page of remote.list(prefix)) found.push(...page.objects.map(({ key }) => key));
   return found;
 }
 
-const drop = async (remote: ObjectStore, prefix: string) => remote.remove(await keys(remote, prefix));
+const drop = async (remote: Remote, prefix: string) => remote.remove(await keys(remote, prefix));
 
 /** Three snapshots, and the host that made them. */
-async function fill(remote: ObjectStore, options: Partial<Parameters<typeof makeHost>[0]> = {}) {
+async function fill(remote: Remote, options: Partial<Parameters<typeof makeHost>[0]> = {}) {
   const writer = await host(remote, options);
   const ids: string[] = [];
   for (const files of trees) {
@@ -68,7 +68,7 @@ const warnings = ({ events }: Host): string =>
   events.flatMap((event) => (event.type === 'warning' ? [event.message] : [])).join('\n');
 
 async function expectContents(
-  remote: ObjectStore,
+  remote: Remote,
   ids: readonly string[],
   options: Partial<Parameters<typeof makeHost>[0]> = {},
 ): Promise<void> {
@@ -81,41 +81,40 @@ async function expectContents(
   expect(await bare.agent.verify({ all: true, readData: true })).toMatchObject({ isSound: true });
 }
 
-const places: readonly (readonly [string, () => Promise<{ remote: ObjectStore; close(): Promise<void> }>])[] =
+const places: readonly (readonly [string, () => Promise<{ remote: Remote; close(): Promise<void> }>])[] = [
+  ['memory', async () => ({ remote: createMemoryRemote({ now: clock.now }), close: async () => {} })],
   [
-    ['memory', async () => ({ remote: createMemoryStore({ now: clock.now }), close: async () => {} })],
-    [
-      'a directory',
-      async () => {
-        const dir = await mkdtemp(join(tmpdir(), 'sync-agent-lost-'));
-        const { remote } = await openRemote(`file://${dir}`, {
-          clock,
-          emit: () => undefined,
-          fs: nodeFileSystem,
-        });
-        return { remote, close: () => rm(dir, { recursive: true }) };
-      },
-    ],
-    ...(realS3() === undefined
-      ? []
-      : [
-          [
-            'a real S3 server',
-            async () => {
-              const real = realS3();
-              if (real === undefined) throw new Error('unreachable');
-              const { endpoint, region, accessKeyId, secretAccessKey } = real;
-              const { remote } = await openRemote(`s3://${await real.makeBucket()}/some/prefix`, {
-                s3: { endpoint, region, credentials: { accessKeyId, secretAccessKey }, forcePathStyle: true },
-                clock,
-                emit: () => undefined,
-                fs: nodeFileSystem,
-              });
-              return { remote, close: () => remote.close() };
-            },
-          ] as const,
-        ]),
-  ];
+    'a directory',
+    async () => {
+      const dir = await mkdtemp(join(tmpdir(), 'sync-agent-lost-'));
+      const { remote } = await openRemote(`file://${dir}`, {
+        clock,
+        emit: () => undefined,
+        fs: nodeFileSystem,
+      });
+      return { remote, close: () => rm(dir, { recursive: true }) };
+    },
+  ],
+  ...(realS3() === undefined
+    ? []
+    : [
+        [
+          'a real S3 server',
+          async () => {
+            const real = realS3();
+            if (real === undefined) throw new Error('unreachable');
+            const { endpoint, region, accessKeyId, secretAccessKey } = real;
+            const { remote } = await openRemote(`s3://${await real.makeBucket()}/some/prefix`, {
+              s3: { endpoint, region, credentials: { accessKeyId, secretAccessKey }, forcePathStyle: true },
+              clock,
+              emit: () => undefined,
+              fs: nodeFileSystem,
+            });
+            return { remote, close: () => remote.close() };
+          },
+        ] as const,
+      ]),
+];
 
 describe.each(places)('in %s, a remote that lost its log', (_, open) => {
   it.each([
@@ -167,8 +166,8 @@ describe.each(places)('in %s, a remote that lost its log', (_, open) => {
 
 describe('a remote without a commit', () => {
   it('is new where a first backup was cut off before it committed', async () => {
-    const remote = createMemoryStore({ now: clock.now });
-    const cut: ObjectStore = {
+    const remote = createMemoryRemote({ now: clock.now });
+    const cut: Remote = {
       ...passThrough(remote),
       put: (key, body, options) => {
         if (key.startsWith('commits/')) throw new Error('killed');
@@ -191,7 +190,7 @@ describe('a remote without a commit', () => {
   });
 
   it('costs nothing to tell apart while there is one, and two listings else', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const empty = await host(remote);
     await empty.agent.list();
     expect(empty.agent.counts()).toMatchObject({ list: 3, get: 0, head: 0 });
@@ -202,7 +201,7 @@ describe('a remote without a commit', () => {
   });
 
   it('is lost where none of its commits can be read', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { ids } = await fill(remote);
     for (const key of await keys(remote, 'commits/')) await remote.put(key, textBody('{}'));
     await drop(remote, 'history/.commits/');
@@ -220,7 +219,7 @@ describe('a remote without a commit', () => {
 
 describe('a log that lost a part of itself', () => {
   it('at its end: backups and prune refuse, restore tells, and repair-remote brings it back', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { writer, ids } = await fill(remote);
     await remote.remove(['commits/0000000003.json', 'commits/0000000002.json']);
     await writer.write({ a: 'four' });
@@ -239,7 +238,7 @@ describe('a log that lost a part of itself', () => {
   });
 
   it('at its end, without copies: a lost parent is told as that, and no divergence', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { writer, ids } = await fill(remote);
     await remote.remove(['commits/0000000003.json']);
     await drop(remote, 'history/.commits/');
@@ -251,7 +250,7 @@ describe('a log that lost a part of itself', () => {
   });
 
   it('in the middle: its copy counts, the snapshot stays, and verify goes on telling', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { writer, ids } = await fill(remote);
     await remote.remove(['commits/0000000001.json']);
     await remote.put('commits/0000000002.json', textBody('{}'));
@@ -274,7 +273,7 @@ describe('a log that lost a part of itself', () => {
   });
 
   it('damaged without a copy, and passed over: nothing of it is swept, and repair-remote finds it', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { ids } = await fill(remote);
     await remote.put('commits/0000000003.json', textBody('{}'));
     await drop(remote, 'history/.commits/');
@@ -299,7 +298,7 @@ describe('a log that lost a part of itself', () => {
 });
 
 describe('a remote of version 0.1.0', () => {
-  const old = async (): Promise<{ remote: ObjectStore; dir: string }> => {
+  const old = async (): Promise<{ remote: Remote; dir: string }> => {
     const dir = unpackFixture(oldRemote);
     const { remote } = await openRemote(`file://${join(dir, 'remote')}`, {
       clock,
@@ -313,7 +312,7 @@ describe('a remote of version 0.1.0', () => {
     { a: 'two\n', 'sub/b': 'same\n' },
     { a: 'three\n', 'sub/b': 'same\n', d: 'more\n' },
   ];
-  const expectOld = async (remote: ObjectStore): Promise<void> => {
+  const expectOld = async (remote: Remote): Promise<void> => {
     const bare = await host(remote);
     const listed = await bare.agent.list();
     expect(listed).toHaveLength(3);
@@ -359,11 +358,11 @@ it('repair-remote cut off anywhere is finished by the next, whatever was left', 
     const count = await forEachEffect(async (n) => {
       // Several cases run at once: a clock that one of them moves is its own.
       const own = shiftableClock();
-      const remote = createMemoryStore({ now: own.now });
+      const remote = createMemoryRemote({ now: own.now });
       const { ids } = await fill(remote, { clock: own });
       for (const prefix of lost) await drop(remote, prefix);
       const power = new Power(n, 'before');
-      const doomed = await host(poweredStore(power, remote), { clock: own });
+      const doomed = await host(poweredRemote(power, remote), { clock: own });
       await doomed.agent.repairRemote().catch((error: unknown) => {
         if (!power.isCut) throw error;
       });
@@ -382,7 +381,7 @@ it('repair-remote cut off anywhere is finished by the next, whatever was left', 
 
 describe.each(['copy', 'linked'] as const)('objects that are gone, with history %s', (history) => {
   it('of the newest snapshot: a backup of an unchanged store uploads them again', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { writer, ids } = await fill(remote, { settings: { history } });
     expect((await writer.agent.backup()).type).toBe('unchanged');
     await drop(remote, `history/${ids[2]}/`);
@@ -396,11 +395,11 @@ describe.each(['copy', 'linked'] as const)('objects that are gone, with history 
     expect((await writer.agent.backup()).type).toBe('unchanged');
   });
 
-  it.each<[string, (remote: ObjectStore, key: string) => Promise<unknown>]>([
+  it.each<[string, (remote: Remote, key: string) => Promise<unknown>]>([
     ['missing', (remote, key) => remote.remove([key])],
     ['cut', (remote, key) => remote.put(key, textBody('s'))],
   ])('%s: what the next snapshot would refer to is uploaded again, and told', async (_, strike) => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { writer, ids } = await fill(remote, { settings: { history } });
     const owner = history === 'linked' ? ids[0] : ids[2];
     const key = `history/${owner}/b`;
@@ -416,7 +415,7 @@ describe.each(['copy', 'linked'] as const)('objects that are gone, with history 
   });
 
   it('a restore takes the current files where they are right', async () => {
-    const remote = createMemoryStore({ now: clock.now });
+    const remote = createMemoryRemote({ now: clock.now });
     const { ids } = await fill(remote, { settings: { history } });
     await drop(remote, `history/${ids[2]}/`);
     const bare = await host(remote);

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AgentPorts } from '../../../src/in-process/agent.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { ownedFileSystem } from '../../../src/home/owner.ts';
 import { makeHost } from '../../support/host.ts';
@@ -27,11 +27,11 @@ const byEntries: Partial<AgentPorts> = {
 };
 
 let root = '';
-let remote: ObjectStore;
+let remote: Remote;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'owner-'));
   await chmod(root, 0o755);
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
   const other = await makeHost({ remote, root: join(root, 'other'), ports: quiet });
   await other.write({ a: 'a', 'd/b': 'b' });
   await other.agent.backup();
@@ -109,7 +109,7 @@ describe.skipIf(!isRoot)('what root writes for another user', () => {
     process.setegid?.(user.gid);
     process.seteuid?.(user.uid);
     try {
-      const elsewhere = createMemoryStore({ now: Date.now });
+      const elsewhere = createMemoryRemote({ now: Date.now });
       const asUser = await makeHost({ remote: elsewhere, root: host.root });
       expect(await asUser.agent.backup({ force: true })).toMatchObject({ type: 'committed' });
     } finally {

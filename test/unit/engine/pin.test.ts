@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { textBody } from '../../../src/remotes/body.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
 import { commitKey } from '../../../src/log/layout.ts';
 import { encodeManifest } from '../../../src/log/manifest.ts';
@@ -13,13 +13,13 @@ import { passThrough } from '../../support/race.ts';
 const graceMs = 3_600_000;
 const settings = { keepLast: 1, graceMs };
 let clock: ReturnType<typeof shiftableClock>;
-let remote: ReturnType<typeof createMemoryStore>;
+let remote: ReturnType<typeof createMemoryRemote>;
 let host: Host;
 let others: Host[] = [];
 
 beforeEach(async () => {
   clock = shiftableClock();
-  remote = createMemoryStore({ now: () => clock.now() });
+  remote = createMemoryRemote({ now: () => clock.now() });
   host = await makeHost({ remote, clock, settings });
   others = [];
 });
@@ -27,7 +27,7 @@ afterEach(async () => {
   for (const each of [host, ...others]) await each.remove();
 });
 
-async function another(store: ObjectStore = remote): Promise<Host> {
+async function another(store: Remote = remote): Promise<Host> {
   const made = await makeHost({ remote: store, clock, settings });
   others.push(made);
   return made;
@@ -126,7 +126,7 @@ describe('a pinned snapshot', () => {
 describe('a snapshot that is committed again', () => {
   it.each([-5, 0, 5])('keeps its age, also where the clock of its host is %i hours off', async (hours) => {
     const hour = 3_600_000;
-    const serversClock = createMemoryStore({ now: () => clock.now() - hours * hour });
+    const serversClock = createMemoryRemote({ now: () => clock.now() - hours * hour });
     const first = await another(serversClock);
     const id = await snapshots(1, first);
     clock.forward(2 * hour);
@@ -224,7 +224,7 @@ it('a pin of a snapshot that is not live goes with the next commit', async () =>
 });
 
 /** The remote, as a host sees it that is overtaken once, just before its commit. */
-function beforeCommit(work: () => Promise<void>): ObjectStore {
+function beforeCommit(work: () => Promise<void>): Remote {
   let isOvertaken = false;
   return {
     ...passThrough(remote),

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { makeHost } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
 
 /** A remote whose listings never answer, whatever they are told. */
-function silent(): ObjectStore {
-  const memory = createMemoryStore({ now: Date.now });
+function silent(): Remote {
+  const memory = createMemoryRemote({ now: Date.now });
   return {
     ...passThrough(memory),
     // eslint-disable-next-line require-yield -- it has no page to give

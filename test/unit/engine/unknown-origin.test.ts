@@ -2,18 +2,18 @@ import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
 
 let root: string;
-let remote: ObjectStore;
+let remote: Remote;
 beforeEach(async () => {
   root = await mkdtemp(join(fastTmp, 'unknown-origin-'));
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -187,7 +187,7 @@ describe('a store of unknown origin that equals a snapshot', () => {
   });
 
   it('has diverged where another remote took the place, which ends before its parent', async () => {
-    const elsewhere = createMemoryStore({ now: Date.now });
+    const elsewhere = createMemoryRemote({ now: Date.now });
     const other = await host('other', { remote: elsewhere });
     await other.write({ x: 'another history' });
     await backup(other);

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import type { Context } from '../../../src/engine/context.ts';
 import { measureUsage } from '../../../src/engine/history/usage.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ListPage, ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { ListPage, Remote } from '../../../src/remotes/remote.ts';
 import { makeHost } from '../../support/host.ts';
 
 it('status says how much the remote holds', async () => {
-  const remote = createMemoryStore({ now: Date.now });
+  const remote = createMemoryRemote({ now: Date.now });
   const host = await makeHost({ remote });
   try {
     await host.write({ a: 'one', b: 'two' });
@@ -33,7 +33,7 @@ it('a remote with very many objects is not listed to its end', async () => {
       yield { objects: [{ key: 'k', size: 2, lastModified: new Date(0) }], serverTime: new Date(0) };
     }
   }
-  const remote: Pick<ObjectStore, 'list'> = { list };
+  const remote: Pick<Remote, 'list'> = { list };
   const context = { remote, signal: undefined } as unknown as Context;
   expect(await measureUsage(context)).toEqual({ objects: 10, bytes: 20, isWhole: false });
   expect(pages).toBe(11);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
@@ -13,7 +13,7 @@ afterEach(async () => {
 /** A host with three snapshots that rotation may take, and one that looks while the first backs up again. */
 async function watched() {
   const clock = shiftableClock();
-  const remote = createMemoryStore({ now: clock.now });
+  const remote = createMemoryRemote({ now: clock.now });
   const settings = { keepLast: 2, graceMs: hour };
   const host = await makeHost({ remote, clock, settings: { ...settings, keepLast: 3 } });
   const ids: string[] = [];
@@ -69,7 +69,7 @@ describe('verify, while another host rotates', () => {
 });
 
 it('has nothing to say of an empty remote', async () => {
-  const host = await makeHost({ remote: createMemoryStore({ now: Date.now }) });
+  const host = await makeHost({ remote: createMemoryRemote({ now: Date.now }) });
   hosts.push(host);
   expect(await host.agent.verify({ all: true })).toMatchObject({ isSound: true, snapshots: [] });
 });

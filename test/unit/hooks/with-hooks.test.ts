@@ -11,14 +11,14 @@ import { SyncAgentError } from '../../../src/platform/errors.ts';
 import type { AgentEvent } from '../../../src/platform/events.ts';
 import type { HookDocument, Hooks } from '../../../src/hooks/hook.ts';
 import { withHooks } from '../../../src/hooks/with-hooks.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 
 let root = '';
 let log = '';
-let remote: ObjectStore;
+let remote: Remote;
 let host: Host;
 let events: AgentEvent[];
 const closing: (() => unknown)[] = [];
@@ -27,7 +27,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'sync-agent-hooks-'));
   log = join(root, 'log');
   events = [];
-  remote = createMemoryStore({ now: () => Date.now() });
+  remote = createMemoryRemote({ now: () => Date.now() });
   host = await makeHost({ remote });
   await host.write({ 'a.txt': 'one' });
 });

@@ -6,9 +6,9 @@ import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
 import { textBody } from '../../../src/remotes/body.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
-import { prefixed } from '../../../src/remotes/wrappers/prefixed-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
+import { prefixed } from '../../../src/remotes/wrappers/prefixed-remote.ts';
 import { commitKey, historyKey, pathProblem } from '../../../src/log/layout.ts';
 import { decodeManifest } from '../../../src/log/manifest.ts';
 import { makeHost } from '../../support/host.ts';
@@ -311,11 +311,11 @@ describe('a manifest that is none', () => {
 
 describe('a restore from a hostile remote', () => {
   let root = '';
-  let remote: ObjectStore;
+  let remote: Remote;
   let host: Host;
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'hostile-manifest-'));
-    remote = createMemoryStore({ now: Date.now });
+    remote = createMemoryRemote({ now: Date.now });
     host = await makeHost({ remote, root });
     await writeFile(join(root, 'secret'), 'mine');
   });

@@ -5,8 +5,8 @@ import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../../src/settings/load.ts';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { journalPath, locateHome, rollbackRoot, stagingRoot, statePath } from '../../../src/home/home.ts';
 import type { Home } from '../../../src/home/home.ts';
 import { readJournal } from '../../../src/home/journal.ts';
@@ -15,12 +15,12 @@ import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 
 let root = '';
-let remote: ObjectStore;
+let remote: Remote;
 let host: Host;
 let home: Home;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'hostile-state-'));
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
   host = await makeHost({ remote, root });
   await host.write({ a: 'mine' });
   home = await locateHome(host.store);

@@ -18,8 +18,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AgentPorts } from '../../../src/in-process/agent.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { scanStore } from '../../../src/stores/content/scan.ts';
@@ -27,14 +27,14 @@ import { makeHost } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 
 let root = '';
-let remote: ObjectStore;
+let remote: Remote;
 let host: Host;
 let other: Host;
 let servers: Server[];
 beforeEach(async () => {
   servers = [];
   root = await mkdtemp(join(tmpdir(), 'hostile-tree-'));
-  remote = createMemoryStore({ now: Date.now });
+  remote = createMemoryRemote({ now: Date.now });
   host = await on('here');
   other = await on('there');
   await mkdir(join(root, 'outside'));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { locateHome } from '../../../src/home/home.ts';
 import { lockStore } from '../../../src/home/lock.ts';
@@ -71,7 +71,7 @@ describe('the lock of a store', () => {
     const held: Lock[] = [];
     const sleep = async (): Promise<void> => held.pop()?.release();
     const clock = { ...systemClock, sleep };
-    const remote = createMemoryStore({ now: Date.now });
+    const remote = createMemoryRemote({ now: Date.now });
     const [hasty, patient] = [
       await makeHost({ remote, clock, root: await mkdtemp(join(root, 'hasty-')) }),
       await makeHost({

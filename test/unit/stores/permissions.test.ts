@@ -1,9 +1,9 @@
 import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import { createDirectoryStore } from '../../../src/remotes/directory/directory-store.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { locateHome, rollbackRoot, stagingRoot, statePath } from '../../../src/home/home.ts';
@@ -25,8 +25,8 @@ afterEach(async () => {
   for (const each of hosts) await each.remove();
 });
 
-async function pair(fs?: FileSystem): Promise<readonly [Host, Host, ObjectStore]> {
-  const remote = createMemoryStore({ now: Date.now });
+async function pair(fs?: FileSystem): Promise<readonly [Host, Host, Remote]> {
+  const remote = createMemoryRemote({ now: Date.now });
   const [a, b] = [
     await makeHost({ remote }),
     await makeHost({ remote, ...(fs === undefined ? {} : { fs }) }),
@@ -187,7 +187,7 @@ describe('what the agent writes for itself', () => {
     const home = await locateHome(b.store);
     const rooms: string[] = [];
     const c = await makeHost({
-      remote: createMemoryStore({ now: Date.now }),
+      remote: createMemoryRemote({ now: Date.now }),
       root: b.root,
       fs: {
         ...watched,
@@ -207,7 +207,7 @@ describe('what the agent writes for itself', () => {
     process.umask(0);
     const [a] = await pair();
     const path = join(a.root, 'remote');
-    const remote = createDirectoryStore({ path });
+    const remote = createDirectoryRemote({ path });
     const writer = await makeHost({ remote, root: a.root });
     await writer.agent.backup();
     for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {

@@ -1,7 +1,7 @@
-import type { ListOptions, ListPage, ObjectStore } from '../object-store.ts';
+import type { ListOptions, ListPage, Remote } from '../remote.ts';
 
 /** The part of `store` whose keys start with `prefix/`, with keys relative to it. An empty prefix is the store itself. */
-export function prefixed(store: ObjectStore, prefix: string): ObjectStore {
+export function prefixed(store: Remote, prefix: string): Remote {
   if (prefix === '') return store;
   const base = `${prefix}/`;
   return {
@@ -29,7 +29,7 @@ export function prefixed(store: ObjectStore, prefix: string): ObjectStore {
 }
 
 async function* listBelow(
-  store: ObjectStore,
+  store: Remote,
   base: string,
   keyPrefix: string,
   options: ListOptions = {},

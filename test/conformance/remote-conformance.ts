@@ -3,15 +3,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remotes/body.ts';
 import { concurrently } from '../../src/platform/concurrently.ts';
-import type { Body, GetOptions, ListOptions, ListPage, ObjectStore } from '../../src/remotes/object-store.ts';
+import type { Body, GetOptions, ListOptions, ListPage, Remote } from '../../src/remotes/remote.ts';
 
 export interface MadeStore {
-  readonly store: ObjectStore;
+  readonly remote: Remote;
   close(): Promise<void>;
 }
 
 const MiB = 1024 * 1024;
-/** More than one part of any store. */
+/** More than one part of any remote. */
 const bigBytes = 12 * MiB + 345;
 const oddNames = [
   'a b',
@@ -39,40 +39,40 @@ const oddNames = [
 ];
 
 /**
- * One test per promise of `ObjectStore`. Each works below a prefix of its own, so that one store, and one bucket on a
+ * One test per promise of `Remote`. Each works below a prefix of its own, so that one remote, and one bucket on a
  * real server, serves them all.
  */
-export function describeObjectStore(name: string, makeStore: () => Promise<MadeStore>): void {
+export function describeRemote(name: string, makeStore: () => Promise<MadeStore>): void {
   describe(name, { timeout: 120_000 }, () => {
     let made: MadeStore;
-    let store: ObjectStore;
+    let remote: Remote;
     let prefixes = 0;
     const unique = (): string => `t${String((prefixes += 1)).padStart(3, '0')}/`;
 
     beforeAll(async () => {
       made = await makeStore();
-      store = made.store;
+      remote = made.remote;
     }, 60_000);
     afterAll(async () => {
       await made?.close();
     }, 60_000);
 
     const read = async (key: string, options?: GetOptions): Promise<Buffer> => {
-      const { body, size } = await store.get(key, options);
+      const { body, size } = await remote.get(key, options);
       const bytes = await collect(body, 64 * MiB);
       expect(bytes.byteLength).toBe(size);
       return bytes;
     };
     const keysOf = async (prefix: string, options?: ListOptions): Promise<string[]> =>
-      (await pagesOf(store, prefix, options)).flatMap(({ objects }) => objects.map(({ key }) => key));
+      (await pagesOf(remote, prefix, options)).flatMap(({ objects }) => objects.map(({ key }) => key));
 
     it('reads back what was written, whatever the size', async () => {
       const prefix = unique();
       for (const size of [0, 1, 17, 65_536, 1_000_001]) {
         const bytes = randomBytes(size);
-        await store.put(`${prefix}${size}`, bytesBody(bytes));
+        await remote.put(`${prefix}${size}`, bytesBody(bytes));
         expect((await read(`${prefix}${size}`)).equals(bytes)).toBe(true);
-        expect((await store.head(`${prefix}${size}`))?.size).toBe(size);
+        expect((await remote.head(`${prefix}${size}`))?.size).toBe(size);
       }
     });
 
@@ -80,7 +80,7 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const prefix = unique();
       const bytes = randomBytes(1000);
       const sha256 = createHash('sha256').update(bytes).digest('hex');
-      await store.put(`${prefix}a`, bytesBody(bytes), { sha256, contentType: 'application/json' });
+      await remote.put(`${prefix}a`, bytesBody(bytes), { sha256, contentType: 'application/json' });
       expect((await read(`${prefix}a`)).equals(bytes)).toBe(true);
     });
 
@@ -88,9 +88,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const key = `${unique()}key`;
       for (let round = 0; round < 20; round += 1) {
         const text = `round ${round} ${'x'.repeat(round)}`;
-        await store.put(key, textBody(text));
+        await remote.put(key, textBody(text));
         expect((await read(key)).toString()).toBe(text);
-        expect((await store.head(key))?.size).toBe(text.length);
+        expect((await remote.head(key))?.size).toBe(text.length);
         expect(await keysOf(key)).toEqual([key]);
       }
     });
@@ -100,7 +100,7 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       for (let round = 0; round < 6; round += 1) {
         const key = `${prefix}commits/${round}.json`;
         const racers = Array.from({ length: 8 }, (_, racer) =>
-          store.put(key, textBody(`racer ${racer}`), { ifAbsent: true }),
+          remote.put(key, textBody(`racer ${racer}`), { ifAbsent: true }),
         );
         const outcomes = await Promise.allSettled(racers);
         const winners = outcomes.flatMap(({ status }, racer) => (status === 'fulfilled' ? [racer] : []));
@@ -113,22 +113,22 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('lets a create-only write succeed again after a removal', async () => {
       const key = `${unique()}key`;
-      await store.put(key, textBody('one'), { ifAbsent: true });
-      await expect(store.put(key, textBody('two'), { ifAbsent: true })).rejects.toMatchObject({
+      await remote.put(key, textBody('one'), { ifAbsent: true });
+      await expect(remote.put(key, textBody('two'), { ifAbsent: true })).rejects.toMatchObject({
         code: 'ALREADY_EXISTS',
       });
-      await store.remove([key]);
-      await store.put(key, textBody('three'), { ifAbsent: true });
+      await remote.remove([key]);
+      await remote.put(key, textBody('three'), { ifAbsent: true });
       expect((await read(key)).toString()).toBe('three');
     });
 
     it('shows whole objects only while they are replaced', async () => {
       const key = `${unique()}key`;
       const version = (fill: number): Body => bytesBody(Buffer.alloc(300_000 + fill * 1000, fill));
-      await store.put(key, version(1));
+      await remote.put(key, version(1));
       const progress = { writing: true };
       const writer = (async () => {
-        for (let fill = 2; fill < 25; fill += 1) await store.put(key, version(fill));
+        for (let fill = 2; fill < 25; fill += 1) await remote.put(key, version(fill));
         progress.writing = false;
       })();
       let reads = 0;
@@ -144,20 +144,20 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('rejects reading a missing object, and does not find it', async () => {
       const prefix = unique();
-      await expect(store.get(`${prefix}missing`)).rejects.toMatchObject({
+      await expect(remote.get(`${prefix}missing`)).rejects.toMatchObject({
         code: 'NOT_FOUND',
         retryable: false,
       });
-      expect(await store.head(`${prefix}missing`)).toBeUndefined();
-      await expect(store.copy(`${prefix}missing`, `${prefix}target`)).rejects.toMatchObject({
+      expect(await remote.head(`${prefix}missing`)).toBeUndefined();
+      await expect(remote.copy(`${prefix}missing`, `${prefix}target`)).rejects.toMatchObject({
         code: 'NOT_FOUND',
       });
-      expect(await store.head(`${prefix}target`)).toBeUndefined();
-      await store.remove([`${prefix}missing`, `${prefix}missing/too`]);
+      expect(await remote.head(`${prefix}target`)).toBeUndefined();
+      await remote.remove([`${prefix}missing`, `${prefix}missing/too`]);
     });
 
     it('lists an absent prefix as one empty page', async () => {
-      const pages = await pagesOf(store, `${unique()}nothing/`);
+      const pages = await pagesOf(remote, `${unique()}nothing/`);
       expect(pages.map(({ objects }) => objects)).toEqual([[]]);
       expect(Math.abs((pages[0]?.serverTime.getTime() ?? 0) - Date.now())).toBeLessThan(24 * 3_600_000);
     });
@@ -168,7 +168,7 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       await concurrently(
         names,
         { concurrency: 4 },
-        async (each) => void (await store.put(prefix + each, textBody(each))),
+        async (each) => void (await remote.put(prefix + each, textBody(each))),
       );
       const sorted = names
         .map((each) => prefix + each)
@@ -181,9 +181,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       expect(await keysOf(prefix, { startAfter: `${prefix}b/c` })).toEqual(
         sorted.slice(sorted.indexOf(`${prefix}b/c/d`)),
       );
-      expect(await store.listDirectories(prefix)).toMatchObject({ names: ['b'] });
-      expect(await store.listDirectories(`${prefix}b/`)).toMatchObject({ names: ['c'] });
-      expect(await store.listDirectories(`${prefix}none/`)).toMatchObject({ names: [] });
+      expect(await remote.listDirectories(prefix)).toMatchObject({ names: ['b'] });
+      expect(await remote.listDirectories(`${prefix}b/`)).toMatchObject({ names: ['c'] });
+      expect(await remote.listDirectories(`${prefix}none/`)).toMatchObject({ names: [] });
     });
 
     it('lists and removes more objects than fit one page', async () => {
@@ -195,13 +195,13 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       await concurrently(
         keys,
         { concurrency: 16 },
-        async (key) => void (await store.put(key, textBody(key))),
+        async (key) => void (await remote.put(key, textBody(key))),
       );
-      const pages = await pagesOf(store, prefix);
+      const pages = await pagesOf(remote, prefix);
       expect(pages.length).toBeGreaterThan(1);
       expect(pages.flatMap(({ objects }) => objects.map(({ key }) => key))).toEqual(keys);
-      expect((await store.listDirectories(prefix)).names).toEqual(['0', '1', '2', '3', '4', '5', '6']);
-      await store.remove(keys.slice(1));
+      expect((await remote.listDirectories(prefix)).names).toEqual(['0', '1', '2', '3', '4', '5', '6']);
+      await remote.remove(keys.slice(1));
       expect(await keysOf(prefix)).toEqual(keys.slice(0, 1));
     });
 
@@ -209,29 +209,33 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const prefix = unique();
       const names = Array.from({ length: 1003 }, (_, index) => `d${String(index).padStart(4, '0')}`);
       const keys = names.map((each) => `${prefix}${each}/x/y`);
-      await concurrently(keys, { concurrency: 16 }, async (key) => void (await store.put(key, textBody(''))));
-      expect((await store.listDirectories(prefix)).names).toEqual(names);
-      await store.remove(keys);
-      expect((await store.listDirectories(prefix)).names).toEqual([]);
+      await concurrently(
+        keys,
+        { concurrency: 16 },
+        async (key) => void (await remote.put(key, textBody(''))),
+      );
+      expect((await remote.listDirectories(prefix)).names).toEqual(names);
+      await remote.remove(keys);
+      expect((await remote.listDirectories(prefix)).names).toEqual([]);
     });
 
     it('keeps odd keys as they are, through every operation', async () => {
       const prefix = unique();
       for (const odd of oddNames) {
-        await store.put(`${prefix}from/${odd}`, textBody(odd));
-        await store.copy(`${prefix}from/${odd}`, `${prefix}to/${odd}`);
+        await remote.put(`${prefix}from/${odd}`, textBody(odd));
+        await remote.copy(`${prefix}from/${odd}`, `${prefix}to/${odd}`);
         expect((await read(`${prefix}to/${odd}`)).toString()).toBe(odd);
-        expect((await store.head(`${prefix}to/${odd}`))?.size).toBe(Buffer.byteLength(odd));
+        expect((await remote.head(`${prefix}to/${odd}`))?.size).toBe(Buffer.byteLength(odd));
       }
       const listed = await keysOf(`${prefix}to/`);
       expect(new Set(listed)).toEqual(new Set(oddNames.map((odd) => `${prefix}to/${odd}`)));
       for (const key of listed)
         expect((await keysOf(`${prefix}to/`, { startAfter: key }))[0]).toBe(listed[listed.indexOf(key) + 1]);
-      await store.remove(listed);
+      await remote.remove(listed);
       expect(await keysOf(`${prefix}to/`)).toEqual([]);
       const [first = '', ...rest] = await keysOf(`${prefix}from/`);
-      await store.remove([first]);
-      for (const key of rest) await store.remove([key]);
+      await remote.remove([first]);
+      for (const key of rest) await remote.remove([key]);
       expect(await keysOf(`${prefix}from/`)).toEqual([]);
     });
 
@@ -249,7 +253,7 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
         `${prefix}${'x'.repeat(1025)}`,
         prefix,
       ]) {
-        await expect(store.put(bad, textBody('x')), JSON.stringify(bad)).rejects.toMatchObject({
+        await expect(remote.put(bad, textBody('x')), JSON.stringify(bad)).rejects.toMatchObject({
           code: 'REFUSED',
         });
       }
@@ -259,7 +263,7 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
     it('reads ranges', async () => {
       const key = `${unique()}key`;
       const bytes = randomBytes(300_000);
-      await store.put(key, bytesBody(bytes));
+      await remote.put(key, bytesBody(bytes));
       for (const [start, end] of [
         [0, 1],
         [0, 300_000],
@@ -269,23 +273,23 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       ] as const) {
         expect((await read(key, { range: { start, end } })).equals(bytes.subarray(start, end))).toBe(true);
       }
-      await expect(store.get(key, { range: { start: 300_000, end: 300_001 } })).rejects.toMatchObject({
+      await expect(remote.get(key, { range: { start: 300_000, end: 300_001 } })).rejects.toMatchObject({
         code: 'REMOTE_UNREACHABLE',
         retryable: false,
       });
-      await expect(store.get(key, { range: { start: 5, end: 5 } })).rejects.toThrow(RangeError);
+      await expect(remote.get(key, { range: { start: 5, end: 5 } })).rejects.toThrow(RangeError);
     });
 
     it('reads on only from the same version', async () => {
       const key = `${unique()}key`;
-      await store.put(key, textBody('first content'));
-      const { version, body } = await store.get(key);
+      await remote.put(key, textBody('first content'));
+      const { version, body } = await remote.get(key);
       await collect(body, 100);
       expect((await read(key, { ifVersion: version, range: { start: 6, end: 13 } })).toString()).toBe(
         'content',
       );
-      await store.put(key, textBody('other content'));
-      await expect(store.get(key, { ifVersion: version })).rejects.toMatchObject({
+      await remote.put(key, textBody('other content'));
+      await expect(remote.get(key, { ifVersion: version })).rejects.toMatchObject({
         code: 'REMOTE_UNREACHABLE',
         retryable: false,
       });
@@ -293,9 +297,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('lets a reader leave early', async () => {
       const key = `${unique()}key`;
-      await store.put(key, bytesBody(randomBytes(2 * MiB)));
+      await remote.put(key, bytesBody(randomBytes(2 * MiB)));
       for (let round = 0; round < 5; round += 1) {
-        const { body } = await store.get(key);
+        const { body } = await remote.get(key);
         for await (const chunk of body) {
           expect(chunk.byteLength).toBeGreaterThan(0);
           break;
@@ -309,46 +313,46 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       const keys = ['a', 'a/b', 'ab', 'b/c', 'b/d']
         .map((each) => prefix + each)
         .filter((key) => key !== `${prefix}a`);
-      for (const key of keys) await store.put(key, textBody(key));
-      await store.remove([`${prefix}a`, `${prefix}b`, `${prefix}b/c`, `${prefix}missing`]);
+      for (const key of keys) await remote.put(key, textBody(key));
+      await remote.remove([`${prefix}a`, `${prefix}b`, `${prefix}b/c`, `${prefix}missing`]);
       expect(await keysOf(prefix)).toEqual([`${prefix}a/b`, `${prefix}ab`, `${prefix}b/d`]);
-      await store.remove([]);
+      await remote.remove([]);
     });
 
     it('keeps an object written while its neighbours are removed', async () => {
       const prefix = unique();
       for (let round = 0; round < 20; round += 1) {
         const [old, fresh] = [`${prefix}deep/er/old${round}`, `${prefix}deep/er/new${round}`];
-        await store.put(old, textBody('old'));
-        await Promise.all([store.remove([old]), store.put(fresh, textBody('fresh'))]);
+        await remote.put(old, textBody('old'));
+        await Promise.all([remote.remove([old]), remote.put(fresh, textBody('fresh'))]);
         expect((await read(fresh)).toString()).toBe('fresh');
         expect(await keysOf(prefix)).toEqual([fresh]);
-        await store.remove([fresh]);
+        await remote.remove([fresh]);
       }
     });
 
     it('copies, replacing the target, and both live on their own', async () => {
       const prefix = unique();
-      await store.put(`${prefix}history/ä b/x`, textBody('new'));
-      await store.put(`${prefix}current/x`, textBody('old and longer'));
-      await store.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
-      await store.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
+      await remote.put(`${prefix}history/ä b/x`, textBody('new'));
+      await remote.put(`${prefix}current/x`, textBody('old and longer'));
+      await remote.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
+      await remote.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
       expect((await read(`${prefix}current/x`)).toString()).toBe('new');
-      await store.put(`${prefix}current/x`, textBody('changed'));
+      await remote.put(`${prefix}current/x`, textBody('changed'));
       expect((await read(`${prefix}history/ä b/x`)).toString()).toBe('new');
-      await store.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
-      await store.remove([`${prefix}history/ä b/x`]);
+      await remote.copy(`${prefix}history/ä b/x`, `${prefix}current/x`);
+      await remote.remove([`${prefix}history/ä b/x`]);
       expect((await read(`${prefix}current/x`)).toString()).toBe('new');
     });
 
-    it('stores a body of several parts whole, and copies it', async () => {
+    it('remotes a body of several parts whole, and copies it', async () => {
       const prefix = unique();
       const bytes = randomBytes(bigBytes);
       let sent = 0;
-      await store.put(`${prefix}big`, piecesBody(bytes), { onBytes: (count) => (sent += count) });
+      await remote.put(`${prefix}big`, piecesBody(bytes), { onBytes: (count) => (sent += count) });
       expect(sent).toBe(bigBytes);
       expect((await read(`${prefix}big`)).equals(bytes)).toBe(true);
-      await store.copy(`${prefix}big`, `${prefix}copy`);
+      await remote.copy(`${prefix}big`, `${prefix}copy`);
       expect((await read(`${prefix}copy`)).equals(bytes)).toBe(true);
       expect(
         (await read(`${prefix}copy`, { range: { start: 5 * MiB - 3, end: 5 * MiB + 3 } })).equals(
@@ -371,14 +375,14 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
             yield bytes.subarray(size / 2);
           },
         };
-        const failure = await store.put(`${prefix}${size}`, body).catch((error: unknown) => error);
+        const failure = await remote.put(`${prefix}${size}`, body).catch((error: unknown) => error);
         expect(failure).toMatchObject({ code: 'INTERNAL', retryable: false });
         expect(String(failure)).toContain('the disk is on fire');
-        expect(await store.head(`${prefix}${size}`)).toBeUndefined();
-        await store.put(`${prefix}${size}`, body);
+        expect(await remote.head(`${prefix}${size}`)).toBeUndefined();
+        await remote.put(`${prefix}${size}`, body);
         expect((await read(`${prefix}${size}`)).equals(bytes)).toBe(true);
       }
-      expect(await store.sweepUploads(prefix, new Date(Date.now() + 86_400_000))).toBe(0);
+      expect(await remote.sweepUploads(prefix, new Date(Date.now() + 86_400_000))).toBe(0);
     });
 
     it('refuses a body that is shorter or longer than it says', async () => {
@@ -386,24 +390,24 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
       for (const size of [10, bigBytes]) {
         for (const real of [size - 1, size + 1]) {
           const body = { ...bytesBody(Buffer.alloc(real)), size };
-          await expect(store.put(`${prefix}x`, body)).rejects.toMatchObject({ code: 'INTERNAL' });
-          expect(await store.head(`${prefix}x`)).toBeUndefined();
+          await expect(remote.put(`${prefix}x`, body)).rejects.toMatchObject({ code: 'INTERNAL' });
+          expect(await remote.head(`${prefix}x`)).toBeUndefined();
         }
       }
     });
 
     it('ends every call with INTERRUPTED once the signal is aborted', async () => {
       const prefix = unique();
-      await store.put(`${prefix}x`, textBody('x'));
+      await remote.put(`${prefix}x`, textBody('x'));
       const signal = AbortSignal.abort();
       const interrupted = { code: 'INTERRUPTED' };
-      await expect(store.put(`${prefix}y`, textBody('y'), { signal })).rejects.toMatchObject(interrupted);
-      await expect(store.get(`${prefix}x`, { signal })).rejects.toMatchObject(interrupted);
-      await expect(store.head(`${prefix}x`, { signal })).rejects.toMatchObject(interrupted);
-      await expect(pagesOf(store, prefix, { signal })).rejects.toMatchObject(interrupted);
-      await expect(store.listDirectories(prefix, { signal })).rejects.toMatchObject(interrupted);
-      await expect(store.copy(`${prefix}x`, `${prefix}y`, { signal })).rejects.toMatchObject(interrupted);
-      await expect(store.remove([`${prefix}x`], { signal })).rejects.toMatchObject(interrupted);
+      await expect(remote.put(`${prefix}y`, textBody('y'), { signal })).rejects.toMatchObject(interrupted);
+      await expect(remote.get(`${prefix}x`, { signal })).rejects.toMatchObject(interrupted);
+      await expect(remote.head(`${prefix}x`, { signal })).rejects.toMatchObject(interrupted);
+      await expect(pagesOf(remote, prefix, { signal })).rejects.toMatchObject(interrupted);
+      await expect(remote.listDirectories(prefix, { signal })).rejects.toMatchObject(interrupted);
+      await expect(remote.copy(`${prefix}x`, `${prefix}y`, { signal })).rejects.toMatchObject(interrupted);
+      await expect(remote.remove([`${prefix}x`], { signal })).rejects.toMatchObject(interrupted);
       expect(await keysOf(prefix)).toEqual([`${prefix}x`]);
     });
 
@@ -419,15 +423,15 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
           yield bytes.subarray(6 * MiB);
         },
       };
-      await expect(store.put(`${prefix}x`, body, { signal: upload.signal })).rejects.toMatchObject({
+      await expect(remote.put(`${prefix}x`, body, { signal: upload.signal })).rejects.toMatchObject({
         code: 'INTERRUPTED',
       });
-      expect(await store.head(`${prefix}x`)).toBeUndefined();
-      expect(await store.sweepUploads(prefix, new Date(Date.now() + 86_400_000))).toBe(0);
+      expect(await remote.head(`${prefix}x`)).toBeUndefined();
+      expect(await remote.sweepUploads(prefix, new Date(Date.now() + 86_400_000))).toBe(0);
 
-      await store.put(`${prefix}x`, bytesBody(bytes));
+      await remote.put(`${prefix}x`, bytesBody(bytes));
       const download = new AbortController();
-      const { body: stream } = await store.get(`${prefix}x`, { signal: download.signal });
+      const { body: stream } = await remote.get(`${prefix}x`, { signal: download.signal });
       const failure = await (async () => {
         for await (const _ of stream) download.abort();
       })().catch((error: unknown) => error);
@@ -436,11 +440,11 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
 
     it('tells the time by one clock', async () => {
       const prefix = unique();
-      const { serverTime } = await store.put(`${prefix}x`, textBody('x'));
-      await store.copy(`${prefix}x`, `${prefix}y`);
-      const [page] = await pagesOf(store, prefix);
-      const head = await store.head(`${prefix}x`);
-      const { serverTime: readAt, body } = await store.get(`${prefix}x`);
+      const { serverTime } = await remote.put(`${prefix}x`, textBody('x'));
+      await remote.copy(`${prefix}x`, `${prefix}y`);
+      const [page] = await pagesOf(remote, prefix);
+      const head = await remote.head(`${prefix}x`);
+      const { serverTime: readAt, body } = await remote.get(`${prefix}x`);
       await collect(body, 1);
       const times = [
         page?.serverTime,
@@ -455,9 +459,9 @@ export function describeObjectStore(name: string, makeStore: () => Promise<MadeS
   });
 }
 
-async function pagesOf(store: ObjectStore, prefix: string, options?: ListOptions): Promise<ListPage[]> {
+async function pagesOf(remote: Remote, prefix: string, options?: ListOptions): Promise<ListPage[]> {
   const pages: ListPage[] = [];
-  for await (const page of store.list(prefix, options)) pages.push(page);
+  for await (const page of remote.list(prefix, options)) pages.push(page);
   return pages;
 }
 

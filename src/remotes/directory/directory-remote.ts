@@ -30,10 +30,10 @@ import type {
   ListOptions,
   ListPage,
   ObjectInfo,
-  ObjectStore,
+  Remote,
   PutOptions,
   PutResult,
-} from '../object-store.ts';
+} from '../remote.ts';
 
 export interface DirectorySettings {
   /** Absolute. Created by the first `put`; a missing directory is an empty remote, a file in its place an error. */
@@ -50,11 +50,11 @@ const pageSize = 1000;
  * Server time is the file system's clock as the last `put` of this object saw it, which on a network file system is
  * another host's; before the first `put` it is this host's clock.
  */
-export function createDirectoryStore(settings: DirectorySettings): ObjectStore {
-  return new DirectoryStore(settings);
+export function createDirectoryRemote(settings: DirectorySettings): Remote {
+  return new DirectoryRemote(settings);
 }
 
-class DirectoryStore implements ObjectStore {
+class DirectoryRemote implements Remote {
   readonly location: string;
   readonly #root: string;
   readonly #fs: FileSystem;

@@ -10,11 +10,11 @@ import type {
   ListOptions,
   ListPage,
   ObjectInfo,
-  ObjectStore,
+  Remote,
   PutOptions,
   PutResult,
   RemoteTraits,
-} from '../object-store.ts';
+} from '../remote.ts';
 import { stretchBytes } from './deadline.ts';
 import { defaultRetryPolicy, patient, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 
@@ -31,16 +31,16 @@ export interface RetryingOptions extends Partial<RetryPolicy> {
  * Repeats calls whose error is `retryable`. A body that breaks is resumed at the byte it reached, from the same
  * version of the object; a listing after the last key it delivered. Progress starts the count anew, and enough of it the time.
  */
-export function retrying(store: ObjectStore, options: RetryingOptions = {}): ObjectStore {
-  return new RetryingStore(store, options);
+export function retrying(store: Remote, options: RetryingOptions = {}): Remote {
+  return new RetryingRemote(store, options);
 }
 
-class RetryingStore implements ObjectStore {
-  readonly #store: ObjectStore;
+class RetryingRemote implements Remote {
+  readonly #store: Remote;
   readonly #policy: RetryPolicy;
   readonly #onRetry: ((event: RetryEvent) => void) | undefined;
 
-  constructor(store: ObjectStore, { onRetry, ...policy }: RetryingOptions) {
+  constructor(store: Remote, { onRetry, ...policy }: RetryingOptions) {
     this.#store = store;
     this.#policy = { ...defaultRetryPolicy, ...policy };
     this.#onRetry = onRetry;

@@ -2,20 +2,20 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { bytesBody, collect, textBody } from '../../../src/remotes/body.ts';
-import { createMemoryStore } from '../../../src/remotes/memory/memory-store.ts';
-import type { GetOptions, ObjectStore } from '../../../src/remotes/object-store.ts';
-import { retrying, type RetryEvent } from '../../../src/remotes/wrappers/retrying-store.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { GetOptions, Remote } from '../../../src/remotes/remote.ts';
+import { retrying, type RetryEvent } from '../../../src/remotes/wrappers/retrying-remote.ts';
 import { manualClock } from './manual-clock.ts';
 
 const broken = new SyncAgentError('REMOTE_UNREACHABLE', 'broken', { retryable: true });
 
 /** Every body breaks after `bytes` bytes. */
-function breaking(store: ObjectStore, bytes: number, asked: (GetOptions | undefined)[]): ObjectStore {
+function breaking(remote: Remote, bytes: number, asked: (GetOptions | undefined)[]): Remote {
   return {
-    ...store,
+    ...remote,
     get: async (key, options) => {
       asked.push(options);
-      const result = await store.get(key, options);
+      const result = await remote.get(key, options);
       return {
         ...result,
         body: (async function* () {
@@ -28,15 +28,15 @@ function breaking(store: ObjectStore, bytes: number, asked: (GetOptions | undefi
   };
 }
 
-describe('the retrying store', () => {
-  const memory = createMemoryStore({ now: () => Date.now() });
+describe('the retrying remote', () => {
+  const memory = createMemoryRemote({ now: () => Date.now() });
 
   it('resumes a broken body at the byte it reached, as often as there is progress', async () => {
     const bytes = randomBytes(1000);
     await memory.put('x', bytesBody(bytes));
     const asked: (GetOptions | undefined)[] = [];
-    const store = retrying(breaking(memory, 60, asked), { clock: manualClock(), attempts: 2 });
-    const { body, size } = await store.get('x', { range: { start: 10, end: 990 } });
+    const remote = retrying(breaking(memory, 60, asked), { clock: manualClock(), attempts: 2 });
+    const { body, size } = await remote.get('x', { range: { start: 10, end: 990 } });
     expect(size).toBe(980);
     expect((await collect(body, 1000)).equals(bytes.subarray(10, 990))).toBe(true);
     expect(asked).toHaveLength(17);
@@ -46,16 +46,16 @@ describe('the retrying store', () => {
   it('gives up a body that makes no progress', async () => {
     await memory.put('x', bytesBody(Buffer.alloc(10)));
     const asked: (GetOptions | undefined)[] = [];
-    const store = retrying(breaking(memory, 0, asked), { clock: manualClock(), attempts: 4 });
-    const { body } = await store.get('x');
+    const remote = retrying(breaking(memory, 0, asked), { clock: manualClock(), attempts: 4 });
+    const { body } = await remote.get('x');
     await expect(collect(body, 1000)).rejects.toBe(broken);
     expect(asked).toHaveLength(4);
   });
 
   it('never joins bytes of two versions', async () => {
     await memory.put('x', textBody('aaaaaaaaaa'));
-    const store = retrying(breaking(memory, 4, []), { clock: manualClock() });
-    const { body } = await store.get('x');
+    const remote = retrying(breaking(memory, 4, []), { clock: manualClock() });
+    const { body } = await remote.get('x');
     await memory.put('x', textBody('bbbbbbbbbb'));
     const seen: string[] = [];
     const reading = (async () => {
@@ -69,13 +69,13 @@ describe('the retrying store', () => {
   });
 
   it('resumes a listing after the last key it delivered', async () => {
-    const store = createMemoryStore({ now: () => 0 });
-    for (const key of ['a', 'b', 'c', 'd']) await store.put(key, textBody(key));
+    const remote = createMemoryRemote({ now: () => 0 });
+    for (const key of ['a', 'b', 'c', 'd']) await remote.put(key, textBody(key));
     let failures = 3;
-    const paging: ObjectStore = {
-      ...store,
+    const paging: Remote = {
+      ...remote,
       list: async function* (prefix, options) {
-        for await (const page of store.list(prefix, options)) {
+        for await (const page of remote.list(prefix, options)) {
           for (const info of page.objects) {
             yield { ...page, objects: [info] };
             if ((failures -= 1) >= 0) throw broken;
@@ -92,7 +92,7 @@ describe('the retrying store', () => {
   it('names the operation and the key of each retry', async () => {
     const events: RetryEvent[] = [];
     let calls = 0;
-    const flaky: ObjectStore = {
+    const flaky: Remote = {
       ...memory,
       head: async (key, options) => {
         calls += 1;
@@ -100,8 +100,8 @@ describe('the retrying store', () => {
         return memory.head(key, options);
       },
     };
-    const store = retrying(flaky, { clock: manualClock(), onRetry: (event) => events.push(event) });
-    expect(await store.head('nothing')).toBeUndefined();
+    const remote = retrying(flaky, { clock: manualClock(), onRetry: (event) => events.push(event) });
+    expect(await remote.head('nothing')).toBeUndefined();
     expect(events).toEqual([{ operation: 'head', key: 'nothing', attempt: 1, delayMs: 100, error: broken }]);
   });
 });

@@ -1,17 +1,17 @@
 import { describe, it } from 'vitest';
-import { createS3Store } from '../../src/remotes/s3/s3-store.ts';
+import { createS3Remote } from '../../src/remotes/s3/s3-remote.ts';
 import { realS3 } from '../support/s3.ts';
 import { startS3Server } from '../support/s3-server.ts';
-import { describeObjectStore } from './object-store.ts';
+import { describeRemote } from './remote-conformance.ts';
 
 const partSizeBytes = 5 * 1024 * 1024;
 
-describeObjectStore('S3 store on the server in this process', async () => {
+describeRemote('S3 remote on the server in this process', async () => {
   const server = await startS3Server();
   server.createBucket('bucket');
   const { endpoint, accessKeyId, secretAccessKey } = server;
   const credentials = { accessKeyId, secretAccessKey };
-  const store = createS3Store({
+  const remote = createS3Remote({
     bucket: 'bucket',
     prefix: 'some/prefix',
     endpoint,
@@ -19,9 +19,9 @@ describeObjectStore('S3 store on the server in this process', async () => {
     partSizeBytes,
   });
   return {
-    store,
+    remote,
     close: async () => {
-      await store.close();
+      await remote.close();
       await server.close();
     },
   };
@@ -29,15 +29,15 @@ describeObjectStore('S3 store on the server in this process', async () => {
 
 const real = realS3();
 if (real === undefined) {
-  describe('S3 store on a real server', () => {
+  describe('S3 remote on a real server', () => {
     it.skip('needs SYNC_AGENT_TEST_S3_ENDPOINT');
   });
 } else {
   const { accessKeyId, secretAccessKey, endpoint, region } = real;
-  describeObjectStore(`S3 store on ${endpoint}`, async () => {
+  describeRemote(`S3 remote on ${endpoint}`, async () => {
     const bucket = await real.makeBucket();
     const credentials = { accessKeyId, secretAccessKey };
-    const store = createS3Store({
+    const remote = createS3Remote({
       bucket,
       prefix: 'some/prefix',
       endpoint,
@@ -45,6 +45,6 @@ if (real === undefined) {
       credentials,
       partSizeBytes,
     });
-    return { store, close: () => store.close() };
+    return { remote, close: () => remote.close() };
   });
 }

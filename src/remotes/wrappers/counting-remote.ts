@@ -1,13 +1,13 @@
 import type { RequestCounts } from '../../platform/events.ts';
-import type { Body, ObjectStore } from '../object-store.ts';
+import type { Body, Remote } from '../remote.ts';
 
-export interface CountingStore extends ObjectStore {
+export interface CountingRemote extends Remote {
   /** What was asked of the store so far, failed calls included. */
   counts(): RequestCounts;
 }
 
 /** Counts the calls that reach `store`; below the retrying decorator that means every attempt. */
-export function counting(store: ObjectStore): CountingStore {
+export function counting(store: Remote): CountingRemote {
   const counts = { put: 0, get: 0, head: 0, list: 0, copy: 0, remove: 0, bytesSent: 0, bytesReceived: 0 };
   return {
     location: store.location,

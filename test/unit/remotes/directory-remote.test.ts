@@ -15,25 +15,25 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { textBody } from '../../../src/remotes/body.ts';
-import { createDirectoryStore } from '../../../src/remotes/directory/directory-store.ts';
+import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
 import { nodeFileSystem, type FileSystem } from '../../../src/platform/file-system.ts';
-import { describeObjectStore } from '../../conformance/object-store.ts';
+import { describeRemote } from '../../conformance/remote-conformance.ts';
 
 const cannot = (code: string) => async () => {
   throw Object.assign(new Error(code), { code });
 };
 const withoutLinks: FileSystem = { ...nodeFileSystem, link: cannot('EPERM') };
 
-describeObjectStore('directory store without hard links', async () => {
+describeRemote('directory remote without hard links', async () => {
   const home = await mkdtemp(join(tmpdir(), 'sync-agent-directory-'));
-  const store = createDirectoryStore({ path: join(home, 'remote'), fs: withoutLinks });
+  const remote = createDirectoryRemote({ path: join(home, 'remote'), fs: withoutLinks });
   // Racing creators may be told to try again.
-  const patient: typeof store = Object.create(store, {
+  const patient: typeof remote = Object.create(remote, {
     put: {
-      value: async (...call: Parameters<typeof store.put>) => {
+      value: async (...call: Parameters<typeof remote.put>) => {
         for (;;) {
           try {
-            return await store.put(...call);
+            return await remote.put(...call);
           } catch (error) {
             if ((error as { retryable?: boolean }).retryable !== true) throw error;
             await systemClock.sleep(1);
@@ -41,19 +41,19 @@ describeObjectStore('directory store without hard links', async () => {
         }
       },
     },
-  }) as typeof store;
+  }) as typeof remote;
   const bound = Object.fromEntries(
     (['get', 'head', 'list', 'listDirectories', 'copy', 'remove', 'sweepUploads', 'close'] as const).map(
-      (name) => [name, store[name].bind(store)],
+      (name) => [name, remote[name].bind(remote)],
     ),
-  ) as unknown as typeof store;
+  ) as unknown as typeof remote;
   return {
-    store: { ...bound, location: store.location, put: patient.put },
+    remote: { ...bound, location: remote.location, put: patient.put },
     close: () => rm(home, { recursive: true, force: true }),
   };
 });
 
-describe('the directory store', () => {
+describe('the directory remote', () => {
   let home: string;
   let root: string;
   beforeEach(async () => {
@@ -64,16 +64,16 @@ describe('the directory store', () => {
 
   const keysOf = async (path = root): Promise<string[]> => {
     const keys: string[] = [];
-    for await (const { objects } of createDirectoryStore({ path }).list(''))
+    for await (const { objects } of createDirectoryRemote({ path }).list(''))
       keys.push(...objects.map(({ key }) => key));
     return keys;
   };
 
   it('is empty until the first write, and private from then on', async () => {
-    const store = createDirectoryStore({ path: root });
+    const remote = createDirectoryRemote({ path: root });
     expect(await keysOf()).toEqual([]);
-    expect(await store.sweepUploads('', new Date())).toBe(0);
-    await store.put('a/b', textBody('x'));
+    expect(await remote.sweepUploads('', new Date())).toBe(0);
+    await remote.put('a/b', textBody('x'));
     expect((await lstat(root)).mode & 0o777).toBe(0o700);
     expect((await lstat(join(root, 'a'))).mode & 0o777).toBe(0o700);
     expect((await lstat(join(root, 'a/b'))).mode & 0o777).toBe(0o600);
@@ -83,16 +83,16 @@ describe('the directory store', () => {
   it('is out of reach, and not empty, where a file is in its place or above it', async () => {
     await writeFile(join(home, 'mount'), '');
     for (const path of [join(home, 'mount'), join(home, 'mount/a/b')]) {
-      const store = createDirectoryStore({ path });
+      const remote = createDirectoryRemote({ path });
       const calls: Readonly<Record<string, () => Promise<unknown>>> = {
         list: () => keysOf(path),
-        listDirectories: () => store.listDirectories(''),
-        head: () => store.head('x'),
-        get: () => store.get('x'),
-        put: () => store.put('x', textBody('x')),
-        copy: () => store.copy('x', 'y'),
-        remove: () => store.remove(['x']),
-        sweepUploads: () => store.sweepUploads('', new Date()),
+        listDirectories: () => remote.listDirectories(''),
+        head: () => remote.head('x'),
+        get: () => remote.get('x'),
+        put: () => remote.put('x', textBody('x')),
+        copy: () => remote.copy('x', 'y'),
+        remove: () => remote.remove(['x']),
+        sweepUploads: () => remote.sweepUploads('', new Date()),
       };
       for (const [name, call] of Object.entries(calls)) {
         await expect(call(), name).rejects.toMatchObject({
@@ -104,14 +104,14 @@ describe('the directory store', () => {
   });
 
   it('copies by hard link, and a fresh copy of an old object is young', async () => {
-    const store = createDirectoryStore({ path: root });
-    await store.put('history/x', textBody('x'));
+    const remote = createDirectoryRemote({ path: root });
+    await remote.put('history/x', textBody('x'));
     await utimes(join(root, 'history/x'), 0, 0);
     const before = Date.now() - 1000;
-    await store.copy('history/x', 'x');
+    await remote.copy('history/x', 'x');
     expect((await lstat(join(root, 'x'))).ino).toBe((await lstat(join(root, 'history/x'))).ino);
-    expect((await store.head('x'))?.lastModified.getTime()).toBeGreaterThan(before);
-    await store.copy('history/x', 'x');
+    expect((await remote.head('x'))?.lastModified.getTime()).toBeGreaterThan(before);
+    await remote.copy('history/x', 'x');
     expect(await readdir(join(root, '.sync-agent.tmp'))).toEqual([]);
   });
 
@@ -122,35 +122,35 @@ describe('the directory store', () => {
     await mkdir(root);
     await symlink(outside, join(root, 'link'));
     await symlink(join(outside, 'precious'), join(root, 'file'));
-    const store = createDirectoryStore({ path: root });
+    const remote = createDirectoryRemote({ path: root });
     const refused = { code: 'REFUSED' };
-    await expect(store.put('link/new', textBody('x'))).rejects.toMatchObject(refused);
-    await expect(store.remove(['link/precious'])).rejects.toMatchObject(refused);
-    await expect(store.get('link/precious')).rejects.toMatchObject(refused);
-    await expect(store.copy('link/precious', 'x')).rejects.toMatchObject(refused);
-    await expect(store.get('file')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await store.put('file', textBody('replaced the link'));
-    await store.remove(['file']);
+    await expect(remote.put('link/new', textBody('x'))).rejects.toMatchObject(refused);
+    await expect(remote.remove(['link/precious'])).rejects.toMatchObject(refused);
+    await expect(remote.get('link/precious')).rejects.toMatchObject(refused);
+    await expect(remote.copy('link/precious', 'x')).rejects.toMatchObject(refused);
+    await expect(remote.get('file')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await remote.put('file', textBody('replaced the link'));
+    await remote.remove(['file']);
     expect(await keysOf()).toEqual([]);
     expect(await readdir(outside)).toEqual(['precious']);
     expect(await readFile(join(outside, 'precious'), 'utf8')).toBe('precious');
   });
 
   it('never removes a directory that holds something', async () => {
-    const store = createDirectoryStore({ path: root });
-    await store.put('history/a/x', textBody('x'));
+    const remote = createDirectoryRemote({ path: root });
+    await remote.put('history/a/x', textBody('x'));
     await writeFile(join(root, 'history', 'note'), 'by hand');
-    await store.remove(['history', 'history/a']);
+    await remote.remove(['history', 'history/a']);
     expect(await keysOf()).toEqual(['history/a/x', 'history/note']);
-    await store.remove(['history/a/x', 'history/note']);
+    await remote.remove(['history/a/x', 'history/note']);
     expect(await readdir(root)).toEqual(['.sync-agent.tmp']);
   });
 
   it('refuses an object where a directory is, or the other way round, and the reserved name', async () => {
-    const store = createDirectoryStore({ path: root });
-    await store.put('a/b', textBody('x'));
+    const remote = createDirectoryRemote({ path: root });
+    await remote.put('a/b', textBody('x'));
     for (const key of ['a', 'a/b/c', '.sync-agent.tmp', '.sync-agent.tmp/x']) {
-      await expect(store.put(key, textBody('y')), key).rejects.toMatchObject({ code: 'REFUSED' });
+      await expect(remote.put(key, textBody('y')), key).rejects.toMatchObject({ code: 'REFUSED' });
     }
     expect(await keysOf()).toEqual(['a/b']);
   });
@@ -159,11 +159,11 @@ describe('the directory store', () => {
     for (const step of ['makeDirectory', 'openForWrite', 'sync', 'rename', 'link'] as const) {
       for (const ifAbsent of [false, true]) {
         const path = join(home, `${step}-${ifAbsent}`);
-        const good = createDirectoryStore({ path });
+        const good = createDirectoryRemote({ path });
         await good.put('d/x', textBody('old'));
-        const store = createDirectoryStore({ path, fs: { ...nodeFileSystem, [step]: cannot('ENOSPC') } });
+        const remote = createDirectoryRemote({ path, fs: { ...nodeFileSystem, [step]: cannot('ENOSPC') } });
         const key = ifAbsent ? 'd/y' : 'd/x';
-        await store.put(key, textBody('new'), { ifAbsent }).catch((error: unknown) => {
+        await remote.put(key, textBody('new'), { ifAbsent }).catch((error: unknown) => {
           expect(error).toMatchObject({ code: 'DISK_FULL' });
         });
         const content = await readFile(join(path, key), 'utf8').catch(() => 'absent');
@@ -197,7 +197,7 @@ describe('the directory store', () => {
         await nodeFileSystem.sync(path);
       },
     };
-    await createDirectoryStore({ path: root, fs }).put('a/b', textBody('x'));
+    await createDirectoryRemote({ path: root, fs }).put('a/b', textBody('x'));
     expect(steps).toEqual(['sync ', 'sync /remote', 'sync file', 'sync /remote', 'rename', 'sync /remote/a']);
   });
 
@@ -210,46 +210,46 @@ describe('the directory store', () => {
         await nodeFileSystem.rename(from, to);
       },
     };
-    await createDirectoryStore({ path: root, fs }).put('a/b/c', textBody('x'));
+    await createDirectoryRemote({ path: root, fs }).put('a/b/c', textBody('x'));
     expect(await keysOf()).toEqual(['a/b/c']);
   });
 
   it('sweeps what a crash left behind, once it is old', async () => {
-    const store = createDirectoryStore({ path: root });
-    await store.put('x', textBody('x'));
+    const remote = createDirectoryRemote({ path: root });
+    await remote.put('x', textBody('x'));
     await writeFile(join(root, '.sync-agent.tmp', 'orphan'), 'half');
     expect(await keysOf()).toEqual(['x']);
-    expect(await store.sweepUploads('', new Date(Date.now() - 60_000))).toBe(0);
-    expect(await store.sweepUploads('', new Date(Date.now() + 60_000))).toBe(1);
+    expect(await remote.sweepUploads('', new Date(Date.now() - 60_000))).toBe(0);
+    expect(await remote.sweepUploads('', new Date(Date.now() + 60_000))).toBe(1);
     expect(await readdir(join(root, '.sync-agent.tmp'))).toEqual([]);
   });
 
   it('takes over the claim of a dead creator on a file system without links', async () => {
-    const store = createDirectoryStore({ path: root, fs: withoutLinks });
-    await store.put('k', textBody('old'), { ifAbsent: true });
-    await store.remove(['k']);
+    const remote = createDirectoryRemote({ path: root, fs: withoutLinks });
+    await remote.put('k', textBody('old'), { ifAbsent: true });
+    await remote.remove(['k']);
     const claim = 'claim-8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a';
     await writeFile(join(root, '.sync-agent.tmp', claim), '');
-    await expect(store.put('k', textBody('new'), { ifAbsent: true })).rejects.toMatchObject({
+    await expect(remote.put('k', textBody('new'), { ifAbsent: true })).rejects.toMatchObject({
       retryable: true,
     });
-    await expect(store.put('k', textBody('new'), { ifAbsent: true })).rejects.toMatchObject({
+    await expect(remote.put('k', textBody('new'), { ifAbsent: true })).rejects.toMatchObject({
       retryable: true,
     });
     await utimes(join(root, '.sync-agent.tmp', claim), 0, 0);
-    await expect(store.put('k', textBody('new'), { ifAbsent: true })).rejects.toMatchObject({
+    await expect(remote.put('k', textBody('new'), { ifAbsent: true })).rejects.toMatchObject({
       retryable: true,
     });
-    await store.put('k', textBody('new'), { ifAbsent: true });
+    await remote.put('k', textBody('new'), { ifAbsent: true });
   });
 
   it('judges time by the clock of the file system it wrote to', async () => {
     const clock = { ...systemClock, now: () => Date.now() - 86_400_000 };
-    const store = createDirectoryStore({ path: root, clock });
-    const { serverTime } = await store.put('x', textBody('x'));
+    const remote = createDirectoryRemote({ path: root, clock });
+    const { serverTime } = await remote.put('x', textBody('x'));
     expect(Math.abs(serverTime.getTime() - Date.now())).toBeLessThan(5000);
     await link(join(root, 'x'), join(root, 'y'));
-    for await (const page of store.list(''))
+    for await (const page of remote.list(''))
       expect(Math.abs(page.serverTime.getTime() - Date.now())).toBeLessThan(5000);
   });
 });
@@ -258,15 +258,15 @@ describe('the age of hard links', () => {
   it('is not made young by a further copy', async () => {
     const home = await mkdtemp(join(tmpdir(), 'sync-agent-directory-'));
     try {
-      const store = createDirectoryStore({ path: home });
-      await store.put('history/a/x', textBody('shared'));
-      await store.copy('history/a/x', 'history/b/x');
+      const remote = createDirectoryRemote({ path: home });
+      await remote.put('history/a/x', textBody('shared'));
+      await remote.copy('history/a/x', 'history/b/x');
       const anHourAgo = Date.now() / 1000 - 3600;
       for (const path of ['history/a/x', 'history/a', 'history/b'])
         await utimes(join(home, path), anHourAgo, anHourAgo);
-      await store.copy('history/b/x', 'history/c/x');
+      await remote.copy('history/b/x', 'history/c/x');
       const ages: Record<string, boolean> = {};
-      for await (const page of store.list('history/')) {
+      for await (const page of remote.list('history/')) {
         for (const { key, lastModified } of page.objects)
           ages[key] = Date.now() - lastModified.getTime() > 3_000_000;
       }

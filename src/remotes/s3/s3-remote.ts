@@ -23,12 +23,12 @@ import type {
   ListOptions,
   ListPage,
   ObjectInfo,
-  ObjectStore,
+  Remote,
   PutOptions,
   PutResult,
   RemoteTraits,
-} from '../object-store.ts';
-import { prefixed } from '../wrappers/prefixed-store.ts';
+} from '../remote.ts';
+import { prefixed } from '../wrappers/prefixed-remote.ts';
 import { readBody } from '../read-body.ts';
 import { s3Body } from './s3-body.ts';
 import { serverErrorName } from './s3-errors.ts';
@@ -48,11 +48,11 @@ const compressed = /gzip|deflate|compress|br|zstd/i;
  * A remote in a bucket of an S3-compatible server. Nothing is retried here but the parts of big objects; wrap it in
  * `retrying`. Importing this module loads the AWS SDK, some 110 ms.
  */
-export function createS3Store(settings: S3Settings): ObjectStore {
-  return prefixed(new S3Store(settings), settings.prefix ?? '');
+export function createS3Remote(settings: S3Settings): Remote {
+  return prefixed(new S3Remote(settings), settings.prefix ?? '');
 }
 
-class S3Store implements ObjectStore {
+class S3Remote implements Remote {
   readonly location: string;
   readonly #session: S3Session;
   readonly #remover: S3Remover;

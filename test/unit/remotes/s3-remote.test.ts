@@ -3,19 +3,19 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { bytesBody, collect, textBody } from '../../../src/remotes/body.ts';
-import type { ObjectStore } from '../../../src/remotes/object-store.ts';
-import { retrying, type RetryEvent } from '../../../src/remotes/wrappers/retrying-store.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
+import { retrying, type RetryEvent } from '../../../src/remotes/wrappers/retrying-remote.ts';
 import { needsPathStyle } from '../../../src/remotes/s3/s3-client.ts';
 import type { S3Settings } from '../../../src/remotes/s3/s3-settings.ts';
-import { createS3Store } from '../../../src/remotes/s3/s3-store.ts';
+import { createS3Remote } from '../../../src/remotes/s3/s3-remote.ts';
 import { startS3Server, type Fault, type S3Request, type S3Server } from '../../support/s3-server.ts';
 
 const MiB = 1024 * 1024;
 const hasty = { clock: { ...systemClock, sleep: async () => {} }, attempts: 4 };
 
-describe('the S3 store', { timeout: 30_000 }, () => {
+describe('the S3 remote', { timeout: 30_000 }, () => {
   let server: S3Server;
-  const opened: ObjectStore[] = [];
+  const opened: Remote[] = [];
 
   beforeAll(async () => {
     server = await startS3Server({ maxCopyBytes: 6 * MiB });
@@ -23,14 +23,14 @@ describe('the S3 store', { timeout: 30_000 }, () => {
   });
   afterEach(async () => {
     server.setFault(undefined);
-    for (const store of opened.splice(0)) await store.close();
+    for (const remote of opened.splice(0)) await remote.close();
   });
   afterAll(() => server.close());
 
-  const storeWith = (changes: Partial<S3Settings> = {}, on: S3Server = server): ObjectStore => {
+  const storeWith = (changes: Partial<S3Settings> = {}, on: S3Server = server): Remote => {
     const { endpoint, accessKeyId, secretAccessKey } = on;
     const credentials = { accessKeyId, secretAccessKey };
-    const store = createS3Store({
+    const remote = createS3Remote({
       bucket: 'bucket',
       prefix: 'p',
       endpoint,
@@ -39,8 +39,8 @@ describe('the S3 store', { timeout: 30_000 }, () => {
       retry: hasty,
       ...changes,
     });
-    opened.push(store);
-    return store;
+    opened.push(remote);
+    return remote;
   };
   /** The fault strikes the first `times` requests that match. */
   const faultOn = (matches: (request: S3Request) => boolean, fault: Fault, times = 1): void => {
@@ -52,16 +52,16 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     await act();
     return server.requests.slice(before);
   };
-  const contentOf = async (store: ObjectStore, key: string): Promise<Buffer> =>
-    collect((await store.get(key)).body, 64 * MiB);
+  const contentOf = async (remote: Remote, key: string): Promise<Buffer> =>
+    collect((await remote.get(key)).body, 64 * MiB);
   const busy: Fault = { type: 'status', status: 503, code: 'SlowDown' };
 
   it('repeats one lost part without the others', async () => {
     const bytes = randomBytes(21 * MiB);
     const events: RetryEvent[] = [];
-    const store = storeWith({ retry: { ...hasty, onRetry: (event) => events.push(event) } });
+    const remote = storeWith({ retry: { ...hasty, onRetry: (event) => events.push(event) } });
     faultOn(({ query }) => query.get('partNumber') === '3', busy, 2);
-    const requests = await requestsDuring(() => store.put('parts', bytesBody(bytes)));
+    const requests = await requestsDuring(() => remote.put('parts', bytesBody(bytes)));
     const parts = requests
       .filter(({ operation }) => operation === 'UploadPart')
       .map(({ query }) => query.get('partNumber'));
@@ -71,14 +71,14 @@ describe('the S3 store', { timeout: 30_000 }, () => {
       ['put', 'parts', 1],
       ['put', 'parts', 2],
     ]);
-    expect((await contentOf(store, 'parts')).equals(bytes)).toBe(true);
+    expect((await contentOf(remote, 'parts')).equals(bytes)).toBe(true);
   });
 
   it('aborts an upload whose part keeps failing, and the decorator does not begin it again', async () => {
-    const store = retrying(storeWith(), hasty);
+    const remote = retrying(storeWith(), hasty);
     faultOn(({ query }) => query.get('partNumber') === '2', busy, 1000);
     const requests = await requestsDuring(async () => {
-      await expect(store.put('lost', bytesBody(Buffer.alloc(11 * MiB)))).rejects.toMatchObject({
+      await expect(remote.put('lost', bytesBody(Buffer.alloc(11 * MiB)))).rejects.toMatchObject({
         code: 'REMOTE_UNREACHABLE',
         retryable: false,
       });
@@ -95,9 +95,9 @@ describe('the S3 store', { timeout: 30_000 }, () => {
       ['2', forbidden],
     ]);
     server.setFault(({ query }) => faults.get(query.get('partNumber')));
-    const store = storeWith({ stallTimeoutMs: 600_000 });
+    const remote = storeWith({ stallTimeoutMs: 600_000 });
     const requests = await requestsDuring(async () => {
-      await expect(store.put('denied', bytesBody(Buffer.alloc(11 * MiB)))).rejects.toMatchObject({
+      await expect(remote.put('denied', bytesBody(Buffer.alloc(11 * MiB)))).rejects.toMatchObject({
         code: 'DENIED',
       });
     });
@@ -112,43 +112,43 @@ describe('the S3 store', { timeout: 30_000 }, () => {
       interruption.abort(new Error('Ctrl-C'));
       return { type: 'hang', when: 'before' };
     });
-    const store = storeWith({ stallTimeoutMs: 600_000 });
+    const remote = storeWith({ stallTimeoutMs: 600_000 });
     const { signal } = interruption;
-    await expect(store.put('gone', bytesBody(Buffer.alloc(11 * MiB)), { signal })).rejects.toMatchObject({
+    await expect(remote.put('gone', bytesBody(Buffer.alloc(11 * MiB)), { signal })).rejects.toMatchObject({
       code: 'INTERRUPTED',
     });
     // What it could not take away is swept later.
     server.setFault(undefined);
-    expect(await store.sweepUploads('', new Date(Date.now() + 60_000))).toBe(1);
+    expect(await remote.sweepUploads('', new Date(Date.now() + 60_000))).toBe(1);
   });
 
   it('takes an upload for complete when only the answer was lost', async () => {
     const bytes = randomBytes(11 * MiB);
-    const store = storeWith();
+    const remote = storeWith();
     faultOn(({ operation }) => operation === 'CompleteMultipartUpload', { type: 'drop', when: 'after' });
-    await store.put('lost answer', bytesBody(bytes));
-    expect((await contentOf(store, 'lost answer')).equals(bytes)).toBe(true);
+    await remote.put('lost answer', bytesBody(bytes));
+    expect((await contentOf(remote, 'lost answer')).equals(bytes)).toBe(true);
   });
 
   it('begins an upload again that somebody else aborted', async () => {
     const bytes = randomBytes(11 * MiB);
-    const store = retrying(storeWith(), hasty);
+    const remote = retrying(storeWith(), hasty);
     const swept: Fault = { type: 'status', status: 404, code: 'NoSuchUpload' };
     faultOn(({ query }) => query.get('partNumber') === '2', swept);
-    await store.put('swept', bytesBody(bytes));
-    expect((await contentOf(store, 'swept')).equals(bytes)).toBe(true);
+    await remote.put('swept', bytesBody(bytes));
+    expect((await contentOf(remote, 'swept')).equals(bytes)).toBe(true);
   });
 
   it('copies what is too big for one request in parts', async () => {
     const bytes = randomBytes(17 * MiB);
-    const store = storeWith({ copyPartBytes: 5 * MiB });
-    await store.put('ä/source', bytesBody(bytes), { contentType: 'application/x-test' });
+    const remote = storeWith({ copyPartBytes: 5 * MiB });
+    await remote.put('ä/source', bytesBody(bytes), { contentType: 'application/x-test' });
     faultOn(({ query }) => query.get('partNumber') === '2', busy);
-    const requests = await requestsDuring(() => store.copy('ä/source', 'ä/target'));
+    const requests = await requestsDuring(() => remote.copy('ä/source', 'ä/target'));
     expect(requests.filter(({ operation }) => operation === 'UploadPartCopy')).toHaveLength(5);
-    expect((await contentOf(store, 'ä/target')).equals(bytes)).toBe(true);
+    expect((await contentOf(remote, 'ä/target')).equals(bytes)).toBe(true);
     faultOn(({ operation }) => operation === 'UploadPartCopy', busy, 1000);
-    await expect(store.copy('ä/source', 'ä/other')).rejects.toMatchObject({ retryable: false });
+    await expect(remote.copy('ä/source', 'ä/other')).rejects.toMatchObject({ retryable: false });
     expect(server.unfinishedUploads()).toBe(0);
   });
 
@@ -157,48 +157,48 @@ describe('the S3 store', { timeout: 30_000 }, () => {
     { type: 'stall', afterBytes: 700_000 },
   ])('notices a body that breaks (%j), and goes on', async (fault) => {
     const bytes = randomBytes(2 * MiB);
-    const store = storeWith({ stallTimeoutMs: 300 });
-    await store.put('body', bytesBody(bytes));
+    const remote = storeWith({ stallTimeoutMs: 300 });
+    await remote.put('body', bytesBody(bytes));
     faultOn(({ operation }) => operation === 'GetObject', fault);
-    await expect(contentOf(store, 'body')).rejects.toMatchObject({
+    await expect(contentOf(remote, 'body')).rejects.toMatchObject({
       code: 'REMOTE_UNREACHABLE',
       retryable: true,
     });
     faultOn(({ operation }) => operation === 'GetObject', fault, 2);
-    expect((await contentOf(retrying(store, hasty), 'body')).equals(bytes)).toBe(true);
+    expect((await contentOf(retrying(remote, hasty), 'body')).equals(bytes)).toBe(true);
   });
 
   it('gives up a server that never answers', async () => {
-    const store = storeWith({ stallTimeoutMs: 200 });
+    const remote = storeWith({ stallTimeoutMs: 200 });
     faultOn(() => true, { type: 'hang', when: 'before' }, 2);
-    await expect(store.head('x')).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: true });
-    await expect(store.put('x', textBody('x'))).rejects.toMatchObject({
+    await expect(remote.head('x')).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: true });
+    await expect(remote.put('x', textBody('x'))).rejects.toMatchObject({
       code: 'REMOTE_UNREACHABLE',
       retryable: true,
     });
   });
 
   it('reports a lost create-only answer as it is, so that the caller reads back', async () => {
-    const store = retrying(storeWith(), hasty);
+    const remote = retrying(storeWith(), hasty);
     faultOn(({ operation }) => operation === 'PutObject', { type: 'drop', when: 'after' });
-    await expect(store.put('commit', textBody('mine'), { ifAbsent: true })).rejects.toMatchObject({
+    await expect(remote.put('commit', textBody('mine'), { ifAbsent: true })).rejects.toMatchObject({
       code: 'ALREADY_EXISTS',
     });
-    expect((await contentOf(store, 'commit')).toString()).toBe('mine');
+    expect((await contentOf(remote, 'commit')).toString()).toBe('mine');
   });
 
   it.each([
     ['NotImplemented', 'UNSUPPORTED'],
     ['InternalError', 'REMOTE_UNREACHABLE'],
   ])('tells a server that refuses the condition of a create-only put: %s', async (code, expected) => {
-    const store = storeWith();
+    const remote = storeWith();
     faultOn(({ operation }) => operation === 'PutObject', { type: 'status', status: 501, code });
-    await expect(store.put('new', textBody('x'), { ifAbsent: true })).rejects.toMatchObject({
+    await expect(remote.put('new', textBody('x'), { ifAbsent: true })).rejects.toMatchObject({
       code: expected,
       retryable: false,
     });
     faultOn(({ operation }) => operation === 'PutObject', { type: 'status', status: 501, code });
-    await expect(store.put('new', textBody('x'))).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
+    await expect(remote.put('new', textBody('x'))).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
   });
 
   it('blames the answer when a part comes back without an ETag', async () => {
@@ -211,21 +211,21 @@ describe('the S3 store', { timeout: 30_000 }, () => {
   });
 
   it('blames the answer when a copied part comes back without an ETag', async () => {
-    const store = storeWith({ copyPartBytes: 5 * MiB });
-    await store.put('source', bytesBody(randomBytes(7 * MiB)));
+    const remote = storeWith({ copyPartBytes: 5 * MiB });
+    await remote.put('source', bytesBody(randomBytes(7 * MiB)));
     const edit = (xml: string): string => xml.replace(/<ETag>.*<\/ETag>/, '');
     faultOn(({ operation }) => operation === 'UploadPartCopy', { type: 'xml', edit }, 1000);
-    await expect(store.copy('source', 'target')).rejects.toMatchObject({
+    await expect(remote.copy('source', 'target')).rejects.toMatchObject({
       code: 'REMOTE_UNREACHABLE',
       message: expect.stringContaining('the answer has no ETag') as string,
     });
-    expect(await store.head('target')).toBeUndefined();
+    expect(await remote.head('target')).toBeUndefined();
     expect(server.unfinishedUploads()).toBe(0);
   });
 
   it('does not take a compressed answer for the object', async () => {
-    const store = storeWith();
-    await store.put('x', textBody('x'));
+    const remote = storeWith();
+    await remote.put('x', textBody('x'));
     const encodedAs = (value: string): void =>
       faultOn(({ operation }) => operation === 'GetObject', {
         type: 'header',
@@ -233,40 +233,40 @@ describe('the S3 store', { timeout: 30_000 }, () => {
         value,
       });
     encodedAs('gzip');
-    await expect(store.get('x')).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
+    await expect(remote.get('x')).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: false });
     encodedAs('aws-chunked');
-    expect((await contentOf(store, 'x')).toString()).toBe('x');
+    expect((await contentOf(remote, 'x')).toString()).toBe('x');
   });
 
   it('does not take a listing that it cannot read for an empty one', async () => {
-    const store = storeWith({ prefix: 'hidden' });
-    await store.put('a b/c', textBody('x'));
+    const remote = storeWith({ prefix: 'hidden' });
+    await remote.put('a b/c', textBody('x'));
     const edit = (xml: string): string =>
       xml.replace(/<EncodingType>.*?<\/EncodingType>/, '').replaceAll('hidden/a', 'hidden%2Fa');
     faultOn(({ operation }) => operation === 'ListObjectsV2', { type: 'xml', edit }, 1000);
     const said = { code: 'REMOTE_UNREACHABLE', message: expect.stringContaining('"hidden%2Fa') as string };
     const listAll = async (): Promise<void> => {
-      for await (const page of store.list('')) expect(page.objects).toEqual([]);
+      for await (const page of remote.list('')) expect(page.objects).toEqual([]);
     };
     await expect(listAll()).rejects.toMatchObject(said);
-    await expect(store.listDirectories('')).rejects.toMatchObject(said);
+    await expect(remote.listDirectories('')).rejects.toMatchObject(said);
   });
 
   it('removes one by one where the server cannot remove many', async () => {
-    const store = storeWith();
+    const remote = storeWith();
     const keys = ['a', 'b', 'c'].map((name) => `many/${name}`);
-    for (const key of keys) await store.put(key, textBody(key));
+    for (const key of keys) await remote.put(key, textBody(key));
     faultOn(
       ({ operation }) => operation === 'DeleteObjects',
       { type: 'status', status: 501, code: 'NotImplemented' },
       1000,
     );
     const requests = await requestsDuring(async () => {
-      await store.remove(keys);
-      await store.remove(keys);
+      await remote.remove(keys);
+      await remote.remove(keys);
     });
     expect(requests.filter(({ operation }) => operation === 'DeleteObjects')).toHaveLength(1);
-    for (const key of keys) expect(await store.head(key)).toBeUndefined();
+    for (const key of keys) expect(await remote.head(key)).toBeUndefined();
   });
 
   it.each(['NotImplemented', 'MethodNotAllowed'])(
@@ -319,15 +319,15 @@ describe('the S3 store', { timeout: 30_000 }, () => {
   });
 
   it('applies encryption and storage class to every new object, copies included', async () => {
-    const store = storeWith({
+    const remote = storeWith({
       serverSideEncryption: 'aws:kms',
       kmsKeyId: 'key',
       storageClass: 'STANDARD_IA',
     });
     const requests = await requestsDuring(async () => {
-      await store.put('small', textBody('x'));
-      await store.put('big', bytesBody(Buffer.alloc(6 * MiB)));
-      await store.copy('small', 'copy');
+      await remote.put('small', textBody('x'));
+      await remote.put('big', bytesBody(Buffer.alloc(6 * MiB)));
+      await remote.copy('small', 'copy');
     });
     const creating = requests.filter(({ operation }) =>
       ['PutObject', 'CopyObject', 'CreateMultipartUpload'].includes(operation),
@@ -344,13 +344,13 @@ describe('the S3 store', { timeout: 30_000 }, () => {
 
   it('sends Content-MD5 with every body, and the checksums of the SDK only when asked', async () => {
     for (const checksums of ['when_required', 'when_supported'] as const) {
-      const store = storeWith({ checksums });
+      const remote = storeWith({ checksums });
       const requests = await requestsDuring(async () => {
-        await store.put('small', textBody('x'), {
+        await remote.put('small', textBody('x'), {
           sha256: '2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881',
         });
-        await store.put('big', bytesBody(Buffer.alloc(6 * MiB)));
-        await store.remove(['small', 'big']);
+        await remote.put('big', bytesBody(Buffer.alloc(6 * MiB)));
+        await remote.remove(['small', 'big']);
       });
       const names = (request: S3Request | undefined): string[] =>
         Object.keys(request?.headers ?? {})
@@ -366,13 +366,13 @@ describe('the S3 store', { timeout: 30_000 }, () => {
   });
 
   it('needs one request for each small operation', async () => {
-    const store = storeWith();
+    const remote = storeWith();
     const requests = await requestsDuring(async () => {
-      await store.put('few/a', textBody('a'));
-      await store.copy('few/a', 'few/b');
-      await contentOf(store, 'few/b');
-      for await (const _ of store.list('few/'));
-      await store.remove(['few/a', 'few/b']);
+      await remote.put('few/a', textBody('a'));
+      await remote.copy('few/a', 'few/b');
+      await contentOf(remote, 'few/b');
+      for await (const _ of remote.list('few/'));
+      await remote.remove(['few/a', 'few/b']);
     });
     expect(requests.map(({ operation }) => operation)).toEqual([
       'PutObject',

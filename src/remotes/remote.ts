@@ -1,6 +1,6 @@
 /**
  * What the engine needs of an object store, and what every implementation promises. The promises are tested by
- * `test/conformance/object-store.ts` on each implementation and on real servers.
+ * `test/conformance/remote-conformance.ts` on each implementation and on real servers.
  *
  * - **Keys** are relative paths of one or more non-empty segments joined by `/`, any Unicode without NUL, no
  *   `.` or `..` segments. At most 1024 bytes of UTF-8.
@@ -17,7 +17,7 @@
  *   NOT_FOUND, ALREADY_EXISTS, DISK_FULL, INTERRUPTED. A failed `put` with a 5xx or time-out *may have happened*.
  * - **Memory** used is bounded, whatever the object's size.
  */
-export interface ObjectStore {
+export interface Remote {
   /** For people: `s3://bucket/prefix`, `file:///dir`. Never holds a credential. */
   readonly location: string;
 

@@ -3,7 +3,7 @@ import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import { collect } from '../body.ts';
 import { describeCall, type StoreOperation } from '../describe-call.ts';
 import { assertKey, assertRange, compareKeys } from '../key.ts';
-import type { CallOptions, ListPage, ObjectStore } from '../object-store.ts';
+import type { CallOptions, ListPage, Remote } from '../remote.ts';
 import { readBody } from '../read-body.ts';
 
 const pageSize = 1000;
@@ -16,7 +16,7 @@ interface StoredObject {
 }
 
 /** An object store for tests that lives in this process. `now` is the server's clock, milliseconds since the epoch. */
-export function createMemoryStore({ now }: { readonly now: () => number }): ObjectStore {
+export function createMemoryRemote({ now }: { readonly now: () => number }): Remote {
   const objects = new Map<string, StoredObject>();
   const location = 'memory:';
   let versions = 0;
