@@ -63,16 +63,21 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   if (reason !== undefined) return { type: 'refuse', reason };
 
   const known = new Map<string, { readonly id: string; readonly path: string }>();
+  const content = ({ sha256, size }: CapturedFile): string => `${sha256} ${size}`;
+  const samePlace = (file: CapturedFile): string => `${content(file)} ${file.path}`;
   for (const manifest of [newest, parent]) {
     for (const file of manifest?.files ?? []) {
       const id = file.in ?? manifest?.id ?? '';
-      if (facts.isHeld(id, file)) known.set(`${file.sha256} ${file.size}`, { id, path: file.path });
+      if (!facts.isHeld(id, file)) continue;
+      known.set(content(file), { id, path: file.path });
+      known.set(samePlace(file), { id, path: file.path });
     }
   }
   const upload: CapturedFile[] = [];
   const reuse: ReusedFile[] = [];
   for (const file of captured.files) {
-    const source = known.get(`${file.sha256} ${file.size}`);
+    // Linked history can refer to a file of the same path only.
+    const source = known.get(samePlace(file)) ?? known.get(content(file));
     if (source === undefined) upload.push(file);
     else reuse.push({ file, source });
   }

@@ -49,7 +49,8 @@ export async function uploadSnapshot(context: Context, { id, staged, plan }: Upl
   /** Undefined until the server copied something, or failed to. Each failure may have taken many attempts. */
   let copies: boolean | undefined;
   const reuse = async ({ file, source }: ReusedFile, signal: AbortSignal): Promise<ManifestFile> => {
-    if (settings.history === 'linked') return { ...file, in: source.id };
+    // `in` names a snapshot and no path: a file that was renamed has its bytes copied.
+    if (settings.history === 'linked' && source.path === file.path) return { ...file, in: source.id };
     if (copies === false) return upload(file, signal);
     try {
       await remote.copy(historyKey(source.id, source.path), historyKey(id, file.path), {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../../src/in-process/agent.ts';
@@ -282,6 +282,21 @@ describe('backup', () => {
     await late.write({ x: '2' });
     await expect(late.agent.backup()).rejects.toMatchObject({ code: 'BUSY' });
     expect(await a.agent.verify({ all: true, readData: true })).toMatchObject({ isSound: true });
+  });
+
+  it('brings a renamed file back, and each of two with the same bytes, with linked history', async () => {
+    const a = await host({ settings: { history: 'linked' } });
+    await a.write({ old: 'same bytes', twin: 'twins', 'z/twin': 'twins', x: '1' });
+    const first = await committed(a);
+    await rename(join(a.store, 'old'), join(a.store, 'new'));
+    const second = await committed(a);
+    expect(await keys(`history/${second}`)).toEqual([`history/${second}/new`]);
+    const { files } = await a.agent.show(second);
+    expect(files.map((file) => file.in)).toEqual([undefined, first, first, first]);
+    expect(await a.agent.verify({ all: true, readData: true })).toMatchObject({ isSound: true });
+    const b = await host();
+    expect(await b.agent.restore()).toMatchObject({ id: second });
+    expect(await b.read()).toEqual({ new: 'same bytes', twin: 'twins', 'z/twin': 'twins', x: '1' });
   });
 
   it('references unchanged files with linked history, and rotation keeps what is named', async () => {
