@@ -80,7 +80,7 @@ describe.each(manners)('a server that accepts and %s', (_, behave) => {
     expect(start.seconds).toBeLessThan(32);
     expect(end).toMatchObject({
       exitCode: 0,
-      stderr: expect.stringContaining('Not in any snapshot') as string,
+      stderr: expect.stringContaining('are in no snapshot') as string,
     });
     expect(end.seconds).toBeLessThan(20);
   }, 90_000);

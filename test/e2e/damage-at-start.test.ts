@@ -92,7 +92,7 @@ describe('a damaged store', () => {
     const { exitCode, stdout, stderr } = await run(['restore'], { SYNC_AGENT_ON_DAMAGE: 'recover' });
     expect(exitCode).toBe(0);
     expect(stderr).toContain('The store was damaged: app.db is no SQLite database any more');
-    expect(stdout).toMatch(/missing +what was written from 20.*, to 20.*: how many records is not known/);
+    expect(stdout).toMatch(/missing +writes from 20.*, to 20.*: unknown number of records/);
     expect(stdout).toMatch(/to go back +sync-agent rollback 20\S+ --force/);
     const back = await run(['rollback', 'latest']);
     expect(back).toMatchObject({ exitCode: 5 });
@@ -112,7 +112,7 @@ describe('a store of unknown origin', () => {
     expect(exitCode).toBe(4);
     expect(stdout).toContain('no record says where the store comes from');
     expect(stdout).toMatch(
-      /to restore it +sync-agent restore --force; the present store is kept as a rollback copy/,
+      /to restore it +sync-agent restore --force; keeps the present store as a rollback copy/,
     );
     expect(stdout).toMatch(/to keep both +sync-agent backup;/);
     expect((await run(['sync'])).exitCode).toBe(4);
@@ -131,7 +131,7 @@ describe('a store of unknown origin', () => {
     expect((await run(['backup'])).exitCode).toBe(4);
     const { exitCode, stdout } = await run(['restore', '--store', './elsewhere']);
     expect(exitCode).toBe(0);
-    expect(stdout).toContain('Diverged: several hosts wrote beside each other');
+    expect(stdout).toContain('Diverged: several hosts wrote, none on top of the other');
   });
 });
 

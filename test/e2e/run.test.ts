@@ -121,7 +121,7 @@ describe('sync-agent run', () => {
     run.child.kill('SIGTERM');
     expect(await run.done).toMatchObject({
       exitCode: 40,
-      stderr: expect.stringMatching(/WARNING: Not in any snapshot: what was written last/) as string,
+      stderr: expect.stringMatching(/WARNING: Writes at the end are in no snapshot/) as string,
     });
     expect(performance.now() - asked).toBeLessThan(3000);
   });

@@ -3,19 +3,19 @@ import type { Config } from '../../settings/load.ts';
 import type { Style } from '../../report/style.ts';
 import type { Flags } from '../flags.ts';
 
-/** One command of the command line. Modules of commands load nothing heavy; `run` imports what it needs. */
+/** One command of the command line. Its module loads nothing heavy; `run` imports what it needs. */
 export interface Command {
   readonly name: string;
   readonly describe: string;
   readonly positionals?: readonly Positional[];
   readonly options?: Readonly<Record<string, CommandOption>>;
-  /** What follows "--" and is not ours to understand: `flags.list(name)`. */
+  /** What follows "--", unparsed: `flags.list(name)`. */
   readonly rest?: Positional;
-  /** It decides itself what a signal means; `signal` never aborts. */
+  /** The command handles signals itself; `signal` never aborts. */
   readonly ownsSignals?: boolean;
-  /** It answers a question, so that --quiet does not silence its result. */
+  /** The command answers a question: --quiet does not silence its result. */
   readonly isQuery: boolean;
-  /** Whether the agent must have a remote; default true. */
+  /** Whether a remote must be configured. Default true. */
   needsRemote?(flags: Flags): boolean;
   run(invocation: Invocation): Promise<Outcome>;
 }
@@ -36,7 +36,7 @@ export interface CommandOption {
 export interface Invocation {
   readonly agent: Agent;
   readonly config: Config;
-  /** Settings that were typed as flags, by key, as typed. */
+  /** The settings given as flags, by key, unparsed. */
   readonly given: Readonly<Record<string, unknown>>;
   readonly flags: Flags;
   readonly signal: AbortSignal;
@@ -45,17 +45,17 @@ export interface Invocation {
   readonly say: (line: string) => void;
   /** Requests sent to the remote so far. */
   readonly requests: () => number;
-  /** `sync-agent <words>` with the flags by which this run found its store and remote, for a person to type. */
+  /** `sync-agent <words>` with this run's flags for store and remote, for a person to type. */
   readonly commandLine: (words: string) => string;
 }
 
 export interface Outcome {
-  /** What --json prints: an object. Null if stdout was another program's. */
+  /** What --json prints. Null if stdout belongs to the supervised command. */
   readonly result: object | null;
   /** What people read. */
   readonly lines: readonly string[];
   /** Default 0. */
   readonly exitCode?: number;
-  /** Nothing that still runs is waited for. */
+  /** The process exits without waiting for anything that still runs. */
   readonly exitsAtOnce?: boolean;
 }

@@ -2,14 +2,14 @@ import type { BackupResult } from '../../engine/backup/backup.ts';
 import { counted, facts, formatAge, formatBytes, formatCount, formatDuration } from '../../report/format.ts';
 import type { Style } from '../../report/style.ts';
 
-/** What a person wants to read after a backup. */
+/** The result of a backup, for a person. */
 export function backupLines(result: BackupResult, requests: number, style: Style): readonly string[] {
   switch (result.type) {
     case 'unchanged':
       return [`Nothing changed since snapshot ${result.id} (${counted(requests, 'request')})`];
     case 'too-soon':
       return [
-        `Nothing done: snapshot ${result.id} was made ${formatAge(result.ageMs)}, sooner than --min-interval asks`,
+        `Nothing done: snapshot ${result.id} was made ${formatAge(result.ageMs)}, younger than --min-interval`,
       ];
     case 'planned':
       return [
@@ -34,7 +34,7 @@ export function backupLines(result: BackupResult, requests: number, style: Style
             : [['rotated', counted(result.dropped.length, 'old snapshot')] as const]),
           ...(result.damage.length === 0
             ? []
-            : [['damaged', `yes; kept and pinned, restored only by its name`] as const]),
+            : [['damaged', `yes; pinned, restored only by its name`] as const]),
           ...(result.findings.length === 0
             ? []
             : [['findings', counted(result.findings.length, 'finding')] as const]),
@@ -52,13 +52,13 @@ function heldBack({ heldMs, longestHoldMs }: Extract<BackupResult, { type: 'comm
   return `held back for ${formatDuration(heldMs)}${longest}`;
 }
 
-/** Two hosts wrote: what that means and how it ends. */
+/** What a divergence means, and how to end it. */
 export function divergedLines(tips: readonly string[], style: Style): readonly string[] {
   return [
-    style.yellow('Diverged: several hosts wrote beside each other. All of their snapshots are kept:'),
+    style.yellow('Diverged: several hosts wrote, none on top of the other. All their snapshots are kept:'),
     ...tips.map((tip) => `  ${tip}`),
-    'Compare them with "sync-agent diff A B"; on the host that gives way, "sync-agent restore --force" takes the newest',
-    'one; then "sync-agent prune --resolve TIP" settles the other tip. To go on with that one instead, run',
-    '"sync-agent restore --snapshot TIP", then "sync-agent backup"',
+    'Compare them: "sync-agent diff A B"',
+    'To keep the newest: "sync-agent restore --force" on the host that gives way, then "sync-agent prune --resolve TIP"',
+    'To keep another: "sync-agent restore --snapshot TIP", then "sync-agent backup"',
   ];
 }

@@ -24,15 +24,15 @@ interface Surroundings {
   readonly now: number;
 }
 
-/** What a person wants to read after a restore: which snapshot, how old, and how to go back. */
+/** The result of a restore, for a person: which snapshot, how old, and how to go back. */
 export function restoreLines(result: RestoreResult, surroundings: Surroundings): readonly string[] {
   const { style } = surroundings;
   const skipped = 'skipped' in result ? (result.skipped ?? []) : [];
   return [
     ...outcomeLines(result, surroundings),
-    ...skipped.map((why) => `${style.yellow('warning')}: passed over what is newer: ${printable(why)}`),
+    ...skipped.map((why) => `${style.yellow('warning')}: skipped a newer snapshot: ${printable(why)}`),
     ...(skipped.length > 0
-      ? ['What was written since is not in it; "sync-agent verify --all" tells what is damaged']
+      ? ['Writes since then are missing. "sync-agent verify --all" shows what is damaged']
       : []),
   ];
 }
@@ -53,14 +53,8 @@ function outcomeLines(
         `Nothing restored: ${result.why}`,
         ...facts([
           ['newest snapshot', `${result.id}, taken ${ageOf(result.id, now)}`],
-          [
-            'to restore it',
-            `${commandLine('restore --force')}; the present store is kept as a rollback copy`,
-          ],
-          [
-            'to keep both',
-            `${commandLine('backup')}; the store becomes the newest snapshot, the others stay`,
-          ],
+          ['to restore it', `${commandLine('restore --force')}; keeps the present store as a rollback copy`],
+          ['to keep both', `${commandLine('backup')}; makes the store the newest snapshot, the others stay`],
         ]),
         ...(result.tips.length > 1 ? divergedLines(result.tips, style) : []),
       ];
@@ -76,10 +70,7 @@ function outcomeLines(
           ['taken', ageOf(result.id, now)],
           ['records', formatCount(result.records)],
           ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
-          [
-            'downloaded',
-            `${formatBytes(result.downloadedBytes)}, ${formatBytes(result.reusedBytes)} were there already`,
-          ],
+          ['downloaded', `${formatBytes(result.downloadedBytes)}, ${formatBytes(result.reusedBytes)} reused`],
           ['because', result.why],
           ['store', home.store],
           ...(result.lost === undefined ? [] : [['missing', lostText(result.lost)] as const]),
@@ -93,9 +84,9 @@ function outcomeLines(
 }
 
 function lostText({ from, to, records }: Lost): string {
-  const span = `what was written from ${from}, the snapshot, to ${to}, the last write`;
-  const count = records === null ? 'how many records is not known' : `at least ${counted(records, 'record')}`;
-  return records === 0 ? `${span}: the number of records is the same` : `${span}: ${count}`;
+  const span = `writes from ${from}, the snapshot, to ${to}, the last write`;
+  const count = records === null ? 'unknown number of records' : `at least ${counted(records, 'record')}`;
+  return records === 0 ? `${span}: the number of records did not change` : `${span}: ${count}`;
 }
 
 function rollbackFacts(

@@ -13,24 +13,24 @@ import {
 import { shownLocation, shownPath } from '../../report/shown-path.ts';
 import type { Place } from '../../report/shown-path.ts';
 import type { Style } from '../../report/style.ts';
-import { pinText } from './pin-text.ts';
+import { pinText } from './snapshot-text.ts';
 
 const relations: Readonly<Record<Relation, string>> = {
   'no-store': 'there is no store; "sync-agent restore" makes one',
   'empty-remote': 'not backed up yet',
   'up-to-date': 'up to date: it equals the newest snapshot',
-  changed: 'written, or touched, since the newest snapshot',
+  changed: 'changed since the newest snapshot',
   chosen: 'restored in place of the newest snapshot: the next backup makes it the newest',
   behind: 'behind: the remote has a newer snapshot',
   diverged: 'diverged: the store and the remote both moved',
-  unknown: 'not known: the next backup or restore compares by content',
+  unknown: 'unknown: the next backup or restore compares contents',
   incomplete: 'INCOMPLETE: a restore was interrupted in it; "sync-agent restore" finishes it',
 };
 
 export interface StatusSurroundings {
   readonly style: Style;
   readonly nowMs: number;
-  /** The store as it was given, absolute: it may be a link to where the store is. */
+  /** The store as the user named it, absolute. It may be a link. */
   readonly store: string;
   readonly place: Place;
 }
@@ -74,7 +74,7 @@ function stateOf({ relation, parent }: StatusReport): string {
     : relations[relation];
 }
 
-/** What nobody is there to do is worth as much as what somebody does. */
+/** Says so too if no agent runs. */
 function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number): readonly string[] {
   if (agent === undefined) return facts([['running', 'no; "sync-agent watch" backs up after changes']]);
   const { dirtySinceMs, nextBackupAtMs, lastError, running, isOverdue } = agent;

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { mayContinue } from '../../../src/cli/commands/may-continue.ts';
+import { mayStartUnrestored } from '../../../src/cli/commands/may-start-unrestored.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
@@ -220,7 +220,7 @@ describe('a damaged store that was written since its snapshot', () => {
     const unreachable = new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot wait for the lease');
     for (const onError of [undefined, 'continue'] as const)
       await expect(
-        mayContinue(unreachable, { store: one.store, onError, agent: away.agent }),
+        mayStartUnrestored(unreachable, { store: one.store, onError, agent: away.agent }),
       ).rejects.toMatchObject(corrupt('app.data'));
 
     await rm(join(root, 'one', '.store.sync-agent'), { recursive: true });

@@ -10,50 +10,49 @@ import { isSyncAgentError } from '../../../platform/errors.ts';
 import type { DaemonEvent } from '../../../platform/events.ts';
 import { errorDocument, errorLines } from '../../../report/error.ts';
 import type { Command, Invocation } from '../command.ts';
-import { mayContinue } from '../may-continue.ts';
-import { startOptions } from '../start-options.ts';
+import { mayStartUnrestored, startOptions } from '../may-start-unrestored.ts';
 
 export interface OpenedSubject {
   readonly subject: RunSubject;
-  /** Where the supervisor's own events go, beside those of the schedule. */
+  /** Takes the supervisor's own events. */
   readonly emit: (event: DaemonEvent) => void;
-  /** Lets another agent have the store. */
+  /** Gives the store up, so that another agent can take it. */
   readonly close: () => Promise<void>;
 }
 
 export interface OpenSubjectOptions {
-  /** Its restore keeps no rollback copy. */
+  /** The restore keeps no rollback copy. */
   readonly skipBackup: boolean;
-  /** How long its restore waits for a host that has the lease, milliseconds. */
+  /** How long the restore waits for the host that holds the lease, milliseconds. */
   readonly waitForLeaseMs: number | undefined;
-  /** When it waited in vain, it fails rather than goes on. */
+  /** The restore fails if that wait ends without the lease. */
   readonly mustHandOver: boolean;
 }
 
-/** `run`, for what `open` makes of an invocation. */
+/** The command `run`. `open` gives what it restores, backs up and reports to. */
 export function superviseCommand(
   open: (invocation: Invocation, options: OpenSubjectOptions) => Promise<OpenedSubject>,
 ): Command {
   return {
     name: 'run',
-    describe: 'Restore, run a command, back up while it runs, and once more after it ended',
+    describe: 'Restore, run a command, back up while it runs and after it has ended',
     isQuery: false,
     ownsSignals: true,
     rest: {
       name: 'command',
-      describe: 'The program to run, without a shell, and its arguments',
+      describe: 'Program to run, without a shell, and its arguments',
       isRequired: true,
     },
     options: {
-      'no-restore': { type: 'boolean', describe: 'Start the command with the store as it is' },
+      'no-restore': { type: 'boolean', describe: 'Start the command without a restore' },
       ...startOptions,
-      'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of a store that is replaced' },
+      'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the replaced store' },
     },
     run: async (invocation) => {
       const { config, flags, say, style } = invocation;
       const onError = flags.choice('on-error', ['fail', 'continue']);
       const argv = flags.list('command');
-      // Whoever read our messages may go before the command does.
+      // The reader of stderr may go away before the command ends.
       process.stderr.on('error', () => undefined);
       const stopReaping = await startReaper({ warn: (line) => say(`${style.red('WARNING:')} ${line}`) });
       const { subject, emit, close } = await open(invocation, {
@@ -85,7 +84,7 @@ export function superviseCommand(
   };
 }
 
-/** A subject whose restore may fail where `restore --on-error` lets an application start. */
+/** The same subject, but its restore resolves with a warning where --on-error lets the command start. */
 function tolerant(
   subject: RunSubject,
   { agent, config, say, style }: Invocation,
@@ -102,7 +101,12 @@ function tolerant(
       } catch (error) {
         const isAccepted =
           (isSyncAgentError(error, 'DIVERGED') && onError === 'continue') ||
-          (await mayContinue(error, { store: config.store ?? '', exclude: config.exclude, onError, agent }));
+          (await mayStartUnrestored(error, {
+            store: config.store ?? '',
+            exclude: config.exclude,
+            onError,
+            agent,
+          }));
         if (!isSyncAgentError(error) || !isAccepted) throw error;
         say(`${style.red('WARNING:')} ${error.message}`);
         say(
@@ -119,9 +123,9 @@ function outcomeOf(
 ) {
   if (failure !== undefined) for (const line of errorLines(failure, style)) say(line);
   if (!isSaved) {
-    const since = unsavedSinceMs === null ? 'last' : `since ${new Date(unsavedSinceMs).toISOString()}`;
+    const since = unsavedSinceMs === null ? 'at the end' : `since ${new Date(unsavedSinceMs).toISOString()}`;
     say(
-      `${style.red('WARNING:')} Not in any snapshot: what was written ${since}. It is on this disk only, until a backup is made from it`,
+      `${style.red('WARNING:')} Writes ${since} are in no snapshot. They are on this disk only, until a backup is made from it`,
     );
   }
   for (const { pid, command } of writers)

@@ -6,12 +6,12 @@ import { openAgent } from './open-agent.ts';
 
 export const watchCommand: Command = {
   name: 'watch',
-  describe: 'Keep running beside an application: back up after changes, and once more at the end',
+  describe: 'Keep running: back up after changes, and once more at the end',
   isQuery: false,
   ownsSignals: true,
   run: async (invocation) => {
     const { config } = invocation;
-    // Listened to before anything is claimed, so that nothing has to be found out again.
+    // Signals are heard before the store is claimed, so that none is lost.
     const asked = firstSignal();
     const daemon = await openAgent(config, 'watch');
     try {
@@ -34,10 +34,10 @@ export const watchCommand: Command = {
   },
 };
 
-/** The first signal asks for an end, the second one is one: at once, as the system would do it. */
+/** The first signal asks the agent to stop. The second ends the process at once, as the system would. */
 function firstSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    // SIGUSR2 is what nodemon restarts by. SIGUSR1 would start Node's debugger, and means nothing here.
+    // nodemon restarts by SIGUSR2. SIGUSR1 would start Node's debugger, so it is ignored.
     const names = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const;
     process.on('SIGUSR1', () => undefined);
     let isAsked = false;

@@ -5,11 +5,11 @@ import { pruneLines } from './prune.ts';
 
 export const clearHistoryCommand: Command = {
   name: 'clear-history',
-  describe: 'Delete every snapshot but the newest, pinned ones and unresolved tips, at once and for good',
+  describe: 'Delete all snapshots but the newest, the pinned and unresolved tips',
   isQuery: false,
   options: {
-    yes: { type: 'boolean', describe: 'Really do it' },
-    'dry-run': { type: 'boolean', describe: 'Say what would be deleted' },
+    yes: { type: 'boolean', describe: 'Delete them, at once and for good' },
+    'dry-run': { type: 'boolean', describe: 'Show what would be deleted' },
   },
   run: async ({ agent, flags, signal }) => {
     const dryRun = flags.has('dry-run');

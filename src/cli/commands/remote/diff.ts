@@ -2,14 +2,15 @@ import type { SnapshotDiff } from '../../../engine/history/history.ts';
 import { formatBytes, formatCount, printable } from '../../../report/format.ts';
 import type { Style } from '../../../report/style.ts';
 import type { Command } from '../command.ts';
+import { snapshotNames } from '../../text/snapshot-text.ts';
 
 export const diffCommand: Command = {
   name: 'diff',
   describe: 'Show what changed from one snapshot to another',
   isQuery: true,
   positionals: [
-    { name: 'from', describe: 'Id, unique beginning of one, ~N or latest', isRequired: true },
-    { name: 'to', describe: 'The same', isRequired: true },
+    { name: 'from', describe: `Older snapshot: ${snapshotNames}`, isRequired: true },
+    { name: 'to', describe: `Newer snapshot: ${snapshotNames}`, isRequired: true },
   ],
   run: async ({ agent, flags, signal, style }) => {
     const result = await agent.diff(flags.text('from') ?? '', flags.text('to') ?? '', { signal });

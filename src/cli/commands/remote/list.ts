@@ -9,14 +9,14 @@ import {
 } from '../../../report/format.ts';
 import type { Style } from '../../../report/style.ts';
 import type { Command } from '../command.ts';
-import { pinText } from '../../text/pin-text.ts';
+import { pinText } from '../../text/snapshot-text.ts';
+import type { Config } from '../../../settings/load.ts';
 
 export const listCommand: Command = {
   name: 'list',
   describe: 'List the snapshots, oldest first',
   isQuery: true,
   run: async ({ agent, config, signal, style }) => {
-    const { localParent } = await import('../../text/local-parent.ts');
     const [snapshots, parent] = await Promise.all([agent.list({ signal }), localParent(config)]);
     return {
       result: { snapshots: snapshots.map((each) => ({ ...each, isLocalParent: each.id === parent })) },
@@ -24,6 +24,22 @@ export const listCommand: Command = {
     };
   },
 };
+
+/** The snapshot that the local store was last equal to, from this host's own record. Makes no request. */
+async function localParent(config: Config): Promise<string | undefined> {
+  const [{ formatRemote, parseRemote }, { storeIdentity }, { locateHome }, { readState }] = await Promise.all(
+    [
+      import('../../../remotes/remote-url.ts'),
+      import('../../../stores/content/fingerprint.ts'),
+      import('../../../home/home.ts'),
+      import('../../../home/state.ts'),
+    ],
+  );
+  const home = await locateHome(config.store ?? '');
+  const state = await readState(home);
+  if (state === undefined || state.identity !== (await storeIdentity(home.store))) return undefined;
+  return state.remotes[formatRemote(parseRemote(config.remote ?? ''))]?.parent?.id;
+}
 
 function listLines(
   snapshots: readonly SnapshotSummary[],

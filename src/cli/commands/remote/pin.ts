@@ -1,16 +1,14 @@
 import type { Command } from '../command.ts';
-import { pinText } from '../../text/pin-text.ts';
+import { pinText, snapshotNames } from '../../text/snapshot-text.ts';
 
-const positionals = [
-  { name: 'snapshot', describe: 'Id, unique beginning of one, ~N or latest', isRequired: true },
-];
+const positionals = [{ name: 'snapshot', describe: `Snapshot: ${snapshotNames}`, isRequired: true }];
 
 export const pinCommand: Command = {
   name: 'pin',
-  describe: 'Keep a snapshot until it is unpinned',
+  describe: 'Keep a snapshot until it is unpinned, whatever --keep settings say',
   isQuery: false,
   positionals,
-  options: { reason: { type: 'string', describe: 'Why, for who finds it later' } },
+  options: { reason: { type: 'string', describe: 'Why it is kept, up to 500 characters' } },
   run: async ({ agent, flags, signal, style }) => {
     const result = await agent.pin(flags.text('snapshot') ?? 'latest', {
       reason: flags.text('reason'),
@@ -26,7 +24,7 @@ export const pinCommand: Command = {
 
 export const unpinCommand: Command = {
   name: 'unpin',
-  describe: 'Leave a pinned snapshot to the retention rule again',
+  describe: 'Let the --keep settings decide about a pinned snapshot again',
   isQuery: false,
   positionals,
   run: async ({ agent, flags, signal, style }) => {

@@ -5,15 +5,15 @@ import type { Command } from '../command.ts';
 
 export const pruneCommand: Command = {
   name: 'prune',
-  describe: 'Delete snapshots that no --keep rule keeps, and what crashed runs left behind',
+  describe: 'Delete snapshots that no --keep setting keeps, and crash leftovers',
   isQuery: false,
   options: {
     resolve: {
       type: 'string',
-      describe: 'Settle this tip of a divergence; may be given several times',
+      describe: 'Tip of a divergence to settle; may be repeated',
       isList: true,
     },
-    'dry-run': { type: 'boolean', describe: 'Say what would be deleted, and why the rest is kept' },
+    'dry-run': { type: 'boolean', describe: 'Show what would be deleted, and why the rest is kept' },
   },
   run: async ({ agent, flags, signal }) => {
     const result = await agent.prune({

@@ -6,11 +6,11 @@ import type { Command } from '../command.ts';
 
 export const repairRemoteCommand: Command = {
   name: 'repair-remote',
-  describe: 'Rebuild the commit log of a remote that lost it, from what is there; deletes nothing',
+  describe: 'Rebuild a lost list of snapshots from what is left; deletes nothing',
   isQuery: true,
   options: {
-    yes: { type: 'boolean', describe: 'Really do it' },
-    'dry-run': { type: 'boolean', describe: 'Say what would be written' },
+    yes: { type: 'boolean', describe: 'Write what is missing' },
+    'dry-run': { type: 'boolean', describe: 'Show what would be written' },
   },
   run: async ({ agent, flags, signal, say }) => {
     const isAsked = flags.has('dry-run');
@@ -26,7 +26,7 @@ export const repairRemoteCommand: Command = {
   },
 };
 
-/** Something is missing that no log can bring back. */
+/** 5 if objects are missing that no log can bring back. */
 function exitCodeOf({ snapshots }: RepairResult): number {
   return snapshots.some(({ problems }) => problems.length > 0) ? exitCodes.SNAPSHOT_CORRUPT : 0;
 }

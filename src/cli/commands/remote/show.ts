@@ -11,15 +11,13 @@ import {
 import type { Style } from '../../../report/style.ts';
 import type { ShownSnapshot } from '../../../engine/history/history.ts';
 import type { Command } from '../command.ts';
-import { pinText } from '../../text/pin-text.ts';
+import { pinText, snapshotNames } from '../../text/snapshot-text.ts';
 
 export const showCommand: Command = {
   name: 'show',
-  describe: 'Show what is in a snapshot',
+  describe: 'Show the files, records and origin of a snapshot',
   isQuery: true,
-  positionals: [
-    { name: 'snapshot', describe: 'Id, unique beginning of one, ~N or latest', isRequired: true },
-  ],
+  positionals: [{ name: 'snapshot', describe: `Snapshot to show: ${snapshotNames}`, isRequired: true }],
   run: async ({ agent, flags, signal, style }) => {
     const { log: _, ...manifest } = await agent.show(flags.text('snapshot') ?? 'latest', { signal });
     return { result: manifest, lines: showLines(manifest, style) };

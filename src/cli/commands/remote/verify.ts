@@ -3,23 +3,24 @@ import type { VerifyReport } from '../../../engine/history/verify.ts';
 import { counted, formatBytes, printable } from '../../../report/format.ts';
 import type { Style } from '../../../report/style.ts';
 import type { Command } from '../command.ts';
+import { snapshotNames } from '../../text/snapshot-text.ts';
 
 export const verifyCommand: Command = {
   name: 'verify',
-  describe: 'Check that the remote holds what its snapshots promise',
+  describe: 'Check that the remote holds every object of a snapshot',
   isQuery: true,
   positionals: [
     {
       name: 'snapshot',
-      describe: 'Id, unique beginning of one, ~N or latest [default: latest]',
+      describe: `Snapshot to check: ${snapshotNames} [default: latest]`,
       isRequired: false,
     },
   ],
   options: {
-    all: { type: 'boolean', describe: 'Every snapshot' },
+    all: { type: 'boolean', describe: 'Check every snapshot' },
     'read-data': {
       type: 'boolean',
-      describe: 'Read every byte and compare its SHA-256, not only presence and sizes',
+      describe: 'Read every byte and compare the SHA-256 of each file',
     },
   },
   run: async ({ agent, flags, signal, style }) => {

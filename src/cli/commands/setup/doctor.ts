@@ -6,7 +6,7 @@ import type { Command } from '../command.ts';
 
 export const doctorCommand: Command = {
   name: 'doctor',
-  describe: 'Check by trying: permissions, the server, the store, the disk',
+  describe: 'Test permissions, server, store and disk, and say what to fix',
   isQuery: true,
   run: async ({ agent, signal, style }) => {
     const result = await agent.doctor({ signal });
@@ -18,7 +18,7 @@ export const doctorCommand: Command = {
   },
 };
 
-/** One line for each check, and what to do about it. */
+/** One line for each check, and one for its remedy. */
 export function doctorLines({ checks }: DoctorReport, style: Style): readonly string[] {
   const marks = { ok: style.green('ok  '), warn: style.yellow('warn'), fail: style.red('FAIL') };
   const width = Math.max(...checks.map(({ name }) => name.length));

@@ -2,18 +2,21 @@ import type { Command, Invocation, Outcome } from '../command.ts';
 
 export const initCommand: Command = {
   name: 'init',
-  describe: 'Set up: find the store, ask where to keep it, try that out, write the configuration',
+  describe: 'Set up: find the store, ask for the remote, test both, write config',
   isQuery: false,
   options: {
-    yes: { type: 'boolean', describe: 'Ask nothing: flags answer, or what was found' },
+    yes: { type: 'boolean', describe: 'Ask nothing: take the flags, and what was found' },
     'config-in': {
       type: 'string',
-      describe: 'Where to write it: file (sync-agent.config.json) or package (package.json) [default: file]',
+      describe: 'Place of the config: file, or package (package.json) [default: file]',
     },
-    prestart: { type: 'boolean', describe: 'Restore before each npm start, ahead of what prestart does now' },
-    'no-prestart': { type: 'boolean', describe: 'Leave the scripts of package.json alone' },
-    'skip-doctor': { type: 'boolean', describe: 'Do not try the answers out' },
-    force: { type: 'boolean', describe: 'Change a configuration that is there' },
+    prestart: {
+      type: 'boolean',
+      describe: 'Restore before each npm start, before the present prestart script',
+    },
+    'no-prestart': { type: 'boolean', describe: 'Do not change the scripts of package.json' },
+    'skip-doctor': { type: 'boolean', describe: 'Do not test the store and the remote' },
+    force: { type: 'boolean', describe: 'Change an existing configuration' },
   },
   needsRemote: () => false,
   run: async (invocation: Invocation): Promise<Outcome> => {

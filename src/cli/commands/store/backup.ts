@@ -4,25 +4,25 @@ import { exitCodes } from '../../../platform/errors.ts';
 
 export const backupCommand: Command = {
   name: 'backup',
-  describe: 'Make a snapshot of the store, while its application keeps running',
+  describe: 'Make a snapshot of the store while its application keeps running',
   isQuery: false,
   options: {
     'min-interval': {
       type: 'string',
-      describe: 'Do nothing while the newest snapshot is younger, such as 1h',
+      describe: 'Minimum age of the newest snapshot, such as 1h; else do nothing',
     },
     force: {
       type: 'boolean',
-      describe: 'Even when nothing changed, too soon, or beside a remote that was emptied',
+      describe: 'Back up even if nothing changed, too soon, or to an emptied remote',
     },
-    'allow-shrink': { type: 'boolean', describe: 'Even when the store lost most of its content' },
+    'allow-shrink': { type: 'boolean', describe: 'Back up even if the store lost most of its content' },
     'accept-damage': {
       type: 'boolean',
-      describe: 'Commit a damaged store as it is: marked, pinned, restored only by name',
+      describe: 'Back up even a damaged store: marked, pinned, restored only by name',
     },
     'dry-run': {
       type: 'boolean',
-      describe: 'Say what would be uploaded; with --force also check a store that did not change',
+      describe: 'Show what would be uploaded; with --force check an unchanged store',
     },
   },
   run: async ({ agent, flags, signal, style, requests }) => {

@@ -4,7 +4,7 @@ import type { Command } from '../command.ts';
 
 export const notifyCommand: Command = {
   name: 'notify',
-  describe: 'Tell the agent beside the store that it was written',
+  describe: 'Tell the running agent that the store was written',
   isQuery: false,
   needsRemote: () => false,
   run: async ({ config }) => {

@@ -1,19 +1,20 @@
 import { SyncAgentError, exitCodes } from '../../../platform/errors.ts';
 import { locateHome } from '../../../home/home.ts';
 import type { Command, Invocation, Outcome } from '../command.ts';
+import { snapshotNames } from '../../text/snapshot-text.ts';
 import { restoreLines, restoredToLines } from '../../text/restore-lines.ts';
-import { startOptions } from '../start-options.ts';
+import { mayStartUnrestored, startOptions } from '../may-start-unrestored.ts';
 
 export const restoreCommand: Command = {
   name: 'restore',
-  describe: 'Put the newest snapshot, or a named one, in the place of the store',
+  describe: 'Replace the store by the newest snapshot, or by a named one',
   isQuery: false,
   options: {
-    snapshot: { type: 'string', describe: 'Id, unique beginning of one, ~N (N before the newest) or latest' },
-    to: { type: 'string', describe: 'Into this new directory instead; the store is not touched' },
-    'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the present store' },
-    force: { type: 'boolean', describe: 'Even when the store is newer, diverged or in use' },
-    'dry-run': { type: 'boolean', describe: 'Say what would be done' },
+    snapshot: { type: 'string', describe: `Snapshot: ${snapshotNames}` },
+    to: { type: 'string', describe: 'New directory to restore into; the store is not touched' },
+    'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the replaced store' },
+    force: { type: 'boolean', describe: 'Restore even if the store is newer, diverged or in use' },
+    'dry-run': { type: 'boolean', describe: 'Show what would be done' },
     ...startOptions,
   },
   run: async (invocation) => {
@@ -26,10 +27,9 @@ export const restoreCommand: Command = {
       await waitForHandOver(invocation, onError);
       return await restoreInPlace(invocation, snapshot, onError);
     } catch (error) {
-      const { mayContinue } = await import('../may-continue.ts');
       const { agent, config, signal } = invocation;
       const { store = '', exclude } = config;
-      if (!(await mayContinue(error, { store, exclude, onError, agent, signal }))) throw error;
+      if (!(await mayStartUnrestored(error, { store, exclude, onError, agent, signal }))) throw error;
       const { code, message, remedy = null } = error as SyncAgentError;
       invocation.say(`${invocation.style.red('WARNING:')} ${message}`);
       invocation.say(

@@ -13,11 +13,13 @@ export const rollbackCommand: Command = {
   positionals: [
     {
       name: 'copy',
-      describe: 'list, latest, a copy or a unique beginning of one [default: list]',
+      describe: 'Copy to put back: latest, its name or a unique start of it; or list [default: list]',
       isRequired: false,
     },
   ],
-  options: { force: { type: 'boolean', describe: 'Even when the store is in use, or the copy is damaged' } },
+  options: {
+    force: { type: 'boolean', describe: 'Put it back even if the store is in use or the copy is damaged' },
+  },
   needsRemote: (flags) => !isListing(flags),
   run: (invocation) => (isListing(invocation.flags) ? listCopies(invocation) : putBack(invocation)),
 };
@@ -56,7 +58,9 @@ async function putBack({ agent, flags, signal, style, commandLine }: Invocation)
       `${style.green('Put back')} the store that was replaced at ${style.bold(result.copy)}`,
       ...(result.rollbackCopy === undefined
         ? []
-        : [`  the store until now is kept; to go back: ${commandLine(`rollback ${result.rollbackCopy}`)}`]),
+        : [
+            `  the store that was here is kept; to go back: ${commandLine(`rollback ${result.rollbackCopy}`)}`,
+          ]),
     ],
   };
 }
@@ -67,7 +71,7 @@ function chooseCopy(copies: readonly RollbackCopy[], name: string): string {
   if (matches.length > 1 && !matches.some((copy) => copy.name === name)) {
     throw new SyncAgentError(
       'USAGE',
-      `Cannot choose rollback copy "${name}": ${matches.length} copies begin so`,
+      `Cannot choose rollback copy "${name}": ${matches.length} copies start with it`,
       {
         remedy: `Type more of it: ${matches.map((copy) => copy.name).join(', ')}`,
       },

@@ -5,7 +5,7 @@ import { statusLines } from '../../text/status-lines.ts';
 
 export const statusCommand: Command = {
   name: 'status',
-  describe: 'Show where the store and the remote stand',
+  describe: 'Show the state of the store, its agent and the remote',
   isQuery: true,
   run: async ({ agent, config, signal, style }) => {
     const result = await agent.status({ signal });
@@ -19,7 +19,7 @@ export const statusCommand: Command = {
   },
 };
 
-/** So that a monitor need not read: the remote's error, an incomplete store, a divergence; else 0. */
+/** For monitors: says an incomplete store, the remote's error or a divergence; else 0. */
 function exitCodeOf({ remote, relation, tips }: StatusReport): number {
   if (relation === 'incomplete') return exitCodes.STORE_CORRUPT;
   if (!remote.isReachable) return exitCodes[remote.error.code];

@@ -10,9 +10,9 @@ export const syncCommand: Command = {
   describe: 'Back up if only the store changed, restore if only the remote did',
   isQuery: false,
   options: {
-    'allow-shrink': { type: 'boolean', describe: 'Even when the store lost most of its content' },
-    'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of a store that is replaced' },
-    'dry-run': { type: 'boolean', describe: 'Say what would be done' },
+    'allow-shrink': { type: 'boolean', describe: 'Back up even if the store lost most of its content' },
+    'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the replaced store' },
+    'dry-run': { type: 'boolean', describe: 'Show what would be done' },
   },
   run: async (invocation) => {
     const { agent, flags, signal, requests } = invocation;

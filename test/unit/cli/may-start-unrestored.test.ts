@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { mayContinue } from '../../../src/cli/commands/may-continue.ts';
+import { mayStartUnrestored } from '../../../src/cli/commands/may-start-unrestored.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { describeFailure } from '../../../src/remotes/directory/directory-file.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
@@ -17,7 +17,7 @@ beforeEach(async () => {
 afterEach(() => host.remove());
 
 const mayGoOn = (error: unknown, onError?: 'continue'): Promise<boolean> =>
-  mayContinue(error, { store: host.store, onError, agent: host.agent });
+  mayStartUnrestored(error, { store: host.store, onError, agent: host.agent });
 const s3 = (name: string, status: number): SyncAgentError =>
   fromS3(Object.assign(new Error(name), { name, $metadata: { httpStatusCode: status } }), {
     action: 'list',
