@@ -40,6 +40,11 @@ export function knownFacts(
   return { type: 'known', parent, parentGeneration, isParentLost, isUnchanged, settled };
 }
 
+/** For an operation whose caller has read the remote's log already. */
+export interface GivenView {
+  readonly view?: LogView | undefined;
+}
+
 /** The remote's log; the newest commit is not fetched when this host knows it. */
 export async function readRemote(context: Context): Promise<LogView> {
   return readLog(context.remote, { known: await readKnownCommit(context), signal: context.signal });

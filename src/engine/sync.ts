@@ -1,51 +1,114 @@
-import { unresolvedTips } from '../log/retention.ts';
-import { isAncestor } from '../log/retention.ts';
+import { isDeepStrictEqual } from 'node:util';
 import type { LogView } from '../log/commit-log.ts';
+import type { LogEntry } from '../log/manifest.ts';
+import { isAncestor, unresolvedTips } from '../log/retention.ts';
+import { readState } from '../home/state.ts';
+import type { LocalState } from '../home/state.ts';
 import { backup } from './backup/backup.ts';
 import type { BackupOptions, BackupResult } from './backup/backup.ts';
 import type { Context } from './context.ts';
-import { readLineage, readRemote } from './lineage.ts';
+import { knownFacts, readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
+import { planRestore } from './restore/plan-restore.ts';
 import { restore } from './restore/restore.ts';
 import type { RestoreOptions, RestoreResult } from './restore/restore.ts';
 
 export type SyncOptions = BackupOptions & RestoreOptions;
 export type SyncResult = BackupResult | RestoreResult;
 
-/** One decision from lineage: only local moved, back up; only the remote moved, restore; neither, nothing; both, diverged. */
-export async function sync(context: Context, options: SyncOptions = {}): Promise<SyncResult> {
-  const view = await readRemote(context);
-  const lineage = await readLineage(context, view);
-  const direction = chooseDirection(view, lineage);
-  switch (direction) {
-    case 'backup':
-      return backup(context, options);
-    case 'restore':
-      return restore(context, options);
-    case 'diverged': {
-      const tips = unresolvedTips(
-        view.snapshots.map(({ entry }) => entry),
-        view.head?.resolved ?? [],
-      ).map((tip) => tip.id);
-      context.emit({ type: 'diverged', tips });
-      return {
-        type: 'diverged',
-        id: view.snapshots.at(-1)?.entry.id ?? '',
-        why: 'the local store and the remote both moved',
-        tips,
-      };
-    }
-  }
-}
+export type SyncPlan = 'backup' | 'restore' | 'diverged';
 
-function chooseDirection(view: LogView, lineage: Lineage): 'backup' | 'restore' | 'diverged' {
-  const entries = view.snapshots.map(({ entry }) => entry);
-  const newest = entries.at(-1);
+/** Only the store moved, or neither did: a backup. Only the remote moved: a restore. Both: diverged. A pure decision. */
+export function planSync(snapshots: readonly LogEntry[], lineage: Lineage): SyncPlan {
+  const newest = snapshots.at(-1);
   if (!lineage.exists) return 'restore';
   if (newest === undefined) return 'backup';
   if (lineage.parent === newest.id || lineage.state.settled.includes(newest.id)) return 'backup';
   if (lineage.isParentLost) return 'backup';
-  // Of a store of unknown origin the restore finds out, by content.
+  // Only the content tells where a store of unknown origin comes from, and the restore compares it.
   if (lineage.parent === undefined || lineage.isUnchanged) return 'restore';
-  return isAncestor(entries, newest.id, lineage.parent) ? 'backup' : 'diverged';
+  return isAncestor(snapshots, newest.id, lineage.parent) ? 'backup' : 'diverged';
 }
+
+/** What a sync is going to do, found out before it does anything. */
+export interface ForeseenSync {
+  readonly operation: 'backup' | 'restore';
+  /** For `sync` to go on with; undefined when an interrupted restore has to be finished first. */
+  readonly reading: RemoteReading | undefined;
+}
+
+/** The remote's log, and what this host had recorded when it was read. */
+export interface RemoteReading {
+  readonly view: LogView;
+  readonly recorded: LocalState | undefined;
+  /** Monotonic. */
+  readonly readAtMs: number;
+}
+
+/** A reading that is older is made again: other hosts commit. */
+const freshMs = 10_000;
+
+/**
+ * Carries the plan out on one reading of the remote's log. `reading` is one made before the caller took the store's lock. The plan
+ * is always made anew under the lock: the store may have been written since.
+ */
+export async function sync(
+  context: Context,
+  { reading, ...options }: SyncOptions & { readonly reading?: RemoteReading | undefined } = {},
+): Promise<SyncResult> {
+  const isUsable = reading !== undefined && (await isCurrent(context, reading));
+  const view = isUsable ? reading.view : await readRemote(context);
+  const snapshots = entriesOf(view);
+  const plan = planSync(snapshots, await readLineage(context, view));
+  switch (plan) {
+    case 'backup':
+      return backup(context, { ...options, view });
+    case 'restore':
+      return restore(context, { ...options, view });
+    case 'diverged': {
+      const tips = unresolvedTips(snapshots, view.head?.resolved ?? []).map((tip) => tip.id);
+      context.emit({ type: 'diverged', tips });
+      const why = 'the local store and the remote both moved';
+      return { type: 'diverged', id: snapshots.at(-1)?.id ?? '', why, tips };
+    }
+    default:
+      return plan satisfies never;
+  }
+}
+
+/** Which of the two a sync will be: `restore` when it will replace the store, else `backup`. */
+export async function foreseeSync(context: Context, options: SyncOptions = {}): Promise<ForeseenSync> {
+  const readAtMs = context.clock.monotonic();
+  const view = await readRemote(context);
+  const lineage = await readLineage(context, view);
+  const isRestore =
+    planSync(entriesOf(view), lineage) === 'restore' && (await willRestore(context, options, view, lineage));
+  const recorded = await readState(context.home);
+  return { operation: isRestore ? 'restore' : 'backup', reading: { view, recorded, readAtMs } };
+}
+
+/** Damage and the content of a store of unknown origin count too. So where lineage leaves it open, the restore is tried dry. */
+async function willRestore(
+  context: Context,
+  options: RestoreOptions,
+  view: LogView,
+  lineage: Lineage,
+): Promise<boolean> {
+  const snapshots = entriesOf(view);
+  const target = snapshots.at(-1);
+  if (!lineage.exists || target === undefined) return true;
+  if (lineage.parent !== undefined) {
+    const local = knownFacts(lineage, lineage.parent);
+    if (planRestore({ snapshots, target, local, isNamed: false, force: false }).type === 'restore')
+      return true;
+  }
+  return (await restore(context, { ...options, dryRun: true, view })).type === 'planned';
+}
+
+/** A backup or restore in between, by a hook for one, wrote down another parent, and the log went on. */
+async function isCurrent({ home, clock }: Context, reading: RemoteReading): Promise<boolean> {
+  if (clock.monotonic() - reading.readAtMs > freshMs) return false;
+  return isDeepStrictEqual(await readState(home), reading.recorded);
+}
+
+const entriesOf = (view: LogView): readonly LogEntry[] => view.snapshots.map(({ entry }) => entry);

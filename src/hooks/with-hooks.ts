@@ -94,10 +94,18 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
       options.dryRun === true
         ? agent.restore(options)
         : around('restore', guarded(options), () => agent.restore(options)),
-    sync: async (options = {}) =>
-      options.dryRun === true
-        ? agent.sync(options)
-        : around(await foresee(agent, options), guarded(options), () => agent.sync(options)),
+    sync: async (options = {}) => {
+      if (options.dryRun === true) return agent.sync(options);
+      let foreseen: Awaited<ReturnType<Agent['foreseeSync']>>;
+      try {
+        foreseen = await agent.foreseeSync(options);
+      } catch (error) {
+        // It counts as a backup that failed, so that the hooks hear of it.
+        return around('backup', guarded(options), () => Promise.reject(error as Error));
+      }
+      const { operation, reading } = foreseen;
+      return around(operation, guarded(options), () => agent.sync({ ...options, reading }));
+    },
   };
 }
 
@@ -113,40 +121,6 @@ function afterwards(signal: AbortSignal | undefined): AbortSignal | undefined {
 
 function guarded({ signal, force = false }: SyncCall): Guarded {
   return { signal, force };
-}
-
-/**
- * Which of the two a sync will be, as far as looking tells: a call that fails, or that cannot say, counts as a backup.
- * Whatever it says, the sync decides anew under the lock.
- */
-async function foresee(agent: Agent, options: SyncCall): Promise<HookedOperation> {
-  try {
-    const { relation } = await agent.status({ signal: options.signal });
-    switch (relation) {
-      case 'no-store':
-      case 'behind':
-      case 'incomplete':
-        return 'restore';
-      case 'empty-remote':
-      case 'up-to-date':
-      case 'changed':
-      case 'chosen':
-      case 'diverged':
-        return 'backup';
-      case 'unknown':
-        return isRestore(await agent.sync({ ...options, dryRun: true })) ? 'restore' : 'backup';
-      default:
-        return relation satisfies never;
-    }
-  } catch {
-    // The sync itself will say what is wrong.
-    return 'backup';
-  }
-}
-
-/** Of a dry run: whether a store would be replaced. */
-function isRestore(result: SyncResult): boolean {
-  return result.type === 'planned' && !('uploadBytes' in result);
 }
 
 function describe(error: unknown, signal: AbortSignal | undefined): NonNullable<Outcome['error']> {

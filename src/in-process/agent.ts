@@ -31,8 +31,8 @@ import { rollBack } from '../engine/restore/rollback.ts';
 import type { RollbackResult } from '../engine/restore/rollback.ts';
 import { status } from '../engine/status.ts';
 import type { StatusReport } from '../engine/status.ts';
-import { sync } from '../engine/sync.ts';
-import type { SyncOptions, SyncResult } from '../engine/sync.ts';
+import { foreseeSync, sync } from '../engine/sync.ts';
+import type { ForeseenSync, SyncOptions, SyncResult } from '../engine/sync.ts';
 import { verify } from '../engine/history/verify.ts';
 import type { VerifyOptions, VerifyReport } from '../engine/history/verify.ts';
 import { waitForLease } from '../engine/lease/wait-for-lease.ts';
@@ -87,7 +87,14 @@ export interface Agent {
   /** Puts a snapshot into a new directory. The store is not touched. */
   restoreTo(dir: string, options?: { readonly snapshot?: string } & CallOptions): Promise<RestoreToResult>;
   /** Backs up or restores, whichever side alone has moved. */
-  sync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<SyncResult>;
+  sync(
+    options?: Omit<SyncOptions, 'interrupted'> & Partial<Pick<ForeseenSync, 'reading'>> & CallOptions,
+  ): Promise<SyncResult>;
+  /**
+   * Which of the two a sync will be, without doing it: `sync` is given the `reading` that it was decided by, and asks the remote no
+   * second time.
+   */
+  foreseeSync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<ForeseenSync>;
   /**
    * Rejects with STORE_CORRUPT when there is a store, and it is damaged: for a start without the remote. Makes no
    * request. A restore that leaves the store alone has looked already.
@@ -275,6 +282,15 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         'sync',
         (context, interrupted) =>
           interrupted === undefined ? sync(context, options) : restore(context, { ...options, interrupted }),
+        options.signal,
+      ),
+    foreseeSync: (options = {}) =>
+      write<ForeseenSync>(
+        'sync',
+        async (context, interrupted) =>
+          interrupted === undefined
+            ? foreseeSync(context, options)
+            : { operation: 'restore', reading: undefined },
         options.signal,
       ),
     assertSound: ({ signal } = {}) => write('look at', (context) => assertSoundStore(context), signal),

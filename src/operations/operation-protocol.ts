@@ -6,7 +6,9 @@ import type { Hooks } from '../hooks/hook.ts';
 import type { BackupTurn } from './backup-turn.ts';
 
 /** What an operation process can be asked to do: the calls of an agent, and a scheduler's turn. */
-export type Operations = Omit<Agent, 'requests' | 'counts' | 'close'> & { readonly backupTurn: BackupTurn };
+export type Operations = Omit<Agent, 'foreseeSync' | 'requests' | 'counts' | 'close'> & {
+  readonly backupTurn: BackupTurn;
+};
 export type OperationName = keyof Operations;
 
 export interface OperationSettings extends AgentSettings {

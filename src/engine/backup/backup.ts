@@ -27,7 +27,7 @@ import {
   readRemote,
   recordRemoteState,
 } from '../lineage.ts';
-import type { Lineage } from '../lineage.ts';
+import type { GivenView, Lineage } from '../lineage.ts';
 import { soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
 import { hasBytesOf, planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
@@ -54,11 +54,14 @@ export type { BackupOptions, BackupResult } from './backup-result.ts';
  *     7 current files, manifest.json   crash: readers do not use them; the next backup mends them
  *     8 rotation                       crash: the next rotation goes on
  */
-export async function backup(context: Context, options: BackupOptions = {}): Promise<BackupResult> {
+export async function backup(
+  context: Context,
+  { view: given, ...options }: BackupOptions & GivenView = {},
+): Promise<BackupResult> {
   await assertExclusionsFit(context);
   const known = options.local === undefined ? undefined : await withoutRequest(context, options.local);
   if (known !== undefined) return known;
-  const view = await readRemote(context);
+  const view = given ?? (await readRemote(context));
   const lineage = await readLineage(context, view);
   if (!lineage.exists) {
     throw new SyncAgentError('NOT_FOUND', `Cannot back up "${context.home.store}": there is no store`, {

@@ -10,7 +10,7 @@ import { assertSoundStore, damageAtStart, damagedStore, isProven } from '../soun
 import { leaveAlone } from './leave-alone.ts';
 import type { LeftAlone } from './leave-alone.ts';
 import { findLostNewest, knownFacts, manifestOf, readLineage, readRemote } from '../lineage.ts';
-import type { Lineage } from '../lineage.ts';
+import type { GivenView, Lineage } from '../lineage.ts';
 import { placeSnapshot } from './place-snapshot.ts';
 import type { PlaceOptions, Restored } from './place-snapshot.ts';
 import { planRestore } from './plan-restore.ts';
@@ -53,17 +53,19 @@ interface PassedOver {
  * An application starts on what is there when this resolves. So a store that is left alone was found sound: what was
  * written since its snapshot is looked at. STORE_CORRUPT when it is damaged, also when the remote is out of reach.
  */
-export async function restore(context: Context, options: RestoreOptions = {}): Promise<RestoreResult> {
+export async function restore(
+  context: Context,
+  { view, ...options }: RestoreOptions & GivenView = {},
+): Promise<RestoreResult> {
   try {
-    return await decide(context, options);
+    return await decide(context, options, view ?? (await readLogForStart(context, options)));
   } catch (error) {
     if (isSyncAgentError(error) && error.outOfReach) await assertSoundStore(context, error.message);
     throw error;
   }
 }
 
-async function decide(context: Context, options: RestoreOptions): Promise<RestoreResult> {
-  const view = await readLogForStart(context, options);
+async function decide(context: Context, options: RestoreOptions, view: LogView): Promise<RestoreResult> {
   const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
     await warnIfEmptied(context, view);
