@@ -49,7 +49,7 @@ export type { HookDocument, HookName, Hooks } from './hooks/hook.ts';
 export { withHooks } from './hooks/with-hooks.ts';
 export type { HookContext } from './hooks/with-hooks.ts';
 export type { Remote } from './remotes/remote.ts';
-export type { S3Options } from './remotes/open-remote.ts';
+export type { S3Options } from './remotes/s3/s3-settings.ts';
 export type { Manifest, Pin } from './log/manifest.ts';
 export type { KeepReason } from './log/retention.ts';
 export type { RollbackCopy } from './home/rollback-copies.ts';

@@ -10,7 +10,7 @@ import type { HttpServer } from '../web/server.ts';
 import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
 import type { OperationSettings } from '../operations/operation-protocol.ts';
 import { operationsInProcesses } from '../operations/operation-process.ts';
-import { formatRemote, parseRemote } from '../remotes/remote-url.ts';
+import { parseRemote } from '../remotes/remote-url.ts';
 import { nodeFileSystem } from '../platform/file-system.ts';
 import { ownedFileSystem } from '../home/owner.ts';
 import { locateHome } from '../home/home.ts';
@@ -68,7 +68,7 @@ export async function openDaemon(
       leaseMs: settings.leaseMs ?? null,
     },
     home,
-    remote: formatRemote(parseRemote(settings.remote)),
+    remote: parseRemote(settings.remote).url,
     version,
     host: settings.host ?? hostname(),
     command,

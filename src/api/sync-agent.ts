@@ -14,7 +14,7 @@ import { createListeners } from '../platform/listeners.ts';
 import { defaultLockWaitMs, defaultSchedule, openDaemon } from './open-daemon.ts';
 import type { SyncAgentSettings } from './open-daemon.ts';
 import { operationsInProcesses } from '../operations/operation-process.ts';
-import { formatRemote, parseRemote } from '../remotes/remote-url.ts';
+import { parseRemote } from '../remotes/remote-url.ts';
 
 /** What an agent works with, replaceable in tests. */
 export interface SyncAgentPorts {
@@ -78,7 +78,7 @@ interface DecidedStop {
 export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts = {}): SyncAgent {
   assertSettings(given);
   // As they are meant now: the program may change its working directory.
-  const remote = formatRemote(parseRemote(given.remote));
+  const remote = parseRemote(given.remote).url;
   const { lockWaitMs = defaultLockWaitMs } = given;
   const settings: SyncAgentSettings = { ...given, store: resolve(given.store), remote, lockWaitMs };
   const { clock = systemClock } = ports;

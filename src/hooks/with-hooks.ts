@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
 import type { Emit } from '../platform/events.ts';
 import { timeLeft } from '../platform/abort-signals.ts';
-import { formatRemote, parseRemote } from '../remotes/remote-url.ts';
+import { parseRemote } from '../remotes/remote-url.ts';
 import { parseHooks } from './hook.ts';
 import type { HookDocument, HookName, HookedOperation, Hooks } from './hook.ts';
 import { runHook } from './run-hook.ts';
@@ -46,7 +46,7 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
   const { timeoutMs = defaultTimeoutMs } = hooks;
   const { store, emit = () => undefined, clock = systemClock, host = hostname() } = context;
   // Throws for a URL with a credential in it, which a hook must not be told.
-  const remote = formatRemote(parseRemote(context.remote));
+  const remote = parseRemote(context.remote).url;
 
   /** Resolves to what is wrong with a command that failed. */
   const call = async (

@@ -1,16 +1,15 @@
 import { hostname } from 'node:os';
 import type { EngineSettings } from '../engine/context.ts';
 import { defaultLeaseMs } from '../engine/lease/wait-for-lease.ts';
-import type { S3Options } from '../remotes/open-remote.ts';
+import type { RemoteSettings } from '../remotes/registry.ts';
 import { version } from '../version.ts';
 
 /** Plain data: what `sync-agent.config.json` and flags come to. */
-export interface AgentSettings {
+export interface AgentSettings extends RemoteSettings {
   /** Directory to keep. */
   readonly store: string;
   /** `s3://bucket/prefix` or `file:///dir`. */
   readonly remote: string;
-  readonly s3?: S3Options | undefined;
   /** `auto` recognises the kind of store by its files. */
   readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
   /** What in the store is none of its content: patterns as in a .gitignore, relative to the store. */

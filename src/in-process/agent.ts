@@ -170,7 +170,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
   const openContext = async (home: Home, signal: AbortSignal | undefined, fs = disk): Promise<Context> => {
     opened ??=
       ports.remote === undefined
-        ? openRemote(settings.remote, { s3: settings.s3, clock, emit, fs: disk })
+        ? openRemote(settings.remote, { ...settings, clock, emit, fs: disk })
         : Promise.resolve({ remote: ports.remote, prefixBytes: 0, remoteId: ports.remote.location });
     const { remote: bare, prefixBytes, remoteId, directory } = await opened;
     if (directory !== undefined) await assertApart(home, directory);

@@ -1,8 +1,8 @@
-export type StoreOperation =
+export type RemoteOperation =
   'put' | 'get' | 'head' | 'list' | 'listDirectories' | 'copy' | 'remove' | 'sweepUploads';
 
 /** One call in words: `put "a/b" to s3://bucket/prefix`. Errors put "Cannot " before it. */
-export function describeCall(operation: StoreOperation, subject: string, location: string): string {
+export function describeCall(operation: RemoteOperation, subject: string, location: string): string {
   switch (operation) {
     case 'put':
       return `put "${subject}" to ${location}`;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { SyncAgentError, errnoOf, messageOf } from '../platform/errors.ts';
+import { resolveRemote } from '../remotes/remote-url.ts';
 import type { Layer } from './schema.ts';
 
 export const configFileName = 'sync-agent.config.json';
@@ -45,14 +45,8 @@ function layerOf(file: string, content: unknown, within = ''): Layer {
   const base = dirname(file);
   const { store, remote } = values;
   if (typeof store === 'string' && store !== '') values['store'] = resolve(base, store);
-  if (typeof remote === 'string') values['remote'] = absoluteRemote(base, remote);
+  if (typeof remote === 'string') values['remote'] = resolveRemote(remote, base);
   return { values, nameOf: (key) => `"${within}${key}" in ${file}` };
-}
-
-/** `file:./dir` is relative to the config file; everything else stands as it is. */
-function absoluteRemote(base: string, remote: string): string {
-  const relative = /^file:(?!\/)(.+)$/.exec(remote)?.[1];
-  return relative === undefined ? remote : pathToFileURL(resolve(base, relative)).href;
 }
 
 /** Undefined when the file does not exist. A package.json that does not speak of us is not ours to judge: it may be anything. */

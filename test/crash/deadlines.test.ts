@@ -9,7 +9,7 @@ import { bytesBody, collect, textBody } from '../../src/remotes/body.ts';
 import { withDeadline } from '../../src/remotes/wrappers/deadline.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
 import { openRemote } from '../../src/remotes/open-remote.ts';
-import type { S3Options } from '../../src/remotes/open-remote.ts';
+import type { S3Options } from '../../src/remotes/s3/s3-settings.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';

@@ -8,7 +8,7 @@ import { isSyncAgentError } from '../../src/platform/errors.ts';
 import type { SyncAgentError } from '../../src/platform/errors.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
 import { openRemote } from '../../src/remotes/open-remote.ts';
-import type { S3Options } from '../../src/remotes/open-remote.ts';
+import type { S3Options } from '../../src/remotes/s3/s3-settings.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import { startFaultProxy } from './fault-proxy.ts';
 import type { FaultProxy } from './fault-proxy.ts';

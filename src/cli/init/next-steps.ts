@@ -11,12 +11,7 @@ export function nextSteps(answers: InitAnswers, { prestart }: InitPlan, facts: I
   const restores = prestart.type !== 'none';
   return [
     ...(facts.manifest !== undefined && !has('dependencies', 'sync-agent') ? ['npm install sync-agent'] : []),
-    ...(parseRemote(answers.remote).type === 's3'
-      ? [
-          'Give it credentials, wherever it runs: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in ~/.aws, ' +
-            'or the role of the instance; they do not belong into the config',
-        ]
-      : []),
+    ...(parseRemote(answers.remote).preparation ?? []),
     'npx sync-agent backup, now and then by cron: it may run while the application does',
     ...(restores && !has('scripts', 'start')
       ? ['Add a "start" script to package.json: "npm start" runs prestart before it']

@@ -132,9 +132,9 @@ function shortPath(cwd: string, path: string): string {
 }
 
 function shortRemote(cwd: string, remote: string): string {
-  const location = parseRemote(remote);
-  if (location.type === 's3') return remote.trim();
-  const short = shortPath(cwd, location.path);
+  const { directory } = parseRemote(remote);
+  if (directory === undefined) return remote.trim();
+  const short = shortPath(cwd, directory);
   // The relative form is a plain path, not a URL.
   return short.startsWith('./') && short !== './' ? `file:${short}` : remote.trim();
 }

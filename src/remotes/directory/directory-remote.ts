@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.ts';
 import { nodeFileSystem, type FileSystem } from '../../platform/file-system.ts';
-import { describeCall, describeKeys, type StoreOperation } from '../describe-call.ts';
+import { describeCall, describeKeys, type RemoteOperation } from '../describe-call.ts';
 import { describeFailure, missing, readObject, versionOf, writeObject } from './directory-file.ts';
 import { cannotLink, publish, publishIfAbsent } from './directory-publish.ts';
 import {
@@ -251,7 +251,7 @@ class DirectoryRemote implements Remote {
   }
 
   async #run<T>(
-    operation: StoreOperation,
+    operation: RemoteOperation,
     subject: string,
     { signal }: CallOptions,
     act: (action: string) => Promise<T>,

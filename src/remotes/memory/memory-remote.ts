@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import { collect } from '../body.ts';
-import { describeCall, type StoreOperation } from '../describe-call.ts';
+import { describeCall, type RemoteOperation } from '../describe-call.ts';
 import { assertKey, assertRange, compareKeys } from '../key.ts';
 import type { CallOptions, ListPage, Remote } from '../remote.ts';
 import { readBody } from '../read-body.ts';
@@ -21,13 +21,13 @@ export function createMemoryRemote({ now }: { readonly now: () => number }): Rem
   const location = 'memory:';
   let versions = 0;
 
-  function begin(operation: StoreOperation, key: string, { signal }: CallOptions = {}): string {
+  function begin(operation: RemoteOperation, key: string, { signal }: CallOptions = {}): string {
     const action = describeCall(operation, key, location);
     throwIfAborted(signal, action);
     return action;
   }
 
-  function find(operation: StoreOperation, key: string, options?: CallOptions): StoredObject {
+  function find(operation: RemoteOperation, key: string, options?: CallOptions): StoredObject {
     const action = begin(operation, key, options);
     const found = objects.get(key);
     if (found === undefined) throw new SyncAgentError('NOT_FOUND', `Cannot ${action}: it does not exist`);

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { Stretch, inWords, remedyForSilence } from '../wrappers/deadline.ts';
-import { fromS3, type S3CallContext } from './s3-errors.ts';
+import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
 
 export interface S3BodyOptions extends S3CallContext {
   /** Content-Length. */

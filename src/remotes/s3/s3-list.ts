@@ -8,8 +8,8 @@ import {
 import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import { compareKeys } from '../key.ts';
 import type { CallOptions, DirectoryListing, ListOptions, ListPage } from '../remote.ts';
-import { isUnsupported, serverErrorName } from './s3-errors.ts';
-import type { S3Call, S3Session } from './s3-session.ts';
+import { isUnsupported, serverErrorName } from './errors/s3-errors.ts';
+import type { S3Call, S3Session } from './connection/s3-session.ts';
 
 /** Pages of ListObjectsV2. Rejects where the server breaks the order that `Remote` promises. */
 export async function* listObjects(

@@ -18,7 +18,7 @@ import { eitherSignal, type EitherSignal } from '../../platform/abort-signals.ts
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { withDeadline } from '../wrappers/deadline.ts';
 import { patient, withRetry, type FailedAttempt, type RetryPolicy } from '../wrappers/retry.ts';
-import { fromS3, type S3CallContext } from './s3-errors.ts';
+import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
 
 const maximumParts = 10_000;
 const minimumPartBytes = 5 * 1024 * 1024;

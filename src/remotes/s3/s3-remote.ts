@@ -31,11 +31,11 @@ import type {
 import { prefixed } from '../wrappers/prefixed-remote.ts';
 import { readBody } from '../read-body.ts';
 import { s3Body } from './s3-body.ts';
-import { serverErrorName } from './s3-errors.ts';
+import { serverErrorName } from './errors/s3-errors.ts';
 import { listDirectories, listObjects, sweepUploads } from './s3-list.ts';
 import { copyInParts, uploadInParts } from './s3-multipart.ts';
 import { S3Remover } from './s3-remove.ts';
-import { S3Session, type S3Call } from './s3-session.ts';
+import { S3Session, type S3Call } from './connection/s3-session.ts';
 import type { S3Settings } from './s3-settings.ts';
 import { s3Traits } from './s3-traits.ts';
 

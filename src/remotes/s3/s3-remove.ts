@@ -4,8 +4,8 @@ import { isSyncAgentError } from '../../platform/errors.ts';
 import { describeKeys } from '../describe-call.ts';
 import { assertKey } from '../key.ts';
 import type { CallOptions } from '../remote.ts';
-import { fromS3, isUnsupported, serverErrorName } from './s3-errors.ts';
-import type { S3Call, S3Session } from './s3-session.ts';
+import { fromS3, isUnsupported, serverErrorName } from './errors/s3-errors.ts';
+import type { S3Call, S3Session } from './connection/s3-session.ts';
 
 const keysPerRequest = 1000;
 const singlesInFlight = 8;

@@ -38,3 +38,8 @@ export interface S3Settings {
   /** The largest part of a server-side copy in parts, default 512 MiB. */
   readonly copyPartBytes?: number | undefined;
 }
+
+/** How to reach and use S3; the bucket and prefix are in the remote's URL. */
+export type S3Options = Omit<S3Settings, 'bucket' | 'prefix' | 'retry' | 'proxy'> & {
+  readonly retry?: Partial<Omit<RetryPolicy, 'clock'>> | undefined;
+};

@@ -1,7 +1,7 @@
 import { GetBucketVersioningCommand, GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import type { CallOptions, RemoteTraits } from '../remote.ts';
-import type { S3Session } from './s3-session.ts';
+import type { S3Session } from './connection/s3-session.ts';
 
 /**
  * What of a bucket makes deleted bytes stay. Servers without these calls, and credentials without the right to them,

@@ -1,5 +1,5 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
-import { describeCall, describeKeys, type StoreOperation } from '../describe-call.ts';
+import { describeCall, describeKeys, type RemoteOperation } from '../describe-call.ts';
 import type {
   Body,
   CallOptions,
@@ -19,7 +19,7 @@ import { stretchBytes } from './deadline.ts';
 import { defaultRetryPolicy, patient, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
 
 export interface RetryEvent extends FailedAttempt {
-  readonly operation: StoreOperation;
+  readonly operation: RemoteOperation;
   readonly key: string;
 }
 
@@ -178,7 +178,7 @@ class RetryingRemote implements Remote {
   }
 
   #retry<T>(
-    operation: StoreOperation,
+    operation: RemoteOperation,
     key: string,
     options: CallOptions | undefined,
     fn: (attempt: number) => Promise<T>,

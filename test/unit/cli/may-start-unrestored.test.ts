@@ -4,7 +4,7 @@ import { mayStartUnrestored } from '../../../src/cli/commands/may-start-unrestor
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { describeFailure } from '../../../src/remotes/directory/directory-file.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
-import { fromS3 } from '../../../src/remotes/s3/s3-errors.ts';
+import { fromS3 } from '../../../src/remotes/s3/errors/s3-errors.ts';
 import { locateHome, statePath } from '../../../src/home/home.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';

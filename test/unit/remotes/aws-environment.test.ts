@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { ensureHomeDirectory, readAwsEnvironment } from '../../../src/remotes/s3/aws-environment.ts';
-import { endpointOf } from '../../../src/remotes/s3/s3-client.ts';
+import {
+  ensureHomeDirectory,
+  readAwsEnvironment,
+} from '../../../src/remotes/s3/connection/aws-environment.ts';
+import { endpointOf } from '../../../src/remotes/s3/connection/s3-client.ts';
 
 const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'se/cret+' };
 

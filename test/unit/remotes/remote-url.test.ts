@@ -1,30 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
-import { formatRemote, parseRemote } from '../../../src/remotes/remote-url.ts';
+import { parseRemote, resolveRemote } from '../../../src/remotes/remote-url.ts';
 
 describe('parseRemote', () => {
   it.each([
-    ['s3://bucket', { type: 's3', bucket: 'bucket', prefix: '' }, 's3://bucket'],
-    ['s3://bucket/', { type: 's3', bucket: 'bucket', prefix: '' }, 's3://bucket'],
-    [
-      ' s3://my.bucket-1/a//b/ ',
-      { type: 's3', bucket: 'my.bucket-1', prefix: 'a/b' },
-      's3://my.bucket-1/a/b',
-    ],
-    [
-      's3://bucket/100%25 ä@home',
-      { type: 's3', bucket: 'bucket', prefix: '100%25 ä@home' },
-      's3://bucket/100%25 ä@home',
-    ],
-    ['file:///var/backups/', { type: 'directory', path: '/var/backups' }, 'file:///var/backups'],
-    ['file:/var/backups', { type: 'directory', path: '/var/backups' }, 'file:///var/backups'],
-    ['file://localhost/var//x', { type: 'directory', path: '/var/x' }, 'file:///var/x'],
-    ['file:///with%20space%23', { type: 'directory', path: '/with space#' }, 'file:///with%20space%23'],
-  ])('reads %j', (text, location, canonical) => {
-    const parsed = parseRemote(text);
-    expect(parsed).toEqual(location);
-    expect(formatRemote(parsed)).toBe(canonical);
-    expect(parseRemote(canonical)).toEqual(location);
+    ['s3://bucket', undefined, 's3://bucket'],
+    ['s3://bucket/', undefined, 's3://bucket'],
+    [' s3://my.bucket-1/a//b/ ', undefined, 's3://my.bucket-1/a/b'],
+    ['s3://bucket/100%25 ä@home', undefined, 's3://bucket/100%25 ä@home'],
+    ['file:///var/backups/', '/var/backups', 'file:///var/backups'],
+    ['file:/var/backups', '/var/backups', 'file:///var/backups'],
+    ['file://localhost/var//x', '/var/x', 'file:///var/x'],
+    ['file:///with%20space%23', '/with space#', 'file:///with%20space%23'],
+  ])('reads %j', (text, directory, canonical) => {
+    expect(parseRemote(text)).toMatchObject({ url: canonical, ...(directory && { directory }) });
+    expect(parseRemote(canonical).url).toBe(canonical);
   });
 
   it.each([
@@ -88,6 +78,10 @@ describe('what people paste instead', () => {
       'https://id.r2.cloudflarestorage.com/bucket',
       's3://bucket, and the server as --s3-endpoint https://id.r2.cloudflarestorage.com',
     ],
+    [
+      'https://bucket.fra1.digitaloceanspaces.com/a/b',
+      's3://bucket/a/b, and the server as --s3-endpoint https://fra1.digitaloceanspaces.com',
+    ],
     ['http://127.0.0.1:9000', 's3://bucket/prefix, and the server as --s3-endpoint http://127.0.0.1:9000'],
   ])('%s is told what was meant', (text, remedy) => {
     expect(() => parseRemote(text)).toThrow(
@@ -96,6 +90,18 @@ describe('what people paste instead', () => {
   });
 
   it('the scheme may be in capitals', () => {
-    expect(parseRemote('S3://bucket/x')).toEqual({ type: 's3', bucket: 'bucket', prefix: 'x' });
+    expect(parseRemote('S3://bucket/x').url).toBe('s3://bucket/x');
+  });
+});
+
+describe('a URL that is relative to the config file', () => {
+  it.each([
+    ['file:./x', 'file:///srv/app/x'],
+    ['file:../x', 'file:///srv/x'],
+    ['file:///x', 'file:///x'],
+    ['s3://bucket/x', 's3://bucket/x'],
+    ['nonsense', 'nonsense'],
+  ])('%s is %s', (text, absolute) => {
+    expect(resolveRemote(text, '/srv/app')).toBe(absolute);
   });
 });

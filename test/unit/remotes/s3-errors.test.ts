@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { fromS3 } from '../../../src/remotes/s3/s3-errors.ts';
+import { fromS3 } from '../../../src/remotes/s3/errors/s3-errors.ts';
 
 const now = Date.UTC(2026, 10, 21, 12);
 const action = 'put "history/a/x" to s3://bucket/prefix';

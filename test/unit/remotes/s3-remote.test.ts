@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/platform/clock.ts';
 import { bytesBody, collect, textBody } from '../../../src/remotes/body.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { retrying, type RetryEvent } from '../../../src/remotes/wrappers/retrying-remote.ts';
-import { needsPathStyle } from '../../../src/remotes/s3/s3-client.ts';
+import { needsPathStyle } from '../../../src/remotes/s3/connection/s3-client.ts';
 import type { S3Settings } from '../../../src/remotes/s3/s3-settings.ts';
 import { createS3Remote } from '../../../src/remotes/s3/s3-remote.ts';
 import { startS3Server, type Fault, type S3Request, type S3Server } from '../../support/s3-server.ts';

@@ -27,18 +27,16 @@ export const listCommand: Command = {
 
 /** The snapshot that the local store was last equal to, from this host's own record. Makes no request. */
 async function localParent(config: Config): Promise<string | undefined> {
-  const [{ formatRemote, parseRemote }, { storeIdentity }, { locateHome }, { readState }] = await Promise.all(
-    [
-      import('../../../remotes/remote-url.ts'),
-      import('../../../stores/content/fingerprint.ts'),
-      import('../../../home/home.ts'),
-      import('../../../home/state.ts'),
-    ],
-  );
+  const [{ parseRemote }, { storeIdentity }, { locateHome }, { readState }] = await Promise.all([
+    import('../../../remotes/remote-url.ts'),
+    import('../../../stores/content/fingerprint.ts'),
+    import('../../../home/home.ts'),
+    import('../../../home/state.ts'),
+  ]);
   const home = await locateHome(config.store ?? '');
   const state = await readState(home);
   if (state === undefined || state.identity !== (await storeIdentity(home.store))) return undefined;
-  return state.remotes[formatRemote(parseRemote(config.remote ?? ''))]?.parent?.id;
+  return state.remotes[parseRemote(config.remote ?? '').url]?.parent?.id;
 }
 
 function listLines(

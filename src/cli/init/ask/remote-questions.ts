@@ -1,6 +1,8 @@
 import { isAbsolute, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { isSyncAgentError } from '../../../platform/errors.ts';
-import { formatRemote, parseRemote } from '../../../remotes/remote-url.ts';
+import { parseRemote } from '../../../remotes/remote-url.ts';
+import { formatS3Url, parseS3Url } from '../../../remotes/s3/s3-url.ts';
 import type { Prompter } from './prompter.ts';
 
 export interface RemoteAnswers {
@@ -77,7 +79,7 @@ async function askDirectory(
   const known = previous.remote?.startsWith('file:') === true ? parseRemote(previous.remote) : undefined;
   const answer = await prompter.ask({
     message: 'Which directory? Best on another disk',
-    initial: known?.type === 'directory' ? known.path : undefined,
+    initial: known?.directory,
     placeholder: '/mnt/backup/my-app',
     judge: (text) => {
       if (text === '') return 'Name a directory';
@@ -87,12 +89,14 @@ async function askDirectory(
         : undefined;
     },
   });
-  return { remote: formatRemote({ type: 'directory', path: resolve(cwd, answer) }) };
+  return { remote: pathToFileURL(resolve(cwd, answer)).href };
 }
 
 async function askBucket(prompter: Prompter, { name, previous }: RemoteHints): Promise<string> {
-  const known = previous.remote?.startsWith('s3:') === true ? parseRemote(previous.remote) : undefined;
-  const [oldBucket, oldPrefix] = known?.type === 's3' ? [known.bucket, known.prefix] : [undefined, name];
+  const { bucket: oldBucket, prefix: oldPrefix } =
+    previous.remote?.startsWith('s3:') === true
+      ? parseS3Url(previous.remote)
+      : { bucket: undefined, prefix: name };
   const bucket = await prompter.ask({
     message: 'Bucket',
     initial: oldBucket,
@@ -103,7 +107,7 @@ async function askBucket(prompter: Prompter, { name, previous }: RemoteHints): P
     initial: oldPrefix,
     judge: (text) => judgeRemote(`s3://${bucket}/${text}`),
   });
-  return formatRemote(parseRemote(`s3://${bucket}/${prefix}`));
+  return formatS3Url(parseS3Url(`s3://${bucket}/${prefix}`));
 }
 
 function askRegion(prompter: Prompter, { previous }: RemoteHints): Promise<string> {

@@ -5,7 +5,7 @@ import {
   messageOf,
   type SyncAgentErrorOptions,
   isSyncAgentError,
-} from '../../platform/errors.ts';
+} from '../../../platform/errors.ts';
 import { explainNetwork } from './s3-network.ts';
 
 export interface S3CallContext {

@@ -1,5 +1,5 @@
 import { connect } from 'node:tls';
-import { aborted } from '../../platform/abort-signals.ts';
+import { aborted } from '../../../platform/abort-signals.ts';
 
 const patienceMs = 2000;
 

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { isTimed, tellSent } from '../wrappers/deadline.ts';
+import { isTimed, tellSent } from '../../wrappers/deadline.ts';
 
 const sliceBytes = 16 * 1024;
 

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { SyncAgentError } from '../../platform/errors.ts';
+import { SyncAgentError } from '../../../platform/errors.ts';
 
 /** What the environment says of S3, read as the AWS command line reads it; an empty variable counts as unset. */
 export interface AwsEnvironment {

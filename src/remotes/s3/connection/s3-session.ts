@@ -1,20 +1,20 @@
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
-import { systemClock } from '../../platform/clock.ts';
-import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.ts';
-import { answerMs, copyMs, withDeadline } from '../wrappers/deadline.ts';
-import type { Timed } from '../wrappers/deadline.ts';
-import { describeCall, type StoreOperation } from '../describe-call.ts';
-import type { CallOptions } from '../remote.ts';
-import { defaultRetryPolicy } from '../wrappers/retry.ts';
+import { systemClock } from '../../../platform/clock.ts';
+import { SyncAgentError, errnoOf, throwIfAborted } from '../../../platform/errors.ts';
+import { answerMs, copyMs, withDeadline } from '../../wrappers/deadline.ts';
+import type { Timed } from '../../wrappers/deadline.ts';
+import { describeCall, type RemoteOperation } from '../../describe-call.ts';
+import type { CallOptions } from '../../remote.ts';
+import { defaultRetryPolicy } from '../../wrappers/retry.ts';
 import { createS3Client, type S3Connection } from './s3-client.ts';
-import { fromS3, type S3CallContext } from './s3-errors.ts';
-import type { MultipartOptions, MultipartTarget } from './s3-multipart.ts';
-import type { S3Settings } from './s3-settings.ts';
+import { fromS3, type S3CallContext } from '../errors/s3-errors.ts';
+import type { MultipartOptions, MultipartTarget } from '../s3-multipart.ts';
+import type { S3Settings } from '../s3-settings.ts';
 import { speaksTls } from './speaks-tls.ts';
 
 /** One call: its words for messages, and what `fromS3` needs. */
 export interface S3Call extends S3CallContext {
-  readonly operation: StoreOperation;
+  readonly operation: RemoteOperation;
   readonly subject: string;
 }
 
@@ -89,7 +89,7 @@ export class S3Session {
     return bytes === undefined ? this.answerTimeoutMs : answerMs(this.stallTimeoutMs, bytes);
   }
 
-  call(operation: StoreOperation, subject: string, { signal }: CallOptions): S3Call {
+  call(operation: RemoteOperation, subject: string, { signal }: CallOptions): S3Call {
     const prefix = this.settings.prefix ?? '';
     const place = prefix === '' ? this.location : `${this.location}/${prefix}`;
     const clock = this.settings.retry?.clock ?? systemClock;

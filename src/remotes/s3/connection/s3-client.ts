@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { SyncAgentError, messageOf } from '../../platform/errors.ts';
+import { SyncAgentError, messageOf } from '../../../platform/errors.ts';
 import { ensureHomeDirectory, readAwsEnvironment } from './aws-environment.ts';
 import { paceBodies } from './paced-handler.ts';
-import { proxyFor } from '../proxy.ts';
-import type { Proxy } from '../proxy.ts';
-import type { S3Settings } from './s3-settings.ts';
+import { proxyFor } from '../../proxy.ts';
+import type { Proxy } from '../../proxy.ts';
+import type { S3Settings } from '../s3-settings.ts';
 
 // Read by the SDK when a client is made; the versions of Node that this package supports are its own business.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';

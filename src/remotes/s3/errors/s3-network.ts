@@ -1,4 +1,4 @@
-import type { SyncAgentErrorOptions } from '../../platform/errors.ts';
+import type { SyncAgentErrorOptions } from '../../../platform/errors.ts';
 
 export interface NetworkFacts {
   /** Node's or the system's name of the failure, such as ECONNREFUSED. */
