@@ -1,15 +1,22 @@
 /** The library: everything the command line does, for programs. */
-export { createSyncAgent } from './api/sync-agent.ts';
-export type { StopOptions, SyncAgent, SyncAgentEvent, SyncAgentPorts } from './api/sync-agent.ts';
-export { defaultSchedule } from './api/open-daemon.ts';
-export type { SyncAgentSettings } from './api/open-daemon.ts';
-export type { Saved } from './agent/final-backup.ts';
-export type { DaemonOperations, OperationsFor } from './agent/daemon-operations.ts';
-export type { DaemonStatus, RecordedEvent, RunningOperation } from './agent/daemon-status.ts';
+export { createSyncAgent } from './library/create-sync-agent.ts';
+export type { SyncAgentPorts } from './library/create-sync-agent.ts';
+export type { StopOptions, SyncAgent, SyncAgentEvent } from './api/sync-agent.ts';
+export { defaultSchedule } from './library/open-daemon.ts';
+export type { SyncAgentSettings } from './library/open-daemon.ts';
+export type { BackupAndHistory, OperationObserver, Operations, OperationsFor } from './api/operations.ts';
+export type {
+  DaemonStatus,
+  RecordedEvent,
+  RunningOperation,
+  Saved,
+  StatusFile,
+} from './api/daemon-status.ts';
 export { defaultSettings } from './in-process/agent-settings.ts';
-export { createAgent } from './in-process/agent.ts';
+export { createAgent } from './in-process/create-agent.ts';
 export type { AgentSettings } from './in-process/agent-settings.ts';
-export type { Agent, AgentPorts, CallOptions } from './in-process/agent.ts';
+export type { AgentPorts } from './in-process/create-agent.ts';
+export type { Agent, CallOptions } from './api/agent.ts';
 export type { Clock } from './platform/clock.ts';
 export type { BackupOptions, BackupResult } from './engine/backup/backup.ts';
 export type { DoctorCheck } from './engine/doctor/doctor-check.ts';
@@ -25,7 +32,7 @@ export type { RestoreToResult } from './engine/restore/restore-to.ts';
 export type { RestoreOptions, RestoreResult } from './engine/restore/restore.ts';
 export type { RollbackResult } from './engine/restore/rollback.ts';
 export type { Relation, RemoteStatus, StatusReport, StoreStatus } from './engine/status.ts';
-export type { SyncOptions, SyncResult } from './engine/sync.ts';
+export type { ForeseenSync, RemoteReading, SyncOptions, SyncResult } from './engine/sync.ts';
 export type { RemoteUsage } from './engine/history/usage.ts';
 export type { VerifyOptions, VerifyReport } from './engine/history/verify.ts';
 export type { WaitOptions, WaitResult } from './engine/lease/wait-for-lease.ts';

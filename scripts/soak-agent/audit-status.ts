@@ -1,4 +1,4 @@
-import type { DaemonStatus } from '../../src/agent/daemon-status.ts';
+import type { DaemonStatus } from '../../src/api/daemon-status.ts';
 import { iso } from './audit-schedule.ts';
 import type { Timeline } from './timeline.ts';
 import { timeOf, troubledMs } from './turns.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DaemonStatus } from '../../src/agent/daemon-status.ts';
+import type { DaemonStatus } from '../../src/api/daemon-status.ts';
 import { scanStore } from '../../src/stores/content/scan.ts';
 import { fingerprint } from '../../src/stores/content/fingerprint.ts';
 import { expectationOf, liveIds, restoreBeside } from './copies.ts';

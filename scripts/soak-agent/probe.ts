@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DaemonStatus } from '../../src/agent/daemon-status.ts';
+import type { DaemonStatus } from '../../src/api/daemon-status.ts';
 import { readinessOf } from '../../src/web/readiness.ts';
 import { verdictOf } from '../../src/web/page/verdict.ts';
 import { liveIds } from './copies.ts';

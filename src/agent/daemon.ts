@@ -9,20 +9,20 @@ import type { FileSystem } from '../platform/file-system.ts';
 import type { Home } from '../home/home.ts';
 import { lockAgent } from '../home/lock.ts';
 import type { Lock } from '../home/lock.ts';
-import { backupMaker, outcomeOf } from './backup-maker.ts';
-import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
-import type { DaemonOperations, OperationsFor } from './daemon-operations.ts';
+import { createBackups } from './backups.ts';
+import type { DaemonStatus, RecordedEvent, Saved } from '../api/daemon-status.ts';
+import type { Operations, OperationsFor } from '../api/operations.ts';
 import { finalBackup } from './final-backup.ts';
-import type { SaveOptions, Saved } from './final-backup.ts';
+import type { SaveOptions } from './final-backup.ts';
 import { fixedTimes } from './schedule/fixed-times.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import type { TakeOptions } from './lease-keeper.ts';
 import { listenForNotifications } from './notifications.ts';
-import { performer } from './performer.ts';
-import type { Performance } from './performer.ts';
+import { operationRunner } from './run-operation.ts';
+import type { OperationCall, OperationResult } from './run-operation.ts';
 import type { ScheduleSettings } from './schedule/schedule.ts';
 import { createScheduler } from './schedule/scheduler.ts';
-import type { BackUp, StartPoint } from './schedule/scheduler.ts';
+import type { StartPoint } from './schedule/scheduler.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { statusFileWriter } from './status-file.ts';
 import { watchStore } from './watch/watcher.ts';
@@ -63,9 +63,9 @@ export interface Daemon {
   /** Makes this the store's one agent. BUSY, naming the other one. `start` does it, too. */
   claim(): Promise<void>;
   /** An operation that somebody asked for, when no other runs. Ended by `signal`, and by a `stop` that has no time left. */
-  operate<T>(
-    performance: Omit<Performance<T>, 'work'> & {
-      readonly work: (operations: DaemonOperations, signal: AbortSignal) => Promise<T>;
+  operate<T extends OperationResult>(
+    call: Pick<OperationCall<T>, 'operation' | 'reason'> & {
+      readonly work: (operations: Operations, signal: AbortSignal) => Promise<T>;
     },
     options?: CallOptions,
   ): Promise<T>;
@@ -78,7 +78,6 @@ export interface Daemon {
   /** Begins to watch the store and to back up. Asked again it is the same start. After a rejection only `close` is left. */
   start(options?: CallOptions): Promise<void>;
   notify(): void;
-  backUpNow(reason: BackupReason, options?: CallOptions): Promise<void>;
   status(): DaemonStatus;
   subscribe(listener: (recorded: RecordedEvent) => void): () => void;
   /** Records an event, and passes it on. */
@@ -124,13 +123,18 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const statusChanged = (): void => {
     if (isClaimed) statusFile.changed();
   };
-  const perform = performer(operationsFor, { clock, emit });
+  const run = operationRunner({
+    operationsFor,
+    clock,
+    emit,
+    onSnapshot: (id) => recorder.recordSnapshot(id),
+  });
   const keeper =
     settings.leaseMs === null
       ? undefined
       : createLeaseKeeper({
           ttlMs: settings.leaseMs,
-          perform,
+          run,
           clock,
           onChange: (lease) => {
             recorder.recordLease(lease);
@@ -141,9 +145,9 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const stopping = new AbortController();
   const ending = new AbortController();
 
-  const backups = backupMaker({
-    perform,
-    recorder,
+  const backups = createBackups({
+    run,
+    onHistory: (snapshots) => recorder.recordHistory(snapshots),
     clock,
     stopping: stopping.signal,
     intervalMs: settings.intervalMs,
@@ -153,7 +157,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     settings: schedule,
     clock,
     emit,
-    backUp: backups.turn,
+    backUp: backups.scheduled,
     onState: (state, next) => {
       recorder.recordSchedule(state, next);
       statusChanged();
@@ -240,38 +244,20 @@ export function createDaemon(options: DaemonOptions): Daemon {
 
   return {
     claim,
-    operate: ({ work, describe, ...performance }, { signal: asked } = {}) =>
+    operate: ({ operation, reason, work }, { signal: asked } = {}) =>
       scheduler.exclusively(async (signal) => {
-        const result = await perform({
-          ...performance,
-          work: (operations) => work(operations, signal),
-          describe: (done) => {
-            const description = describe(done);
-            if (description.equals !== undefined) recorder.recordSnapshot(description.equals);
-            return description;
-          },
-        });
+        const result = await run({ operation, reason, work: (operations) => work(operations, signal) });
         // What was done is done, whatever becomes of the watch.
         await watcher?.again().catch((error: unknown) => {
           warn(`Cannot look at the store "${home.store}": ${messageOf(error)}`);
         });
         return result;
       }, asked),
-    backup: async ({ signal: asked, ...backupOptions } = {}) => {
-      let result: BackupResult | undefined;
-      await scheduler.backUpNow('demand', {
-        signal: asked,
-        by: async (reason, { signal }) => {
-          result = await backups.make({ ...backupOptions, signal }, { reason });
-          return outcomeOf(result);
-        },
-      });
-      return result!;
-    },
+    backup: ({ signal, ...backupOptions } = {}) =>
+      scheduler.backUpNow('demand', { signal, by: backups.demanded(backupOptions) }),
     takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
     start: ({ signal } = {}) => (starting ??= begin(signal)),
     notify: () => scheduler.changed('notify', clock.now()),
-    backUpNow: (reason, callOptions) => scheduler.backUpNow(reason, callOptions),
     status: () => recorder.status(),
     subscribe: (listener) => recorder.subscribe(listener),
     tell: emit,
@@ -307,9 +293,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
     { signal, deadlineMs }: { readonly signal: AbortSignal; readonly deadlineMs: number },
   ): Promise<boolean> {
     if (starting === undefined) return true;
-    const by: BackUp = (why, turn) => backups.turn(why, turn, { deadlineMs });
     try {
-      await scheduler.backUpNow(reason, { signal, by });
+      await scheduler.backUpNow(reason, { signal, by: backups.final(deadlineMs) });
       return true;
     } catch (error) {
       // A failure was told by the operation's own event. Where there is no store, there is nothing to save.

@@ -1,11 +1,11 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Lease } from '../engine/lease/lease.ts';
 import { isSyncAgentError } from '../platform/errors.ts';
-import type { Perform } from './performer.ts';
+import type { RunOperation } from './run-operation.ts';
 
 export interface LeaseKeeperOptions {
   readonly ttlMs: number;
-  readonly perform: Perform;
+  readonly run: RunOperation;
   readonly clock: Clock;
   readonly onChange: (lease: HeldLease | null) => void;
 }
@@ -37,25 +37,26 @@ export interface LeaseKeeper {
 /** Renewed this often in its time, so that one failure does no harm. */
 const renewalsPerLife = 3;
 
-export function createLeaseKeeper({ ttlMs, perform, clock, onChange }: LeaseKeeperOptions): LeaseKeeper {
+export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOptions): LeaseKeeper {
   let lease: Lease | undefined;
   let isLost = false;
 
   const acquire = async ({ waitMs, onTimeout, signal }: TakeOptions): Promise<void> => {
-    lease = await perform({
+    ({ lease } = await run({
       operation: 'lease',
       reason: null,
-      work: (operations) => operations.acquireLease({ ttlMs, waitMs, onTimeout, signal }),
-      describe: () => ({ outcome: 'acquired' }),
-    });
+      work: async (operations) => ({
+        type: 'acquired',
+        lease: await operations.acquireLease({ ttlMs, waitMs, onTimeout, signal }),
+      }),
+    }));
     onChange({ epoch: lease.epoch, isLost: false });
   };
   const renew = async (held: Lease, signal: AbortSignal): Promise<void> => {
-    const result = await perform({
+    const result = await run({
       operation: 'lease',
       reason: null,
       work: (operations) => operations.renewLease(held, { signal }),
-      describe: ({ type }) => ({ outcome: type }),
     });
     if (result.type === 'renewed') lease = result.lease;
     else isLost = true;
@@ -85,11 +86,10 @@ export function createLeaseKeeper({ ttlMs, perform, clock, onChange }: LeaseKeep
     release: async (signal) => {
       if (lease === undefined || isLost) return;
       const held = lease;
-      await perform({
+      await run({
         operation: 'lease',
         reason: null,
         work: (operations) => operations.releaseLease(held, { signal }),
-        describe: ({ type }) => ({ outcome: type }),
       }).catch(() => undefined);
       lease = undefined;
       onChange(null);

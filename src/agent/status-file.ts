@@ -5,11 +5,8 @@ import { agentStatusPath } from '../home/home.ts';
 import type { Home } from '../home/home.ts';
 import { readFile } from 'node:fs/promises';
 import { isAgentRunning } from '../home/lock.ts';
-import type { DaemonStatus } from './daemon-status.ts';
-import { isOverdue } from './is-overdue.ts';
-
-/** What `sync-agent status` reads of an agent that runs elsewhere: its status without the long lists. */
-export type StatusFile = Omit<DaemonStatus, 'recentEvents' | 'history'>;
+import type { DaemonStatus, StatusFile } from '../api/daemon-status.ts';
+import { isOverdue } from './schedule/schedule.ts';
 
 export interface StatusFileWriter {
   /** The status is another. Written soon, and once for many changes. */

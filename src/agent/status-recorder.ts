@@ -3,8 +3,8 @@ import type { SnapshotSummary } from '../engine/history/history.ts';
 import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
 import { createListeners } from '../platform/listeners.ts';
 import { epochMsOf } from '../log/layout.ts';
-import type { DaemonStatus, RecordedEvent } from './daemon-status.ts';
-import { isOverdue } from './is-overdue.ts';
+import type { DaemonStatus, RecordedEvent } from '../api/daemon-status.ts';
+import { isOverdue } from './schedule/schedule.ts';
 import type { PlannedBackup, ScheduleState } from './schedule/schedule.ts';
 
 export type DaemonIdentity = Pick<

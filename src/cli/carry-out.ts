@@ -1,4 +1,4 @@
-import type { Agent } from '../in-process/agent.ts';
+import type { Agent } from '../api/agent.ts';
 import { agentSettings, hookSettings, localSettings, resolveConfig } from '../settings/load.ts';
 import type { Config } from '../settings/load.ts';
 import { flagOf } from '../settings/registry.ts';
@@ -44,7 +44,7 @@ export async function runCommand(parsed: ParsedCommand, { print, form }: RunOpti
   });
   const interruption =
     command.ownsSignals === true ? neverInterrupted : listenForSignals((line) => reporter.say(line));
-  const { createAgent } = await import('../in-process/agent.ts');
+  const { createAgent } = await import('../in-process/create-agent.ts');
   const bare = createAgent(settings, { emit: reporter.emit });
   const agent = needsRemote ? await hooked(bare, config, reporter.emit) : bare;
   try {

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { Agent } from '../in-process/agent.ts';
+import type { Agent } from '../api/agent.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';

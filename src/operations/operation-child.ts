@@ -2,11 +2,13 @@
  * One operation in a process of its own. It ends by itself: with its answer, or when the process that asked is gone,
  * so that nobody works on a store unsupervised.
  */
-import { createAgent } from '../in-process/agent.ts';
+import type { Agent } from '../api/agent.ts';
+import type { Operations } from '../api/operations.ts';
+import { createAgent } from '../in-process/create-agent.ts';
 import { SyncAgentError, interrupted, messageOf } from '../platform/errors.ts';
 import type { AgentEvent } from '../platform/events.ts';
 import { withHooks } from '../hooks/with-hooks.ts';
-import { backupTurn } from './backup-turn.ts';
+import { withSignal } from './operation-protocol.ts';
 import type { Answer, PlainError, Request } from './operation-protocol.ts';
 
 const aborter = new AbortController();
@@ -30,10 +32,10 @@ async function run({ settings, operation, args }: Extract<Request, { type: 'run'
   const bare = createAgent(settings, { emit });
   const { hooks, store, remote, host } = settings;
   const agent = hooks === undefined ? bare : withHooks(bare, hooks, { store, remote, host, emit });
-  const operations = { ...agent, backupTurn: backupTurn(agent) };
-  const perform = operations[operation] as (...args: readonly unknown[]) => Promise<unknown>;
+  const operations: Operations = { ...agent, backUpAndList: (options) => backUpAndList(agent, options) };
+  const call = operations[operation] as (...args: readonly unknown[]) => Promise<unknown>;
   try {
-    const result = await perform(...withSignal(args));
+    const result = await call(...withSignal(args, aborter.signal));
     await send({ type: 'result', result, requests: agent.counts() });
   } catch (error) {
     await send({ type: 'error', error: plainError(error), requests: agent.counts() });
@@ -43,10 +45,15 @@ async function run({ settings, operation, args }: Extract<Request, { type: 'run'
   }
 }
 
-/** The last argument of every call is its options. */
-function withSignal(args: readonly unknown[]): readonly unknown[] {
-  const options = args.at(-1);
-  return [...args.slice(0, -1), { ...(options as object | undefined), signal: aborter.signal }];
+async function backUpAndList(
+  agent: Agent,
+  options: Parameters<Operations['backUpAndList']>[0],
+): ReturnType<Operations['backUpAndList']> {
+  const result = await agent.backup(options);
+  if (agent.requests() === 0) return { result, history: undefined };
+  // The snapshot exists; a picture of the history is not worth a failure.
+  const history = await agent.list({ signal: options.signal }).catch(() => undefined);
+  return { result, history };
 }
 
 function send(answer: Answer): Promise<void> {

@@ -3,19 +3,11 @@ import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../platform/errors.ts';
-import type { Emit, RequestCounts } from '../platform/events.ts';
-import type { Answer, OperationName, OperationSettings, Operations, Request } from './operation-protocol.ts';
+import type { OperationObserver, Operations } from '../api/operations.ts';
+import { splitSignal } from './operation-protocol.ts';
+import type { Answer, OperationName, OperationSettings, Request } from './operation-protocol.ts';
 import { scriptFromSources } from '../platform/script-from-sources.ts';
 import { timeLeft } from '../platform/abort-signals.ts';
-import { splitSignal } from './split-signal.ts';
-
-export interface OperationProcessOptions {
-  readonly emit?: Emit;
-  /** Told after each call, whatever its outcome. */
-  readonly onRequests?: (requests: RequestCounts) => void;
-  /** What an aborted operation gets to clean up before its process is killed, milliseconds. */
-  readonly abortGraceMs?: number;
-}
 
 /** The processes of operations that run now. */
 const running = new Set<number>();
@@ -34,13 +26,13 @@ const tailLength = 4000;
  */
 export function operationsInProcesses(
   settings: OperationSettings,
-  options: OperationProcessOptions = {},
+  options: OperationObserver = {},
 ): Operations {
   const bound = (operation: OperationName) =>
     ((...args: readonly unknown[]) => runOperation(settings, operation, args, options)) as never;
   return {
     backup: bound('backup'),
-    backupTurn: bound('backupTurn'),
+    backUpAndList: bound('backUpAndList'),
     restore: bound('restore'),
     restoreTo: bound('restoreTo'),
     sync: bound('sync'),
@@ -70,7 +62,7 @@ async function runOperation(
   settings: OperationSettings,
   operation: OperationName,
   args: readonly unknown[],
-  { emit, onRequests, abortGraceMs = defaultAbortGraceMs }: OperationProcessOptions,
+  { emit, onRequests, abortGraceMs = defaultAbortGraceMs }: OperationObserver,
 ): Promise<unknown> {
   const { signal, plain } = splitSignal(args);
   const action = `Running "${operation}"`;

@@ -1,14 +1,9 @@
+import type { Operations } from '../api/operations.ts';
 import type { AgentSettings } from '../in-process/agent-settings.ts';
-import type { Agent } from '../in-process/agent.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 import type { AgentEvent, RequestCounts } from '../platform/events.ts';
 import type { Hooks } from '../hooks/hook.ts';
-import type { BackupTurn } from './backup-turn.ts';
 
-/** What an operation process can be asked to do: the calls of an agent, and a scheduler's turn. */
-export type Operations = Omit<Agent, 'foreseeSync' | 'requests' | 'counts' | 'close'> & {
-  readonly backupTurn: BackupTurn;
-};
 export type OperationName = keyof Operations;
 
 export interface OperationSettings extends AgentSettings {
@@ -45,4 +40,25 @@ export interface PlainError {
   readonly retryable: boolean;
   readonly outOfReach: boolean;
   readonly stack: string | undefined;
+}
+
+interface SplitArguments {
+  readonly signal: AbortSignal | undefined;
+  /** The last one is the call's options, always. */
+  readonly plain: readonly unknown[];
+}
+
+/** A call's arguments without the signal in its options: no signal can be sent to a process. */
+export function splitSignal(args: readonly unknown[]): SplitArguments {
+  // Options that are undefined are none; left in, they would take the place of those that carry the signal.
+  const given = args.slice(0, args.findLastIndex((each) => each !== undefined) + 1);
+  const last = given.at(-1);
+  if (typeof last !== 'object' || last === null) return { signal: undefined, plain: [...given, {}] };
+  const { signal, ...rest } = last as { readonly signal?: AbortSignal };
+  return { signal, plain: [...given.slice(0, -1), rest] };
+}
+
+/** The arguments on the other side, where the call has a signal again. */
+export function withSignal(plain: readonly unknown[], signal: AbortSignal): readonly unknown[] {
+  return [...plain.slice(0, -1), { ...(plain.at(-1) as object), signal }];
 }

@@ -1,4 +1,5 @@
-import type { SaveOptions, Saved } from '../agent/final-backup.ts';
+import type { SaveOptions } from '../agent/final-backup.ts';
+import type { Saved } from '../api/daemon-status.ts';
 
 /** What `run` keeps durable, as its supervisor sees it: the schedule and its operations behind four promises. */
 export interface RunSubject {

@@ -3,7 +3,7 @@ import { SyncAgentError } from '../platform/errors.ts';
 import type { DaemonEvent } from '../platform/events.ts';
 import { exitCodeOf, exitCodeOfSignal, exitCodeOfStart } from './command-process.ts';
 import type { CommandExit, RunningCommand } from './command-process.ts';
-import type { Saved } from '../agent/final-backup.ts';
+import type { Saved } from '../api/daemon-status.ts';
 import type { SignalSource } from './process-signals.ts';
 import type { RunSubject, Writer } from './run-subject.ts';
 import { listenForStop } from './stop-request.ts';

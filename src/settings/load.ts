@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { SyncAgentSettings } from '../api/open-daemon.ts';
+import type { SyncAgentSettings } from '../library/open-daemon.ts';
 import { defaultHttpAddress } from '../web/http-address.ts';
 import type { HttpSettings } from '../web/http-address.ts';
 import { configVariable, environmentLayer, inHookVariable } from './environment.ts';

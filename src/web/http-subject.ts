@@ -1,6 +1,6 @@
 import type { DiskSpace } from '../platform/disk-space.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
-import type { DaemonStatus, RecordedEvent } from '../agent/daemon-status.ts';
+import type { DaemonStatus, RecordedEvent } from '../api/daemon-status.ts';
 
 /** What the HTTP server tells about, and all that it can ask for. No call makes a request of the remote. */
 export interface HttpSubject {

@@ -1,5 +1,5 @@
 import type { Operation } from '../platform/events.ts';
-import type { DaemonStatus } from '../agent/daemon-status.ts';
+import type { DaemonStatus } from '../api/daemon-status.ts';
 
 /** A look at the remote or a lease that fails costs nothing yet: what it delays becomes overdue. */
 const vital: readonly Operation[] = ['backup', 'restore', 'sync'];

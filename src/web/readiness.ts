@@ -1,5 +1,5 @@
 import { formatAge, formatDuration } from '../report/format.ts';
-import type { DaemonStatus } from '../agent/daemon-status.ts';
+import type { DaemonStatus } from '../api/daemon-status.ts';
 
 export interface Readiness {
   readonly isReady: boolean;

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { AgentPorts } from '../../src/in-process/agent.ts';
+import type { AgentPorts } from '../../src/in-process/create-agent.ts';
 import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';

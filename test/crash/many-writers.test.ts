@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAgent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 import { openAnyS3 } from '../support/any-s3.ts';
 import type { AnyS3 } from '../support/any-s3.ts';

@@ -6,7 +6,7 @@ import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
-import type { AgentPorts } from '../../src/in-process/agent.ts';
+import type { AgentPorts } from '../../src/in-process/create-agent.ts';
 import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 import { forEachEffect } from '../support/each-effect.ts';
 import { lowerLayer } from '../support/lower-layer.ts';

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createAgent } from '../../src/in-process/agent.ts';
-import type { Agent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
+import type { Agent } from '../../src/api/agent.ts';
 import { createDirectoryRemote } from '../../src/remotes/directory/directory-remote.ts';
 import { createS3Remote } from '../../src/remotes/s3/s3-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, describe, it } from 'vitest';
-import { createAgent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
 import { forkBusyWriter } from '../support/busy-writer-process.ts';
 import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAgent } from '../../src/in-process/agent.ts';
-import type { Agent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
+import type { Agent } from '../../src/api/agent.ts';
 import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';
 import type { ChromaServer } from '../support/chroma-server.ts';
 

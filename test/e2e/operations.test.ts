@@ -80,7 +80,7 @@ describe('operations in processes of their own', () => {
     await operations.backup();
     await new Promise((resolve) => setTimeout(resolve, 30));
     await operations.backup();
-    const turn = await operations.backupTurn({ local: { minIntervalMs: 0 } });
+    const turn = await operations.backUpAndList({ local: { minIntervalMs: 0 } });
     expect(turn).toMatchObject({ result: { type: 'unchanged' }, history: undefined });
     expect(Object.values(costs.at(-1) ?? { none: 1 }).every((count) => count === 0)).toBe(true);
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createAgent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
 import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';
 import { fingerprintOf } from '../support/fixtures.ts';
 

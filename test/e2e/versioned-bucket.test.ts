@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { PutBucketLifecycleConfigurationCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
 import type { LifecycleRule } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createAgent } from '../../src/in-process/agent.ts';
-import type { Agent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
+import type { Agent } from '../../src/api/agent.ts';
 import type { AgentEvent } from '../../src/platform/events.ts';
 import { realS3 } from '../support/s3.ts';
 

@@ -5,7 +5,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createAgent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 
 const { settings, commits } = JSON.parse(process.argv[2] ?? '') as {

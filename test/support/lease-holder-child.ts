@@ -1,5 +1,5 @@
 /** The other side of lease-holder.ts: an agent that has the lease, does what the messages ask, and dies with its parent. */
-import { createAgent } from '../../src/in-process/agent.ts';
+import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { Lease } from '../../src/engine/lease/lease.ts';
 import type { HolderOptions, HolderTask } from './lease-holder.ts';
 

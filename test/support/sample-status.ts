@@ -1,4 +1,4 @@
-import type { DaemonStatus, RecordedEvent } from '../../src/agent/daemon-status.ts';
+import type { DaemonStatus, RecordedEvent } from '../../src/api/daemon-status.ts';
 import type { HttpSubject, LocalFacts } from '../../src/web/http-subject.ts';
 import type { SnapshotSummary } from '../../src/engine/history/history.ts';
 import { sampleCosts } from './sample-events.ts';

@@ -6,7 +6,7 @@ import { helpText } from '../../src/cli/help.ts';
 import { configSchema } from '../../src/settings/schema.ts';
 import { flagOf, settings, variableOf } from '../../src/settings/registry.ts';
 import { exitCodes } from '../../src/platform/errors.ts';
-import { createSyncAgent } from '../../src/api/sync-agent.ts';
+import { createSyncAgent } from '../../src/library/create-sync-agent.ts';
 import { brokenLinks, codeOf, readDocument as read, repository } from '../support/documents.ts';
 import { sampleEvents } from '../support/sample-events.ts';
 

@@ -17,12 +17,13 @@ const rooms = [
   'home',
   'engine',
   'report',
+  'api',
   'agent',
   'web',
   'in-process',
   'hooks',
   'operations',
-  'api',
+  'library',
   'settings',
   'run',
   'cli',
@@ -57,8 +58,8 @@ const allowed = [
   ['src/engine/ok3.ts', '../stores/adapter.ts'],
   ['src/engine/ok4.ts', '../log/commit-log.ts'],
   ['src/agent/ok.ts', '../engine/backup/backup.ts'],
-  ['src/hooks/ok.ts', '../in-process/agent.ts'],
-  ['src/cli/ok.ts', '../in-process/agent.ts'],
+  ['src/hooks/ok.ts', '../in-process/create-agent.ts'],
+  ['src/cli/ok.ts', '../in-process/create-agent.ts'],
   ['src/bin.ts', './cli/main.ts'],
 ] as const;
 
@@ -97,6 +98,13 @@ describe('the import direction rules', () => {
     for (const path of found.filter((each) => each.endsWith('.ts')))
       flat.set(dirname(path), (flat.get(dirname(path)) ?? 0) + 1);
     expect([...flat].filter(([, count]) => count > 15)).toEqual([]);
+  });
+  it('leave nothing that runs in the room of interfaces', async () => {
+    for (const name of await readdir(join(root, 'src/api'))) {
+      const text = await readFile(join(root, 'src/api', name), 'utf8');
+      const statements = text.split('\n').filter((line) => /^[a-z]/.test(line));
+      expect(statements.filter((line) => !/^(import type|export (type|interface)) /.test(line))).toEqual([]);
+    }
   });
   it('refuse a console in the engine', () => {
     expect(refused).toContain('no-console src/engine/noisy.ts');

@@ -97,6 +97,19 @@ export function abandoned(state: ScheduleState): ScheduleState {
   return { ...state, working: null };
 }
 
+/** Whether what was written is not saved in time, by the time that even a large store may take. Only an interval makes a backup late. */
+export function isOverdue(
+  {
+    dirtySinceMs,
+    intervalMs,
+    failures,
+  }: Pick<ScheduleState, 'dirtySinceMs' | 'failures'> & Pick<ScheduleSettings, 'intervalMs'>,
+  nowMs: number,
+): boolean {
+  if (dirtySinceMs === null || intervalMs === 0) return false;
+  return nowMs - dirtySinceMs > intervalMs + (failures > 0 ? 0 : overdueSlackMs);
+}
+
 /** After 5 s, 10 s, 20 s …, 5 min at most, an interval at most; `random` in [0, 1) spreads hosts. */
 export function retryTime(
   { failures }: ScheduleState,
@@ -124,3 +137,4 @@ export function withClockSetBack(state: ScheduleState, nowMs: number): ScheduleS
 
 const firstRetryMs = 5000;
 const mostRetryMs = 5 * 60_000;
+const overdueSlackMs = 5 * 60_000;

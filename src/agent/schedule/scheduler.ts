@@ -1,4 +1,6 @@
 import { aborted, eitherSignal } from '../../platform/abort-signals.ts';
+import type { BackupResult } from '../../engine/backup/backup.ts';
+import { epochMsOf } from '../../log/layout.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { SyncAgentError, interrupted, isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import type { BackupReason, ChangeSource, DaemonEvent } from '../../platform/events.ts';
@@ -15,18 +17,9 @@ import {
 } from './schedule.ts';
 import type { PlannedBackup, ScheduleSettings, ScheduleState } from './schedule.ts';
 
-/** How a turn ended well. */
-export type TurnOutcome =
-  /** The store equals, or grew from, the snapshot of this instant. */
-  | { readonly type: 'saved'; readonly snapshotAtMs: number | null }
-  /** The newest snapshot is younger than the interval. */
-  | { readonly type: 'too-soon'; readonly snapshotAtMs: number }
-  /** Nothing was to be saved: a dry run. */
-  | { readonly type: 'tried' };
-
-export interface TurnOptions {
+export interface Turn {
   readonly signal: AbortSignal;
-  /** If it has failed now: when it is tried again, milliseconds since the epoch; null after a stop. */
+  /** If it has failed now: when it is tried again, milliseconds since the epoch; null when it is not. */
   readonly retryAtMs: () => number | null;
 }
 
@@ -41,7 +34,7 @@ export interface SchedulerOptions {
 }
 
 /** Makes one backup. Rejects when it failed. */
-export type BackUp = (reason: BackupReason, options: TurnOptions) => Promise<TurnOutcome>;
+export type BackUp = (reason: BackupReason, turn: Turn) => Promise<BackupResult>;
 
 export interface BackUpNowOptions {
   /** Ends it, or the wait for its turn. */
@@ -62,7 +55,7 @@ export interface Scheduler {
   /** Something was, or may have been, written at `atMs`. */
   changed(source: ChangeSource, atMs: number): void;
   /** A backup now, whatever the schedule says, after the one that may be running. Rejects when it fails. */
-  backUpNow(reason: BackupReason, options?: BackUpNowOptions): Promise<void>;
+  backUpNow(reason: BackupReason, options?: BackUpNowOptions): Promise<BackupResult>;
   /**
    * Work that no backup may run beside, after what runs now. `signal` ends the wait for its turn; together with the end of this
    * scheduler it is what the work is given.
@@ -107,16 +100,21 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     if (planned?.atMs !== awaited?.atMs) sleeper.abort();
   };
 
-  const turn = async (reason: BackupReason, signal: AbortSignal, by: BackUp | undefined): Promise<void> => {
+  const turn = async (
+    reason: BackupReason,
+    signal: AbortSignal,
+    by: BackUp | undefined,
+  ): Promise<BackupResult> => {
     become(started(state, clock.now()));
     let chosen: number | undefined;
     const retryAtMs = (): number => (chosen ??= retryTime(state, settings, clock.now(), clock.random()));
     try {
-      const outcome = await (by ?? backUp)(reason, {
+      const result = await (by ?? backUp)(reason, {
         signal,
-        retryAtMs: () => (stopping.signal.aborted ? null : retryAtMs()),
+        retryAtMs: () => (by !== undefined || stopping.signal.aborted ? null : retryAtMs()),
       });
-      become(after(state, outcome));
+      become(after(state, result));
+      return result;
     } catch (error) {
       become(by === undefined ? failed(state, retryAtMs()) : abandoned(state));
       throw error;
@@ -137,7 +135,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       queue = queue.then(begin).finally(() => either.release());
     });
   };
-  const enqueue = (reason: BackupReason, { signal, by }: BackUpNowOptions = {}): Promise<void> =>
+  const enqueue = (reason: BackupReason, { signal, by }: BackUpNowOptions = {}): Promise<BackupResult> =>
     exclusively((either) => turn(reason, either, by), signal);
 
   const run = async (): Promise<void> => {
@@ -197,16 +195,17 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
   };
 }
 
-function after(state: ScheduleState, outcome: TurnOutcome): ScheduleState {
-  switch (outcome.type) {
-    case 'saved':
-      return succeeded(state, outcome.snapshotAtMs);
+function after(state: ScheduleState, result: BackupResult): ScheduleState {
+  switch (result.type) {
+    case 'committed':
+    case 'unchanged':
+      return succeeded(state, epochMsOf(result.id));
     case 'too-soon':
-      return postponed(state, outcome.snapshotAtMs);
-    case 'tried':
+      return postponed(state, epochMsOf(result.id));
+    case 'planned':
       return abandoned(state);
     default:
-      return outcome satisfies never;
+      return result satisfies never;
   }
 }
 

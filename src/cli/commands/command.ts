@@ -1,4 +1,4 @@
-import type { Agent } from '../../in-process/agent.ts';
+import type { Agent } from '../../api/agent.ts';
 import type { Config } from '../../settings/load.ts';
 import type { Style } from '../../report/style.ts';
 import type { Flags } from '../flags.ts';

@@ -1,4 +1,4 @@
-import type { Agent } from '../../in-process/agent.ts';
+import type { Agent } from '../../api/agent.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import type { Exclusions } from '../../stores/content/exclusions.ts';
 import { locateHome, storeExists } from '../../home/home.ts';

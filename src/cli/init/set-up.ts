@@ -1,4 +1,4 @@
-import { createAgent } from '../../in-process/agent.ts';
+import { createAgent } from '../../in-process/create-agent.ts';
 import { agentSettings } from '../../settings/load.ts';
 import type { Config } from '../../settings/load.ts';
 import { parseLayer } from '../../settings/schema.ts';

@@ -1,6 +1,6 @@
 import type { Relation, StatusReport } from '../../engine/status.ts';
 import type { RemoteUsage } from '../../engine/history/usage.ts';
-import type { StatusFile } from '../../agent/status-file.ts';
+import type { StatusFile } from '../../api/daemon-status.ts';
 import {
   counted,
   facts,

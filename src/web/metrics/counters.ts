@@ -2,7 +2,7 @@ import { Counter, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { exitCodes } from '../../platform/errors.ts';
 import type { OperationCosts, RequestCounts } from '../../platform/events.ts';
-import type { RecordedEvent } from '../../agent/daemon-status.ts';
+import type { RecordedEvent } from '../../api/daemon-status.ts';
 
 const requestKinds = [
   'put',

@@ -1,4 +1,4 @@
-import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { LocalFacts } from '../http-subject.ts';
 import { isFailing } from '../is-failing.ts';
 

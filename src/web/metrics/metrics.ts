@@ -1,5 +1,5 @@
 import { Gauge, Registry } from 'prom-client';
-import type { DaemonStatus, RecordedEvent } from '../../agent/daemon-status.ts';
+import type { DaemonStatus, RecordedEvent } from '../../api/daemon-status.ts';
 import { createCounters } from './counters.ts';
 import { gaugeHelp, gaugeValues } from './gauges.ts';
 import type { GaugeName } from './gauges.ts';

@@ -1,7 +1,7 @@
 import { operationNames, reasonNames } from '../../report/daemon-events.ts';
 import { phaseNames } from '../../report/events.ts';
 import { counted, formatBytes } from '../../report/format.ts';
-import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { DaemonStatus } from '../../api/daemon-status.ts';
 import { bar } from './bar.ts';
 import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';

@@ -1,5 +1,5 @@
 import { describeEvent } from '../../report/daemon-events.ts';
-import type { DaemonStatus, RecordedEvent } from '../../agent/daemon-status.ts';
+import type { DaemonStatus, RecordedEvent } from '../../api/daemon-status.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { ago, clockTime, timeTag } from './words.ts';

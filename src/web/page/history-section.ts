@@ -1,6 +1,6 @@
 import { counted, formatBytes, formatCount } from '../../report/format.ts';
 import type { SnapshotSummary } from '../../engine/history/history.ts';
-import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { DaemonStatus } from '../../api/daemon-status.ts';
 import { historyChart } from './history-chart.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';

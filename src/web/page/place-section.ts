@@ -1,5 +1,5 @@
 import { counted, formatBytes } from '../../report/format.ts';
-import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { LocalFacts } from '../http-subject.ts';
 import { bar } from './bar.ts';
 import { html } from './html.ts';

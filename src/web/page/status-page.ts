@@ -1,5 +1,5 @@
 import { formatUtc } from '../../report/format.ts';
-import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { LocalFacts } from '../http-subject.ts';
 import { cards, runningSection } from './cards.ts';
 import { eventsSection } from './events-section.ts';

@@ -1,5 +1,5 @@
 import { operationNames } from '../../report/daemon-events.ts';
-import type { DaemonStatus } from '../../agent/daemon-status.ts';
+import type { DaemonStatus } from '../../api/daemon-status.ts';
 import { isFailing } from '../is-failing.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';

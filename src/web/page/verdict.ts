@@ -1,5 +1,5 @@
 import { phaseNames } from '../../report/events.ts';
-import type { DaemonStatus, RunningOperation } from '../../agent/daemon-status.ts';
+import type { DaemonStatus, RunningOperation } from '../../api/daemon-status.ts';
 import { isFailing } from '../is-failing.ts';
 import { ago, ahead, inShort, inWords } from './words.ts';
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DaemonOperations } from '../../../src/agent/daemon-operations.ts';
+import type { Operations } from '../../../src/api/operations.ts';
 import { createLeaseKeeper } from '../../../src/agent/lease-keeper.ts';
 import type { HeldLease, LeaseKeeper } from '../../../src/agent/lease-keeper.ts';
 import type { AcquireOptions, Lease, RenewResult } from '../../../src/engine/lease/lease.ts';
@@ -40,11 +40,11 @@ beforeEach(() => {
       note('release');
       return { type: 'released' } as const;
     },
-  } as unknown as DaemonOperations;
+  } as unknown as Operations;
   keeper = createLeaseKeeper({
     ttlMs,
     clock,
-    perform: ({ work }) => work(operations),
+    run: ({ work }) => work(operations),
     onChange: (lease) => changes.push(lease),
   });
 });

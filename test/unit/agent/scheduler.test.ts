@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { fixedTimes } from '../../../src/agent/schedule/fixed-times.ts';
 import type { ScheduleSettings } from '../../../src/agent/schedule/schedule.ts';
 import { createScheduler } from '../../../src/agent/schedule/scheduler.ts';
-import type { Scheduler, StartPoint, TurnOutcome } from '../../../src/agent/schedule/scheduler.ts';
+import type { Scheduler, StartPoint } from '../../../src/agent/schedule/scheduler.ts';
+import type { BackupResult } from '../../../src/engine/backup/backup.ts';
+import { makeSnapshotId } from '../../../src/log/layout.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import type { BackupReason, DaemonEvent } from '../../../src/platform/events.ts';
 import { virtualClock } from '../../support/virtual-clock.ts';
@@ -13,6 +15,9 @@ const second = 1000;
 const minute = 60 * second;
 const hour = 60 * minute;
 const clean: StartPoint = { dirtySinceMs: null, lastSnapshotAtMs: null };
+
+/** The store equals the snapshot of this instant. */
+const savedAt = (atMs: number): BackupResult => ({ type: 'unchanged', id: makeSnapshotId(atMs, '00000001') });
 
 interface World {
   readonly clock: VirtualClock;
@@ -38,7 +43,7 @@ function world({
 }: WorldOptions = {}): World {
   const backups: World['backups'] = [];
   const events: DaemonEvent[] = [];
-  const backUp = async (reason: BackupReason, { signal }: { signal: AbortSignal }): Promise<TurnOutcome> => {
+  const backUp = async (reason: BackupReason, { signal }: { signal: AbortSignal }): Promise<BackupResult> => {
     const backup = { startedAt: clock.now(), reason, outcome: 'working' };
     const nth = backups.push(backup) - 1;
     if (durationMs > 0) await clock.sleep(durationMs, { signal });
@@ -47,7 +52,7 @@ function world({
       throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot reach it');
     }
     backup.outcome = 'saved';
-    return { type: 'saved', snapshotAtMs: backup.startedAt };
+    return savedAt(backup.startedAt);
   };
   const scheduler = createScheduler({
     settings: { intervalMs: hour, settleMs: 2 * second, ...settings },
@@ -101,15 +106,17 @@ describe('a scheduler', () => {
   });
 
   it('goes on from a backup that somebody made by other means, and not from one that failed or only tried', async () => {
+    const counts = { uploadFiles: 1, uploadBytes: 1, reuseFiles: 0, reuseBytes: 0, records: 1 };
+    const dryRun: BackupResult = { type: 'planned', ...counts };
     const each = world();
     each.scheduler.start({ dirtySinceMs: each.clock.now(), lastSnapshotAtMs: each.clock.now() });
     const before = each.scheduler.next();
-    await each.scheduler.backUpNow('demand', { by: async () => ({ type: 'tried' }) });
+    await each.scheduler.backUpNow('demand', { by: async () => dryRun });
     const failing = { by: () => Promise.reject(new SyncAgentError('REFUSED', 'Cannot')) };
     await expect(each.scheduler.backUpNow('demand', failing)).rejects.toMatchObject({ code: 'REFUSED' });
     expect([each.scheduler.next(), each.scheduler.state().failures]).toEqual([before, 0]);
     const snapshotAtMs = each.clock.now();
-    await each.scheduler.backUpNow('demand', { by: async () => ({ type: 'saved', snapshotAtMs }) });
+    await each.scheduler.backUpNow('demand', { by: async () => savedAt(snapshotAtMs) });
     expect(each.scheduler.state()).toMatchObject({ dirtySinceMs: null, lastSnapshotAtMs: snapshotAtMs });
     expect(each.backups).toEqual([]);
     await each.scheduler.stop();

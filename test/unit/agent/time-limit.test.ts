@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { timeLimit } from '../../../src/agent/time-limit.ts';
+import { timeLimit } from '../../../src/agent/final-backup.ts';
 import { virtualClock } from '../../support/virtual-clock.ts';
 import type { VirtualClock } from '../../support/virtual-clock.ts';
 

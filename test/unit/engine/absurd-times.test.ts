@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createAgent } from '../../../src/in-process/agent.ts';
+import { createAgent } from '../../../src/in-process/create-agent.ts';
 import { fileTimeMs } from '../../../src/platform/file-time.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { makeHost } from '../../support/host.ts';

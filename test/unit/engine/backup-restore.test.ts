@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createAgent } from '../../../src/in-process/agent.ts';
+import { createAgent } from '../../../src/in-process/create-agent.ts';
 import { SyncAgentError, isSyncAgentError } from '../../../src/platform/errors.ts';
 import { collect, textBody } from '../../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';

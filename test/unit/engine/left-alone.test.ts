@@ -4,7 +4,7 @@ import { lstat, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { AgentPorts } from '../../../src/in-process/agent.ts';
+import type { AgentPorts } from '../../../src/in-process/create-agent.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { locateHome, rollbackRoot } from '../../../src/home/home.ts';

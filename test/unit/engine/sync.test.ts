@@ -7,7 +7,7 @@ import type { Hooks } from '../../../src/hooks/hook.ts';
 import { noRemoteState } from '../../../src/home/state.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import type { AgentEvent } from '../../../src/platform/events.ts';
-import type { Agent } from '../../../src/in-process/agent.ts';
+import type { Agent } from '../../../src/api/agent.ts';
 import type { LogEntry } from '../../../src/log/manifest.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';

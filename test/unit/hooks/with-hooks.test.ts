@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Agent } from '../../../src/in-process/agent.ts';
+import type { Agent } from '../../../src/api/agent.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import type { AgentEvent } from '../../../src/platform/events.ts';
 import type { HookDocument, Hooks } from '../../../src/hooks/hook.ts';

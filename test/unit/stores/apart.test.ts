@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from 'node:
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createAgent } from '../../../src/in-process/agent.ts';
-import type { Agent } from '../../../src/in-process/agent.ts';
+import { createAgent } from '../../../src/in-process/create-agent.ts';
+import type { Agent } from '../../../src/api/agent.ts';
 import { fastTmp } from '../../support/host.ts';
 
 let root: string;

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../../src/web/metrics/metrics.ts';
 import type { Metrics } from '../../../src/web/metrics/metrics.ts';
-import type { DaemonStatus } from '../../../src/agent/daemon-status.ts';
+import type { DaemonStatus } from '../../../src/api/daemon-status.ts';
 import type { LocalFacts } from '../../../src/web/http-subject.ts';
 import { exitCodes } from '../../../src/platform/errors.ts';
 import { sampleCosts, sampleEvents } from '../../support/sample-events.ts';

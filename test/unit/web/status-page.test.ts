@@ -1,6 +1,6 @@
 /* eslint-disable no-control-regex -- what pages must not hold */
 import { describe, expect, it } from 'vitest';
-import type { DaemonStatus } from '../../../src/agent/daemon-status.ts';
+import type { DaemonStatus } from '../../../src/api/daemon-status.ts';
 import { verdictOf } from '../../../src/web/page/verdict.ts';
 import { ago, ahead, clockTime, inShort, inWords } from '../../../src/web/page/words.ts';
 import { statusPage } from '../../../src/web/page/status-page.ts';

@@ -6,7 +6,7 @@ import { styleFor } from '../../../report/style.ts';
 /** The agent that `watch` and `run` keep running. It logs to stderr. */
 export async function openAgent(config: Config, command: string): Promise<Daemon> {
   const [{ openDaemon }, { createDaemonLog, defaultLogFormat }] = await Promise.all([
-    import('../../../api/open-daemon.ts'),
+    import('../../../library/open-daemon.ts'),
     import('../../../report/daemon-log.ts'),
   ]);
   const { stderr, env } = process;

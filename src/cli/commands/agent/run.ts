@@ -1,4 +1,3 @@
-import { equalTo } from '../../../agent/backup-maker.ts';
 import { findWriters } from '../../../run/find-writers.ts';
 import type { RestoreResult } from '../../../engine/restore/restore.ts';
 import { SyncAgentError } from '../../../platform/errors.ts';
@@ -29,14 +28,12 @@ export const runCommand: Command = superviseCommand(
                   onTimeout: mustHandOver ? 'fail' : 'continue',
                   signal,
                 }),
-              describe: ({ type }) => ({ outcome: type }),
             });
           }
           const result = await daemon.operate({
             operation: 'restore',
             reason: null,
             work: (operations) => operations.restore({ skipBackup, signal }),
-            describe: (restored) => ({ outcome: restored.type, equals: equalTo(restored) }),
           });
           assertAgreed(result);
         },

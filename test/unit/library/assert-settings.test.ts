@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { assertSettings } from '../../src/api/assert-settings.ts';
+import { assertSettings } from '../../../src/library/assert-settings.ts';
 
 describe('settings of the library', () => {
   const given = { store: '/app/data', remote: 'file:///backups' };

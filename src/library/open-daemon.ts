@@ -3,7 +3,7 @@ import { systemClock } from '../platform/clock.ts';
 import type { Clock } from '../platform/clock.ts';
 import { createDaemon } from '../agent/daemon.ts';
 import type { Daemon, DaemonSettings } from '../agent/daemon.ts';
-import type { OperationsFor } from '../agent/daemon-operations.ts';
+import type { OperationsFor } from '../api/operations.ts';
 import type { HttpSettings } from '../web/http-address.ts';
 import type { HttpSubject } from '../web/http-subject.ts';
 import type { HttpServer } from '../web/server.ts';

@@ -47,6 +47,9 @@ export interface DaemonStatus {
   readonly recentEvents: readonly RecordedEvent[];
 }
 
+/** What `sync-agent status` reads of an agent in another process: its status without the long lists. */
+export type StatusFile = Omit<DaemonStatus, 'recentEvents' | 'history'>;
+
 export interface RunningOperation {
   readonly operation: Operation;
   readonly reason: BackupReason | null;
@@ -61,4 +64,12 @@ export interface RunningOperation {
 export interface RecordedEvent {
   readonly atMs: number;
   readonly event: DaemonEvent | AgentEvent;
+}
+
+/** What an agent says when it has stopped. */
+export interface Saved {
+  /** All that was written before the call is in a snapshot. */
+  readonly isSaved: boolean;
+  /** Milliseconds since the epoch; null when saved, or when nobody knows. */
+  readonly unsavedSinceMs: number | null;
 }

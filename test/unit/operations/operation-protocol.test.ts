@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { splitSignal } from '../../src/operations/split-signal.ts';
+import { splitSignal, withSignal } from '../../../src/operations/operation-protocol.ts';
 
 describe('the arguments of a call', () => {
   const { signal } = new AbortController();
@@ -11,5 +11,8 @@ describe('the arguments of a call', () => {
     [[{ signal, force: true }], signal, [{ force: true }]],
   ])('%o end with their options, and hold no signal', (args, found, plain) => {
     expect(splitSignal(args)).toEqual({ signal: found, plain });
+    const other = new AbortController();
+    expect(withSignal(plain, other.signal).at(-1)).toMatchObject({ signal: other.signal });
+    expect(withSignal(plain, other.signal)).toHaveLength(plain.length);
   });
 });

@@ -1,0 +1,108 @@
+import type { BackupOptions } from '../engine/backup/backup.ts';
+import type { SnapshotSummary } from '../engine/history/history.ts';
+import { eitherSignal } from '../platform/abort-signals.ts';
+import type { Clock } from '../platform/clock.ts';
+import { SyncAgentError } from '../platform/errors.ts';
+import type { RunOperation } from './run-operation.ts';
+import type { BackUp } from './schedule/scheduler.ts';
+
+export interface BackupsOptions {
+  readonly run: RunOperation;
+  readonly onHistory: (snapshots: readonly SnapshotSummary[]) => void;
+  readonly clock: Clock;
+  /** Aborts when the agent stops: a backup that has not begun then is left to the final one. */
+  readonly stopping: AbortSignal;
+  readonly intervalMs: number;
+  /** Of the lease that this host has, or had. */
+  readonly epoch: () => number | undefined;
+}
+
+/** The daemon's backups, for the scheduler to run. */
+export interface Backups {
+  readonly scheduled: BackUp;
+  /** The last one. `deadlineMs`, monotonic: by then it must be over; a hook before it has half of the time. */
+  final(deadlineMs: number): BackUp;
+  /** One that somebody asked for. */
+  demanded(options: BackupOptions): BackUp;
+}
+
+/** What a hook gets to end, and the hook that is told of it. */
+const endingMs = 1000;
+
+export function createBackups({
+  run,
+  onHistory,
+  clock,
+  stopping,
+  intervalMs,
+  epoch,
+}: BackupsOptions): Backups {
+  const backUp = async (
+    options: BackupOptions,
+    [reason, { signal: asked, retryAtMs }]: Parameters<BackUp>,
+  ): ReturnType<BackUp> => {
+    const { signal, begun, release } = untilBegun(asked);
+    try {
+      return await run({
+        operation: 'backup',
+        reason,
+        work: async (operations) => {
+          const ranked = { ...withEpoch(epoch()), ...options, signal };
+          const { result, history } = await operations.backUpAndList(ranked);
+          if (history !== undefined) onHistory(history);
+          return result;
+        },
+        retryAtMs,
+        onPhase: begun,
+      });
+    } finally {
+      release();
+    }
+  };
+
+  /**
+   * A signal that aborts with `asked`, and, until `begun` is called, when the agent stops: a backup that still runs its hook or
+   * waits for others has done nothing that the final backup could not do in better time. One that is made after the
+   * stop heeds only `asked`.
+   */
+  const untilBegun = (asked: AbortSignal) => {
+    const early = new AbortController();
+    const { signal, release } = eitherSignal(early.signal, asked);
+    const onStop = (): void =>
+      early.abort(
+        new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is stopping', {
+          untilMs: clock.monotonic() + endingMs,
+        }),
+      );
+    const begun = (): void => stopping.removeEventListener('abort', onStop);
+    stopping.addEventListener('abort', onStop, { once: true });
+    return {
+      signal,
+      begun,
+      release: () => {
+        begun();
+        release();
+      },
+    };
+  };
+
+  return {
+    scheduled: (reason, turn) => {
+      const isByInterval = reason === 'change' || reason === 'retry';
+      return backUp({ local: { minIntervalMs: isByInterval ? intervalMs : 0 } }, [reason, turn]);
+    },
+    final: (deadlineMs) => (reason, turn) => {
+      const beforeHookMs = Math.max(0, deadlineMs - clock.monotonic()) / 2;
+      const limit = Number.isFinite(beforeHookMs) ? { beforeHookMs } : {};
+      return backUp({ local: { minIntervalMs: 0 }, ...limit }, [reason, turn]);
+    },
+    demanded:
+      (options) =>
+      (...turn) =>
+        backUp(options, turn),
+  };
+}
+
+function withEpoch(epoch: number | undefined): { readonly epoch?: number } {
+  return epoch === undefined ? {} : { epoch };
+}
