@@ -24,6 +24,11 @@ const documents = [
   'examples/express-upload/README.md',
   'examples/fastify-upload/README.md',
 ];
+const repositoryFiles = ['src', 'test', 'scripts', 'deploy', 'examples', '.ci'].flatMap((directory) =>
+  readdirSync(join(repository, directory), { recursive: true, encoding: 'utf8' }).map(
+    (file) => `${directory}/${file}`,
+  ),
+);
 const globalFlags = ['--config', '--help', ...Object.keys(settings).map((key) => `--${flagOf(key)}`)];
 const flagsOf = (name: string): readonly string[] =>
   Object.keys(commands.find((command) => command.name === name)?.options ?? {}).map((flag) => `--${flag}`);
@@ -107,6 +112,27 @@ describe.each(documents)('%s', (path) => {
   });
 });
 
+describe('docs/troubleshooting.md', () => {
+  const sources = textOfSources();
+  const headings = [...read('docs/troubleshooting.md').matchAll(/^### ([A-Z_]+|A warning)(:.*)?$/gm)].map(
+    ([title, code = '', rest = '']) => ({ title, code, rest }),
+  );
+
+  it.each(headings)('quotes a code and words that the program says: $title', ({ code, rest }) => {
+    if (code !== 'A warning') expect(Object.keys(exitCodes)).toContain(code);
+    const quoted = [...rest.matchAll(/"([^"]+)"/g)].flatMap(([, words = '']) => words.split('…'));
+    for (const words of quoted) expect(sources.includes(words.trim()), `"${words}" in src`).toBe(true);
+  });
+});
+
+describe('docs and CONTRIBUTING.md', () => {
+  it.each([...documents, 'CONTRIBUTING.md', ...platformPages()])('name only files that exist: %s', (path) => {
+    const named = codeOf(read(path)).filter((each) => /^[\w.-]+(\/[\w.*-]+)+\.(ts|mjs|sh)$/.test(each));
+    const missing = named.filter((each) => !repositoryFiles.some((file) => isNamed(file, each)));
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('docs/library.md', () => {
   const text = read('docs/library.md');
   const named = (heading: string): readonly string[] =>
@@ -158,6 +184,24 @@ function tableRows(text: string, title: string): readonly (readonly string[])[] 
       .split('|')
       .map((cell) => cell.trim()),
   );
+}
+
+function textOfSources(): string {
+  const files = readdirSync(join(repository, 'src'), { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => read(`src/${file}`))
+    .join('\n');
+}
+
+/** A document may name a file from the top, or a file of `src` from its room; `*` stands for part of a name. */
+function isNamed(file: string, name: string): boolean {
+  const pattern = new RegExp(`^(src/)?${name.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}$`);
+  return pattern.test(file);
+}
+
+function platformPages(): readonly string[] {
+  return readdirSync(join(repository, 'docs/platforms')).map((name) => `docs/platforms/${name}`);
 }
 
 /** Those that some test reads. */
