@@ -1,4 +1,4 @@
-import { fileTimeMs } from '../platform/file-time.ts';
+import { fileTimeMs } from '../platform/file-system.ts';
 import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
 import { storeExists } from '../home/home.ts';
 import { scanStore } from '../stores/content/scan.ts';

@@ -4,7 +4,7 @@ import type { SyncAgentSettings } from './open-daemon.ts';
 import { parseRemote } from '../remotes/remote-url.ts';
 import { parseExclusion } from '../stores/content/exclusions.ts';
 import { ownerPattern } from '../home/owner.ts';
-import { longestLabel } from '../log/label.ts';
+import { longestLabel } from '../log/manifest.ts';
 
 /**
  * Throws USAGE for settings that would be found out later, or never: a program may come without types, or compute them. What the

@@ -1,7 +1,7 @@
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import { textBody } from '../remotes/body.ts';
 import type { Body, Remote } from '../remotes/remote.ts';
-import { reliableMs } from './grace.ts';
+import { reliableMs } from './retention.ts';
 import { commitKey, commitsPrefix, parseCommitKey, probeKey } from './layout.ts';
 import { readCopy } from './commit-copies.ts';
 import { findTraces, lostLog } from './lost-log.ts';

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import { collect, textBody } from '../remotes/body.ts';
 import type { Remote } from '../remotes/remote.ts';
-import { longestLabel } from './label.ts';
+import { longestLabel } from './manifest.ts';
 import { leaseKey, leasesPrefix, parseLeaseKey } from './layout.ts';
 
 /**

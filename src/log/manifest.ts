@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { SyncAgentError } from '../platform/errors.ts';
-import { longestLabel } from './label.ts';
 import { isSnapshotId, pathProblem } from './layout.ts';
 
 /** The format this program writes, and the newest it reads. */
 export const manifestFormat = 1;
+
+/** Longest host name, or other short text for people, in UTF-16 units. */
+export const longestLabel = 1024;
 
 /** Longest text of a problem, characters. */
 const longestText = 10_000;
@@ -203,6 +205,16 @@ export function logEntryOf(manifest: Manifest): LogEntry {
     ...(manifest.findings?.length ? { findings: manifest.findings.length } : {}),
     ...(manifest.damage === undefined ? {} : { damaged: true as const }),
   };
+}
+
+/** A name as a manifest can hold it: one that is too long is cut and ends in an ellipsis. */
+export function labelOf(name: string): string {
+  return name.length <= longestLabel ? name : `${name.slice(0, longestLabel - 1)}…`;
+}
+
+/** The pins that a commit carries, by snapshot id. */
+export function pinsOf(manifest: Manifest | undefined): ReadonlyMap<string, Pin> {
+  return new Map((manifest?.pins ?? []).map((pin) => [pin.id, pin]));
 }
 
 export function totalBytes(files: readonly { readonly size: number }[]): number {

@@ -13,6 +13,14 @@ export interface RetentionPolicy extends CalendarPolicy {
   readonly graceMs: number;
 }
 
+/**
+ * How long an operation may rely on what it read at its start: half the grace period, in milliseconds by the server's clock.
+ * The other half is the lead of the others. A grace period of 0 means that one host alone uses the remote: nobody else deletes.
+ */
+export function reliableMs(graceMs: number): number {
+  return graceMs === 0 ? Infinity : graceMs / 2;
+}
+
 /** A live snapshot with the age of its commit by the server's clock. */
 export interface AgedEntry {
   readonly entry: LogEntry;

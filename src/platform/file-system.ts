@@ -134,3 +134,16 @@ export async function writeNewFile(fs: FileSystem, path: string, text: string): 
     await file.close();
   }
 }
+
+/** The years 1901 to 2446, which ext4 can hold. Other file systems and formats hold less or more, and no file is meant to be older or newer. */
+const earliestMs = -(2 ** 31) * 1000;
+const latestMs = (2 ** 34 - 2 ** 31 - 1) * 1000;
+
+/**
+ * A file's time in milliseconds since 1970, as a number that can be recorded, shown and set again. Some files have absurd times:
+ * from archives with broken fields, from clocks that were never set, and on file systems that hold any 64-bit number.
+ */
+export function fileTimeMs(ns: bigint): number {
+  const ms = Number(ns / 1_000_000n);
+  return Math.min(Math.max(ms, earliestMs), latestMs);
+}

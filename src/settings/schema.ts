@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { SyncAgentError } from '../platform/errors.ts';
 import { parseExclusion } from '../stores/content/exclusions.ts';
 import { ownerPattern } from '../home/owner.ts';
-import { longestLabel } from '../log/label.ts';
+import { longestLabel } from '../log/manifest.ts';
 import { httpAddressForm, parseHttpAddress } from '../web/http-address.ts';
 import type { SettingKey } from './registry.ts';
 import { secretKeys, settingKeys } from './registry.ts';

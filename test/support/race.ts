@@ -14,7 +14,7 @@ import { assertLogWhole, writeCopy } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import type { LogView } from '../../src/log/commit-log.ts';
 import { attemptKey, historyKey, makeSnapshotId } from '../../src/log/layout.ts';
-import { pinsOf } from '../../src/log/pins.ts';
+import { pinsOf } from '../../src/log/manifest.ts';
 import type { Manifest } from '../../src/log/manifest.ts';
 import { unresolvedTips } from '../../src/log/retention.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';

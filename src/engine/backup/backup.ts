@@ -5,7 +5,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import { textBody } from '../../remotes/body.ts';
 import { attemptKey, makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest, ManifestFile } from '../../log/manifest.ts';
-import { pinsOf } from '../../log/pins.ts';
+import { pinsOf } from '../../log/manifest.ts';
 import { stampOf } from '../../log/precedence.ts';
 import { assertExclusionsFitStore } from '../../stores/content/exclusions-fit.ts';
 import { noExclusions } from '../../stores/content/exclusions.ts';

@@ -1,14 +1,12 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { createCommit, readLog } from '../../log/commit-log.ts';
 import type { LogView } from '../../log/commit-log.ts';
-import { reliableMs } from '../../log/grace.ts';
+import { planRetention, reliableMs } from '../../log/retention.ts';
 import { commitKey, historyKey } from '../../log/layout.ts';
 import { closeGaps } from '../../log/close-gaps.ts';
-import { logEntryOf } from '../../log/manifest.ts';
+import { logEntryOf, pinsOf } from '../../log/manifest.ts';
 import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
-import { pinsOf } from '../../log/pins.ts';
 import { byPrecedence } from '../../log/precedence.ts';
-import { planRetention } from '../../log/retention.ts';
 import type { RetentionPlan } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
 import { warnOfDamage } from '../lineage.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { both, concurrently } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
-import { fileTimeMs } from '../../platform/file-time.ts';
+import { fileTimeMs } from '../../platform/file-system.ts';
 import { assertStorable } from '../../log/layout.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../../stores/content/fingerprint.ts';

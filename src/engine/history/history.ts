@@ -1,6 +1,6 @@
 import type { LogView } from '../../log/commit-log.ts';
 import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
-import { pinsOf } from '../../log/pins.ts';
+import { pinsOf } from '../../log/manifest.ts';
 import { unresolvedTips } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
 import { manifestOf, readRemote, warnOfDamage } from '../lineage.ts';

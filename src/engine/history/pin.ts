@@ -1,15 +1,17 @@
 import { SyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { Pin } from '../../log/manifest.ts';
-import { maxReasonLength, pinsOf } from '../../log/pins.ts';
+import { pinsOf } from '../../log/manifest.ts';
 import { planKeepingAll } from '../../log/retention.ts';
 import { chooseSnapshot, noSuchSnapshot } from '../restore/choose-snapshot.ts';
 import type { Context } from '../context.ts';
 import { readRemote } from '../lineage.ts';
 import { recommit } from './recommit.ts';
 
+const maxReasonLength = 500;
+
 export interface PinOptions {
-  /** Why, for people; at most 500 characters. */
+  /** Why, for people; at most `maxReasonLength` characters. */
   readonly reason?: string | undefined;
 }
 

@@ -1,7 +1,7 @@
 import { SyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { historyDirectory, historyPrefix, isSnapshotId } from '../../log/layout.ts';
-import { pinsOf } from '../../log/pins.ts';
+import { pinsOf } from '../../log/manifest.ts';
 import { planClearing, planRetention } from '../../log/retention.ts';
 import type { KeepReason, Marks, RetentionPlan } from '../../log/retention.ts';
 import { chooseSnapshot } from '../restore/choose-snapshot.ts';

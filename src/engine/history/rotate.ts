@@ -2,7 +2,7 @@ import { isSyncAgentError } from '../../platform/errors.ts';
 import { readCopy } from '../../log/commit-copies.ts';
 import { readCommit, readLog } from '../../log/commit-log.ts';
 import type { CommitObject, LogView } from '../../log/commit-log.ts';
-import { reliableMs } from '../../log/grace.ts';
+import { reliableMs } from '../../log/retention.ts';
 import {
   attemptsPrefix,
   besidesPrefix,

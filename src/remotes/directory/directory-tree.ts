@@ -2,7 +2,7 @@ import type { BigIntStats, Dirent } from 'node:fs';
 import { lstat, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
-import { fileTimeMs } from '../../platform/file-time.ts';
+import { fileTimeMs } from '../../platform/file-system.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
 import { compareKeys } from '../key.ts';
 import type { ObjectInfo } from '../remote.ts';

@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import { isSyncAgentError } from '../../platform/errors.ts';
-import { labelOf } from '../../log/label.ts';
+import { labelOf } from '../../log/manifest.ts';
 import type { CollectionStatistics } from '../adapter.ts';
 import { findDifferingIds } from './differing-ids.ts';
 import { IdLedger } from './id-ledger.ts';

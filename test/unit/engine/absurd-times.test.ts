@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../../src/in-process/create-agent.ts';
-import { fileTimeMs } from '../../../src/platform/file-time.ts';
+import { fileTimeMs } from '../../../src/platform/file-system.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';

@@ -4,8 +4,7 @@ import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
 import { commitKey } from '../../../src/log/layout.ts';
-import { encodeManifest } from '../../../src/log/manifest.ts';
-import { pinsOf } from '../../../src/log/pins.ts';
+import { encodeManifest, pinsOf } from '../../../src/log/manifest.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
