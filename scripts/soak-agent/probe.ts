@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DaemonStatus } from '../../src/api/daemon-status.ts';
 import { readinessOf } from '../../src/web/readiness.ts';
-import { verdictOf } from '../../src/web/page/verdict.ts';
+import { summaryOf } from '../../src/web/page/summary.ts';
 import { liveIds } from './copies.ts';
 import type { Stage, Watched } from './stage.ts';
 import { vitalSigns } from './vital-signs.ts';
@@ -128,7 +128,7 @@ async function pageTells({ figures }: Stage, watched: Watched, url: string): Pro
     .trim();
   // The page tells ages, which differ by the moment.
   const headlines = [beforeMs, Date.now()].flatMap((nowMs) =>
-    [found.status, found.status2].map((status) => verdictOf(status, nowMs).headline),
+    [found.status, found.status2].map((status) => summaryOf(status, nowMs).headline),
   );
   const words = (sentence: string): string => sentence.replaceAll(/\d+/g, '').trim();
   if (!headlines.map(words).includes(words(text)))

@@ -5,7 +5,7 @@ import { createDaemon } from '../agent/daemon.ts';
 import type { Daemon, DaemonSettings } from '../agent/daemon.ts';
 import type { OperationsFor } from '../api/operations.ts';
 import type { HttpSettings } from '../web/http-address.ts';
-import type { HttpSubject } from '../web/http-subject.ts';
+import type { AgentView } from '../web/routes.ts';
 import type { HttpServer } from '../web/server.ts';
 import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
 import type { OperationSettings } from '../operations/operation-protocol.ts';
@@ -97,16 +97,16 @@ function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
     await daemon.claim();
     if (server !== undefined) return;
     const { startHttpServer } = await import('../web/server.ts');
-    const subject: HttpSubject = {
+    const view: AgentView = {
       status: () => daemon.status(),
       notify: async () => daemon.notify(),
       subscribe: (listener) => daemon.subscribe(listener),
       look: async () => {
-        const { lookAtDisk } = await import('../web/local-facts.ts');
+        const { lookAtDisk } = await import('../web/disk-facts.ts');
         return lookAtDisk(home, Date.now());
       },
     };
-    server = await startHttpServer(subject, { ...settings, emit: (event) => daemon.tell(event) });
+    server = await startHttpServer(view, { ...settings, emit: (event) => daemon.tell(event) });
     daemon.tell({ type: 'listening', url: server.url });
   };
   return {

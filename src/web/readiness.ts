@@ -1,13 +1,26 @@
 import { formatAge, formatDuration } from '../report/format.ts';
 import type { DaemonStatus } from '../api/daemon-status.ts';
+import type { Operation } from '../platform/events.ts';
+
+/** A failed list or lease operation is no failure of its own: what it delays becomes overdue. */
+const vitalOperations: readonly Operation[] = ['backup', 'restore', 'sync'];
+
+/** Whether an operation that keeps the store safe has failed, and no backup has succeeded since. */
+export function isFailing({
+  lastError,
+  lastSuccessAtMs,
+}: Pick<DaemonStatus, 'lastError' | 'lastSuccessAtMs'>): boolean {
+  if (lastError === null || !vitalOperations.includes(lastError.operation)) return false;
+  return lastSuccessAtMs === null || lastError.atMs >= lastSuccessAtMs;
+}
 
 export interface Readiness {
   readonly isReady: boolean;
-  /** Why not, as sentences; empty when ready. */
+  /** Why the agent is not ready, in sentences. Empty if it is. */
   readonly reasons: readonly string[];
 }
 
-/** Ready: the start is over, the store may be relied on, and what is written gets saved in time. */
+/** Ready means: the start is over, the store can be used, and changes are saved in time. */
 export function readinessOf(status: DaemonStatus, nowMs: number): Readiness {
   const reasons = [...stateReasons(status), ...overdueReasons(status, nowMs)];
   return { isReady: reasons.length === 0, reasons };

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 
 export interface Refusal {
@@ -8,21 +8,21 @@ export interface Refusal {
 }
 
 export interface GuardSettings {
-  /** What the server was told to listen on. */
+  /** The address that the server was told to listen on. */
   readonly host: string;
   readonly token: string | undefined;
 }
 
 /**
- * Whether a read may be answered. A web page can make a browser believe that its own name leads to 127.0.0.1 (DNS
- * rebinding), and then reads what it likes, but it cannot lie about that name.
+ * Why a read is refused; null if it may be answered. A web page can point its own host name at 127.0.0.1 (DNS rebinding) and
+ * would then read everything here. It cannot hide that name: the browser sends it in the Host header.
  */
 export function refuseRead(headers: IncomingHttpHeaders, { host }: GuardSettings): Refusal | null {
   if (!isLoopback(host) || headers.host === undefined) return null;
   return isLoopback(hostNameOf(headers.host)) ? null : wrongHost;
 }
 
-/** Whether something may be set going: not by a web page, and where there is a token, by those only who have it. */
+/** Why a POST is refused; null if it may be carried out. Web pages may not, and if there is a token, the request must have it. */
 export function refuseWrite(headers: IncomingHttpHeaders, settings: GuardSettings): Refusal | null {
   const { host, token } = settings;
   if (headers.host === undefined) return wrongHost;
@@ -31,14 +31,29 @@ export function refuseWrite(headers: IncomingHttpHeaders, settings: GuardSetting
   const site = headers['sec-fetch-site'];
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return crossSite;
   if (headers.origin !== undefined && headers.origin !== `http://${headers.host}`) return crossSite;
-  // Without a token and beyond loopback the server does not start; whoever is here unasked stays out.
+  // The server does not start beyond loopback without a token. If it did, the request is refused.
   if (token === undefined) return isLoopback(host) ? null : noToken;
-  return bears(headers.authorization, token) ? null : noToken;
+  return hasToken(headers.authorization, token) ? null : noToken;
+}
+
+/** Reads a request's body and drops it. False if the body is longer than `maxBytes`: the rest is then left unread. */
+export function drainBody(request: IncomingMessage, maxBytes: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= maxBytes) return;
+      request.pause();
+      resolve(false);
+    });
+    request.once('end', () => resolve(true));
+    request.once('error', reject);
+  });
 }
 
 const wrongHost: Refusal = {
   status: 403,
-  message: 'Cannot answer under this name: the agent listens on this host only; use 127.0.0.1 or localhost',
+  message: 'Cannot answer under this host name: the agent serves this host only; use 127.0.0.1 or localhost',
 };
 const crossSite: Refusal = { status: 403, message: 'Cannot do this for another web site' };
 const noToken: Refusal = { status: 401, message: 'Cannot do this without "Authorization: Bearer TOKEN"' };
@@ -48,7 +63,7 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 loopback.addSubnet('::ffff:127.0.0.0', 104, 'ipv6');
 
-/** Whether a name or an IP address, IPv6 without brackets, leads to this host and no further. */
+/** Whether a host name or an IP address (IPv6 without brackets) can be reached from this host only. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/\.$/, '');
   const version = isIP(name);
@@ -61,8 +76,8 @@ function hostNameOf(header: string): string {
   return header.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
 }
 
-/** In constant time, whatever the lengths. */
-function bears(header: string | undefined, token: string): boolean {
+/** Compares in constant time, whatever the lengths. */
+function hasToken(header: string | undefined, token: string): boolean {
   const given = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1] ?? '';
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(given), digest(token));

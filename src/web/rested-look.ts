@@ -1,4 +1,4 @@
-import type { LocalFacts } from './http-subject.ts';
+import type { DiskFacts } from './disk-facts.ts';
 
 const leastRestMs = 5000;
 /** Looking may take a twentieth of the time, on a store of a million files too. */
@@ -11,12 +11,12 @@ const patienceMs = 2000;
  * disk busy. Null when it failed, or takes too long. `now` never jumps, milliseconds.
  */
 export function restedLook(
-  look: () => Promise<LocalFacts>,
+  look: () => Promise<DiskFacts>,
   now: () => number,
-): () => Promise<LocalFacts | null> {
-  let facts: Promise<LocalFacts | null> | undefined;
+): () => Promise<DiskFacts | null> {
+  let facts: Promise<DiskFacts | null> | undefined;
   let restsUntil = -Infinity;
-  const begin = async (): Promise<LocalFacts | null> => {
+  const begin = async (): Promise<DiskFacts | null> => {
     const began = now();
     restsUntil = Infinity;
     try {

@@ -1,8 +1,21 @@
 import { redact } from '../report/redact.ts';
-import type { HttpSubject, LocalFacts } from './http-subject.ts';
+import type { DaemonStatus, RecordedEvent } from '../api/daemon-status.ts';
+import type { DiskFacts } from './disk-facts.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { readinessOf } from './readiness.ts';
 import { statusPage } from './page/status-page.ts';
+
+/** The agent as the HTTP server sees it. No call makes a request to the remote. */
+export interface AgentView {
+  /** From memory. */
+  status(): DaemonStatus;
+  /** The application says that it wrote. Resolves when that is noted, before anything is backed up. */
+  notify(): Promise<void>;
+  /** Calls `listener` for each event from now on. Returns the function that ends it. */
+  subscribe(listener: (event: RecordedEvent) => void): () => void;
+  /** Looks at the local disk. Callers pause between looks: see `rested-look.ts`. */
+  look(): Promise<DiskFacts>;
+}
 
 export interface Reply {
   readonly status: number;
@@ -18,21 +31,21 @@ export interface Route {
 }
 
 export interface RouteContext {
-  readonly subject: HttpSubject;
+  readonly agent: AgentView;
   readonly metrics: Metrics;
-  readonly look: () => Promise<LocalFacts | null>;
+  readonly look: () => Promise<DiskFacts | null>;
   readonly now: () => number;
 }
 
 /** Everything that is served, by its path. */
-export function createRoutes({ subject, metrics, look, now }: RouteContext): ReadonlyMap<string, Route> {
+export function createRoutes({ agent, metrics, look, now }: RouteContext): ReadonlyMap<string, Route> {
   const get = (reply: Route['reply']): Route => ({ method: 'GET', reply });
   return new Map<string, Route>([
     ['/healthz', get(async () => ({ status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n' }))],
     [
       '/readyz',
       get(async () => {
-        const { isReady, reasons } = readinessOf(redact(subject.status()), now());
+        const { isReady, reasons } = readinessOf(redact(agent.status()), now());
         return json(isReady ? 200 : 503, { ready: isReady, reasons });
       }),
     ],
@@ -41,16 +54,16 @@ export function createRoutes({ subject, metrics, look, now }: RouteContext): Rea
       get(async () => ({
         status: 200,
         type: metrics.contentType,
-        body: await metrics.render(subject.status(), await look()),
+        body: await metrics.render(agent.status(), await look()),
       })),
     ],
-    ['/status.json', get(async () => json(200, { ...redact(subject.status()), local: await look() }))],
+    ['/status.json', get(async () => json(200, { ...redact(agent.status()), local: await look() }))],
     [
       '/',
       get(async (query) => ({
         status: 200,
         type: 'text/html; charset=utf-8',
-        body: statusPage(redact(subject.status()), await look(), now(), {
+        body: statusPage(redact(agent.status()), await look(), now(), {
           refreshes: query.get('refresh') !== 'off',
         }),
       })),
@@ -60,7 +73,7 @@ export function createRoutes({ subject, metrics, look, now }: RouteContext): Rea
       {
         method: 'POST',
         reply: async () => {
-          await subject.notify();
+          await agent.notify();
           return json(202, { accepted: true });
         },
       },

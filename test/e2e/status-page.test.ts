@@ -1,24 +1,24 @@
 import { inflateSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { verdictOf } from '../../src/web/page/verdict.ts';
+import { summaryOf } from '../../src/web/page/summary.ts';
 import { startHttpServer } from '../../src/web/server.ts';
 import type { HttpServer } from '../../src/web/server.ts';
 import { hasChromium, launchChromium } from '../support/chromium.ts';
-import { fakeSubject, noon, sampleStatuses, savedStatus } from '../support/sample-status.ts';
+import { fakeAgentView, noon, sampleStatuses, savedStatus } from '../support/sample-status.ts';
 
 const devices = { desktop: { width: 1180, height: 900 }, phone: { width: 390, height: 844 } } as const;
 type Names = keyof typeof sampleStatuses;
 
 describe.skipIf(!hasChromium)('in a browser, the status page', () => {
-  const subject = fakeSubject();
+  const agent = fakeAgentView();
   let server: HttpServer;
   let browser: Browser;
   let page: Page | undefined;
   let complaints: string[] = [];
 
   beforeAll(async () => {
-    server = await startHttpServer(subject, {
+    server = await startHttpServer(agent, {
       host: '127.0.0.1',
       port: 0,
       isPortFixed: true,
@@ -49,9 +49,9 @@ describe.skipIf(!hasChromium)('in a browser, the status page', () => {
   it.each(Object.keys(sampleStatuses) as Names[])(
     'of %s is readable on a desktop and a phone, in light and dark',
     async (name) => {
-      subject.set(sampleStatuses[name]);
+      agent.set(sampleStatuses[name]);
       const opened = await open({}, '?refresh=off');
-      const { headline } = verdictOf(sampleStatuses[name], noon);
+      const { headline } = summaryOf(sampleStatuses[name], noon);
       expect(await opened.locator('h1').innerText()).toBe(headline);
       expect(await opened.title()).toBe(`${headline} · sync-agent`);
       for (const [device, viewport] of Object.entries(devices)) {
@@ -68,7 +68,7 @@ describe.skipIf(!hasChromium)('in a browser, the status page', () => {
   );
 
   it('has its own style, and follows the system to dark', async () => {
-    subject.set(savedStatus);
+    agent.set(savedStatus);
     const groundOf = async (colorScheme: 'light' | 'dark') => {
       const opened = await open({ colorScheme });
       return opened.evaluate('getComputedStyle(document.body).backgroundColor');
@@ -81,7 +81,7 @@ describe.skipIf(!hasChromium)('in a browser, the status page', () => {
   it('runs no script and no style that a name smuggles in', async () => {
     const evil =
       '<script>document.title="owned"</script><style>body{display:none}</style><img src=x onerror=alert(1)>';
-    subject.set({ ...savedStatus, host: evil, store: `"'>${evil}`, remote: evil });
+    agent.set({ ...savedStatus, host: evil, store: `"'>${evil}`, remote: evil });
     const opened = await open();
     expect(await opened.title()).toContain('All saved');
     expect(await opened.locator('script, img').count()).toBe(0);
@@ -91,7 +91,7 @@ describe.skipIf(!hasChromium)('in a browser, the status page', () => {
   });
 
   it('would not run it if the escaping failed, either', async () => {
-    subject.set(savedStatus);
+    agent.set(savedStatus);
     const opened = await open();
     const wasBlocked = await opened.evaluate(`new Promise((resolve) => {
       document.addEventListener('securitypolicyviolation', (event) => resolve(event.effectiveDirective));
@@ -104,14 +104,14 @@ describe.skipIf(!hasChromium)('in a browser, the status page', () => {
   });
 
   it('comes again by itself, with what is new', async () => {
-    subject.set(sampleStatuses.saving);
+    agent.set(sampleStatuses.saving);
     const opened = await open();
-    subject.set(savedStatus);
+    agent.set(savedStatus);
     await opened.getByText('All saved 4 minutes ago').waitFor({ timeout: 10_000 });
   });
 
   it('stays as it is when asked to', async () => {
-    subject.set(savedStatus);
+    agent.set(savedStatus);
     const opened = await open();
     await opened.getByRole('link', { name: 'stop' }).click();
     await opened.getByRole('link', { name: 'start' }).waitFor();

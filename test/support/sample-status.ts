@@ -1,5 +1,6 @@
 import type { DaemonStatus, RecordedEvent } from '../../src/api/daemon-status.ts';
-import type { HttpSubject, LocalFacts } from '../../src/web/http-subject.ts';
+import type { DiskFacts } from '../../src/web/disk-facts.ts';
+import type { AgentView } from '../../src/web/routes.ts';
 import type { SnapshotSummary } from '../../src/engine/history/history.ts';
 import { sampleCosts } from './sample-events.ts';
 
@@ -106,7 +107,7 @@ export const savedStatus: DaemonStatus = {
   recentEvents: sampleHistory,
 };
 
-export const sampleFacts: LocalFacts = {
+export const sampleFacts: DiskFacts = {
   atMs: noon,
   disk: { freeBytes: 31 * 1024 ** 3, totalBytes: 80 * 1024 ** 3 },
   store: { bytes: 53 * 1024 ** 2, files: 17 },
@@ -131,7 +132,7 @@ const failedAt = (agoMs: number): RecordedEvent =>
     ...sampleCosts,
   });
 
-/** A status for each verdict there is. */
+/** A status for each summary that the page can show. */
 export const sampleStatuses = {
   saved: savedStatus,
   unsaved: {
@@ -221,14 +222,14 @@ export const sampleStatuses = {
   stopped: { ...savedStatus, state: 'stopped', dirtySinceMs: noon - 2 * minute },
 } satisfies Record<string, DaemonStatus>;
 
-export interface FakeSubject extends HttpSubject {
+export interface FakeAgentView extends AgentView {
   readonly set: (status: DaemonStatus) => void;
   readonly tell: (event: RecordedEvent['event']) => void;
   readonly calls: { notify: number; look: number; listeners: number };
 }
 
 /** What a server tells about, without a daemon. */
-export function fakeSubject(overrides: Partial<HttpSubject> = {}): FakeSubject {
+export function fakeAgentView(overrides: Partial<AgentView> = {}): FakeAgentView {
   let status: DaemonStatus = savedStatus;
   const listeners = new Set<(event: RecordedEvent) => void>();
   const calls = { notify: 0, look: 0, listeners: 0 };

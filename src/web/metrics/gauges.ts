@@ -1,6 +1,6 @@
 import type { DaemonStatus } from '../../api/daemon-status.ts';
-import type { LocalFacts } from '../http-subject.ts';
-import { isFailing } from '../is-failing.ts';
+import type { DiskFacts } from '../disk-facts.ts';
+import { isFailing } from '../readiness.ts';
 
 /** What is not known has no sample: 0 would be a time, and an age of half a century. */
 export const gaugeHelp = {
@@ -41,7 +41,7 @@ export type GaugeName = keyof typeof gaugeHelp;
 export type GaugeValues = Partial<Readonly<Record<GaugeName, number | null>>>;
 
 /** Null: not known, or there is none. */
-export function gaugeValues(status: DaemonStatus, facts: LocalFacts | null): GaugeValues {
+export function gaugeValues(status: DaemonStatus, facts: DiskFacts | null): GaugeValues {
   return { ...statusValues(status), ...localValues(facts) };
 }
 
@@ -71,7 +71,7 @@ function statusValues(status: DaemonStatus): GaugeValues {
   };
 }
 
-function localValues(facts: LocalFacts | null): GaugeValues {
+function localValues(facts: DiskFacts | null): GaugeValues {
   const copies = facts?.rollbackCopies;
   return {
     sync_agent_store_bytes: facts?.store?.bytes ?? null,

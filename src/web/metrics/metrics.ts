@@ -3,14 +3,14 @@ import type { DaemonStatus, RecordedEvent } from '../../api/daemon-status.ts';
 import { createCounters } from './counters.ts';
 import { gaugeHelp, gaugeValues } from './gauges.ts';
 import type { GaugeName } from './gauges.ts';
-import type { LocalFacts } from '../http-subject.ts';
+import type { DiskFacts } from '../disk-facts.ts';
 
 export interface Metrics {
   readonly contentType: string;
   /** Counts what happens. */
   record(event: RecordedEvent): void;
   /** Everything, in Prometheus' text format. */
-  render(status: DaemonStatus, facts: LocalFacts | null): Promise<string>;
+  render(status: DaemonStatus, facts: DiskFacts | null): Promise<string>;
 }
 
 const states = [

@@ -2,10 +2,10 @@ import { operationNames, reasonNames } from '../../report/daemon-events.ts';
 import { phaseNames } from '../../report/events.ts';
 import { counted, formatBytes } from '../../report/format.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
-import { bar } from './bar.ts';
+import { bar } from './svg.ts';
 import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';
-import { ago, ahead, clockTime, inShort, timeTag } from './words.ts';
+import { ago, ahead, clockTime, shortDuration, timeTag } from './times.ts';
 
 /** The three numbers: how much is at risk, when it is saved, and what there is to go back to. */
 export function cards(status: DaemonStatus, nowMs: number): Html {
@@ -26,14 +26,14 @@ function riskCard({ dirtySinceMs, intervalMs, isOverdue }: DaemonStatus, nowMs: 
   const age = dirtySinceMs === null ? 0 : Math.max(0, nowMs - dirtySinceMs);
   const note =
     dirtySinceMs === null
-      ? html`Saved within ${inShort(intervalMs)} of a change`
-      : html`of ${inShort(intervalMs)}, since ${timeTag(dirtySinceMs, clockTime(nowMs, dirtySinceMs))}`;
+      ? html`Saved within ${shortDuration(intervalMs)} of a change`
+      : html`of ${shortDuration(intervalMs)}, since ${timeTag(dirtySinceMs, clockTime(nowMs, dirtySinceMs))}`;
   return card(
     'Unsaved changes',
-    dirtySinceMs === null ? 'none' : inShort(age),
+    dirtySinceMs === null ? 'none' : shortDuration(age),
     bar(
       intervalMs > 0 ? age / intervalMs : 0,
-      `${inShort(age)} of the interval of ${inShort(intervalMs)}`,
+      `${shortDuration(age)} of the interval of ${shortDuration(intervalMs)}`,
       isOverdue ? 'bad' : 'tone',
     ),
     html`<p class="note">${note}</p>`,
@@ -94,7 +94,7 @@ export function runningSection({ running }: DaemonStatus, nowMs: number): Html |
   return html`<section class="panel running" aria-label="Running now">
     <p>
       <strong>${operationNames[operation]}</strong> for
-      ${inShort(Math.max(0, nowMs - startedAtMs))}${reason === null ? '' : `, because ${reasonNames[reason]}`}${phase === null ? '' : ` · ${phaseNames[phase]}`}
+      ${shortDuration(Math.max(0, nowMs - startedAtMs))}${reason === null ? '' : `, because ${reasonNames[reason]}`}${phase === null ? '' : ` · ${phaseNames[phase]}`}
     </p>
     ${total > 0 ? bar(share, `${Math.floor(share * 100)}% of the phase`, 'tone') : null}${amounts}
   </section>`;

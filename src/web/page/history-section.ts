@@ -4,7 +4,7 @@ import type { DaemonStatus } from '../../api/daemon-status.ts';
 import { historyChart } from './history-chart.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
-import { ago, inShort, timeTag } from './words.ts';
+import { ago, shortDuration, timeTag } from './times.ts';
 
 const charted = 60;
 const listed = 6;
@@ -41,7 +41,7 @@ export function historySection(status: DaemonStatus, nowMs: number): Html {
     <figure>
       ${historyChart(shown, { tips, ownId: lastSnapshot?.id }, nowMs)}
       <div class="axis">
-        <span>${Number.isNaN(firstMs) ? '' : `${inShort(nowMs - firstMs)} ago`}</span><span>now</span>
+        <span>${Number.isNaN(firstMs) ? '' : `${shortDuration(nowMs - firstMs)} ago`}</span><span>now</span>
       </div>
       <figcaption>${legend(shown, status)}</figcaption>
     </figure>

@@ -39,18 +39,18 @@ code { font: .84em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sa
 pre { background: var(--code); border-radius: .5rem; padding: .7rem .9rem; margin-block: .5rem .9rem; white-space: pre-wrap; }
 a { color: inherit; text-underline-offset: .2em; text-decoration-color: var(--soft); }
 a:focus-visible { outline: 2px solid var(--busy); outline-offset: 3px; border-radius: 2px; }
-.verdict {
+.summary {
   display: flex; gap: 1.4rem; align-items: flex-start; padding: 2rem 1.9rem; border-radius: 1.1rem;
   background: color-mix(in srgb, var(--tone) 9%, var(--card));
   border: 1px solid color-mix(in srgb, var(--tone) 26%, var(--card));
 }
-.verdict > div { min-width: 0; }
-.verdict h1 {
+.summary > div { min-width: 0; }
+.summary h1 {
   font-size: clamp(1.5rem, 1rem + 2.6vw, 2.4rem); line-height: 1.15; font-weight: 650; letter-spacing: -.022em;
   text-wrap: balance; overflow-wrap: anywhere;
 }
 .word { white-space: nowrap; }
-.verdict p { margin-top: .55rem; max-width: 44rem; }
+.summary p { margin-top: .55rem; max-width: 44rem; }
 .icon { flex: none; width: clamp(2.4rem, 6vw, 3.4rem); height: auto; fill: none; stroke-linecap: round; stroke-linejoin: round; }
 .icon circle { fill: var(--tone); }
 .icon path { stroke: var(--card); stroke-width: 2; }
@@ -111,7 +111,7 @@ dd { min-width: 0; }
 footer { color: var(--soft); font-size: .85rem; margin-top: 1.5rem; display: flex; flex-wrap: wrap; justify-content: space-between; gap: .2rem 1.5rem; }
 @media (max-width: 40rem) {
   body { padding: .9rem .9rem 2.5rem; }
-  .verdict { padding: 1.35rem 1.2rem; gap: 1rem; }
+  .summary { padding: 1.35rem 1.2rem; gap: 1rem; }
   .panel, .card { padding: 1rem 1.1rem; }
   .events li { grid-template-columns: 1fr; }
   .chart { height: 8rem; }

@@ -1,16 +1,16 @@
 import { counted, formatBytes } from '../../report/format.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
-import type { LocalFacts } from '../http-subject.ts';
-import { bar } from './bar.ts';
+import type { DiskFacts } from '../disk-facts.ts';
+import { bar } from './svg.ts';
 import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';
-import { ago, clockTime, inShort, timeTag } from './words.ts';
+import { ago, clockTime, shortDuration, timeTag } from './times.ts';
 
 /** Below this, a restore or a capture may not find room. */
 const scarceShare = 0.1;
 
 /** Where the store is, where it goes, and the disk that it is on. */
-export function placeSection(status: DaemonStatus, facts: LocalFacts | null, nowMs: number): Html {
+export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowMs: number): Html {
   const { store, remote, detection, intervalMs, cron, lastSuccessAtMs } = status;
   return html`<div class="columns">
     <section class="panel">
@@ -18,7 +18,7 @@ export function placeSection(status: DaemonStatus, facts: LocalFacts | null, now
       <dl>
         ${entry('Store', html`<code>${store}</code>`)} ${entry('Size', sizeOf(facts))}
         ${entry('Remote', html`<code>${remote}</code>`)}
-        ${entry('Saved', cron === null ? `within ${inShort(intervalMs)} of a change` : `at ${cron}`)}
+        ${entry('Saved', cron === null ? `within ${shortDuration(intervalMs)} of a change` : `at ${cron}`)}
         ${entry('Last success', lastSuccessAtMs === null ? 'none yet' : moment(lastSuccessAtMs, nowMs))}
         ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'looking again and again')}
       </dl>
@@ -37,12 +37,12 @@ const entry = (name: string, value: HtmlValue): Html =>
 const moment = (atMs: number, nowMs: number): Html =>
   html`${timeTag(atMs, ago(nowMs, atMs))} <span class="utc">${clockTime(nowMs, atMs)}</span>`;
 
-function sizeOf(facts: LocalFacts | null): string {
+function sizeOf(facts: DiskFacts | null): string {
   if (facts?.store === undefined || facts.store === null) return 'cannot be seen, or there is none';
   return `${formatBytes(facts.store.bytes)} in ${counted(facts.store.files, 'file')}`;
 }
 
-function diskPart(facts: LocalFacts | null): Html {
+function diskPart(facts: DiskFacts | null): Html {
   const disk = facts?.disk ?? null;
   if (disk === null) return html`<p class="note">The disk cannot be seen.</p>`;
   const { freeBytes, totalBytes } = disk;
@@ -52,7 +52,7 @@ function diskPart(facts: LocalFacts | null): Html {
     ${bar(1 - free, label, free < scarceShare ? 'bad' : 'plain')}`;
 }
 
-function rollbackPart(facts: LocalFacts | null): Html {
+function rollbackPart(facts: DiskFacts | null): Html {
   const copies = facts?.rollbackCopies ?? null;
   if (copies === null) return html`<p class="note">Rollback copies cannot be seen.</p>`;
   if (copies.length === 0)

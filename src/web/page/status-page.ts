@@ -1,17 +1,17 @@
 import { formatUtc } from '../../report/format.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
-import type { LocalFacts } from '../http-subject.ts';
+import type { DiskFacts } from '../disk-facts.ts';
 import { cards, runningSection } from './cards.ts';
 import { eventsSection } from './events-section.ts';
 import { historySection } from './history-section.ts';
 import { Html, html } from './html.ts';
-import { faviconOf } from './icons.ts';
+import { faviconOf } from './svg.ts';
 import { pageStyle } from './page-style.ts';
 import { placeSection } from './place-section.ts';
 import { divergenceSection, findingsSection, lastErrorSection } from './trouble-section.ts';
-import { verdictSection } from './verdict-section.ts';
-import { verdictOf } from './verdict.ts';
-import { inShort } from './words.ts';
+import { summarySection } from './summary-section.ts';
+import { summaryOf } from './summary.ts';
+import { shortDuration } from './times.ts';
 
 export interface StatusPageOptions {
   /** Loads itself again every few seconds. */
@@ -26,11 +26,11 @@ const calmRefreshSeconds = 10;
 /** The whole page, without script. Everything in `status` is taken for hostile, and escaped. */
 export function statusPage(
   status: DaemonStatus,
-  facts: LocalFacts | null,
+  facts: DiskFacts | null,
   nowMs: number,
   { refreshes = true }: StatusPageOptions = {},
 ): string {
-  const verdict = verdictOf(status, nowMs);
+  const summary = summaryOf(status, nowMs);
   const seconds = status.running === null ? calmRefreshSeconds : busyRefreshSeconds;
   return html`<!doctype html>
     <html lang="en">
@@ -40,14 +40,14 @@ export function statusPage(
         <meta name="color-scheme" content="light dark" />
         <meta name="robots" content="noindex" />
         ${refreshes ? html`<meta http-equiv="refresh" content="${seconds}" />` : null}
-        <title>${verdict.headline} · sync-agent</title>
-        <link rel="icon" href="${faviconOf(verdict.tone)}" />
+        <title>${summary.headline} · sync-agent</title>
+        <link rel="icon" href="${faviconOf(summary.tone)}" />
         ${styleElement}
       </head>
-      <body class="${verdict.tone}">
+      <body class="${summary.tone}">
         <header><span class="brand">sync-agent</span><span class="host">${status.host}</span></header>
         <main>
-          ${verdictSection(verdict)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
+          ${summarySection(summary)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
           ${divergenceSection(status)} ${lastErrorSection(status, nowMs)} ${findingsSection(status)}
           ${historySection(status, nowMs)} ${placeSection(status, facts, nowMs)}
           ${eventsSection(status, nowMs)}
@@ -55,7 +55,7 @@ export function statusPage(
         <footer>
           <p>
             sync-agent ${status.version}, pid ${status.pid}, running for
-            ${inShort(nowMs - status.startedAtMs)}
+            ${shortDuration(nowMs - status.startedAtMs)}
           </p>
           <p>
             As of ${formatUtc(nowMs)} · ${refreshLink(refreshes, seconds)} ·

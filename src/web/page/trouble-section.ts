@@ -1,9 +1,9 @@
 import { operationNames } from '../../report/daemon-events.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
-import { isFailing } from '../is-failing.ts';
+import { isFailing } from '../readiness.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
-import { ago, clockTime, timeTag } from './words.ts';
+import { ago, clockTime, timeTag } from './times.ts';
 
 /** What to type when hosts wrote beside each other. */
 export function divergenceSection({ tips, history }: DaemonStatus): Html | null {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { isFailing } from '../../../src/web/is-failing.ts';
+import { isFailing } from '../../../src/web/readiness.ts';
 import { createStatusRecorder } from '../../../src/agent/status-recorder.ts';
 import type { StatusRecorder } from '../../../src/agent/status-recorder.ts';
 import type { ScheduleState } from '../../../src/agent/schedule/schedule.ts';

@@ -9,7 +9,13 @@ import { startHttpServer } from '../../../src/web/server.ts';
 import type { HttpServer, HttpServerOptions } from '../../../src/web/server.ts';
 import type { AgentEvent, DaemonEvent } from '../../../src/platform/events.ts';
 import { sampleEvents } from '../../support/sample-events.ts';
-import { fakeSubject, noon, sampleFacts, sampleStatuses, savedStatus } from '../../support/sample-status.ts';
+import {
+  fakeAgentView,
+  noon,
+  sampleFacts,
+  sampleStatuses,
+  savedStatus,
+} from '../../support/sample-status.ts';
 
 const token = 'correct-horse-battery';
 let stops: (() => Promise<void>)[] = [];
@@ -18,8 +24,8 @@ afterEach(async () => {
   stops = [];
 });
 
-async function start(options: Partial<HttpServerOptions> = {}, subject = fakeSubject()) {
-  const server = await startHttpServer(subject, {
+async function start(options: Partial<HttpServerOptions> = {}, agent = fakeAgentView()) {
+  const server = await startHttpServer(agent, {
     host: '127.0.0.1',
     port: 0,
     isPortFixed: true,
@@ -28,7 +34,7 @@ async function start(options: Partial<HttpServerOptions> = {}, subject = fakeSub
     ...options,
   });
   stops.push(() => server.close());
-  return { server, subject, ask: (path: string, how: Ask = {}) => send(server, path, how) };
+  return { server, agent, ask: (path: string, how: Ask = {}) => send(server, path, how) };
 }
 
 interface Ask {
@@ -61,14 +67,14 @@ function send({ url }: HttpServer, path: string, { method = 'GET', headers, body
 
 describe('routes', () => {
   it('/healthz answers while the event loop lives, whatever the state', async () => {
-    const { ask, subject } = await start();
-    subject.set(sampleStatuses.failing);
+    const { ask, agent } = await start();
+    agent.set(sampleStatuses.failing);
     expect(await ask('/healthz')).toMatchObject({ status: 200, body: 'ok\n' });
   });
 
   it.each(['saved', 'unsaved', 'saving', 'diverged'] as const)('/readyz is content with %s', async (name) => {
-    const { ask, subject } = await start();
-    subject.set(sampleStatuses[name]);
+    const { ask, agent } = await start();
+    agent.set(sampleStatuses[name]);
     expect(await ask('/readyz')).toMatchObject({ status: 200, body: '{"ready":true,"reasons":[]}\n' });
   });
 
@@ -78,8 +84,8 @@ describe('routes', () => {
     ['failing', 'Changes are not saved for 2h 10m, and the interval is 1h; 12m ago: Cannot list'],
     ['overdue', 'Changes are not saved for 2h 10m, and the interval is 1h'],
   ] as const)('/readyz says why not: %s', async (name, reason) => {
-    const { ask, subject } = await start();
-    subject.set(sampleStatuses[name]);
+    const { ask, agent } = await start();
+    agent.set(sampleStatuses[name]);
     const { status, body } = await ask('/readyz');
     expect(status).toBe(503);
     expect(JSON.parse(body)).toMatchObject({
@@ -106,20 +112,20 @@ describe('routes', () => {
   });
 
   it('/metrics counts what happened since the start', async () => {
-    const { ask, subject } = await start();
-    subject.tell(sampleEvents['operation-finished']);
+    const { ask, agent } = await start();
+    agent.tell(sampleEvents['operation-finished']);
     const { headers, body } = await ask('/metrics');
     expect(headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
     expect(body).toContain('sync_agent_operations_total{operation="backup",outcome="committed"} 1');
   });
 
   it('POST /notify is passed on', async () => {
-    const { ask, subject } = await start();
+    const { ask, agent } = await start();
     expect(await ask('/notify', { method: 'POST', body: '{"any":"thing"}' })).toMatchObject({
       status: 202,
       body: '{"accepted":true}\n',
     });
-    expect(subject.calls.notify).toBe(1);
+    expect(agent.calls.notify).toBe(1);
   });
 
   it('HEAD is a GET without its body', async () => {
@@ -153,10 +159,10 @@ describe('routes', () => {
     ['GET', '/notify', 'POST'],
     ['PUT', '/notify', 'POST'],
   ])('%s %s is 405, and what is allowed is told', async (method, path, allow) => {
-    const { ask, subject } = await start();
+    const { ask, agent } = await start();
     const { status, headers } = await ask(path, { method });
     expect({ status, allow: headers.allow }).toEqual({ status: 405, allow });
-    expect(subject.calls.notify).toBe(0);
+    expect(agent.calls.notify).toBe(0);
   });
 
   it('every answer has headers against being framed, sniffed or scripted', async () => {
@@ -184,9 +190,9 @@ describe('routes', () => {
 describe('who may do what', () => {
   const post = (headers: Record<string, string>): Ask => ({ method: 'POST', headers });
   const statusOf = async (options: Partial<HttpServerOptions>, how: Ask, path = '/notify') => {
-    const { ask, subject } = await start(options);
+    const { ask, agent } = await start(options);
     const { status } = await ask(path, how);
-    expect(subject.calls.notify).toBe(status === 202 ? 1 : 0);
+    expect(agent.calls.notify).toBe(status === 202 ? 1 : 0);
     return status;
   };
 
@@ -282,14 +288,14 @@ describe('who may do what', () => {
 
 describe('limits', () => {
   it('a body that nobody needs is not read to its end', async () => {
-    const { ask, subject } = await start();
+    const { ask, agent } = await start();
     expect((await ask('/notify', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413);
     const chunked = { method: 'POST', body: 'x'.repeat(2000), headers: { 'transfer-encoding': 'chunked' } };
     expect((await ask('/notify', chunked)).status).toBe(413);
     expect((await ask('/', { body: 'x'.repeat(2000), headers: { 'content-length': '2000' } })).status).toBe(
       413,
     );
-    expect(subject.calls.notify).toBe(0);
+    expect(agent.calls.notify).toBe(0);
   });
 
   it('headers that are too large are 431', async () => {
@@ -316,20 +322,20 @@ describe('limits', () => {
   });
 
   it('a scraper does not make the disk busy, nor do a hundred', async () => {
-    const { ask, subject } = await start();
+    const { ask, agent } = await start();
     await Promise.all(Array.from({ length: 50 }, () => ask('/metrics')));
     for (let i = 0; i < 20; i += 1) await ask('/status.json');
-    expect(subject.calls.look).toBe(1);
+    expect(agent.calls.look).toBe(1);
   });
 
   it('nothing looks at the disk for what needs no look', async () => {
-    const { ask, subject } = await start();
+    const { ask, agent } = await start();
     for (const path of ['/healthz', '/readyz', '/none']) await ask(path);
-    expect(subject.calls.look).toBe(0);
+    expect(agent.calls.look).toBe(0);
   });
 
   it('a disk that hangs does not hang the page', async () => {
-    const { ask } = await start({}, fakeSubject({ look: () => new Promise(() => {}) }));
+    const { ask } = await start({}, fakeAgentView({ look: () => new Promise(() => {}) }));
     const { status, body } = await ask('/status.json');
     expect({ status, local: (JSON.parse(body) as { local: unknown }).local }).toEqual({
       status: 200,
@@ -337,11 +343,11 @@ describe('limits', () => {
     });
   });
 
-  it('a subject that fails is a 500 that tells nothing of it', async () => {
+  it('a agent that fails is a 500 that tells nothing of it', async () => {
     const fail = () => {
       throw new Error('secret detail');
     };
-    const { ask } = await start({}, fakeSubject({ status: fail, notify: async () => fail() }));
+    const { ask } = await start({}, fakeAgentView({ status: fail, notify: async () => fail() }));
     for (const answer of [await ask('/status.json'), await ask('/notify', { method: 'POST' })]) {
       expect(answer.status).toBe(500);
       expect(answer.body).not.toContain('secret');
@@ -351,10 +357,10 @@ describe('limits', () => {
 });
 
 it('no answer holds a credential that an error quoted', async () => {
-  const { ask, subject } = await start({ token });
+  const { ask, agent } = await start({ token });
   const message = 'GET https://b.example/k?X-Amz-Signature=deadbeefdeadbeef failed';
   const { failing } = sampleStatuses;
-  subject.set({
+  agent.set({
     ...failing,
     lastError: { ...failing.lastError, message },
     recentEvents: [{ atMs: noon, event: { ...sampleEvents.retry, message } }],
@@ -402,11 +408,11 @@ describe('the address', () => {
 
 describe('closing', () => {
   it('takes no more, and listens to no more events', async () => {
-    const { server, subject } = await start();
-    expect(subject.calls.listeners).toBe(1);
+    const { server, agent } = await start();
+    expect(agent.calls.listeners).toBe(1);
     await fetch(server.url);
     await server.close();
-    expect(subject.calls.listeners).toBe(0);
+    expect(agent.calls.listeners).toBe(0);
     await expect(fetch(server.url)).rejects.toThrow();
   });
 

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../../src/web/metrics/metrics.ts';
 import type { Metrics } from '../../../src/web/metrics/metrics.ts';
 import type { DaemonStatus } from '../../../src/api/daemon-status.ts';
-import type { LocalFacts } from '../../../src/web/http-subject.ts';
+import type { DiskFacts } from '../../../src/web/disk-facts.ts';
 import { exitCodes } from '../../../src/platform/errors.ts';
 import { sampleCosts, sampleEvents } from '../../support/sample-events.ts';
 import { noon, sampleFacts, sampleStatuses, savedStatus } from '../../support/sample-status.ts';
@@ -44,7 +44,7 @@ let metrics: Metrics;
 beforeEach(() => {
   metrics = createMetrics();
 });
-const scrape = async (status: DaemonStatus = savedStatus, facts: LocalFacts | null = sampleFacts) =>
+const scrape = async (status: DaemonStatus = savedStatus, facts: DiskFacts | null = sampleFacts) =>
   parse(await metrics.render(status, facts));
 const samplesOf = async (...args: Parameters<typeof scrape>) =>
   Object.fromEntries([...(await scrape(...args)).values()].flatMap(({ samples }) => [...samples]));

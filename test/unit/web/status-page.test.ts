@@ -1,8 +1,8 @@
 /* eslint-disable no-control-regex -- what pages must not hold */
 import { describe, expect, it } from 'vitest';
 import type { DaemonStatus } from '../../../src/api/daemon-status.ts';
-import { verdictOf } from '../../../src/web/page/verdict.ts';
-import { ago, ahead, clockTime, inShort, inWords } from '../../../src/web/page/words.ts';
+import { summaryOf } from '../../../src/web/page/summary.ts';
+import { ago, ahead, clockTime, shortDuration, longDuration } from '../../../src/web/page/times.ts';
 import { statusPage } from '../../../src/web/page/status-page.ts';
 import { sampleEvents } from '../../support/sample-events.ts';
 import {
@@ -33,14 +33,14 @@ const textOf = (page: string): string =>
     .replaceAll('&quot;', '"')
     .replace(/\s+/g, ' ');
 
-describe('the verdict', () => {
+describe('the summary', () => {
   it.each(names)('of %s is one sentence', (name) => {
-    const { tone, headline } = verdictOf(sampleStatuses[name], noon);
+    const { tone, headline } = summaryOf(sampleStatuses[name], noon);
     expect([tone, headline]).toEqual(headlines[name]);
   });
 
   it('of failing backups says why, what is at risk, when it is tried again, and what to do', () => {
-    expect(verdictOf(sampleStatuses.failing, noon)).toMatchObject({
+    expect(summaryOf(sampleStatuses.failing, noon)).toMatchObject({
       detail:
         'Cannot list "s3://my-bucket/my-app": connect ECONNREFUSED 10.0.0.7:9000. Unsaved for 2 hours. ' +
         'It is tried again in 3 minutes.',
@@ -51,26 +51,26 @@ describe('the verdict', () => {
   it('puts data at risk before a choice that can wait, and that before what is going on', () => {
     const { failing, diverged, saving } = sampleStatuses;
     const { tips } = diverged;
-    expect(verdictOf({ ...failing, tips }, noon).tone).toBe('bad');
-    expect(verdictOf({ ...sampleStatuses.overdue, tips }, noon).tone).toBe('bad');
-    expect(verdictOf({ ...saving, tips }, noon).tone).toBe('split');
+    expect(summaryOf({ ...failing, tips }, noon).tone).toBe('bad');
+    expect(summaryOf({ ...sampleStatuses.overdue, tips }, noon).tone).toBe('bad');
+    expect(summaryOf({ ...saving, tips }, noon).tone).toBe('split');
   });
 
   it('forgets a failure once a backup ended well', () => {
     const lastError = sampleStatuses.failing.lastError;
-    expect(verdictOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
+    expect(summaryOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
   });
 
   it('does not call it a failing backup when a look at the remote failed', () => {
     const lastError = { ...sampleStatuses.failing.lastError, atMs: noon, operation: 'list' as const };
-    expect(verdictOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
+    expect(summaryOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
   });
 
   it('of each state is no nonsense, whatever else is known', () => {
     const states: DaemonStatus['state'][] = ['starting', 'idle', 'waiting', 'working', 'stopping', 'stopped'];
     for (const state of states) {
       for (const sample of Object.values(sampleStatuses)) {
-        const { headline, detail } = verdictOf({ ...sample, state }, noon);
+        const { headline, detail } = summaryOf({ ...sample, state }, noon);
         expect(`${headline} ${detail ?? ''}`).not.toMatch(/undefined|NaN|null| {2}|\.\./);
       }
     }
@@ -78,7 +78,7 @@ describe('the verdict', () => {
 });
 
 describe('the page', () => {
-  it.each(names)('of %s shows its verdict, and in the title too', (name) => {
+  it.each(names)('of %s shows its summary, in the title too', (name) => {
     const page = statusPage(sampleStatuses[name], sampleFacts, noon);
     const [tone, headline] = headlines[name];
     expect(textOf(page)).toContain(headline);
@@ -203,7 +203,7 @@ describe('times in words', () => {
     [3 * 3_600_000, '3 hours', '3 h'],
     [50 * 3_600_000, '2 days', '2 d 2 h'],
     [3e12, '34,722 days', '34722 d 5 h'],
-  ])('%d ms', (ms, long, short) => expect([inWords(ms), inShort(ms)]).toEqual([long, short]));
+  ])('%d ms', (ms, long, short) => expect([longDuration(ms), shortDuration(ms)]).toEqual([long, short]));
 
   it('a moment that clocks disagree about is now', () => {
     expect(ago(noon, noon + 5000)).toBe('just now');

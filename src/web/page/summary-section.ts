@@ -1,11 +1,11 @@
 import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';
-import { toneIcon } from './icons.ts';
-import type { Verdict } from './verdict.ts';
+import { toneIcon } from './svg.ts';
+import type { Summary } from './summary.ts';
 
 /** The sentence that a person came for. */
-export function verdictSection({ tone, headline, detail, remedy }: Verdict): Html {
-  return html`<section class="verdict" role="status">
+export function summarySection({ tone, headline, detail, remedy }: Summary): Html {
+  return html`<section class="summary" role="status">
     ${toneIcon(tone)}
     <div>
       <h1>${words(headline)}</h1>

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { lookAtDisk } from '../../../src/web/local-facts.ts';
+import { lookAtDisk } from '../../../src/web/disk-facts.ts';
 import { restedLook } from '../../../src/web/rested-look.ts';
 import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
 import { noon, sampleFacts } from '../../support/sample-status.ts';

@@ -1,12 +1,12 @@
 import { phaseNames } from '../../report/events.ts';
 import type { DaemonStatus, RunningOperation } from '../../api/daemon-status.ts';
-import { isFailing } from '../is-failing.ts';
-import { ago, ahead, inShort, inWords } from './words.ts';
+import { isFailing } from '../readiness.ts';
+import { ago, ahead, shortDuration, longDuration } from './times.ts';
 
 /** `good`: all saved. `busy`: at work. `waiting`: not saved yet, as it should be. `split`: hosts diverged. */
 export type Tone = 'good' | 'busy' | 'waiting' | 'bad' | 'split' | 'calm';
 
-export interface Verdict {
+export interface Summary {
   readonly tone: Tone;
   /** The one sentence that a person came for. */
   readonly headline: string;
@@ -16,7 +16,7 @@ export interface Verdict {
 }
 
 /** The worst that is true decides: what endangers data before what waits for a person before what is going on. */
-export function verdictOf(status: DaemonStatus, nowMs: number): Verdict {
+export function summaryOf(status: DaemonStatus, nowMs: number): Summary {
   if (status.state === 'stopped') return stopped(status, nowMs);
   if (isFailing(status)) return failing(status, nowMs);
   if (status.isOverdue) return overdue(status, nowMs);
@@ -28,21 +28,21 @@ export function verdictOf(status: DaemonStatus, nowMs: number): Verdict {
   return status.dirtySinceMs === null ? saved(status, nowMs) : unsaved(status, status.dirtySinceMs, nowMs);
 }
 
-function stopped({ dirtySinceMs }: DaemonStatus, nowMs: number): Verdict {
+function stopped({ dirtySinceMs }: DaemonStatus, nowMs: number): Summary {
   return dirtySinceMs === null
     ? { tone: 'calm', headline: 'Stopped, and all is saved', detail: null, remedy: null }
     : {
         tone: 'bad',
-        headline: `Stopped with ${inWords(nowMs - dirtySinceMs)} of changes unsaved`,
+        headline: `Stopped with ${longDuration(nowMs - dirtySinceMs)} of changes unsaved`,
         detail: null,
         remedy: 'Start the agent again, or run "sync-agent backup"',
       };
 }
 
-function failing(status: DaemonStatus, nowMs: number): Verdict {
+function failing(status: DaemonStatus, nowMs: number): Summary {
   const { lastError, dirtySinceMs, running, nextBackupAtMs } = status;
   const what = lastError?.operation === 'restore' ? 'Restores' : 'Backups';
-  const lost = dirtySinceMs === null ? null : `Unsaved for ${inWords(nowMs - dirtySinceMs)}.`;
+  const lost = dirtySinceMs === null ? null : `Unsaved for ${longDuration(nowMs - dirtySinceMs)}.`;
   const again = isSaving(running)
     ? 'It is being tried again now.'
     : nextBackupAtMs === null
@@ -50,7 +50,7 @@ function failing(status: DaemonStatus, nowMs: number): Verdict {
       : `It is tried again ${ahead(nowMs, nextBackupAtMs)}.`;
   return {
     tone: 'bad',
-    headline: `${what} have failed for ${inWords(nowMs - failingSince(status))}`,
+    headline: `${what} have failed for ${longDuration(nowMs - failingSince(status))}`,
     detail: sentences(lastError === null ? null : `${lastError.message}.`, lost, again),
     remedy: lastError?.remedy ?? 'Run "sync-agent doctor" on this host: it tries what a backup needs',
   };
@@ -66,14 +66,14 @@ function failingSince({ recentEvents, lastError, lastSuccessAtMs }: DaemonStatus
   return first?.atMs ?? lastError?.atMs ?? 0;
 }
 
-function overdue(status: DaemonStatus, nowMs: number): Verdict {
+function overdue(status: DaemonStatus, nowMs: number): Summary {
   const { dirtySinceMs, intervalMs, nextBackupAtMs, running } = status;
-  const since = dirtySinceMs === null ? '' : `: unsaved for ${inWords(nowMs - dirtySinceMs)}`;
+  const since = dirtySinceMs === null ? '' : `: unsaved for ${longDuration(nowMs - dirtySinceMs)}`;
   return {
     tone: 'bad',
     headline: `Overdue${since}`,
     detail: sentences(
-      `Changes should be saved within ${inShort(intervalMs)}.`,
+      `Changes should be saved within ${shortDuration(intervalMs)}.`,
       isSaving(running)
         ? 'A backup is running now.'
         : nextBackupAtMs === null
@@ -84,7 +84,7 @@ function overdue(status: DaemonStatus, nowMs: number): Verdict {
   };
 }
 
-function diverged({ tips, history }: DaemonStatus): Verdict {
+function diverged({ tips, history }: DaemonStatus): Summary {
   const hosts = new Set(
     history?.snapshots.filter(({ id }) => tips.includes(id)).map(({ host }) => host.slice(0, 60)),
   );
@@ -97,18 +97,18 @@ function diverged({ tips, history }: DaemonStatus): Verdict {
   };
 }
 
-function stopping({ dirtySinceMs, running }: DaemonStatus, nowMs: number): Verdict {
+function stopping({ dirtySinceMs, running }: DaemonStatus, nowMs: number): Summary {
   if (dirtySinceMs === null)
     return { tone: 'calm', headline: 'Stopping, and all is saved', detail: null, remedy: null };
   return {
     tone: 'busy',
     headline: 'Stopping: saving what is left',
-    detail: sentences(`Unsaved for ${inWords(nowMs - dirtySinceMs)}.`, progressOf(running)),
+    detail: sentences(`Unsaved for ${longDuration(nowMs - dirtySinceMs)}.`, progressOf(running)),
     remedy: null,
   };
 }
 
-function restoring(running: RunningOperation): Verdict {
+function restoring(running: RunningOperation): Summary {
   return {
     tone: 'busy',
     headline: 'Restoring the store',
@@ -117,24 +117,26 @@ function restoring(running: RunningOperation): Verdict {
   };
 }
 
-const starting: Verdict = {
+const starting: Summary = {
   tone: 'busy',
   headline: 'Starting',
   detail: 'The agent compares the store with the remote.',
   remedy: null,
 };
 
-function saving({ dirtySinceMs }: DaemonStatus, running: RunningOperation, nowMs: number): Verdict {
+function saving({ dirtySinceMs }: DaemonStatus, running: RunningOperation, nowMs: number): Summary {
   return {
     tone: 'busy',
     headline:
-      dirtySinceMs === null ? 'Saving now' : `Saving now, after ${inWords(nowMs - dirtySinceMs)} of changes`,
+      dirtySinceMs === null
+        ? 'Saving now'
+        : `Saving now, after ${longDuration(nowMs - dirtySinceMs)} of changes`,
     detail: progressOf(running),
     remedy: null,
   };
 }
 
-function saved({ lastSuccessAtMs, lastSnapshot }: DaemonStatus, nowMs: number): Verdict {
+function saved({ lastSuccessAtMs, lastSnapshot }: DaemonStatus, nowMs: number): Summary {
   if (lastSuccessAtMs === null && lastSnapshot === null) {
     return {
       tone: 'calm',
@@ -152,13 +154,13 @@ function saved({ lastSuccessAtMs, lastSnapshot }: DaemonStatus, nowMs: number): 
   };
 }
 
-function unsaved(status: DaemonStatus, dirtySinceMs: number, nowMs: number): Verdict {
+function unsaved(status: DaemonStatus, dirtySinceMs: number, nowMs: number): Summary {
   const { nextBackupAtMs, lastSuccessAtMs } = status;
   const next =
     nextBackupAtMs === null ? 'no backup is planned' : `next backup ${ahead(nowMs, nextBackupAtMs)}`;
   return {
     tone: 'waiting',
-    headline: `Unsaved for ${inWords(nowMs - dirtySinceMs)}, ${next}`,
+    headline: `Unsaved for ${longDuration(nowMs - dirtySinceMs)}, ${next}`,
     detail:
       lastSuccessAtMs === null
         ? 'There is no backup of this store by this agent yet.'

@@ -8,7 +8,7 @@ const hour = 60 * minute;
 const day = 24 * hour;
 
 /** A length of time as one says it, one unit: `a moment`, `42 seconds`, `4 minutes`, `3 hours`, `2 days`. */
-export function inWords(ms: number): string {
+export function longDuration(ms: number): string {
   if (!(ms >= 2 * second)) return 'a moment';
   if (ms < minute) return some(ms / second, 'second');
   if (ms < 90 * minute) return some(ms / minute, 'minute');
@@ -17,7 +17,7 @@ export function inWords(ms: number): string {
 }
 
 /** The same in a small space: `42 s`, `4 min`, `3 h`, `2 d`; larger ones with the rest: `1 h 20 min`. */
-export function inShort(ms: number): string {
+export function shortDuration(ms: number): string {
   if (!(ms >= second)) return '0 s';
   if (ms < minute) return `${Math.floor(ms / second)} s`;
   if (ms < hour) return `${Math.floor(ms / minute)} min`;
@@ -26,10 +26,10 @@ export function inShort(ms: number): string {
 }
 
 export const ago = (nowMs: number, atMs: number): string =>
-  nowMs - atMs < 2 * second ? 'just now' : `${inWords(nowMs - atMs)} ago`;
+  nowMs - atMs < 2 * second ? 'just now' : `${longDuration(nowMs - atMs)} ago`;
 
 export const ahead = (nowMs: number, atMs: number): string =>
-  atMs - nowMs < 2 * second ? 'now' : `in ${inWords(atMs - nowMs)}`;
+  atMs - nowMs < 2 * second ? 'now' : `in ${longDuration(atMs - nowMs)}`;
 
 /** A moment, relative, with the absolute time for programs and for whoever points at it. */
 export function timeTag(atMs: number, label: string): Html {

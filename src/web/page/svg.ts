@@ -1,6 +1,6 @@
 import { html } from './html.ts';
 import type { Html } from './html.ts';
-import type { Tone } from './verdict.ts';
+import type { Tone } from './summary.ts';
 
 const shapes: Readonly<Record<Tone, Html>> = {
   good: html`<path d="M7 12.5l3.5 3.5L17 9" />`,
@@ -27,8 +27,23 @@ const colours: Readonly<Record<Tone, string>> = {
   calm: '7c8781',
 };
 
-/** A dot in the tab, so that one sees from another page how things are. */
+/** A coloured dot in the browser's tab: it shows the state while another page is open. */
 export function faviconOf(tone: Tone): string {
   const svg = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' fill='#${colours[tone]}'/></svg>`;
   return `data:image/svg+xml,${encodeURIComponent(svg)}`;
+}
+
+/** A share from 0 to 1 as a bar. It is an SVG because the page's policy allows no style attributes. */
+export function bar(share: number, label: string, kind: 'plain' | 'tone' | 'bad' = 'plain'): Html {
+  const width = Math.round(Math.min(1, Math.max(0, Number.isFinite(share) ? share : 0)) * 1000);
+  return html`<svg
+    class="bar ${kind}"
+    viewBox="0 0 1000 10"
+    preserveAspectRatio="none"
+    role="img"
+    aria-label="${label}"
+  >
+    <rect class="track" width="1000" height="10" />
+    <rect class="fill" width="${width}" height="10" />
+  </svg>`;
 }
