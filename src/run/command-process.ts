@@ -91,7 +91,7 @@ export function exitCodeOfStart(error: unknown): number {
 }
 
 /** What a shell exits with after a command. */
-export function exitCodeOf({ exitCode, signal }: CommandExit): number {
+export function exitCodeOfCommand({ exitCode, signal }: CommandExit): number {
   return exitCode ?? exitCodeOfSignal(signal);
 }
 

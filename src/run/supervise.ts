@@ -1,11 +1,12 @@
 import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { DaemonEvent } from '../platform/events.ts';
-import { exitCodeOf, exitCodeOfSignal, exitCodeOfStart } from './command-process.ts';
+import { exitCodeOfCommand, exitCodeOfSignal, exitCodeOfStart } from './command-process.ts';
 import type { CommandExit, RunningCommand } from './command-process.ts';
 import type { Saved } from '../api/daemon-status.ts';
 import type { SignalSource } from './process-signals.ts';
-import type { RunSubject, Writer } from './run-subject.ts';
+import type { Writer } from './find-writers.ts';
+import type { StoreKeeper } from './store-keeper.ts';
 import { listenForStop } from './stop-request.ts';
 import type { StopRequest } from './stop-request.ts';
 
@@ -51,17 +52,17 @@ type State =
   | { readonly type: 'done'; readonly result: Supervised };
 
 /**
- * Restores, runs the command while `subject` backs it up, and saves what it wrote last. Rejects only with what
+ * Restores, runs the command while `keeper` backs it up, and saves what it wrote last. Rejects only with what
  * `restore` or `start` rejected with; from the start of the command on, its exit code is the result, saved or not.
  * Within the budget it always resolves, and the command with all its processes has ended or was killed. Where nobody asked to
  * stop, the budget begins when the command ends, and begins again whenever the final backup moves on.
  */
 export async function supervise(
-  subject: RunSubject,
+  keeper: StoreKeeper,
   command: CommandToRun,
   options: SuperviseOptions,
 ): Promise<Supervised> {
-  const run = new Run(subject, command, options);
+  const run = new Run(keeper, command, options);
   try {
     let state: State = { type: 'restoring' };
     while (state.type !== 'done') state = await run.next(state);
@@ -72,7 +73,7 @@ export async function supervise(
 }
 
 class Run {
-  readonly #subject: RunSubject;
+  readonly #keeper: StoreKeeper;
   readonly #command: CommandToRun;
   readonly #options: SuperviseOptions;
   readonly #request: StopRequest;
@@ -86,8 +87,8 @@ class Run {
   readonly #asked = new Set<number>();
   readonly #endProgress: () => void;
 
-  constructor(subject: RunSubject, command: CommandToRun, options: SuperviseOptions) {
-    this.#subject = subject;
+  constructor(keeper: StoreKeeper, command: CommandToRun, options: SuperviseOptions) {
+    this.#keeper = keeper;
     this.#command = command;
     this.#options = options;
     this.#request = listenForStop({
@@ -100,7 +101,7 @@ class Run {
     requested.addEventListener('abort', () =>
       options.emit({ type: 'stopping', reason: signal()?.name ?? '' }),
     );
-    this.#endProgress = subject.onProgress((isLocal) => this.#request.moved(isLocal));
+    this.#endProgress = keeper.onProgress((isLocal) => this.#request.moved(isLocal));
   }
 
   release(): void {
@@ -134,7 +135,7 @@ class Run {
   async #isRestored(): Promise<boolean> {
     const { requested, over } = this.#request;
     try {
-      if (this.#options.restore) await first(this.#subject.restore({ signal: requested }), over);
+      if (this.#options.restore) await first(this.#keeper.restore({ signal: requested }), over);
     } catch (error) {
       if (!requested.aborted) throw error;
     }
@@ -143,7 +144,7 @@ class Run {
 
   async #start(): Promise<State> {
     const { killing, over } = this.#request;
-    await first(this.#subject.start(), over);
+    await first(this.#keeper.start(), over);
     if (this.#request.requested.aborted) return { type: 'saving' };
     const { name } = this.#command;
     try {
@@ -220,7 +221,7 @@ class Run {
   async #findOthers(): Promise<readonly { readonly pid: number }[]> {
     const others = this.#others();
     if (others.length > 0 || this.#isRunning) return others;
-    this.#child?.tree.adopt((await this.#subject.findWriters()).map(({ pid }) => pid));
+    this.#child?.tree.adopt((await this.#keeper.findWriters()).map(({ pid }) => pid));
     return this.#others();
   }
 
@@ -240,11 +241,11 @@ class Run {
     const { clock } = this.#options;
     const { deadlineMs, giveUp, over } = this.#request;
     const wasAnyLeft = this.#isAnyLeft;
-    const before = await this.#subject.findWriters();
+    const before = await this.#keeper.findWriters();
     // SIGINT by `kill` looks as if it was typed, and some programs ignore it.
     if (this.#isRunning && this.#request.signal()?.name !== 'SIGTERM') this.#child?.signal('SIGTERM');
     const beganMs = clock.now();
-    const stopped = this.#subject
+    const stopped = this.#keeper
       .stop({
         reason: this.#isCrash ? 'command-exit' : 'shutdown',
         deadlineMs: deadlineMs(),
@@ -256,10 +257,10 @@ class Run {
     if (wasAnyLeft) {
       await this.#untilAllGone(over);
       if (!giveUp.aborted) return { type: 'saving' };
-      this.#writers = await this.#subject.findWriters();
+      this.#writers = await this.#keeper.findWriters();
       return this.#done(notAll);
     }
-    this.#writers = await this.#subject.findWriters();
+    this.#writers = await this.#keeper.findWriters();
     if (this.#writers.length > 0) return this.#done(notAll);
     if (before.length === 0) return this.#done(saved);
     // Whoever had it open at the beginning is gone now.
@@ -283,7 +284,7 @@ class Run {
   }
 
   #exitCode(): number {
-    if (this.#exit !== undefined) return exitCodeOf(this.#exit);
+    if (this.#exit !== undefined) return exitCodeOfCommand(this.#exit);
     if (this.#failure !== undefined) return exitCodeOfStart(this.#failure);
     // Killed, and not yet gone.
     if (this.#child !== undefined) return exitCodeOfSignal('SIGKILL');

@@ -1,11 +1,11 @@
-/** `sync-agent run` with a subject that does as SUPERVISED says and tells SUPERVISED_LOG what happened. */
+/** `sync-agent run` with a keeper that does what SUPERVISED says and notes in SUPERVISED_LOG what happened. */
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { main } from '../../src/cli/main.ts';
 import { findWriters } from '../../src/run/find-writers.ts';
 import { superviseCommand } from '../../src/cli/commands/agent/supervise-command.ts';
-import type { RunSubject } from '../../src/run/run-subject.ts';
+import type { StoreKeeper } from '../../src/run/store-keeper.ts';
 import { SyncAgentError } from '../../src/platform/errors.ts';
 import type { ErrorCode } from '../../src/platform/errors.ts';
 
@@ -27,7 +27,7 @@ export interface SupervisedScript {
 const script = JSON.parse(process.env['SUPERVISED'] ?? '{}') as SupervisedScript;
 const note = (line: string): void => appendFileSync(process.env['SUPERVISED_LOG'] ?? '', `${line}\n`);
 
-const subject: RunSubject = {
+const keeper: StoreKeeper = {
   restore: async ({ signal }) => {
     note('restore');
     await delay(script.restoreMs ?? 0, undefined, { signal });
@@ -57,7 +57,7 @@ async function spawnAgainAndAgain(exitCode: number): Promise<void> {
 }
 
 const run = superviseCommand(async () => ({
-  subject,
+  keeper,
   emit: (event) => {
     note(JSON.stringify(event));
     if (event.type === 'stopping' && script.busyMs !== undefined) {

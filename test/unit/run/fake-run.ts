@@ -1,6 +1,6 @@
 import type { CommandExit, RunningCommand } from '../../../src/run/command-process.ts';
 import type { SignalSource } from '../../../src/run/process-signals.ts';
-import type { RunSubject } from '../../../src/run/run-subject.ts';
+import type { StoreKeeper } from '../../../src/run/store-keeper.ts';
 import { supervise } from '../../../src/run/supervise.ts';
 import type { Supervised } from '../../../src/run/supervise.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
@@ -103,7 +103,7 @@ export async function live(script: Script): Promise<Life> {
     });
   }
 
-  const subject: RunSubject = {
+  const keeper: StoreKeeper = {
     restore: async ({ signal }) => {
       note('restore');
       const { ms = 0, fails = false, heedsAbort = true } = script.restore ?? {};
@@ -218,7 +218,7 @@ export async function live(script: Script): Promise<Life> {
   };
 
   const supervised = supervise(
-    subject,
+    keeper,
     { name: 'server', start },
     {
       shutdownBudgetMs: script.budgetMs ?? 25_000,

@@ -12,7 +12,7 @@ export const runCommand: Command = superviseCommand(
     const { store } = await locateHome(config.store ?? '');
     const daemon = await openAgent(config, `run -- ${flags.list('command')[0] ?? ''}`);
     return {
-      subject: {
+      keeper: {
         restore: async ({ signal }) => {
           await daemon.claim();
           if (typeof config.lease === 'number') {

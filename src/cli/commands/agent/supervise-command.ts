@@ -1,7 +1,7 @@
 import { exitCodeOfStart, startCommand } from '../../../run/command-process.ts';
 import { processSignals } from '../../../run/process-signals.ts';
 import { startReaper } from '../../../run/reaper.ts';
-import type { RunSubject } from '../../../run/run-subject.ts';
+import type { StoreKeeper } from '../../../run/store-keeper.ts';
 import { supervise } from '../../../run/supervise.ts';
 import type { Supervised } from '../../../run/supervise.ts';
 import { systemClock } from '../../../platform/clock.ts';
@@ -12,15 +12,15 @@ import { errorDocument, errorLines } from '../../../report/error.ts';
 import type { Command, Invocation } from '../command.ts';
 import { mayStartUnrestored, startOptions } from '../may-start-unrestored.ts';
 
-export interface OpenedSubject {
-  readonly subject: RunSubject;
+export interface OpenedKeeper {
+  readonly keeper: StoreKeeper;
   /** Takes the supervisor's own events. */
   readonly emit: (event: DaemonEvent) => void;
   /** Gives the store up, so that another agent can take it. */
   readonly close: () => Promise<void>;
 }
 
-export interface OpenSubjectOptions {
+export interface OpenKeeperOptions {
   /** The restore keeps no rollback copy. */
   readonly skipBackup: boolean;
   /** How long the restore waits for the host that holds the lease, milliseconds. */
@@ -31,7 +31,7 @@ export interface OpenSubjectOptions {
 
 /** The command `run`. `open` gives what it restores, backs up and reports to. */
 export function superviseCommand(
-  open: (invocation: Invocation, options: OpenSubjectOptions) => Promise<OpenedSubject>,
+  open: (invocation: Invocation, options: OpenKeeperOptions) => Promise<OpenedKeeper>,
 ): Command {
   return {
     name: 'run',
@@ -55,14 +55,14 @@ export function superviseCommand(
       // The reader of stderr may go away before the command ends.
       process.stderr.on('error', () => undefined);
       const stopReaping = await startReaper({ warn: (line) => say(`${style.red('WARNING:')} ${line}`) });
-      const { subject, emit, close } = await open(invocation, {
+      const { keeper, emit, close } = await open(invocation, {
         skipBackup: flags.has('skip-backup'),
         waitForLeaseMs: flags.duration('wait-for-lease'),
         mustHandOver: onError === 'fail',
       });
       try {
         const supervised = await supervise(
-          tolerant(subject, invocation, onError),
+          tolerant(keeper, invocation, onError),
           {
             name: argv[0] ?? '',
             start: () => startCommand(argv, { env: process.env, cwd: process.cwd() }),
@@ -84,20 +84,20 @@ export function superviseCommand(
   };
 }
 
-/** The same subject, but its restore resolves with a warning where --on-error lets the command start. */
+/** The same keeper, but its restore resolves with a warning where --on-error lets the command start. */
 function tolerant(
-  subject: RunSubject,
+  keeper: StoreKeeper,
   { agent, config, say, style }: Invocation,
   onError: 'fail' | 'continue' | undefined,
-): RunSubject {
+): StoreKeeper {
   return {
-    start: () => subject.start(),
-    stop: (options) => subject.stop(options),
-    onProgress: (listener) => subject.onProgress(listener),
-    findWriters: () => subject.findWriters(),
+    start: () => keeper.start(),
+    stop: (options) => keeper.stop(options),
+    onProgress: (listener) => keeper.onProgress(listener),
+    findWriters: () => keeper.findWriters(),
     restore: async (options) => {
       try {
-        await subject.restore(options);
+        await keeper.restore(options);
       } catch (error) {
         const isAccepted =
           (isSyncAgentError(error, 'DIVERGED') && onError === 'continue') ||
