@@ -48,10 +48,12 @@ export async function startCommand(argv: readonly string[], options: StartOption
   }
   const pid = child.pid ?? 0;
   const tree = processTree({ pid, runId });
-  // Left alone by a defect of ours, they would go on writing beside those that a service manager starts instead.
+  // If a defect ends this process, a service manager starts a new one. The old command must not go on writing beside it.
   const endIt = (): void => {
-    tree.signal('SIGTERM');
+    // A shell whose child ends first would go on with its next line.
+    const others = tree.living();
     child.kill('SIGTERM');
+    tree.signal('SIGTERM', others);
   };
   process.once('exit', endIt);
   // A signal that cannot be delivered is of no interest: the command has exited, or changed its user.

@@ -159,8 +159,10 @@ class Run {
     const { pid, exited } = this.#child;
     this.#options.emit({ type: 'command-started', pid, command: name });
     const kill = (): void => {
-      this.#child?.tree.signal('SIGKILL');
+      // A shell whose child ends first would go on with its next line.
+      const others = this.#others();
       this.#child?.signal('SIGKILL');
+      this.#child?.tree.signal('SIGKILL', others);
     };
     killing.addEventListener('abort', kill, { once: true });
     if (killing.aborted) kill();
