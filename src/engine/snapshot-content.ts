@@ -2,6 +2,7 @@ import type { Manifest } from '../log/manifest.ts';
 import { isExcluded, noExclusions } from '../stores/content/exclusions.ts';
 import type { Exclusions } from '../stores/content/exclusions.ts';
 import { isForeignPath } from '../stores/content/foreign.ts';
+import { plainKind } from '../stores/find-kind.ts';
 
 /**
  * What of a snapshot counts on this host: not what is excluded here and was not when it was made, nor what an older version took
@@ -34,10 +35,10 @@ export function snapshotContent(
   };
 }
 
-/** How many records the excluded databases had, nobody wrote down. */
+/** A manifest does not say how many records each database had. Collections are never excluded. */
 function countable({ adapter, statistics, files }: Manifest, left: number): Manifest['statistics'] {
-  if (adapter === 'chroma' || left === files.length) return statistics;
-  return { ...statistics, records: adapter === 'files' ? left : 0 };
+  if (statistics.collections !== undefined || left === files.length) return statistics;
+  return { ...statistics, records: adapter === plainKind.name ? left : 0 };
 }
 
 function withParents(path: string): readonly string[] {

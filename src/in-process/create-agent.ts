@@ -31,7 +31,7 @@ import type { CountingRemote } from '../remotes/wrappers/counting-remote.ts';
 import type { Remote } from '../remotes/remote.ts';
 import { openRemote } from '../remotes/open-remote.ts';
 import type { OpenedRemote } from '../remotes/open-remote.ts';
-import { adapterNamed, detectAdapter } from '../stores/registry.ts';
+import { adapterNamed, detectAdapter } from '../stores/find-adapter.ts';
 import { ownedFileSystem } from '../home/owner.ts';
 import { diskSpace as realDiskSpace } from '../platform/disk-space.ts';
 import { nodeFileSystem } from '../platform/file-system.ts';

@@ -107,7 +107,8 @@ const manifestSchema = z
     uploadId: z.string().regex(/^[0-9a-f]{32}$/),
     host: label,
     agent: label,
-    adapter: z.enum(['chroma', 'sqlite', 'files']),
+    /** The kind of store. Newer versions may know more of them. */
+    adapter: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
     /** Those of the files that are SQLite databases which the backup checked. Older versions did not say. */
     databases: z.array(storePath).optional(),
     files: z.array(fileSchema),

@@ -8,9 +8,10 @@ import type { ScanResult } from './content/scan.ts';
  * while its application writes, and how to tell whether an image is sound.
  */
 export interface StoreAdapter {
-  readonly name: AdapterName;
+  /** That of its kind, as in manifests: `chroma`. */
+  readonly name: string;
   /** Whether `dir`, an existing directory, is a store of this kind. */
-  detect(dir: string, exclude?: Exclusions): Promise<boolean>;
+  detect(dir: string): Promise<boolean>;
   /**
    * Copies a consistent image of `dir` into the existing, empty directory `target`. Rejects with BUSY when the
    * store never got quiet enough within `timeoutMs`; then `target` holds garbage and the store was not changed.
@@ -25,9 +26,9 @@ export interface StoreAdapter {
   holdsNothing(dir: string, options: Omit<InspectOptions, 'level'>): Promise<boolean>;
   /** Which of a store's files are its databases, by their names alone. */
   databasesAmong(paths: readonly string[]): readonly string[];
+  /** What to do when two servers have the store open. Undefined for a kind of store that does not mind. */
+  readonly remedyForTwoServers: string | undefined;
 }
-
-export type AdapterName = 'chroma' | 'sqlite' | 'files';
 
 export interface CaptureOptions {
   readonly timeoutMs: number;

@@ -1,14 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { fromFileSystem } from '../platform/errors.ts';
 import type { ErrorCode } from '../platform/errors.ts';
-import { inspectChroma } from './chroma/inspect-chroma.ts';
-import { inspectFiles } from './files/inspect-files.ts';
-import { inspectSqlite } from './sqlite/inspect-sqlite.ts';
-import type { AdapterName, InspectOptions, StoreAdapter, StoreReport } from './adapter.ts';
+import type { InspectOptions, StoreReport } from './adapter.ts';
+import { kindNamed } from './find-kind.ts';
 
 /** What `inspectStore` asks of its worker. */
 export interface InspectRequest extends Omit<InspectOptions, 'signal'> {
-  readonly adapter: AdapterName;
+  /** Its name in the registry. */
+  readonly kind: string;
   readonly dir: string;
 }
 
@@ -23,15 +22,11 @@ export type InspectAnswer =
       readonly stack: string | undefined;
     };
 
-const inspectors: Record<AdapterName, StoreAdapter['inspect']> = {
-  chroma: inspectChroma,
-  sqlite: inspectSqlite,
-  files: inspectFiles,
-};
-
-async function answer({ adapter, dir, ...options }: InspectRequest): Promise<InspectAnswer> {
+async function answer({ kind: name, dir, ...options }: InspectRequest): Promise<InspectAnswer> {
   try {
-    return { type: 'report', report: await inspectors[adapter](dir, options) };
+    const kind = kindNamed(name);
+    if (kind === undefined) throw new TypeError(`no kind of store is named "${name}"`);
+    return { type: 'report', report: await kind.inspect(dir, options) };
   } catch (error) {
     const { code, message, remedy, stack } = fromFileSystem(error, `Cannot inspect "${dir}"`);
     return { type: 'error', code, message, remedy, stack };

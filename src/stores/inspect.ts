@@ -3,28 +3,28 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SyncAgentError, interrupted, throwIfAborted } from '../platform/errors.ts';
 import { scriptFromSources } from '../platform/script-from-sources.ts';
-import { inspectFiles } from './files/inspect-files.ts';
 import type { InspectAnswer, InspectRequest } from './inspect-worker.ts';
-import type { AdapterName, InspectOptions, StoreReport } from './adapter.ts';
+import type { InspectOptions, StoreReport } from './adapter.ts';
+import type { StoreKind } from './store-kind.ts';
 
 /**
- * Judges an image with the inspection of `adapter`, in a thread of its own: SQLite's check of a large database
- * takes minutes in one call, during which signals, progress and other work must go on.
+ * Judges an image as its kind of store does, in a thread of its own if that blocks: SQLite's check of a large
+ * database takes minutes in one call, during which signals, progress and other work must go on.
  *
  * Aborting rejects at once; the thread ends when the SQLite call it is in returns, since better-sqlite3 cannot
  * interrupt one, and a process that exits waits for that. Until then it only reads.
  */
 export async function inspectStore(
-  adapter: AdapterName,
+  kind: StoreKind,
   dir: string,
   options: InspectOptions,
 ): Promise<StoreReport> {
   const { signal, ...rest } = options;
   const action = `Inspecting "${dir}"`;
   throwIfAborted(signal, action);
-  if (adapter === 'files') return inspectFiles(dir, options);
+  if (kind.inspectBlocks !== true) return kind.inspect(dir, options);
   const sidecars = sidecarsOf(dir);
-  const worker = startWorker({ adapter, dir, ...rest });
+  const worker = startWorker({ kind: kind.name, dir, ...rest });
   return new Promise<StoreReport>((resolve, reject) => {
     let answered = false;
     const onAbort = (): void => {

@@ -43,6 +43,7 @@ const forbidden = [
   ['src/engine/d.ts', '../remotes/directory/directory-remote.ts'],
   ['src/engine/e.ts', '../stores/chroma/sysdb.ts'],
   ['src/engine/f.ts', '../stores/registry.ts'],
+  ['src/engine/g.ts', '../stores/find-adapter.ts'],
   ['src/hooks/a.ts', '../engine/backup/backup.ts'],
   ['src/report/a.ts', '../engine/backup/backup.ts'],
   ['src/cli/a.ts', '../bin.ts'],

@@ -1,4 +1,5 @@
 import { SyncAgentError } from '../../platform/errors.ts';
+import { plainKind } from '../../stores/find-kind.ts';
 import type { FoundStore } from './find-stores.ts';
 import type { GivenAnswers } from './given-answers.ts';
 import type { InitFacts } from './init-facts.ts';
@@ -43,7 +44,7 @@ function nameOf(place: ConfigPlace): string {
 
 /** Databases only: a directory that merely has a usual name is for a person to judge. */
 function onlyStore(found: readonly FoundStore[]): string {
-  const best = found.filter(({ kind }) => kind === found[0]?.kind && kind !== 'files');
+  const best = found.filter(({ kind }) => kind === found[0]?.kind && kind !== plainKind.name);
   const [only, ...others] = best;
   if (only !== undefined && others.length === 0) return only.path;
   return missing(

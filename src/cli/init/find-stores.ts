@@ -2,25 +2,21 @@ import { readdir, stat } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
 import { isForeign } from '../../stores/content/foreign.ts';
+import { kinds, plainKind } from '../../stores/find-kind.ts';
 
 export interface FoundStore {
   /** Absolute. */
   readonly path: string;
-  readonly kind: 'chroma' | 'sqlite' | 'files';
+  /** The name of its kind. */
+  readonly kind: string;
   readonly bytes: number;
 }
 
-/** Directories that applications use by habit; there they count without a database too. */
-const usualNames = ['chroma', 'chroma_data', 'chroma-data', '.chroma', 'data'];
-
+const habits = kinds.map((kind) => kind.habits ?? {});
+/** Directories that applications use by habit; there a store counts without a database too. */
+const usualNames = habits.flatMap(({ directories = [] }) => directories);
 /** Variables in which applications keep the place of their store. */
-const usualVariables = [
-  'CHROMA_DB',
-  'CHROMA_PATH',
-  'CHROMA_DB_PATH',
-  'PERSIST_DIRECTORY',
-  'CHROMA_PERSIST_DIRECTORY',
-];
+const usualVariables = habits.flatMap(({ variables = [] }) => variables);
 
 const deepest = 3;
 /** A look must not take longer than a person waits. */
@@ -42,18 +38,18 @@ export async function findStores(
     const store = await judge(path, { acceptsFiles: hinted.includes(path) || usual.includes(path) });
     if (store !== undefined) found.set(path, store);
   }
-  return withoutNested([...found.values()]).toSorted((a, b) => rank[a.kind] - rank[b.kind]);
+  return withoutNested([...found.values()]).toSorted((a, b) => rankOf(a.kind) - rankOf(b.kind));
 }
 
-const rank = { chroma: 0, sqlite: 1, files: 2 };
+const rankOf = (name: string): number => kinds.findIndex((kind) => kind.name === name);
 
 /** Of stores within each other the outer one, unless only the inner one is a database. */
 function withoutNested(stores: readonly FoundStore[]): readonly FoundStore[] {
   const isWithin = (inner: FoundStore, outer: FoundStore): boolean => inner.path.startsWith(outer.path + sep);
   return stores.filter((store) =>
-    store.kind === 'files'
+    store.kind === plainKind.name
       ? !stores.some((other) => isWithin(other, store) || isWithin(store, other))
-      : !stores.some((other) => other.kind !== 'files' && isWithin(store, other)),
+      : !stores.some((other) => other.kind !== plainKind.name && isWithin(store, other)),
   );
 }
 
@@ -63,12 +59,9 @@ async function judge(
 ): Promise<FoundStore | undefined> {
   const entries = await entriesOf(path);
   const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
-  const kind = names.includes('chroma.sqlite3')
-    ? 'chroma'
-    : names.some((name) => /\.(sqlite3?|db)$/i.test(name))
-      ? 'sqlite'
-      : 'files';
-  if (isRemote(entries) || (kind === 'files' && (!acceptsFiles || entries.length === 0))) return undefined;
+  const { name: kind } = kinds.find(({ habits: its }) => its?.matches?.(names) === true) ?? plainKind;
+  if (isRemote(entries) || (kind === plainKind.name && (!acceptsFiles || entries.length === 0)))
+    return undefined;
   return { path, kind, bytes: await bytesBelow(path) };
 }
 

@@ -3,6 +3,7 @@ import { missingObjects } from './held-objects.ts';
 import type { Manifest, ManifestDirectory, ManifestFile } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { StoreStatistics } from '../../stores/adapter.ts';
+import { isSimplerKind } from '../../stores/find-kind.ts';
 
 /** A captured file, hashed. */
 export type CapturedFile = Omit<ManifestFile, 'in'>;
@@ -127,8 +128,6 @@ const modesOf = (directories: readonly ManifestDirectory[]): string =>
     .toSorted()
     .join('\0');
 
-export const particularity: readonly Manifest['adapter'][] = ['files', 'sqlite', 'chroma'];
-
 function shrinkage(
   captured: CapturedStore,
   base: Manifest | undefined,
@@ -136,7 +135,7 @@ function shrinkage(
 ): string | undefined {
   if (base === undefined) return undefined;
   // A store without its database is seen as something simpler, and then nothing is wrong with it.
-  if (particularity.indexOf(captured.adapter) < particularity.indexOf(base.adapter)) {
+  if (isSimplerKind(captured.adapter, base.adapter)) {
     return `it looks like a ${captured.adapter} store, snapshot ${base.id} is of a ${base.adapter} store`;
   }
   const records = { now: captured.statistics.records, was: base.statistics.records, unit: 'records' };

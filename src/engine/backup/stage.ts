@@ -71,7 +71,7 @@ export async function stageStore(
   let heldMs = 0;
   let longestHoldMs = 0;
   const users = await context.findStoreUsers(home.store);
-  warnOfTwins(context, adapter.name, users);
+  warnOfTwins(context, adapter, users);
   for (let tries = 1; ; tries += 1) {
     enterPhase(context, 'capture');
     await fs.remove(dir);

@@ -11,7 +11,7 @@ import type { DoctorCheck } from './doctor-check.ts';
 import { inspectAsItLies } from '../soundness/judge-store.ts';
 import { knownParent } from '../lineage.ts';
 import { describeJournal } from '../status.ts';
-import { describeTwins, describeUsers, stopAllButOne } from './twin-servers.ts';
+import { describeTwins, describeUsers } from './twin-servers.ts';
 
 /** Whether lock, state and staging can be written where they belong. */
 export async function checkHome({ home, fs, clock }: Context): Promise<DoctorCheck> {
@@ -109,7 +109,7 @@ export async function checkStore(context: Context): Promise<readonly DoctorCheck
   }
 }
 
-/** Two servers on one Chroma directory lose vectors. SQLite arbitrates between writers of plain databases. */
+/** Two servers on one Chroma directory lose vectors, for example. SQLite arbitrates between writers of plain databases. */
 export async function checkServers({ home, detectAdapter, findStoreUsers }: Context): Promise<DoctorCheck> {
   const name = 'servers';
   const users = await findStoreUsers(home.store);
@@ -121,14 +121,9 @@ export async function checkServers({ home, detectAdapter, findStoreUsers }: Cont
       detail: users.length === 0 ? 'no process has the store open' : `${users.length} has the store open`,
     };
   }
-  if ((await detectAdapter(home.store)).name !== 'chroma') return { name, status: 'ok', detail };
-  return {
-    name,
-    status: 'fail',
-    code: 'BUSY',
-    detail,
-    remedy: stopAllButOne,
-  };
+  const { remedyForTwoServers: remedy } = await detectAdapter(home.store);
+  if (remedy === undefined) return { name, status: 'ok', detail };
+  return { name, status: 'fail', code: 'BUSY', detail, remedy };
 }
 
 /** A backup needs room for an image of the store, a restore for the snapshot beside it. */

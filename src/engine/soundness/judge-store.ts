@@ -7,9 +7,9 @@ import { stagingRoot } from '../../home/home.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import { readState, writeState } from '../../home/state.ts';
 import type { InspectOptions, Problem, StoreAdapter, Verdict } from '../../stores/adapter.ts';
+import { isSimplerKind } from '../../stores/find-kind.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
-import { particularity } from '../backup/plan-backup.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 import { soundnessOf } from './soundness.ts';
 
@@ -114,7 +114,7 @@ export async function adapterForCapture(
 ): Promise<StoreAdapter> {
   const { home, detectAdapter, adapterNamed } = context;
   const detected = await detectAdapter(home.store);
-  if (known?.adapter !== 'sqlite' || detected.name !== 'files') return detected;
+  if (known === undefined || !isSimplerKind(detected.name, known.adapter)) return detected;
   const before = adapterNamed(known.adapter);
   // With a database it is of that kind, and plain files because a person says so.
   if (await before.detect(home.store)) return detected;
@@ -132,8 +132,7 @@ async function expectedAdapter(
 ): Promise<StoreAdapter> {
   const detected = await detectAdapter(dir);
   if (parent === undefined) return detected;
-  const isSimpler = particularity.indexOf(detected.name) < particularity.indexOf(parent.adapter);
-  return isSimpler ? adapterNamed(parent.adapter) : detected;
+  return isSimplerKind(detected.name, parent.adapter) ? adapterNamed(parent.adapter) : detected;
 }
 
 /** The databases that a store is known to have had, without those that are excluded by now. */

@@ -2,21 +2,20 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { errnoOf, throwIfAborted } from '../../platform/errors.ts';
-import type { CaptureKind } from './capture-kind.ts';
 import { raiseFence } from './fence.ts';
 import type { Fence } from './fence.ts';
 import { openImage } from './image.ts';
 import type { Image } from './image.ts';
-import { contentOf } from './looks.ts';
+import { contentOf } from './compare-scans.ts';
 import { isLimit, tooManyOpenFiles } from '../../platform/open-files.ts';
-import { Restless } from './restless.ts';
+import { ChangeTally } from './change-tally.ts';
 import { scanWholeStore } from '../content/scan.ts';
 import type { FileEntry } from '../content/scan.ts';
-import { pathsOf, settle } from './settle.ts';
-import type { Settled } from './settle.ts';
+import { catchUp, pathsOf } from './catch-up.ts';
+import type { CaughtUp } from './catch-up.ts';
 import type { Capture, CaptureOptions } from '../adapter.ts';
-import { untilResting } from './until-resting.ts';
-import type { RestlessFiles } from './until-resting.ts';
+import { waitUntilQuiet } from './wait-until-quiet.ts';
+import type { CaptureKind, UnfinishedWrites } from '../store-kind.ts';
 
 /** A server that persists one index after the other rests only once the fence holds it, so it is not waited for longer. */
 const activeMs = 2000;
@@ -29,7 +28,7 @@ const worthCopyingBytes = 1024 * 1024;
  * 1. Copy everything while writers go on: nothing of it is believed yet.
  * 2. Wait until files outside SQLite's protection rest, then raise the fence: no transaction can commit.
  * 3. Look at all files (A); bring the copies up to date; look again (B). While A and B differ, bring what differs up to
- *    date, for a moment (`settle`).
+ *    date, for a moment (`catchUp`).
  * 4. Lower the fence. If A = B, the image is the store between the two looks. Else begin again with what was copied, a
  *    little more patient.
  *
@@ -44,7 +43,7 @@ export async function capture(
 ): Promise<Capture> {
   const { clock, signal, timeoutMs } = options;
   const deadline = clock.monotonic() + timeoutMs;
-  const restless = new Restless();
+  const tally = new ChangeTally();
   const held: number[] = [];
   const image = openImage(options.fs, dir, target);
   let databases: readonly string[] = [];
@@ -52,31 +51,31 @@ export async function capture(
     for (let attempts = 1; ; attempts += 1) {
       throwIfAborted(signal, 'Capture');
       if (attempts > 1) {
-        if (clock.monotonic() > deadline) throw restless.error(dir, timeoutMs);
+        if (clock.monotonic() > deadline) throw tally.error(dir, timeoutMs);
         await clock.sleep(Math.min(25 * (attempts - 1), 250), { signal });
       }
-      const found = await prepare(dir, kind, image, { ...options, deadline, restless });
+      const found = await prepare(dir, kind, image, { ...options, deadline, tally });
       // Files vanish while their owner works. That our own directory did would look the same until the deadline.
       await lstat(target);
       if (found === undefined) continue;
       databases = found;
       const fence = await raise(dir, databases, { ...options, deadline });
-      let settled: Settled | undefined;
+      let caughtUp: CaughtUp | undefined;
       try {
         if (fence === undefined) continue;
         const patienceMs = Math.min(150 * attempts, 2000);
         const budgetBytes = 32 * 1024 * 1024 * 2 ** Math.min(attempts - 1, 10);
-        settled = await settle(
-          { dir, kind, image, databases, fence, restless },
+        caughtUp = await catchUp(
+          { dir, kind, image, databases, fence, tally },
           { ...options, patienceMs, budgetBytes },
         );
       } finally {
         held.push(fence?.release() ?? 0);
         image.closeDatabases();
       }
-      if (settled !== undefined) {
+      if (caughtUp !== undefined) {
         return {
-          ...(await fold(settled, target, databases, options)),
+          ...(await fold(caughtUp, target, databases, options)),
           heldMs: held.reduce((sum, ms) => sum + ms, 0),
           longestHoldMs: Math.max(...held),
           attempts,
@@ -93,7 +92,7 @@ export async function capture(
 
 interface PrepareOptions extends CaptureOptions {
   readonly deadline: number;
-  readonly restless: Restless;
+  readonly tally: ChangeTally;
 }
 
 /** Steps 1 and 2; resolves to the databases. Undefined when the store moved under our hands: look again. */
@@ -103,7 +102,7 @@ async function prepare(
   image: Image,
   options: PrepareOptions,
 ): Promise<readonly string[] | undefined> {
-  const { clock, signal, deadline, restless } = options;
+  const { clock, signal, deadline, tally } = options;
   try {
     const copyingAtMs = clock.now();
     const scan = await scanWholeStore(dir, options.exclude);
@@ -113,11 +112,11 @@ async function prepare(
     const { files } = await scanWholeStore(dir, options.exclude);
     // Writers are not held back for what is not theirs to end.
     const stalledMs = Math.max(0, deadline - clock.monotonic());
-    const rest = { clock, signal, activeMs: Math.min(activeMs, stalledMs), stalledMs, pauseMs: 250 };
-    const judge = (some: readonly FileEntry[], nowMs: number): RestlessFiles =>
-      kind.restlessFiles(some, nowMs, options.unfinishedMs);
-    const moving = await untilResting(dir, files, judge, rest);
-    restless.note(pathsOf(moving));
+    const patience = { clock, signal, activeMs: Math.min(activeMs, stalledMs), stalledMs, pauseMs: 250 };
+    const judge = (some: readonly FileEntry[], nowMs: number): UnfinishedWrites =>
+      kind.unfinishedWrites(some, nowMs, options.unfinishedMs);
+    const moving = await waitUntilQuiet(dir, files, judge, patience);
+    tally.note(pathsOf(moving));
     if (moving.stalled.length > 0) return undefined;
 
     const againAtMs = clock.now();
@@ -146,7 +145,7 @@ async function raise(
 
 /** Moves what the copied `-wal` files hold into the copied databases, so that one file says it all. */
 async function fold(
-  { source, lookedAtMs }: Settled,
+  { source, lookedAtMs }: CaughtUp,
   target: string,
   databases: readonly string[],
   { fs }: CaptureOptions,

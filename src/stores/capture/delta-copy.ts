@@ -6,7 +6,7 @@ const chunkBytes = 256 * 1024;
 
 /**
  * A copy that is made while its source changes and set right later: `openDeltaCopy` costs a full copy, or, of a copy that
- * was made before, what `settle` costs. `settle` reads both sides and writes only what differs, which is what makes holding
+ * was made before, what `catchUp` costs. `catchUp` reads both sides and writes only what differs, which is what makes holding
  * writers back short (0.12 s per 500 MB in the page cache).
  *
  * Keeps the source open until `close`: see the danger in `raiseFence`. No other descriptor stays open, since a store may have
@@ -14,7 +14,7 @@ const chunkBytes = 256 * 1024;
  */
 export interface DeltaCopy {
   /** Makes the copy equal to the source, provided nobody writes the source meanwhile. Blocks the event loop. */
-  settle(): Promise<void>;
+  catchUp(): Promise<void>;
   close(): void;
 }
 
@@ -28,16 +28,16 @@ export async function openDeltaCopy(
 ): Promise<DeltaCopy> {
   const from = openSync(source, 'r');
   try {
-    if (isCopied) await settle(fs, from, target);
+    if (isCopied) await catchUp(fs, from, target);
     else await fs.copy(source, target);
-    return { settle: () => settle(fs, from, target), close: () => closeSync(from) };
+    return { catchUp: () => catchUp(fs, from, target), close: () => closeSync(from) };
   } catch (error) {
     closeSync(from);
     throw error;
   }
 }
 
-async function settle(fs: FileSystem, from: number, target: string): Promise<void> {
+async function catchUp(fs: FileSystem, from: number, target: string): Promise<void> {
   const { size } = fstatSync(from);
   const { present, stale } = compare(from, target, size);
   if (stale.length === 0 && present === size) return;

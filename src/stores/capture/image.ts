@@ -14,10 +14,10 @@ export interface Image {
   prepare(content: ScanResult, databases: readonly string[], nowMs: number): Promise<void>;
   /** Copies files that are not databases and not held in their present version. */
   update(content: ScanResult, nowMs: number): Promise<void>;
-  /** Bytes that `settle` would have to copy, databases aside. */
+  /** Bytes that `catchUp` would have to copy, databases aside. */
   missingBytes(content: ScanResult): number;
   /** Makes the copy equal to `content`, given that it does not change meanwhile. */
-  settle(content: ScanResult, nowMs: number): Promise<void>;
+  catchUp(content: ScanResult, nowMs: number): Promise<void>;
   closeDatabases(): void;
 }
 
@@ -44,13 +44,13 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
     const version = held.get(file.path);
     return deltas.has(file.path) || (version !== undefined && sameVersion(version, file));
   };
-  const settleDatabases = async (content: ScanResult, nowMs: number): Promise<void> => {
+  const catchUpDatabases = async (content: ScanResult, nowMs: number): Promise<void> => {
     for (const file of content.files) {
       const delta = deltas.get(file.path);
       const version = settled.get(file.path);
       if (delta === undefined || (version !== undefined && sameVersion(version, file))) continue;
       settled.delete(file.path);
-      await delta.settle();
+      await delta.catchUp();
       if (isSettled([file], nowMs)) settled.set(file.path, file);
     }
   };
@@ -97,9 +97,9 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
     update: copyChanged,
     missingBytes: (content) =>
       content.files.filter((file) => !isHeld(file)).reduce((sum, file) => sum + file.size, 0),
-    settle: async (content, nowMs) => {
+    catchUp: async (content, nowMs) => {
       await copyChanged(content, nowMs);
-      await settleDatabases(content, nowMs);
+      await catchUpDatabases(content, nowMs);
       await dropVanished(content);
     },
     closeDatabases,

@@ -12,7 +12,7 @@ import type { QueueTopic } from './queue.ts';
 import { readRecords } from './records.ts';
 import type { RecordReader } from './records.ts';
 import type { CollectionFacts } from './sysdb.ts';
-import { findWitness } from './witness.ts';
+import { findKnownVector } from './known-vector.ts';
 
 /** The only kind of vector segment that has files (rust/types/src/segment.rs, SegmentType). */
 const persistedType = 'urn:chroma:segment/vector/hnsw-local-persisted';
@@ -97,11 +97,11 @@ function judgeIndex(db: Database.Database, subject: Case): string[] {
   let metadata: IndexMetadata | undefined;
   if (folder !== undefined) {
     const { indexedUpTo } = ledger;
-    const witness = topic && findWitness(db, { topic: topic.topic, indexedUpTo, metadataSegment });
+    const known = topic && findKnownVector(db, { topic: topic.topic, indexedUpTo, metadataSegment });
     try {
       metadata = checkPersistedIndex(folder, {
         dimension: facts.dimension,
-        witness: witness && !ledger.isTouched(witness.id) ? witness : undefined,
+        known: known && !ledger.isTouched(known.id) ? known : undefined,
         visitId: (bytes, start, end) => ledger.indexed(bytes, start, end),
       });
     } catch (error) {

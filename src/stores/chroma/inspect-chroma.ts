@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { messageOf, throwIfAborted } from '../../platform/errors.ts';
 import { judgeCollections } from './collections.ts';
-import { hasPersistedIndex } from './index-rest.ts';
+import { hasPersistedIndex } from './unfinished-indexes.ts';
 import { missingTables, readCollections } from './sysdb.ts';
 import { openDatabaseAsItLies } from '../sqlite/crashed-database.ts';
 import { checkDatabase } from '../sqlite/sqlite-check.ts';

@@ -4,13 +4,14 @@ import { SyncAgentError } from '../../platform/errors.ts';
 import type { ManifestFile } from '../../log/manifest.ts';
 import { excludingPattern } from './exclusions.ts';
 import type { Exclusions } from './exclusions.ts';
-import { isSqliteFile } from '../sqlite/inspect-sqlite.ts';
+import { kindNamed, plainKind } from '../find-kind.ts';
+import { isSqliteFile } from '../sqlite/sqlite-file.ts';
 import { scanStore } from './scan.ts';
-import type { AdapterName, StoreAdapter } from '../adapter.ts';
+import type { StoreAdapter } from '../adapter.ts';
 
 /**
- * Throws USAGE where patterns exclude what the store at `dir` cannot do without: Chroma's database and the files of its vector
- * indexes, the last database of a store, the log or journal of a database that is captured.
+ * Throws USAGE if patterns exclude what the store at `dir` cannot do without: what its kind needs, such as Chroma's database
+ * and vector indexes, the last database of a store, the log or journal of a database that is captured.
  */
 export async function assertExclusionsFitStore(
   dir: string,
@@ -20,12 +21,12 @@ export async function assertExclusionsFitStore(
   }: { readonly detectAdapter: (dir: string) => Promise<StoreAdapter>; readonly exclude: Exclusions },
 ): Promise<void> {
   if (exclude.length === 0 || (await stat(dir).catch(() => undefined)) === undefined) return;
-  const adapter = (await detectAdapter(dir)).name;
-  if (adapter === 'chroma') assertFitsChroma(exclude);
+  const { name } = await detectAdapter(dir);
+  assertNeedsKept(name, exclude);
   const { files } = await scanStore(dir, exclude);
   const databases = await databasesAmong(dir, files);
   for (const path of databases) assertFitsDatabase(path, exclude);
-  if (adapter !== 'files' || databases.length > 0) return;
+  if (name !== plainKind.name || databases.length > 0) return;
   const all = await scanStore(dir).catch(() => ({ files: [] }));
   const [only] = await databasesAmong(dir, all.files);
   if (only !== undefined) throw unfit(only, exclude, 'no other database would be left');
@@ -33,32 +34,21 @@ export async function assertExclusionsFitStore(
 
 /** The same for a snapshot that is to become the store. */
 export function assertExclusionsFitSnapshot(
-  {
-    adapter,
-    files,
-  }: { readonly adapter: AdapterName; readonly files: readonly Pick<ManifestFile, 'path'>[] },
+  { adapter, files }: { readonly adapter: string; readonly files: readonly Pick<ManifestFile, 'path'>[] },
   exclude: Exclusions = [],
 ): void {
   if (exclude.length === 0) return;
-  if (adapter === 'chroma') assertFitsChroma(exclude);
-  if (adapter !== 'sqlite') return;
+  assertNeedsKept(adapter, exclude);
+  if (kindNamed(adapter)?.needsDatabase !== true) return;
   const excluded = files.filter(({ path }) => excludingPattern(exclude, path, false) !== undefined);
   // Which of them are databases, a snapshot does not say.
   if (excluded.length === files.length && files[0] !== undefined)
     throw unfit(files[0].path, exclude, 'no database would be left');
 }
 
-/** By name: an index that is made tomorrow must be in the backup of tomorrow. */
-function assertFitsChroma(exclude: Exclusions): void {
-  const index = '0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9';
-  const names = ['header.bin', 'data_level0.bin', 'length.bin', 'link_lists.bin', 'index_metadata.pickle'];
-  if (excludingPattern(exclude, 'chroma.sqlite3', false) !== undefined)
-    throw unfit('chroma.sqlite3', exclude, 'it is the database of the store');
-  assertFitsDatabase('chroma.sqlite3', exclude);
-  for (const path of names.map((name) => `${index}/${name}`)) {
-    if (excludingPattern(exclude, path, false) !== undefined)
-      throw unfit(path, exclude, 'the vector indexes need such files');
-  }
+function assertNeedsKept(kind: string, exclude: Exclusions): void {
+  for (const { path, why } of kindNamed(kind)?.needs ?? [])
+    if (excludingPattern(exclude, path, false) !== undefined) throw unfit(path, exclude, why);
 }
 
 function assertFitsDatabase(path: string, exclude: Exclusions): void {

@@ -1,33 +1,12 @@
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { throwIfAborted } from '../../platform/errors.ts';
 import { openDatabaseAsItLies } from './crashed-database.ts';
 import { scanStore } from '../content/scan.ts';
 import { checkDatabase } from './sqlite-check.ts';
+import { isSqliteFile } from './sqlite-file.ts';
 import { openSqliteImage, sqliteCodeOf } from './sqlite-image.ts';
 import type { InspectOptions, Problem, StoreReport } from '../adapter.ts';
-
-/** The first 16 bytes of every database that is not empty (sqlite.org/fileformat2.html, 1.3). */
-const magic = Buffer.from('SQLite format 3\0', 'latin1');
-
-/**
- * Whether a file is a SQLite database, by its first bytes; an empty file is none yet. Opens the file, and closing
- * it drops every POSIX lock this process holds on it: never ask while a connection here holds one.
- */
-export async function isSqliteFile(path: string): Promise<boolean> {
-  const file = await open(path, 'r');
-  try {
-    const start = Buffer.alloc(magic.length);
-    const { bytesRead } = await file.read(start, 0, start.length, 0);
-    return bytesRead === magic.length && start.equals(magic);
-  } finally {
-    await file.close();
-  }
-}
-
-/** Names that SQLite databases go by. */
-export const databaseName = /\.(db3?|sqlite3?|s3db|sl3)$/i;
 
 /**
  * Judges every SQLite database below `dir` by SQLite's own checks; counts the rows of ordinary tables. Which of several is

@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
-import { indexFiles } from '../../../src/stores/chroma/index-rest.ts';
+import { indexFiles } from '../../../src/stores/chroma/unfinished-indexes.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';

@@ -7,7 +7,7 @@ import { mayStartUnrestored } from '../../../src/cli/commands/may-start-unrestor
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
-import { adapterNamed } from '../../../src/stores/registry.ts';
+import { adapterNamed } from '../../../src/stores/find-adapter.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';

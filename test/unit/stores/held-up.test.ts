@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { detectAdapter } from '../../../src/stores/registry.ts';
+import { detectAdapter } from '../../../src/stores/find-adapter.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import type { Capture } from '../../../src/stores/adapter.ts';
 import { buildCli } from '../../support/built-cli.ts';

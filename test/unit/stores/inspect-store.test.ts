@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, describe, expect, test } from 'vitest';
-import { inspectFiles } from '../../../src/stores/files/inspect-files.ts';
-import { inspectSqlite, isSqliteFile } from '../../../src/stores/sqlite/inspect-sqlite.ts';
+import { chromaKind } from '../../../src/stores/chroma/chroma-kind.ts';
+import { filesKind } from '../../../src/stores/files/files-kind.ts';
+import { inspectSqlite } from '../../../src/stores/sqlite/inspect-sqlite.ts';
+import { isSqliteFile } from '../../../src/stores/sqlite/sqlite-file.ts';
+import { sqliteKind } from '../../../src/stores/sqlite/sqlite-kind.ts';
 import { inspectStore } from '../../../src/stores/inspect.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 
@@ -28,7 +31,7 @@ describe('inspectStore', () => {
     const dir = unpackFixture('chroma-0.6.3', join(root, 'threads'));
     let ticks = 0;
     const ticking = setInterval(() => (ticks += 1), 5);
-    const report = await inspectStore('chroma', dir, { level: 'full' });
+    const report = await inspectStore(chromaKind, dir, { level: 'full' });
     clearInterval(ticking);
     expect(report.damage).toEqual([]);
     expect(report.statistics.records).toBe(2033);
@@ -40,7 +43,7 @@ describe('inspectStore', () => {
     makeDatabase(join(dir, 'large.db'), "PRAGMA journal_mode = WAL; CREATE TABLE t (x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO t SELECT randomblob(100) FROM n; CREATE INDEX i ON t (x)"); // prettier-ignore
     const before = fingerprintOf(dir);
     const controller = new AbortController();
-    const inspection = inspectStore('sqlite', dir, { level: 'full', signal: controller.signal });
+    const inspection = inspectStore(sqliteKind, dir, { level: 'full', signal: controller.signal });
     await waitUntil(() => readdirSync(dir).includes('large.db-shm'));
     controller.abort();
     await expect(inspection).rejects.toMatchObject({ code: 'INTERRUPTED' });
@@ -50,12 +53,12 @@ describe('inspectStore', () => {
 
   test('a signal that was aborted before starts nothing', async () => {
     await expect(
-      inspectStore('files', root, { level: 'quick', signal: AbortSignal.abort() }),
+      inspectStore(filesKind, root, { level: 'quick', signal: AbortSignal.abort() }),
     ).rejects.toMatchObject({ code: 'INTERRUPTED' });
   });
 
-  test.each(['files', 'sqlite'] as const)('errors of %s keep their code', async (adapter) => {
-    await expect(inspectStore(adapter, join(root, 'nowhere'), { level: 'quick' })).rejects.toMatchObject({
+  test.each([filesKind, sqliteKind])('errors of $name keep their code', async (kind) => {
+    await expect(inspectStore(kind, join(root, 'nowhere'), { level: 'quick' })).rejects.toMatchObject({
       name: 'SyncAgentError',
       code: 'NOT_FOUND',
       message: expect.stringContaining('nowhere') as string,
@@ -63,7 +66,9 @@ describe('inspectStore', () => {
   });
 
   test('a thread that dies says so', async () => {
-    await expect(inspectStore('nonsense' as 'files', root, { level: 'quick' })).rejects.toMatchObject({
+    await expect(
+      inspectStore({ ...sqliteKind, name: 'nonsense' }, root, { level: 'quick' }),
+    ).rejects.toMatchObject({
       code: 'INTERNAL',
     });
   });
@@ -161,11 +166,11 @@ describe('what each level finds', () => {
   });
 });
 
-test('inspectFiles counts files and finds nothing wrong', async () => {
+test('a plain directory counts files and finds nothing wrong', async () => {
   const dir = makeDirectory('files/sub');
   writeFileSync(join(dir, 'one'), '');
   writeFileSync(join(root, 'files', 'two'), '2');
-  expect(await inspectFiles(join(root, 'files'), { level: 'full' })).toEqual({
+  expect(await filesKind.inspect(join(root, 'files'), { level: 'full' })).toEqual({
     damage: [],
     findings: [],
     statistics: { records: 2 },

@@ -6,8 +6,8 @@ import { readHnswHeader } from './hnsw-header.ts';
 import { checkLevels } from './hnsw-levels.ts';
 import { readIndexMetadata } from './index-metadata.ts';
 import type { IdVisitor, IndexMetadata } from './index-metadata.ts';
-import { matchesWitness } from '../witness.ts';
-import type { Witness } from '../witness.ts';
+import { matchesKnownVector } from '../known-vector.ts';
+import type { KnownVector } from '../known-vector.ts';
 
 /** The folder of a vector segment inside a store. */
 export interface IndexFolder {
@@ -36,14 +36,14 @@ export function checkPersistedIndex(
   folder: IndexFolder,
   options: {
     readonly dimension: number | null;
-    readonly witness: Witness | undefined;
+    readonly known: KnownVector | undefined;
     readonly visitId: IdVisitor;
   },
 ): IndexMetadata {
-  const { dimension, witness, visitId } = options;
-  let witnessLabel: number | undefined;
+  const { dimension, known, visitId } = options;
+  let knownLabel: number | undefined;
   const metadata = readPersistedIds(folder, (bytes, start, end, label) => {
-    if (witness?.id.equals(bytes.subarray(start, end)) === true) witnessLabel = label;
+    if (known?.id.equals(bytes.subarray(start, end)) === true) knownLabel = label;
     visitId(bytes, start, end, label);
   });
   if (metadata.labels.count === 0) return metadata;
@@ -55,14 +55,10 @@ export function checkPersistedIndex(
     );
   }
   const visitVector = (bytes: Buffer, start: number, label: number): void => {
-    if (
-      witness === undefined ||
-      label !== witnessLabel ||
-      matchesWitness(witness.vector, bytes, start, header)
-    )
+    if (known === undefined || label !== knownLabel || matchesKnownVector(known.vector, bytes, start, header))
       return;
     throw damaged(
-      `${folder.segmentId}/data_level0.bin holds another vector of "${witness.id.toString()}" than the last one written to it: the index is of another time than chroma.sqlite3`,
+      `${folder.segmentId}/data_level0.bin holds another vector of "${known.id.toString()}" than the last one written to it: the index is of another time than chroma.sqlite3`,
     );
   };
   checkElements(...placeOf(folder, 'data_level0.bin'), header, { live: metadata.labels, visitVector });

@@ -2,7 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dirname } from 'node:path/posix';
 import type { FileEntry } from '../content/scan.ts';
-import type { RestlessFiles } from '../capture/until-resting.ts';
+import type { UnfinishedWrites } from '../store-kind.ts';
 
 /** The files of a persisted vector index, in the order in which Chroma writes them, the pickle last. */
 export const indexFiles = [
@@ -30,11 +30,11 @@ const absurdNs = 86_400_000_000_000n;
  *
  * Without a pickle there is no index: Chroma starts a new one over what is there, from its queue.
  */
-export function restlessIndexes(
+export function unfinishedIndexes(
   files: readonly FileEntry[],
   nowMs: number,
   unfinishedMs: number,
-): RestlessFiles {
+): UnfinishedWrites {
   const now = BigInt(Math.floor(nowMs)) * 1_000_000n;
   const unfinishedNs = BigInt(Math.floor(unfinishedMs)) * 1_000_000n;
   const active: FileEntry[] = [];

@@ -6,25 +6,25 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { openImage } from '../../../src/stores/capture/image.ts';
-import { Restless } from '../../../src/stores/capture/restless.ts';
-import { settle } from '../../../src/stores/capture/settle.ts';
-import type { Settled } from '../../../src/stores/capture/settle.ts';
+import { ChangeTally } from '../../../src/stores/capture/change-tally.ts';
+import { catchUp } from '../../../src/stores/capture/catch-up.ts';
+import type { CaughtUp } from '../../../src/stores/capture/catch-up.ts';
 
 let root: string;
-let restless: Restless;
+let tally: ChangeTally;
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'sync-agent-settle-'));
-  restless = new Restless();
+  root = await mkdtemp(join(tmpdir(), 'sync-agent-catch-up-'));
+  tally = new ChangeTally();
   await mkdir(join(root, 'store/old'), { recursive: true });
   await writeFile(join(root, 'store/old/file'), 'old');
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 /** `onLook` is called between the two looks of each round, with its number. */
-async function settleStore(
+async function catchUpWith(
   patienceMs: number,
   onLook: (round: number) => void,
-): Promise<Settled | undefined> {
+): Promise<CaughtUp | undefined> {
   let asked = 0;
   const clock: typeof systemClock = {
     ...systemClock,
@@ -35,17 +35,17 @@ async function settleStore(
       return systemClock.now() + 60_000;
     },
   };
-  return settle(
+  return catchUp(
     {
       dir: join(root, 'store'),
       kind: {
         findDatabases: async () => [],
-        restlessFiles: () => ({ active: [], stalled: [] }),
+        unfinishedWrites: () => ({ active: [], stalled: [] }),
       },
       image: openImage(nodeFileSystem, join(root, 'store'), join(root, 'image')),
       databases: [],
       fence: { unfenced: [], release: () => 0 },
-      restless,
+      tally,
     },
     { clock, fs: nodeFileSystem, timeoutMs: 0, unfinishedMs: 0, patienceMs, budgetBytes: 1e6 },
   );
@@ -54,11 +54,11 @@ async function settleStore(
 const makeCollection = (name: string): void => mkdirSync(join(root, 'store', name));
 
 describe('a store where directories come between the looks', () => {
-  it('is settled without beginning anew, once no more come', async () => {
-    const settled = await settleStore(30_000, (round) => {
+  it('is caught up with without beginning anew, once no more come', async () => {
+    const caughtUp = await catchUpWith(30_000, (round) => {
       if (round <= 3) makeCollection(`new-${round}`);
     });
-    expect(settled?.source.directories.map(({ path }) => path)).toEqual([
+    expect(caughtUp?.source.directories.map(({ path }) => path)).toEqual([
       '',
       'new-1',
       'new-2',
@@ -69,7 +69,7 @@ describe('a store where directories come between the looks', () => {
   });
 
   it('is given up when patience ends, and what came most often is known', async () => {
-    expect(await settleStore(200, (round) => makeCollection(`new-${round}`))).toBeUndefined();
-    expect(restless.describe()).toMatch(/^"new-1\/" \(seen once\), .*, [0-9]+ others$/);
+    expect(await catchUpWith(200, (round) => makeCollection(`new-${round}`))).toBeUndefined();
+    expect(tally.describe()).toMatch(/^"new-1\/" \(seen once\), .*, [0-9]+ others$/);
   });
 });

@@ -3,7 +3,7 @@ import { SyncAgentError } from '../../platform/errors.ts';
 const named = 3;
 
 /** Counts what kept a capture from ending, to say so when it gave up. */
-export class Restless {
+export class ChangeTally {
   readonly #times = new Map<string, number>();
 
   /** Takes a note of files that were seen to change, or to be in the middle of a write. */

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { indexFiles, restlessIndexes } from '../../../src/stores/chroma/index-rest.ts';
+import { indexFiles, unfinishedIndexes } from '../../../src/stores/chroma/unfinished-indexes.ts';
 import { scanStore } from '../../../src/stores/content/scan.ts';
 import type { FileEntry } from '../../../src/stores/content/scan.ts';
-import { pathsOf } from '../../../src/stores/capture/settle.ts';
-import { untilResting } from '../../../src/stores/capture/until-resting.ts';
+import { pathsOf } from '../../../src/stores/capture/catch-up.ts';
+import { waitUntilQuiet } from '../../../src/stores/capture/wait-until-quiet.ts';
 
 let store: string;
 let judged: string[][];
@@ -27,7 +27,7 @@ afterEach(() => rm(store, { recursive: true, force: true }));
 
 const judge = (files: readonly FileEntry[], nowMs: number) => {
   judged.push(files.map(({ path }) => path));
-  return restlessIndexes(
+  return unfinishedIndexes(
     files.filter(({ path }) => path.startsWith('busy/')),
     nowMs,
     30_000,
@@ -44,7 +44,7 @@ const clock: typeof systemClock = {
 
 async function wait(activeMs: number, stalledMs: number): Promise<readonly string[]> {
   const { files } = await scanStore(store);
-  return pathsOf(await untilResting(store, files, judge, { clock, activeMs, stalledMs, pauseMs: 100 }));
+  return pathsOf(await waitUntilQuiet(store, files, judge, { clock, activeMs, stalledMs, pauseMs: 100 }));
 }
 
 describe('waiting for an index that is being persisted', () => {

@@ -1,32 +1,31 @@
-import type { CaptureKind } from './capture-kind.ts';
 import type { Fence } from './fence.ts';
 import { unsettledFiles } from '../content/fingerprint.ts';
 import type { Image } from './image.ts';
-import { contentOf, differences, hotJournals } from './looks.ts';
-import type { Restless } from './restless.ts';
+import { contentOf, differences, hotJournals } from './compare-scans.ts';
+import type { ChangeTally } from './change-tally.ts';
 import { scanWholeStore } from '../content/scan.ts';
 import type { FileEntry, ScanResult } from '../content/scan.ts';
 import type { CaptureOptions } from '../adapter.ts';
-import { untilResting } from './until-resting.ts';
-import type { RestlessFiles } from './until-resting.ts';
+import { waitUntilQuiet } from './wait-until-quiet.ts';
+import type { CaptureKind, UnfinishedWrites } from '../store-kind.ts';
 
-export interface SettleSubject {
+export interface CatchUpSubject {
   readonly dir: string;
   readonly kind: CaptureKind;
   readonly image: Image;
   readonly databases: readonly string[];
   readonly fence: Fence;
-  readonly restless: Restless;
+  readonly tally: ChangeTally;
 }
 
-export interface SettleOptions extends CaptureOptions {
+export interface CatchUpOptions extends CaptureOptions {
   /** For how long the store may go on changing, milliseconds: writers wait meanwhile. */
   readonly patienceMs: number;
   /** How much may be left to copy, databases aside: writers wait for that, too. */
   readonly budgetBytes: number;
 }
 
-export interface Settled {
+export interface CaughtUp {
   readonly source: ScanResult;
   /** By `clock.now()`, just before the look that `source` is of. */
   readonly lookedAtMs: number;
@@ -39,16 +38,19 @@ export interface Settled {
  *
  * Undefined when the store moved all the time, or when too much is left to copy to keep writers waiting for it.
  */
-export async function settle(subject: SettleSubject, options: SettleOptions): Promise<Settled | undefined> {
-  const { dir, kind, image, databases, fence, restless } = subject;
+export async function catchUp(
+  subject: CatchUpSubject,
+  options: CatchUpOptions,
+): Promise<CaughtUp | undefined> {
+  const { dir, kind, image, databases, fence, tally } = subject;
   const { clock, signal } = options;
   const until = clock.monotonic() + options.patienceMs;
   const unfenced = new Set(fence.unfenced.map(({ path }) => path));
   const fenced = databases.filter((path) => !unfenced.has(path));
   const covered = new Set(fenced.flatMap((path) => [path, `${path}-wal`]));
   // The fence stands for what it covers; the rest must be old enough for its times to prove anything.
-  const judge = (files: readonly FileEntry[], nowMs: number): RestlessFiles => {
-    const { active, stalled } = kind.restlessFiles(files, nowMs, options.unfinishedMs);
+  const judge = (files: readonly FileEntry[], nowMs: number): UnfinishedWrites => {
+    const { active, stalled } = kind.unfinishedWrites(files, nowMs, options.unfinishedMs);
     const others = files.filter((file) => !covered.has(file.path));
     return { active: [...active, ...unsettledFiles(others, nowMs)], stalled };
   };
@@ -56,28 +58,28 @@ export async function settle(subject: SettleSubject, options: SettleOptions): Pr
     const lookedAtMs = clock.now();
     const scan = await scanWholeStore(dir, options.exclude);
     const hot = hotJournals(scan, [...unfenced]);
-    restless.note(hot);
+    tally.note(hot);
     if (hot.length > 0) return undefined;
     const before = contentOf(scan, databases);
     const nowMs = clock.now();
     const moving = pathsOf(judge(before.files, nowMs));
     if (moving.length > 0) {
-      restless.note(moving);
+      tally.note(moving);
       const activeMs = until - clock.monotonic();
-      const rest = { clock, signal, activeMs, stalledMs: 0, pauseMs: 20 };
-      const still = await untilResting(dir, before.files, judge, rest);
+      const patience = { clock, signal, activeMs, stalledMs: 0, pauseMs: 20 };
+      const still = await waitUntilQuiet(dir, before.files, judge, patience);
       if (pathsOf(still).length > 0) return undefined;
       continue;
     }
     if (image.missingBytes(before) > options.budgetBytes) return undefined;
-    await image.settle(before, nowMs);
+    await image.catchUp(before, nowMs);
     const changed = differences(before, contentOf(await scanWholeStore(dir, options.exclude), databases));
     if (changed.length === 0) return { source: before, lookedAtMs };
-    restless.note(changed);
+    tally.note(changed);
   } while (clock.monotonic() < until);
   return undefined;
 }
 
-export function pathsOf({ active, stalled }: RestlessFiles): readonly string[] {
+export function pathsOf({ active, stalled }: UnfinishedWrites): readonly string[] {
   return [...new Set([...active, ...stalled].map(({ path }) => path))];
 }

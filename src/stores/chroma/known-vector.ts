@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import type { HnswHeader } from './index/hnsw-header.ts';
 
 /** A vector that the index must hold, whatever else is pending. */
-export interface Witness {
+export interface KnownVector {
   readonly id: Buffer;
   readonly vector: Float32Array;
 }
@@ -13,10 +13,10 @@ export interface Witness {
  * vector and all; if it is also the last word on its id, the persisted index must have exactly that vector. This
  * tells an index of another generation whose ids are the same: only updates lie between.
  */
-export function findWitness(
+export function findKnownVector(
   db: Database.Database,
   facts: { readonly topic: string; readonly indexedUpTo: number; readonly metadataSegment: string },
-): Witness | undefined {
+): KnownVector | undefined {
   const row = db
     .prepare(
       'SELECT CAST(id AS BLOB), vector, encoding FROM embeddings_queue WHERE seq_id = ? AND topic = ? AND operation IN (0, 1, 2)',
@@ -35,8 +35,8 @@ export function findWitness(
   return { id: row[0], vector: floatsAt(row[1], 0, row[1].length / 4) };
 }
 
-/** Whether a stored vector is the witness, as it is or, in cosine space, divided by its length. */
-export function matchesWitness(
+/** Whether a stored vector is the known one, as it is or, in cosine space, divided by its length. */
+export function matchesKnownVector(
   vector: Float32Array,
   bytes: Buffer,
   start: number,

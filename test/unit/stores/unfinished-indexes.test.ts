@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { indexFiles, restlessIndexes } from '../../../src/stores/chroma/index-rest.ts';
+import { indexFiles, unfinishedIndexes } from '../../../src/stores/chroma/unfinished-indexes.ts';
 import { isSettled } from '../../../src/stores/content/fingerprint.ts';
 import type { FileEntry } from '../../../src/stores/content/scan.ts';
 
@@ -17,11 +17,11 @@ const touched = (files: FileEntry[], agoMs: number): FileEntry[] =>
   files.map((file) => ({ ...file, ctimeNs: timeOf(agoMs) }));
 
 const judge = (files: FileEntry[], unfinishedMs: number): string => {
-  const { active, stalled } = restlessIndexes(files, now, unfinishedMs);
+  const { active, stalled } = unfinishedIndexes(files, now, unfinishedMs);
   return active.length > 0 ? 'active' : stalled.length > 0 ? 'stalled' : 'at rest';
 };
 
-describe('restlessIndexes', () => {
+describe('unfinishedIndexes', () => {
   const future = index(-9000, -9000, -9000, -9000, -9000);
 
   it.each<[string, FileEntry[], string]>([

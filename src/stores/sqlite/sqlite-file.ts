@@ -1,0 +1,44 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../../platform/errors.ts';
+import type { ScanResult } from '../content/scan.ts';
+
+/** The first 16 bytes of every database that is not empty (sqlite.org/fileformat2.html, 1.3). */
+const magic = Buffer.from('SQLite format 3\0', 'latin1');
+
+/** Names that SQLite databases go by. */
+export const databaseName = /\.(db3?|sqlite3?|s3db|sl3)$/i;
+
+/**
+ * Whether a file is a SQLite database, by its first bytes; an empty file is none yet. Opens the file, and closing
+ * it drops every POSIX lock this process holds on it: never ask while a connection here holds one.
+ */
+export async function isSqliteFile(path: string): Promise<boolean> {
+  const file = await open(path, 'r');
+  try {
+    const start = Buffer.alloc(magic.length);
+    const { bytesRead } = await file.read(start, 0, start.length, 0);
+    return bytesRead === magic.length && start.equals(magic);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The databases among the files of a store. What vanishes meanwhile is none. */
+export async function sqliteFiles(
+  dir: string,
+  { files }: Pick<ScanResult, 'files'>,
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const { path, size } of files) {
+    // A journal is no database, and it may be gone by the time we look.
+    if (size === 0 || /-(journal|wal|shm)$/.test(path)) continue;
+    if (await isSqliteFile(join(dir, path)).catch(vanished)) found.push(path);
+  }
+  return found;
+}
+
+function vanished(error: unknown): boolean {
+  if (errnoOf(error) === 'ENOENT') return false;
+  throw error;
+}
