@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import type { EngineSettings } from '../engine/context.ts';
 import { defaultLeaseMs } from '../engine/lease/wait-for-lease.ts';
 import type { RemoteSettings } from '../remotes/registry.ts';
+import type { StoreKindName } from '../stores/registry.ts';
 import { version } from '../version.ts';
 
 /** Plain data: what `sync-agent.config.json` and flags come to. */
@@ -11,7 +12,7 @@ export interface AgentSettings extends RemoteSettings {
   /** `s3://bucket/prefix` or `file:///dir`. */
   readonly remote: string;
   /** `auto` recognises the kind of store by its files. */
-  readonly adapter?: 'auto' | 'chroma' | 'sqlite' | 'files' | undefined;
+  readonly adapter?: 'auto' | StoreKindName | undefined;
   /** What in the store is none of its content: patterns as in a .gitignore, relative to the store. */
   readonly exclude?: readonly string[] | undefined;
   /** Whose files root writes: `user:group`, `uid:gid`, or `keep` for its own. Default: the owner of the store, else of its directory. */
