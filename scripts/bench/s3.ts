@@ -1,5 +1,7 @@
 import { execFile, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import {
@@ -17,6 +19,8 @@ export interface BenchS3 {
   readonly endpoint: string;
   /** AWS_ACCESS_KEY_ID and what else a client needs. */
   readonly env: Readonly<Record<string, string>>;
+  /** Of the server's processes, where it is ours. */
+  readonly pids: readonly number[];
   makeBucket(name: string): Promise<void>;
   /** Gives the space of deleted objects back, where that is in our hands. */
   collect(): Promise<void>;
@@ -56,7 +60,10 @@ async function startCeph(dir: string): Promise<BenchS3> {
     await run('radosgw-admin', ['-c', configuration, 'gc', 'process', '--include-all']);
   };
   const s3 = makeS3(`Ceph RGW ${version} on the same machine, objects in memory`, endpoint, keys, collect);
-  return { ...s3, stop: async () => void (await run(script, ['stop', dir])) };
+  const pids = readdirSync(join(dir, 'run'))
+    .filter((name) => name.endsWith('.pid'))
+    .map((name) => Number(readFileSync(join(dir, 'run', name), 'utf8')));
+  return { ...s3, pids, stop: async () => void (await run(script, ['stop', dir])) };
 }
 
 async function startOwn(): Promise<BenchS3> {
@@ -77,6 +84,7 @@ async function startOwn(): Promise<BenchS3> {
   );
   return {
     ...s3,
+    pids: child.pid === undefined ? [] : [child.pid],
     makeBucket: async (name) => {
       child.send(name);
       await once(child, 'message');
@@ -107,6 +115,7 @@ function makeS3(
     description,
     endpoint,
     env,
+    pids: [],
     collect,
     makeBucket: async (Bucket) => void (await client.send(new CreateBucketCommand({ Bucket }))),
     empty: async (Bucket) => {
