@@ -7,6 +7,7 @@ import { checkRestored, describeFindings } from '../../test/support/oracle.ts';
 import { checkpointOf, command } from './stage.ts';
 import type { Era, Stage } from './stage.ts';
 import { instantOf, timeOf } from './turns.ts';
+import { logOf } from '../../test/support/log-of.ts';
 
 /** Whose content a snapshot has; undefined when it was captured while eras changed. */
 export function eraOfSnapshot({ eras }: Stage, id: string): Era | undefined {
@@ -35,7 +36,7 @@ function committedMsOf({ agents, byHand }: Stage, id: string): number | undefine
 
 /** What the remote holds, oldest first. */
 export async function liveIds({ direct, seen }: Stage): Promise<readonly string[]> {
-  const ids = (await readLog(direct)).snapshots.map(({ entry }) => entry.id);
+  const ids = (await readLog(logOf(direct))).snapshots.map(({ entry }) => entry.id);
   for (const id of ids) seen.add(id);
   return ids;
 }

@@ -4,6 +4,7 @@ import { readLog } from '../../src/log/commit-log.ts';
 import type { LogView } from '../../src/log/commit-log.ts';
 import type { Figures } from './figures.ts';
 import type { Life } from './life.ts';
+import { logOf } from '../../test/support/log-of.ts';
 
 /** One run of a command that may commit. */
 export interface Attempt {
@@ -53,7 +54,7 @@ export class Ledger {
   /** To be called after each command that may change the remote. Resolves to the ids that it added. */
   async observe(attempt: Attempt): Promise<readonly string[]> {
     const { remote, figures } = this.#options;
-    const view = await readLog(remote);
+    const view = await readLog(logOf(remote));
     for (const { key, error } of view.damaged) figures.find(`commit ${key} is damaged: ${error.message}`);
     this.#checkGenerations(view);
     this.#checkVanished(view);
@@ -88,7 +89,7 @@ export class Ledger {
 
   /** Whether the remote names a snapshot now; a commit that drops it may not have been observed yet. */
   async isListed(id: string): Promise<boolean> {
-    const { snapshots } = await readLog(this.#options.remote);
+    const { snapshots } = await readLog(logOf(this.#options.remote));
     return snapshots.some(({ entry }) => entry.id === id);
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../platform/clock.ts';
 import type { Emit, Phase } from '../platform/events.ts';
+import type { Formats } from '../formats/registry.ts';
 import type { Remote } from '../remotes/remote.ts';
 import type { RetentionPolicy } from '../log/retention.ts';
 import type { DiskSpace } from '../platform/disk-space.ts';
@@ -17,6 +18,8 @@ export interface Context {
   readonly remote: Remote;
   /** Names the remote in local state: location and endpoint. */
   readonly remoteId: string;
+  /** The formats that snapshots may have, and that of new ones. */
+  readonly formats: Formats;
   readonly home: Home;
   readonly fs: FileSystem;
   readonly clock: Clock;

@@ -8,7 +8,6 @@ import type { LogEntry, Manifest } from '../log/manifest.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
 import { storeExists } from '../home/home.ts';
-import type { Home } from '../home/home.ts';
 import { scanStore } from '../stores/content/scan.ts';
 import type { ScanResult } from '../stores/content/scan.ts';
 import { cachedManifestPath, noRemoteState, readState, writeState } from '../home/state.ts';
@@ -47,13 +46,14 @@ export interface GivenView {
 
 /** The remote's log; the newest commit is not fetched when this host knows it. */
 export async function readRemote(context: Context): Promise<LogView> {
-  return readLog(context.remote, { known: await readKnownCommit(context), signal: context.signal });
+  return readLog(context, { known: await readKnownCommit(context), signal: context.signal });
 }
 
 /** What is wrong where the log has lost its newest commits; else nothing. One listing. */
-export async function findLostNewest({ remote, signal }: Context, view: LogView): Promise<readonly string[]> {
+export async function findLostNewest(context: Context, view: LogView): Promise<readonly string[]> {
+  const { remote, signal } = context;
   try {
-    await assertLogWhole(remote, view, { signal, readAgain: () => readLog(remote, { signal }) });
+    await assertLogWhole(remote, view, { signal, readAgain: () => readLog(context, { signal }) });
     return [];
   } catch (error) {
     if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
@@ -180,7 +180,7 @@ export async function cacheManifest(context: Context, manifest: Manifest): Promi
 export async function manifestOf(context: Context, view: LogView, entry: LogEntry): Promise<Manifest> {
   if (view.head?.id === entry.id) return view.head;
   try {
-    return await readEntry(context.remote, entry, { signal: context.signal });
+    return await readEntry(context, entry, { signal: context.signal });
   } catch (error) {
     if (!isSyncAgentError(error, 'NOT_FOUND')) throw error;
     throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read snapshot ${entry.id}: its commit is gone`, {
@@ -218,22 +218,23 @@ export async function knownParent(context: Context): Promise<Manifest | undefine
  * A snapshot that the present store was equal to once, in whatever remote, if this host kept its manifest: the store is of
  * that kind. Makes no request.
  */
-export async function lastKnownManifest({ home, remoteId }: Context): Promise<Manifest | undefined> {
+export async function lastKnownManifest(context: Context): Promise<Manifest | undefined> {
+  const { home, remoteId } = context;
   const local = await readState(home);
   if (local === undefined || local.identity !== (await storeIdentity(home.store))) return undefined;
   for (const name of [remoteId, ...Object.keys(local.remotes)]) {
-    const known = await readCached(home, local, name);
+    const known = await readCached(context, local, name);
     if (known !== undefined) return known.manifest;
   }
   return undefined;
 }
 
-async function readKnownCommit({ home, remoteId }: Context): Promise<KnownCommit | undefined> {
-  return readCached(home, await readState(home), remoteId);
+async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {
+  return readCached(context, await readState(context.home), context.remoteId);
 }
 
 async function readCached(
-  home: Home,
+  { home, formats }: Context,
   local: LocalState | undefined,
   remoteId: string,
 ): Promise<KnownCommit | undefined> {
@@ -241,7 +242,7 @@ async function readCached(
   if (parent == null) return undefined;
   const path = cachedManifestPath(home, remoteId);
   try {
-    const manifest = decodeManifest(await readFile(path, 'utf8'), path);
+    const manifest = decodeManifest(await readFile(path, 'utf8'), path, formats.numbers);
     return manifest.id === parent.id && manifest.generation === parent.generation
       ? { manifest, lastModifiedMs: parent.lastModifiedMs }
       : undefined;

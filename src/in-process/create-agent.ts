@@ -23,6 +23,8 @@ import { foreseeSync, sync } from '../engine/sync.ts';
 import type { ForeseenSync } from '../engine/sync.ts';
 import { verify } from '../engine/history/verify.ts';
 import { waitForLease } from '../engine/lease/wait-for-lease.ts';
+import { formats as registeredFormats } from '../formats/registry.ts';
+import type { Formats } from '../formats/registry.ts';
 import { SyncAgentError, throwIfAborted } from '../platform/errors.ts';
 import { noRequests } from '../platform/events.ts';
 import type { Emit } from '../platform/events.ts';
@@ -50,6 +52,7 @@ export interface AgentPorts {
   readonly emit?: Emit;
   /** Instead of the one that `settings.remote` names. */
   readonly remote?: Remote;
+  readonly formats?: Formats;
   readonly diskSpace?: Context['diskSpace'];
   readonly findStoreUsers?: Context['findStoreUsers'];
   readonly locateHome?: (store: string) => Promise<Home>;
@@ -64,6 +67,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     diskSpace = realDiskSpace,
     findStoreUsers = (store) => findRealStoreUsers(store, settings.exclude),
     locateHome: locate = locateRealHome,
+    formats = registeredFormats,
   } = ports;
   const engine = engineSettings(settings);
   const { exclude } = settings;
@@ -89,6 +93,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     return {
       remote,
       remoteId,
+      formats,
       home,
       fs,
       clock,

@@ -6,6 +6,7 @@ import { encodeManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 import { lostLog } from './lost-log.ts';
 import { readManifest } from './read-manifest.ts';
+import type { LogSource } from './read-manifest.ts';
 
 /**
  * `history/.commits/<generation>.json`: a copy of each commit, byte for byte, written after it. So a copy proves that
@@ -33,12 +34,12 @@ export async function listCopies(remote: Remote, { signal }: Options = {}): Prom
 
 /** Undefined where there is none that can be read. */
 export async function readCopy(
-  remote: Remote,
+  log: LogSource,
   generation: number,
   options: Options = {},
 ): Promise<Manifest | undefined> {
   try {
-    const manifest = await readManifest(remote, copyKey(generation), options);
+    const manifest = await readManifest(log, copyKey(generation), options);
     return manifest.generation === generation ? manifest : undefined;
   } catch (error) {
     if (isSyncAgentError(error, 'NOT_FOUND') || isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;

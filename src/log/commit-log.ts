@@ -9,6 +9,7 @@ import { encodeManifest, logEntryOf, manifestProblem, maxManifestBytes } from '.
 import type { LogEntry, Manifest } from './manifest.ts';
 import { byPrecedence } from './precedence.ts';
 import { readManifest } from './read-manifest.ts';
+import type { LogSource } from './read-manifest.ts';
 import type { AgedEntry } from './retention.ts';
 
 /**
@@ -66,13 +67,13 @@ const listings = 5;
  * does finding that out cost a request.
  */
 export async function readLog(
-  remote: Remote,
+  source: LogSource,
   options: Options & { readonly known?: KnownCommit | undefined } = {},
 ): Promise<LogView> {
   for (let tries = 1; ; tries += 1) {
     try {
-      const view = await readListed(remote, options);
-      if (view.head !== undefined || (await isNew(remote, view, options))) return view;
+      const view = await readListed(source, options);
+      if (view.head !== undefined || (await isNew(source, view, options))) return view;
     } catch (error) {
       if (!isSyncAgentError(error, 'NOT_FOUND') || tries === listings) throw error;
     }
@@ -80,38 +81,38 @@ export async function readLog(
 }
 
 /** As `readLog`, but a lost log is a view without a head. For those who rebuild it. */
-export async function readWhatIsLeft(remote: Remote, options: Options = {}): Promise<LogView> {
-  return readListed(remote, options);
+export async function readWhatIsLeft(source: LogSource, options: Options = {}): Promise<LogView> {
+  return readListed(source, options);
 }
 
 /** False where the first commit was made meanwhile. */
-async function isNew(remote: Remote, { commits, damaged }: LogView, options: Options): Promise<boolean> {
+async function isNew(source: LogSource, { commits, damaged }: LogView, options: Options): Promise<boolean> {
   const [newest] = damaged;
   if (newest !== undefined) {
     const { message } = newest.error;
-    throw lostLog(remote, `none of its ${commits.length} commits can be read: ${message}`);
+    throw lostLog(source.remote, `none of its ${commits.length} commits can be read: ${message}`);
   }
-  const trace = await findTraces(remote, options);
+  const trace = await findTraces(source.remote, options);
   if (trace === undefined) return true;
-  if ((await listCommits(remote, options)).commits.length > 0) return false;
-  throw lostLog(remote, `it holds no commit, but "${trace}" shows that it had snapshots`);
+  if ((await listCommits(source.remote, options)).commits.length > 0) return false;
+  throw lostLog(source.remote, `it holds no commit, but "${trace}" shows that it had snapshots`);
 }
 
 async function readListed(
-  remote: Remote,
+  source: LogSource,
   options: Options & { readonly known?: KnownCommit | undefined },
 ): Promise<LogView> {
-  const { commits, serverTime } = await listCommits(remote, options);
+  const { commits, serverTime } = await listCommits(source.remote, options);
   const damaged: DamagedCommit[] = [];
   for (const commit of commits.toReversed()) {
     const { generation, key } = commit;
     const { known } = options;
     let head: Manifest | undefined;
     try {
-      head = isKnown(commit, known) ? known.manifest : await readCommit(remote, generation, options);
+      head = isKnown(commit, known) ? known.manifest : await readCommit(source, generation, options);
     } catch (error) {
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-      head = await readCopy(remote, generation, options);
+      head = await readCopy(source, generation, options);
       damaged.push({ key, error, isCopied: head !== undefined });
     }
     if (head !== undefined)
@@ -122,12 +123,12 @@ async function readListed(
 
 /** The manifest of a live snapshot: its commit, or the copy of that. Rejects as `readCommit` does. */
 export async function readEntry(
-  remote: Remote,
+  source: LogSource,
   { id, generation }: Pick<LogEntry, 'id' | 'generation'>,
   options: Options = {},
 ): Promise<Manifest> {
   try {
-    const manifest = await readCommit(remote, generation, options);
+    const manifest = await readCommit(source, generation, options);
     if (manifest.id === id) return manifest;
     throw new SyncAgentError(
       'SNAPSHOT_CORRUPT',
@@ -135,7 +136,7 @@ export async function readEntry(
     );
   } catch (error) {
     if (!isSyncAgentError(error, 'NOT_FOUND') && !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-    const copy = await readCopy(remote, generation, options);
+    const copy = await readCopy(source, generation, options);
     if (copy?.id === id) return copy;
     throw error;
   }
@@ -143,12 +144,12 @@ export async function readEntry(
 
 /** Reads and checks one commit. NOT_FOUND, SNAPSHOT_CORRUPT or TOO_NEW name its key. */
 export async function readCommit(
-  remote: Remote,
+  source: LogSource,
   generation: number,
   options: Options = {},
 ): Promise<Manifest> {
   const key = commitKey(generation);
-  const manifest = await readManifest(remote, key, options);
+  const manifest = await readManifest(source, key, options);
   if (manifest.generation !== generation) {
     throw new SyncAgentError(
       'SNAPSHOT_CORRUPT',
@@ -165,7 +166,7 @@ export async function readCommit(
  * with INTERNAL, before it writes, what nobody could read.
  */
 export async function createCommit(
-  remote: Remote,
+  source: LogSource,
   manifest: Manifest,
   options: Options & { readonly createOnly: boolean },
 ): Promise<{ readonly serverTime: Date } | undefined> {
@@ -173,7 +174,7 @@ export async function createCommit(
   const body = readableBody(manifest);
   const isOurs = async (): Promise<boolean> => {
     try {
-      return (await readManifest(remote, key, options)).uploadId === manifest.uploadId;
+      return (await readManifest(source, key, options)).uploadId === manifest.uploadId;
     } catch (error) {
       // Taken, and rotated away since; or taken by something that is no commit of ours.
       if (isSyncAgentError(error, 'NOT_FOUND') || isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return false;
@@ -181,7 +182,7 @@ export async function createCommit(
     }
   };
   try {
-    const { serverTime } = await remote.put(key, body, {
+    const { serverTime } = await source.remote.put(key, body, {
       ifAbsent: options.createOnly,
       contentType: 'application/json',
       signal: options.signal,
@@ -193,7 +194,7 @@ export async function createCommit(
     } else if (!isSyncAgentError(error, 'REMOTE_UNREACHABLE') || !(await isOurs().catch(() => false))) {
       throw error;
     }
-    const { serverTime } = await listCommits(remote, options);
+    const { serverTime } = await listCommits(source.remote, options);
     return { serverTime };
   }
 }

@@ -1,11 +1,8 @@
-import { SyncAgentError } from '../platform/errors.ts';
-
 /**
- * The only maker and reader of object keys. All are relative to the remote's prefix:
+ * The keys of the log, and the directory of each snapshot. All are relative to the remote's prefix:
  *
  *     manifest.json                       the newest snapshot's manifest, for people; readers use the commit log
- *     <path>                              the newest snapshot's files, for people
- *     history/<snapshot id>/<path>        every snapshot's files, written once
+ *     history/<snapshot id>/              the objects of a snapshot's content, as its format names them
  *     history/.commits/<generation>.json  a copy of each commit, beside the files it describes
  *     history/.attempts/<snapshot id>     a first backup that is not committed yet
  *     commits/<generation>.json           the commit log
@@ -31,7 +28,7 @@ const reservedNames: readonly string[] = [
 ];
 
 /** S3's limit for a whole key, bytes of UTF-8; the remote's own prefix counts too. */
-const maxKeyBytes = 1024;
+export const maxKeyBytes = 1024;
 
 export function commitKey(generation: number): string {
   return numberedKey(commitsPrefix, generation);
@@ -78,8 +75,8 @@ function parseNumberedKey(prefix: string, key: string): number | undefined {
 }
 
 /** Where a remote is tried out, under the id of a snapshot that will never be: rotation sweeps what stays behind. */
-export function probeKey(snapshotId: string): string {
-  return historyKey(snapshotId, 'probe');
+export function probeKey(snapshotId: string, name = 'probe'): string {
+  return historyDirectory(snapshotId) + name;
 }
 
 export function isProbeKey(key: string): boolean {
@@ -94,14 +91,6 @@ export function ownerOf(key: string): string | undefined {
 
 export function historyDirectory(snapshotId: string): string {
   return `${historyPrefix}${snapshotId}/`;
-}
-
-export function historyKey(snapshotId: string, path: string): string {
-  return historyDirectory(snapshotId) + path;
-}
-
-export function currentKey(path: string): string {
-  return path;
 }
 
 const snapshotIdPattern = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{3}Z-[0-9a-f]{8}$/;
@@ -135,21 +124,4 @@ export function pathProblem(path: string): string | undefined {
     return 'holds a character this system cannot store';
   if (reservedNames.includes(segments[0] ?? '')) return `begins with the reserved name "${segments[0]}"`;
   return undefined;
-}
-
-/** Refuses files that could not be stored below the remote's prefix, before anything is uploaded. */
-export function assertStorable(paths: readonly string[], prefixBytes: number): void {
-  const overhead = prefixBytes + Buffer.byteLength(historyKey(makeSnapshotId(0, '00000000'), ''));
-  for (const path of paths) {
-    const problem =
-      pathProblem(path) ??
-      (overhead + Buffer.byteLength(path) > maxKeyBytes
-        ? `is longer than the ${maxKeyBytes - overhead} bytes the remote has room for`
-        : undefined);
-    if (problem !== undefined) {
-      throw new SyncAgentError('REFUSED', `Cannot back up "${path}": its path ${problem}`, {
-        remedy: 'Rename the file or move it out of the store',
-      });
-    }
-  }
 }

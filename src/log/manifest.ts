@@ -3,9 +3,6 @@ import * as z from 'zod';
 import { SyncAgentError } from '../platform/errors.ts';
 import { isSnapshotId, pathProblem } from './layout.ts';
 
-/** The format this program writes, and the newest it reads. */
-export const manifestFormat = 1;
-
 /** Longest host name, or other short text for people, in UTF-16 units. */
 export const longestLabel = 1024;
 
@@ -37,7 +34,10 @@ const fileSchema = z.object({
   mode: count.max(0o777),
   /** Milliseconds since the epoch. */
   mtimeMs: z.number().min(-8.64e15).max(8.64e15),
-  /** The older snapshot whose history directory holds the bytes; absent where it is this snapshot's own. */
+});
+
+const plainFileSchema = fileSchema.extend({
+  /** The older snapshot whose history directory holds the bytes. Absent if it is this snapshot's own. */
   in: snapshotId.optional(),
 });
 
@@ -94,53 +94,78 @@ const pinSchema = z.object({
   host: label,
 });
 
-const manifestSchema = z
-  .object({
-    format: z.literal(manifestFormat),
-    id: snapshotId,
-    generation: count.min(1),
-    parent: snapshotId.nullable(),
-    /** The host's clock at the captured instant. */
-    createdAt: z.iso.datetime(),
-    committedAt: committedAt.optional(),
-    /** Names the attempt, so that a host whose answer was lost can tell its own commit. */
-    uploadId: z.string().regex(/^[0-9a-f]{32}$/),
-    host: label,
-    agent: label,
-    /** The kind of store. Newer versions may know more of them. */
-    adapter: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
-    /** Those of the files that are SQLite databases which the backup checked. Older versions did not say. */
-    databases: z.array(storePath).optional(),
-    files: z.array(fileSchema),
-    emptyDirectories: z.array(storePath),
-    /** Permission bits of the store itself. */
-    mode: count.max(0o777).optional(),
-    /** All of the store, for their permissions. */
-    directories: z.array(directorySchema).optional(),
-    statistics: z.object({ records: count, collections: z.array(collectionSchema).optional() }),
-    /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
-    stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
-    epoch: epoch.optional(),
-    /** What is not as it should be, but puts no record at risk. Absent where there is nothing. */
-    findings: z.array(problemSchema).optional(),
-    /** What made the store unsound, where a person had it committed all the same. */
-    damage: z.array(problemSchema).optional(),
-    /** The other snapshots that are live as of this commit, ascending generations, all below this one's. */
-    log: z.array(logEntrySchema),
-    /** Tips that a person declared settled: no longer reported, no longer kept beyond retention. */
-    resolved: z.array(snapshotId),
-    /** Live snapshots that stay until they are unpinned. Absent where there are none. */
-    pins: z.array(pinSchema).optional(),
-  })
-  .superRefine((manifest, context) => {
-    const problem =
-      treeProblem([...manifest.files.map((file) => file.path), ...manifest.emptyDirectories]) ??
-      logProblem(manifest);
-    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-  });
+const aboutSnapshot = {
+  id: snapshotId,
+  generation: count.min(1),
+  parent: snapshotId.nullable(),
+  /** The host's clock at the captured instant. */
+  createdAt: z.iso.datetime(),
+  committedAt: committedAt.optional(),
+  /** Names the attempt, so that a host whose answer was lost can tell its own commit. */
+  uploadId: z.string().regex(/^[0-9a-f]{32}$/),
+  host: label,
+  agent: label,
+  /** The kind of store. Newer versions may know more of them. */
+  adapter: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
+  /** The files that are SQLite databases and that the backup checked. Older versions did not say. */
+  databases: z.array(storePath).optional(),
+};
 
-export type Manifest = z.infer<typeof manifestSchema>;
-export type ManifestFile = z.infer<typeof fileSchema>;
+const aboutTree = {
+  emptyDirectories: z.array(storePath),
+  /** Permission bits of the store itself. */
+  mode: count.max(0o777).optional(),
+  /** All of the store, for their permissions. */
+  directories: z.array(directorySchema).optional(),
+  statistics: z.object({ records: count, collections: z.array(collectionSchema).optional() }),
+  /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
+  stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
+  epoch: epoch.optional(),
+  /** What is not as it should be, but puts no record at risk. Absent if there is nothing. */
+  findings: z.array(problemSchema).optional(),
+  /** What made the store unsound, if a person had it committed all the same. */
+  damage: z.array(problemSchema).optional(),
+};
+
+const aboutLog = {
+  /** The other snapshots that are live as of this commit, ascending generations, all below this one's. */
+  log: z.array(logEntrySchema),
+  /** Tips that a person declared settled: no longer reported, no longer kept beyond retention. */
+  resolved: z.array(snapshotId),
+  /** Live snapshots that stay until they are unpinned. Absent if there are none. */
+  pins: z.array(pinSchema).optional(),
+};
+
+/** Format 1: a file's bytes are one object, and `in` says whose. */
+const plainSchema = z
+  .object({
+    format: z.literal(1),
+    ...aboutSnapshot,
+    files: z.array(plainFileSchema),
+    ...aboutTree,
+    ...aboutLog,
+  })
+  .superRefine(refuseContradiction);
+
+/** Any later format: what it needs to find the bytes is in `content`, which only its own code reads. */
+const laterSchema = z
+  .object({
+    format: count.min(2),
+    ...aboutSnapshot,
+    files: z.array(fileSchema),
+    ...aboutTree,
+    content: z.record(z.string(), z.unknown()),
+    /** The snapshot needs objects of older snapshots' directories. */
+    linked: z.literal(true).optional(),
+    ...aboutLog,
+  })
+  .superRefine(refuseContradiction);
+
+type Later = Pick<z.infer<typeof laterSchema>, 'content' | 'linked'>;
+
+/** `content` and `linked` are absent in format 1, `in` of its files is absent in all others. */
+export type Manifest = Omit<z.infer<typeof plainSchema>, 'format'> & Partial<Later> & { format: number };
+export type ManifestFile = z.infer<typeof plainFileSchema>;
 export type ManifestDirectory = z.infer<typeof directorySchema>;
 export type RecordedProblem = z.infer<typeof problemSchema>;
 export type Pin = z.infer<typeof pinSchema>;
@@ -156,12 +181,15 @@ export function encodeManifest(manifest: Manifest): string {
 
 /** Why `decodeManifest` would refuse this manifest; undefined if it would not. */
 export function manifestProblem(manifest: Manifest): string | undefined {
-  const parsed = manifestSchema.safeParse(manifest);
+  const parsed = schemaOf(manifest.format).safeParse(manifest);
   return parsed.success ? undefined : firstProblem(parsed.error);
 }
 
-/** Reads what `encodeManifest` wrote. Whatever else it is given is refused with SNAPSHOT_CORRUPT or TOO_NEW naming `key`. */
-export function decodeManifest(text: string, key: string): Manifest {
+/**
+ * Reads what `encodeManifest` wrote, if its format is one of `readable`. Any other format is refused with TOO_NEW,
+ * everything else with SNAPSHOT_CORRUPT. The error names `key`.
+ */
+export function decodeManifest(text: string, key: string, readable: readonly number[]): Manifest {
   const fail = (why: string, cause?: unknown): SyncAgentError =>
     new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read manifest "${key}": ${why}`, { cause });
   let raw: unknown;
@@ -171,25 +199,30 @@ export function decodeManifest(text: string, key: string): Manifest {
     throw fail('it is not JSON', error);
   }
   const header = z.object({ format: z.number() }).safeParse(raw);
-  const isNewer =
-    header.success && Number.isInteger(header.data.format) && header.data.format > manifestFormat;
+  const format = header.success ? header.data.format : 1;
+  const isUnknown = Number.isInteger(format) && format > 1 && !readable.includes(format);
   // A flipped bit in the format itself would else stop every reader, instead of sending them to an older snapshot.
   const isFlipped =
-    isNewer &&
-    isOneBitApart(String(header.data.format), String(manifestFormat)) &&
-    hasChecksum({ ...(raw as object), format: manifestFormat });
-  if (isNewer && !isFlipped) {
+    isUnknown &&
+    readable.some(
+      (known) =>
+        isOneBitApart(String(format), String(known)) && hasChecksum({ ...(raw as object), format: known }),
+    );
+  if (isUnknown && !isFlipped) {
     throw new SyncAgentError(
       'TOO_NEW',
-      `Cannot read manifest "${key}": format ${header.data.format} was written by a newer version, this one reads ${manifestFormat}`,
+      `Cannot read manifest "${key}": format ${format} was written by a newer version, this one reads ${readable.join(', ')}`,
       { remedy: 'Install the newest sync-agent on this host' },
     );
   }
-  const parsed = manifestSchema.safeParse(raw);
+  const parsed = schemaOf(isUnknown ? 1 : format).safeParse(raw);
   if (!parsed.success) throw fail(firstProblem(parsed.error));
   if (!hasChecksum(raw as object)) throw fail(`its checksum does not match`);
   return parsed.data;
 }
+
+const schemaOf = (format: number): typeof plainSchema | typeof laterSchema =>
+  format > 1 && Number.isInteger(format) ? laterSchema : plainSchema;
 
 export function logEntryOf(manifest: Manifest): LogEntry {
   return {
@@ -200,7 +233,9 @@ export function logEntryOf(manifest: Manifest): LogEntry {
     host: manifest.host,
     bytes: totalBytes(manifest.files),
     records: manifest.statistics.records,
-    ...(manifest.files.some((file) => file.in !== undefined) ? { linked: true } : {}),
+    ...(manifest.linked === true || manifest.files.some((file) => file.in !== undefined)
+      ? { linked: true }
+      : {}),
     ...(manifest.committedAt === undefined ? {} : { committedAt: manifest.committedAt }),
     ...(manifest.epoch === undefined ? {} : { epoch: manifest.epoch }),
     ...(manifest.findings?.length ? { findings: manifest.findings.length } : {}),
@@ -248,6 +283,16 @@ function isOneBitApart(a: string, b: string): boolean {
   if (a.length !== 1 || b.length !== 1) return false;
   const difference = a.charCodeAt(0) ^ b.charCodeAt(0);
   return difference !== 0 && (difference & (difference - 1)) === 0;
+}
+
+function refuseContradiction(
+  manifest: Pick<Manifest, 'generation' | 'files' | 'emptyDirectories' | 'log'>,
+  context: z.RefinementCtx,
+): void {
+  const problem =
+    treeProblem([...manifest.files.map((file) => file.path), ...manifest.emptyDirectories]) ??
+    logProblem(manifest);
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
 }
 
 /** A path that appears twice, or that is both a file and a directory. */

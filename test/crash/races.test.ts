@@ -8,6 +8,7 @@ import type { Remote } from '../../src/remotes/remote.ts';
 import { commitKey, parseCommitKey } from '../../src/log/layout.ts';
 import { passThrough, races, runRace } from '../support/race.ts';
 import type { Mutant } from '../support/race.ts';
+import { logOf } from '../support/log-of.ts';
 
 const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1000);
 
@@ -48,7 +49,7 @@ const mutants: Readonly<Record<string, Mutant>> = {
     remote: (store) => ({
       ...passThrough(store),
       get: async (key, options) => {
-        const { pins: _, ...manifest } = await readManifest(store, key, options);
+        const { pins: _, ...manifest } = await readManifest(logOf(store), key, options);
         const text = encodeManifest(manifest);
         return {
           ...(await store.get(key, options)),

@@ -14,13 +14,15 @@ import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
 import { writeCopy } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
-import { attemptKey, historyKey, makeSnapshotId, parseLeaseKey } from '../../src/log/layout.ts';
+import { attemptKey, makeSnapshotId, parseLeaseKey } from '../../src/log/layout.ts';
+import { historyKey } from '../../src/formats/plain/keys.ts';
 import { readLeases } from '../../src/log/lease-log.ts';
 import type { LeaseObject } from '../../src/log/lease-log.ts';
 import type { LogEntry, Manifest } from '../../src/log/manifest.ts';
 import { stampOf } from '../../src/log/precedence.ts';
 import { unresolvedTips } from '../../src/log/retention.ts';
 import { contextOf, draftOf, fail, keepLast, passThrough, seeded, watch } from './race.ts';
+import { logOf } from './log-of.ts';
 
 const ttlMs = 30_000;
 
@@ -246,7 +248,7 @@ async function carryOut(world: World, host: Host, step: LeaseStep, mutant: Lease
       host.isWaiting = true;
       if (host.lease === undefined) await waitForLease(context, { waitMs: 3 * ttlMs });
       host.isWaiting = false;
-      host.parent = (await readLog(context.remote)).snapshots.at(-1)?.entry.id ?? null;
+      host.parent = (await readLog(context)).snapshots.at(-1)?.entry.id ?? null;
       return;
     }
     case 'backup':
@@ -261,7 +263,7 @@ async function carryOut(world: World, host: Host, step: LeaseStep, mutant: Lease
 async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<string> {
   const { context, lease, parent } = host;
   const { remote, clock } = context;
-  const view = await readLog(remote);
+  const view = await readLog(logOf(remote));
   const id = makeSnapshotId(clock.now(), clock.randomHex(4));
   const isFirst = view.head === undefined;
   if (isFirst) await remote.put(attemptKey(id), textBody(''));
@@ -398,7 +400,7 @@ async function checkCommit(world: World, host: Host, key: string, mutant: LeaseM
     manifest.id,
     host.lease?.epoch ?? Math.max(0, ...manifest.log.map((entry) => rankOf(entry.id))),
   );
-  const { head, snapshots } = await readLog(world.memory);
+  const { head, snapshots } = await readLog(logOf(world.memory));
   // One that lands below the head is void.
   if (head?.generation === manifest.generation)
     world.commits.push({ manifest, parent: host.parent, reported: undefined });
@@ -412,7 +414,7 @@ async function checkCommit(world: World, host: Host, key: string, mutant: LeaseM
 }
 
 async function checkEnd({ memory, commits, ranks }: World): Promise<void> {
-  const view = await readLog(memory);
+  const view = await readLog(logOf(memory));
   const entries = view.snapshots.map(({ entry }) => entry);
   const live = new Set(entries.map((entry) => entry.id));
   const parents = new Set(commits.map(({ parent }) => parent));

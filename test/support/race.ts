@@ -13,11 +13,14 @@ import type { Remote } from '../../src/remotes/remote.ts';
 import { assertLogWhole, writeCopy } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import type { LogView } from '../../src/log/commit-log.ts';
-import { attemptKey, historyKey, makeSnapshotId } from '../../src/log/layout.ts';
+import { attemptKey, makeSnapshotId } from '../../src/log/layout.ts';
+import { historyKey } from '../../src/formats/plain/keys.ts';
 import { pinsOf } from '../../src/log/manifest.ts';
 import type { Manifest } from '../../src/log/manifest.ts';
 import { unresolvedTips } from '../../src/log/retention.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import { formats } from '../../src/formats/registry.ts';
+import { logOf } from './log-of.ts';
 
 export const graceMs = 3_600_000;
 export const keepLast = 2;
@@ -146,14 +149,14 @@ const noPins: Pins = { promised: new Set(), givenUp: new Set() };
 
 /** Pins the oldest, which others are about to drop. */
 async function pinOne(context: Context, { promised, givenUp }: Pins): Promise<void> {
-  const oldest = (await readLog(context.remote)).snapshots[0]?.entry.id;
+  const oldest = (await readLog(context)).snapshots[0]?.entry.id;
   if (oldest === undefined) return;
   await pin(context, oldest);
   if (!givenUp.has(oldest)) promised.add(oldest);
 }
 
 async function unpinOne(context: Context, { promised, givenUp }: Pins): Promise<void> {
-  const [id] = pinsOf((await readLog(context.remote)).head).keys();
+  const [id] = pinsOf((await readLog(context)).head).keys();
   if (id === undefined) return;
   promised.delete(id);
   givenUp.add(id);
@@ -171,8 +174,8 @@ async function backUp(
   }: { readonly commits: Commit[]; readonly everLive: ReadonlySet<string>; readonly mutant: Mutant },
 ): Promise<string> {
   const { remote, clock } = context;
-  const view = await readLog(remote);
-  await assertLogWhole(remote, view, { readAgain: () => readLog(remote) });
+  const view = await readLog(logOf(remote));
+  await assertLogWhole(remote, view, { readAgain: () => readLog(logOf(remote)) });
   const id = makeSnapshotId(clock.now(), clock.randomHex(4));
   const isFirst = view.head === undefined;
   if (isFirst) await remote.put(attemptKey(id), textBody(''));
@@ -225,7 +228,7 @@ async function checkEnd(
   commits: readonly Commit[],
   { race, pins }: { readonly race: Race; readonly pins: Pins },
 ): Promise<void> {
-  const view = await readLog(store);
+  const view = await readLog(logOf(store));
   const generations = commits.map(({ manifest }) => manifest.generation);
   if (new Set(generations).size !== generations.length) fail(`generations repeat: ${generations.join(', ')}`);
   for (const { manifest } of commits.filter(({ wasLive }) => !wasLive)) {
@@ -258,7 +261,7 @@ export function watch(
   { pins = noPins, everLive = new Set() }: { readonly pins?: Pins; readonly everLive?: Set<string> } = {},
 ): Remote {
   const check = async (): Promise<void> => {
-    const view = await readLog(store);
+    const view = await readLog(logOf(store));
     const { head, snapshots, damaged } = view;
     checkPins(view, pins);
     if (damaged.length > 0) fail(`commit ${damaged[0]?.key} cannot be read`);
@@ -341,6 +344,7 @@ export function contextOf(remote: Remote, now: () => number, random: () => numbe
   return {
     remote,
     remoteId: 'race',
+    formats,
     home: { store: '/nowhere/store', dir: '/nowhere/home', swap: 'rename' },
     fs: nodeFileSystem,
     clock: {

@@ -2,7 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { createCommit, readLog } from '../../log/commit-log.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { planRetention, reliableMs } from '../../log/retention.ts';
-import { commitKey, historyKey } from '../../log/layout.ts';
+import { commitKey, ownerOf } from '../../log/layout.ts';
 import { closeGaps } from '../../log/close-gaps.ts';
 import { logEntryOf, pinsOf } from '../../log/manifest.ts';
 import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
@@ -10,7 +10,7 @@ import { byPrecedence } from '../../log/precedence.ts';
 import type { RetentionPlan } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
 import { warnOfDamage } from '../lineage.ts';
-import { linkedKeys } from '../history/linked-keys.ts';
+import { keysReliedOn } from '../relied-on.ts';
 
 export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved' | 'pins'>;
 
@@ -50,7 +50,7 @@ export interface Committed {
  * whole of it. Rejects with BUSY then; nothing was committed.
  */
 export async function commitSnapshot(context: Context, work: CommitWork): Promise<Committed> {
-  const { remote, settings, signal } = context;
+  const { settings, signal } = context;
   let { view } = work;
   warnOfDamage(context, view);
   let now = latest(view.serverTime, work.lastServerTime);
@@ -72,7 +72,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
       resolved: [...new Set([...resolved, ...settled])].filter((id) => live.has(id)),
       ...(pins.length > 0 ? { pins } : {}),
     };
-    const created = await createCommit(remote, manifest, { createOnly: work.createOnly, signal });
+    const created = await createCommit(context, manifest, { createOnly: work.createOnly, signal });
     if (created !== undefined) {
       const after = await readLogAfter(context, manifest, view);
       await assertLive(context, manifest, after);
@@ -86,7 +86,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
         dropped: plan.dropped,
       };
     }
-    view = await readLog(remote, { signal });
+    view = await readLog(context, { signal });
     now = view.serverTime;
   }
 }
@@ -95,7 +95,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
 async function readLogAfter(context: Context, manifest: Manifest, before: LogView): Promise<LogView> {
   try {
     const known = { manifest, lastModifiedMs: undefined };
-    return await readLog(context.remote, { known, signal: context.signal });
+    return await readLog(context, { known, signal: context.signal });
   } catch (error) {
     if (!isSyncAgentError(error, 'REMOTE_UNREACHABLE')) throw error;
     context.emit({
@@ -134,19 +134,22 @@ async function assertLive(context: Context, manifest: Manifest, after: LogView):
 }
 
 /**
- * Linked history names objects of older snapshots. The log has moved on since they were chosen: whatever it still
- * names stays, since rotation asks the same log; of the rest nobody knows.
+ * A snapshot may rely on objects of older ones. The log has moved on since they were chosen. What it still names stays,
+ * since rotation asks the same log. The rest may be gone.
  */
 async function assertStillThere(context: Context, draft: ManifestDraft, view: LogView): Promise<void> {
   const live = new Set(view.snapshots.map(({ entry }) => entry.id));
-  const borrowed = draft.files.filter((file) => file.in !== undefined && !live.has(file.in));
+  const borrowed = context.formats
+    .of(draft)
+    .reliedOn(draft)
+    .filter(({ key }) => ownerOf(key) !== draft.id && !live.has(ownerOf(key) ?? ''));
   if (borrowed.length === 0) return;
-  const named = await linkedKeys(context, view);
-  const lost = borrowed.find((file) => !named.has(historyKey(file.in ?? draft.id, file.path)));
+  const named = await keysReliedOn(context, view);
+  const lost = borrowed.find(({ key }) => !named.has(key));
   if (lost === undefined) return;
   throw new SyncAgentError(
     'BUSY',
-    `Cannot commit snapshot ${draft.id}: another host let go of "${historyKey(lost.in ?? draft.id, lost.path)}" meanwhile`,
+    `Cannot commit snapshot ${draft.id}: another host let go of "${lost.key}" meanwhile`,
     { remedy: 'Run the backup again' },
   );
 }

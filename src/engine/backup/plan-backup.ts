@@ -1,5 +1,4 @@
-import type { IsHeld } from './held-objects.ts';
-import { missingObjects } from './held-objects.ts';
+import type { FileSource, ReusedFile } from '../../formats/content-format.ts';
 import type { Manifest, ManifestDirectory, ManifestFile } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { StoreStatistics } from '../../stores/adapter.ts';
@@ -26,16 +25,11 @@ export type BackupPlan =
   | {
       readonly type: 'commit';
       readonly upload: readonly CapturedFile[];
-      /** Files whose bytes the remote has: `source` is the key in the remote, `in` the snapshot that owns it. */
+      /** Files whose bytes a snapshot has. */
       readonly reuse: readonly ReusedFile[];
       readonly uploadBytes: number;
       readonly reuseBytes: number;
     };
-
-export interface ReusedFile {
-  readonly file: CapturedFile;
-  readonly source: { readonly id: string; readonly path: string };
-}
 
 export interface BackupFacts {
   readonly captured: CapturedStore;
@@ -48,8 +42,10 @@ export interface BackupFacts {
   readonly isChoiceOpen: boolean;
   readonly allowShrink: boolean;
   readonly maxShrink: number;
-  /** Whether the remote has the object of a file of `parent` or `newest`. */
-  readonly isHeld: IsHeld;
+  /** Whether the remote has what a file of `parent` or `newest` relies on. */
+  readonly isHeld: (snapshotId: string, path: string) => boolean;
+  /** Of the new snapshot. Only snapshots of the same format have something to reuse. */
+  readonly format: number;
 }
 
 /** What a backup of `captured` has to do. A pure decision. */
@@ -58,20 +54,20 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   const base = parent ?? newest;
   const mayRest = !facts.force && !facts.isChoiceOpen;
   if (mayRest && base !== undefined && isHeldBy(base, facts)) {
-    if (missingObjects(base, facts.isHeld).length === 0) return { type: 'unchanged' };
+    if (base.files.every(({ path }) => facts.isHeld(base.id, path))) return { type: 'unchanged' };
   }
   const reason = facts.allowShrink ? undefined : shrinkage(captured, base, facts.maxShrink);
   if (reason !== undefined) return { type: 'refuse', reason };
 
-  const known = new Map<string, { readonly id: string; readonly path: string }>();
+  const known = new Map<string, FileSource>();
   const content = ({ sha256, size }: CapturedFile): string => `${sha256} ${size}`;
   const samePlace = (file: CapturedFile): string => `${content(file)} ${file.path}`;
-  for (const manifest of [newest, parent]) {
-    for (const file of manifest?.files ?? []) {
-      const id = file.in ?? manifest?.id ?? '';
-      if (!facts.isHeld(id, file)) continue;
-      known.set(content(file), { id, path: file.path });
-      known.set(samePlace(file), { id, path: file.path });
+  for (const snapshot of [newest, parent]) {
+    if (snapshot?.format !== facts.format) continue;
+    for (const file of snapshot.files) {
+      if (!facts.isHeld(snapshot.id, file.path)) continue;
+      known.set(content(file), { snapshot, file });
+      known.set(samePlace(file), { snapshot, file });
     }
   }
   const upload: CapturedFile[] = [];

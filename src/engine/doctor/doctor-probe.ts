@@ -2,7 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { collect, textBody } from '../../remotes/body.ts';
 import type { Body } from '../../remotes/remote.ts';
 import { probeCreateOnly } from '../../log/commit-log.ts';
-import { historyDirectory, historyKey, makeSnapshotId } from '../../log/layout.ts';
+import { historyDirectory, makeSnapshotId, probeKey } from '../../log/layout.ts';
 import type { Context } from '../context.ts';
 import type { DoctorCheck } from './doctor-check.ts';
 import { failed } from './doctor-local.ts';
@@ -19,7 +19,7 @@ const toleratedSkewMs = 60_000;
 export async function probeRemote(context: Context): Promise<readonly DoctorCheck[]> {
   const { remote, clock, signal } = context;
   const id = makeSnapshotId(clock.now(), clock.randomHex(4));
-  const key = historyKey(id, 'probe');
+  const key = probeKey(id);
   let serverTime: Date;
   const sentAt = clock.now();
   try {
@@ -33,7 +33,7 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
   }
   const skew = checkClock(serverTime, sentAt, clock.now());
   const checks: DoctorCheck[] = [{ name: 'write', status: 'ok', detail: 'objects can be written' }, skew];
-  const keys = [key, historyKey(id, 'copy'), historyKey(id, 'wrong-checksum-on-purpose')];
+  const keys = [key, probeKey(id, 'copy'), probeKey(id, 'wrong-checksum-on-purpose')];
   try {
     checks.push(
       await attempt('consistency', 'what was written is listed and read at once', () =>
@@ -41,7 +41,7 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
       ),
     );
     const copied = await attempt('copy', 'the server copies objects', () =>
-      remote.copy(key, historyKey(id, 'copy'), { signal, bytes: 1 }),
+      remote.copy(key, probeKey(id, 'copy'), { signal, bytes: 1 }),
     );
     checks.push(
       copied.status === 'ok'
@@ -53,7 +53,7 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
             remedy: 'Unchanged files will be uploaded again with every snapshot',
           },
     );
-    checks.push(await checkChecksums(context, historyKey(id, 'wrong-checksum-on-purpose')));
+    checks.push(await checkChecksums(context, probeKey(id, 'wrong-checksum-on-purpose')));
   } finally {
     // Whatever the fate of the checks, also when they were interrupted.
     const { signal: _, ...calm } = context;

@@ -21,7 +21,7 @@ export async function recommit(
   const { clock, remote, settings, signal } = context;
   const { head } = view;
   if (head === undefined) return undefined;
-  const readAgain = (): Promise<LogView> => readLog(remote, { signal });
+  const readAgain = (): Promise<LogView> => readLog(context, { signal });
   await assertLogWhole(remote, view, { signal, readAgain });
   const createOnly = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
     graceMs: settings.graceMs,

@@ -15,7 +15,7 @@ import type { Manifest } from '../../log/manifest.ts';
 import type { ObjectInfo } from '../../remotes/remote.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
-import { linkedKeys } from './linked-keys.ts';
+import { keysReliedOn } from '../relied-on.ts';
 
 export interface RotateWork {
   /** A commit that this process has just created, and when, by the server's clock. */
@@ -37,7 +37,10 @@ export interface RotateWork {
 export async function rotate(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
   enterPhase(context, 'rotate');
   const { remote, settings, signal } = context;
-  const view = await readLog(remote, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal });
+  const view = await readLog(context, {
+    known: { manifest: work.commit, lastModifiedMs: undefined },
+    signal,
+  });
   const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < reliableMs(settings.graceMs);
   if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
@@ -53,7 +56,7 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   const isOld = (object: { readonly lastModified: Date }): boolean => object.lastModified < cutoff;
 
   const voidCommits = voidCommitsOf(view).filter((commit) => isOld(commit) || atOnce.size > 0);
-  const named = await linkedKeys(context, view);
+  const reliedOn = await keysReliedOn(context, view);
   const candidates = new Map<string, readonly string[]>();
   for (const id of names.filter((name) => isSnapshotId(name) && !live.has(name))) {
     const objects: ObjectInfo[] = [];
@@ -61,7 +64,7 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
     if (!atOnce.has(id) && !objects.every(isOld)) continue;
     candidates.set(
       id,
-      objects.map((object) => object.key).filter((key) => !named.has(key)),
+      objects.map((object) => object.key).filter((key) => !reliedOn.has(key)),
     );
   }
   const { described, unreadable } = await readVoid(context, { view, voidCommits, candidates });
@@ -89,22 +92,23 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
  * matters for a directory.
  */
 async function readVoid(
-  { remote, signal }: Context,
+  context: Context,
   work: {
     readonly view: LogView;
     readonly voidCommits: LogView['commits'];
     readonly candidates: ReadonlyMap<string, unknown>;
   },
 ): Promise<{ readonly described: ReadonlySet<string>; readonly unreadable: ReadonlySet<number> }> {
+  const { signal } = context;
   const described = new Set<string>();
   const unreadable = new Set<number>();
   const read = async ({ generation }: CommitObject): Promise<void> => {
     try {
-      described.add((await readCommit(remote, generation, { signal })).id);
+      described.add((await readCommit(context, generation, { signal })).id);
     } catch (error) {
       if (isSyncAgentError(error, 'NOT_FOUND')) return;
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-      const copy = await readCopy(remote, generation, { signal });
+      const copy = await readCopy(context, generation, { signal });
       if (copy === undefined) unreadable.add(generation);
       else described.add(copy.id);
     }

@@ -3,13 +3,13 @@ import { isSyncAgentError } from '../../platform/errors.ts';
 import { listCopies, readCopy } from '../../log/commit-copies.ts';
 import { readCommit } from '../../log/commit-log.ts';
 import type { LogView } from '../../log/commit-log.ts';
-import { commitKey, historyDirectory, historyKey } from '../../log/layout.ts';
+import { commitKey } from '../../log/layout.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { enterPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
-import { verifyObject } from '../restore/download.ts';
 import { findLostNewest, manifestOf, readRemote } from '../lineage.ts';
+import { findObjects, problemsOf } from '../relied-on.ts';
 import { chooseSnapshot } from '../restore/choose-snapshot.ts';
 
 export interface VerifyOptions {
@@ -78,13 +78,13 @@ async function damagedCommitsOf(
   const pool = { concurrency: settings.concurrency, signal };
   const commits = await concurrently(view.commits, pool, async ({ generation }, whileAll) => {
     try {
-      await readCommit(remote, generation, { signal: whileAll });
+      await readCommit(context, generation, { signal: whileAll });
       return [];
     } catch (error) {
       // Rotated away meanwhile.
       if (isSyncAgentError(error, 'NOT_FOUND')) return [];
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-      const copy = await readCopy(remote, generation, { signal: whileAll });
+      const copy = await readCopy(context, generation, { signal: whileAll });
       return [copy === undefined ? error.message : `${error.message}; its copy counts`];
     }
   });
@@ -92,7 +92,7 @@ async function damagedCommitsOf(
   const asked = new Set(chosen.map(({ generation }) => generation));
   const copies = await concurrently(present, pool, async ({ generation, key }, whileAll) => {
     if (!asked.has(generation)) return [];
-    const copy = await readCopy(remote, generation, { signal: whileAll });
+    const copy = await readCopy(context, generation, { signal: whileAll });
     return copy === undefined ? [`copy "${key}" of a commit is damaged`] : [];
   });
   return [...commits, ...copies].flat().concat(await findLostNewest(context, view));
@@ -123,23 +123,24 @@ async function verifyEntry(context: Context, work: EntryWork): Promise<VerifyRep
     return { id: entry.id, files: 0, bytes: entry.bytes, problems: [error.message] };
   }
   const problems = work.readData
-    ? await readObjects(context, manifest, work.report)
-    : await compareSizes(context, manifest);
+    ? await readFiles(context, manifest, work.report)
+    : problemsOf(context, manifest, await findObjects(context, [manifest]));
   return { id: entry.id, files: manifest.files.length, bytes: totalBytes(manifest.files), problems };
 }
 
-async function readObjects(
+async function readFiles(
   context: Context,
   manifest: Manifest,
   onBytes: (bytes: number) => void,
-): Promise<string[]> {
-  const { settings } = context;
+): Promise<readonly string[]> {
+  const { settings, formats } = context;
+  const format = formats.of(manifest);
   const found = await concurrently(
     manifest.files,
     { concurrency: settings.concurrency, signal: context.signal },
     async (file, signal) => {
       try {
-        await verifyObject({ ...context, signal }, { manifest, file, onBytes });
+        await format.verifyFile({ ...context, signal }, { snapshot: manifest, file, onBytes });
         return [];
       } catch (error) {
         if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
@@ -147,20 +148,5 @@ async function readObjects(
       }
     },
   );
-  return found.flat();
-}
-
-async function compareSizes(context: Context, manifest: Manifest): Promise<string[]> {
-  const sizes = new Map<string, number>();
-  for (const id of new Set([manifest.id, ...manifest.files.flatMap((file) => file.in ?? [])])) {
-    for await (const page of context.remote.list(historyDirectory(id), { signal: context.signal })) {
-      for (const object of page.objects) sizes.set(object.key, object.size);
-    }
-  }
-  return manifest.files.flatMap((file) => {
-    const key = historyKey(file.in ?? manifest.id, file.path);
-    const size = sizes.get(key);
-    if (size === undefined) return [`object "${key}" is missing`];
-    return size === file.size ? [] : [`object "${key}" has ${size} bytes, expected ${file.size}`];
-  });
+  return [...new Set(found.flat())];
 }

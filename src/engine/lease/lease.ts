@@ -141,9 +141,9 @@ function objectOf({ settings, clock }: Context, lease: Lease, state: LeaseObject
 }
 
 /** Above every number there is; and where somebody deleted them all, above every epoch that was committed. */
-async function nextEpoch({ remote, signal }: Context, view: LeaseView): Promise<number> {
+async function nextEpoch(context: Context, view: LeaseView): Promise<number> {
   if (view.newest !== undefined) return view.newest.number + 1;
-  const { snapshots } = await readLog(remote, { signal });
+  const { snapshots } = await readLog(context, { signal: context.signal });
   const { epoch = 0 } = stampOf(
     snapshots.map(({ entry }) => entry),
     undefined,

@@ -23,12 +23,12 @@ export interface Remains {
 export async function readRemains(context: Context): Promise<Remains> {
   const { remote, signal } = context;
   const commits = new Map<number, Manifest | undefined>();
-  for (const { generation } of (await readWhatIsLeft(remote, { signal })).commits)
-    commits.set(generation, await unlessDamaged(() => readCommit(remote, generation, { signal })));
+  for (const { generation } of (await readWhatIsLeft(context, { signal })).commits)
+    commits.set(generation, await unlessDamaged(() => readCommit(context, generation, { signal })));
   const copies = new Map<number, Manifest | undefined>();
   for (const { generation } of await listCopies(remote, { signal }))
-    copies.set(generation, await readCopy(remote, generation, { signal }));
-  const published = await unlessDamaged(() => readManifest(remote, manifestKey, { signal }));
+    copies.set(generation, await readCopy(context, generation, { signal }));
+  const published = await unlessDamaged(() => readManifest(context, manifestKey, { signal }));
 
   const attempts = new Set<string>();
   const directories = new Map<string, ObjectInfo[]>();

@@ -1,12 +1,13 @@
 import { SyncAgentError } from '../../platform/errors.ts';
 import { writeCopy } from '../../log/commit-copies.ts';
 import { createCommit, probeCreateOnly } from '../../log/commit-log.ts';
-import { historyKey, makeSnapshotId } from '../../log/layout.ts';
+import { makeSnapshotId } from '../../log/layout.ts';
 import { logEntryOf } from '../../log/manifest.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { byPrecedence } from '../../log/precedence.ts';
 import type { Context } from '../context.ts';
 import { enterPhase } from '../context.ts';
+import { problemsOf } from '../relied-on.ts';
 import { readDirectory } from './manifest-from-files.ts';
 import { freeNumbers, planRepair } from './plan-repair.ts';
 import type { Origin } from './plan-repair.ts';
@@ -52,7 +53,7 @@ export async function repairRemote(
   enterPhase(context, 'verify');
   const remains = await readRemains(context);
   const work = await rebuild(context, remains);
-  const result = describe(remains, work, options.dryRun ?? false);
+  const result = describe(context, remains, work, options.dryRun ?? false);
   if (result.isDryRun || result.objects === 0) return result;
 
   const { remote, signal, clock, settings } = context;
@@ -62,7 +63,7 @@ export async function repairRemote(
   });
   const createOnly = support !== 'rejected';
   enterPhase(context, 'commit');
-  if (work.isHeadDue && (await createCommit(remote, work.head, { createOnly, signal })) === undefined) {
+  if (work.isHeadDue && (await createCommit(context, work.head, { createOnly, signal })) === undefined) {
     throw new SyncAgentError('BUSY', `Cannot repair ${remote.location}: another host committed meanwhile`, {
       remedy: 'Run it again',
     });
@@ -75,7 +76,7 @@ export async function repairRemote(
   }
   for (const manifest of work.manifests) {
     if (!remains.commits.has(manifest.generation) && manifest !== work.head)
-      await createCommit(remote, manifest, { createOnly, signal });
+      await createCommit(context, manifest, { createOnly, signal });
   }
   return result;
 }
@@ -223,7 +224,7 @@ function joined(
   return { ...work, head: again, isHeadDue: true, manifests, origins, left };
 }
 
-function describe(remains: Remains, work: Rebuilt, isDryRun: boolean): RepairResult {
+function describe(context: Context, remains: Remains, work: Rebuilt, isDryRun: boolean): RepairResult {
   const sizes = new Map<string, number>();
   for (const objects of remains.directories.values())
     for (const { key, size } of objects) sizes.set(key, size);
@@ -242,7 +243,7 @@ function describe(remains: Remains, work: Rebuilt, isDryRun: boolean): RepairRes
       generation,
       origin,
       writes: [...(isCommitDue ? (['commit'] as const) : []), ...(isCopyDue ? (['copy'] as const) : [])],
-      problems: missingOf(manifest, sizes),
+      problems: problemsOf(context, manifest, sizes),
     };
   });
   return {
@@ -252,13 +253,4 @@ function describe(remains: Remains, work: Rebuilt, isDryRun: boolean): RepairRes
     objects: snapshots.reduce((sum, { writes }) => sum + writes.length, 0),
     isDryRun,
   };
-}
-
-function missingOf(manifest: Manifest, sizes: ReadonlyMap<string, number>): readonly string[] {
-  return manifest.files.flatMap((file) => {
-    const key = historyKey(file.in ?? manifest.id, file.path);
-    const size = sizes.get(key);
-    if (size === undefined) return [`object "${key}" is missing`];
-    return size === file.size ? [] : [`object "${key}" has ${size} bytes, expected ${file.size}`];
-  });
 }

@@ -6,7 +6,7 @@ import type { Exclusions } from '../../stores/content/exclusions.ts';
 import { isTransient } from '../../stores/content/fingerprint.ts';
 import type { FileEntry, ScanResult } from '../../stores/content/scan.ts';
 import type { Context } from '../context.ts';
-import { hashFile } from '../backup/hash-file.ts';
+import { hashFile } from '../hash-file.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 
 /**

@@ -18,14 +18,14 @@ import { stagedData, swapIn } from '../../home/swap.ts';
 import { isChoiceOpen, otherTips } from '../choice.ts';
 import { enterPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
-import type { Downloaded } from './download.ts';
+import type { Downloaded } from './download-files.ts';
 import { cacheManifest, parentRef } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
 import type { DamagedStore } from '../soundness/judge-store.ts';
 import { messagesOf } from '../soundness/soundness.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import { assertSound, stageSnapshot } from './stage-snapshot.ts';
+import { assertSound, downloadSnapshot } from './download-snapshot.ts';
 
 export interface PlaceOptions {
   /** No rollback copy; replace in place where the disk cannot hold both. */
@@ -167,7 +167,7 @@ async function restoreBeside(
   const { home, fs, clock, settings } = context;
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
-  const downloaded = await stageSnapshot(context, {
+  const downloaded = await downloadSnapshot(context, {
     manifest: work.manifest,
     data,
     attempt,

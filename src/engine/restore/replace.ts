@@ -14,8 +14,9 @@ import { writeState } from '../../home/state.ts';
 import type { RemoteState } from '../../home/state.ts';
 import { newAttempt, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
-import { directoriesOf, downloadFile, setDirectoryModes, verifyDownload } from './download.ts';
-import { hashFile } from '../backup/hash-file.ts';
+import { hashFile } from '../hash-file.ts';
+import { downloadFile } from './download-files.ts';
+import { directoriesOf, setDirectoryModes } from './snapshot-directories.ts';
 
 export interface Replaced {
   readonly downloadedBytes: number;
@@ -48,7 +49,8 @@ export async function replaceStore(
   assertNoneInside(mounts, wanted);
   const downloadBytes = totalBytes(wanted);
   const report = progressOf(context, 'download', downloadBytes * 2);
-  for (const file of wanted) await verifyDownload(context, { manifest, file, onBytes: report });
+  const format = context.formats.of(manifest);
+  for (const file of wanted) await format.readFile(context, { snapshot: manifest, file, onBytes: report });
 
   await writeJournal(fs, home, {
     type: 'replace',

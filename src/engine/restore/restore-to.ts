@@ -12,7 +12,7 @@ import type { Context } from '../context.ts';
 import { manifestOf, readRemote } from '../lineage.ts';
 import { diskFull, spareBytes } from './replace.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import { stageSnapshot } from './stage-snapshot.ts';
+import { downloadSnapshot } from './download-snapshot.ts';
 import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface RestoreToResult {
@@ -62,7 +62,7 @@ export async function restoreTo(
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
   try {
-    await stageSnapshot(context, { manifest, data, attempt, reuseFrom: undefined });
+    await downloadSnapshot(context, { manifest, data, attempt, reuseFrom: undefined });
     if (home.swap === 'rename' && (await foreignNames(home.store)).size === 0) {
       await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
       await fs.rename(data, home.store);

@@ -10,6 +10,7 @@ import { readManifest } from '../../../src/log/read-manifest.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
+import { logOf } from '../../support/log-of.ts';
 
 const hour = 3_600_000;
 
@@ -115,7 +116,7 @@ describe('backup', () => {
     await a.write({ x: 'one' });
     const id = await committed(a);
     expect((await remote.head('x'))?.size).toBe(3);
-    expect((await readManifest(remote, 'manifest.json', {})).id).toBe(id);
+    expect((await readManifest(logOf(remote), 'manifest.json', {})).id).toBe(id);
   });
 
   it('tells a doctor who is answered other bytes than were written', async () => {

@@ -8,8 +8,10 @@ import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { createCommit, probeCreateOnly, readLog } from '../../../src/log/commit-log.ts';
-import { attemptKey, commitKey, historyKey, probeKey } from '../../../src/log/layout.ts';
+import { attemptKey, commitKey, probeKey } from '../../../src/log/layout.ts';
+import { historyKey } from '../../../src/formats/plain/keys.ts';
 import { contextOf, draftOf, graceMs, passThrough } from '../../support/race.ts';
+import { logOf } from '../../support/log-of.ts';
 
 const start = Date.UTC(2026, 0, 1);
 
@@ -18,7 +20,7 @@ function world(wrap: (store: Remote) => Remote = (store) => store) {
   const memory = createMemoryRemote({ now: () => now });
   const context = contextOf(wrap(memory), () => now, Math.random, 'test');
   const commit = async (id: string, work: Partial<CommitWork> = {}) => {
-    const view = work.view ?? (await readLog(memory));
+    const view = work.view ?? (await readLog(logOf(memory)));
     return commitSnapshot(context, {
       draft: () => draftOf(id, view.head?.id ?? null, context.clock),
       createOnly: true,
@@ -37,7 +39,7 @@ describe('commitSnapshot', () => {
   it('refuses a number that was used and freed while the host slept, and takes its object away', async () => {
     const { memory, commit, sleep, context } = world();
     await commit(idOf(1));
-    const stale = await readLog(memory);
+    const stale = await readLog(logOf(memory));
     for (let n = 2; n <= 6; n += 1) {
       sleep(2 * graceMs);
       await commit(idOf(n));
@@ -45,16 +47,16 @@ describe('commitSnapshot', () => {
     await context.remote.remove([commitKey(2)]);
     await expect(commit(idOf(99), { view: stale })).rejects.toMatchObject({ code: 'BUSY' });
     expect(await memory.head(commitKey(2))).toBeUndefined();
-    expect((await readLog(memory)).head?.id).toBe(idOf(6));
+    expect((await readLog(logOf(memory))).head?.id).toBe(idOf(6));
   });
 
   it('gives up after half the grace period, before it commits', async () => {
     const { memory, commit, sleep } = world();
-    const view = await readLog(memory);
+    const view = await readLog(logOf(memory));
     sleep(graceMs / 2 + 1);
     const lastServerTime = new Date(view.serverTime.getTime() + graceMs / 2 + 1);
     await expect(commit(idOf(1), { view, lastServerTime })).rejects.toMatchObject({ code: 'BUSY' });
-    expect((await readLog(memory)).commits).toEqual([]);
+    expect((await readLog(logOf(memory))).commits).toEqual([]);
   });
 
   it('without a grace period neither gives up nor leaves anything to others', async () => {
@@ -62,7 +64,7 @@ describe('commitSnapshot', () => {
     const alone = { ...context, settings: { ...context.settings, graceMs: 0 } };
     await memory.put(attemptKey(idOf(9)), textBody(''));
     await memory.put(historyKey(idOf(9), 'f'), textBody('abandoned'));
-    const view = await readLog(memory);
+    const view = await readLog(logOf(memory));
     const lastServerTime = new Date(view.serverTime.getTime() + 1e9);
     sleep(1);
     const { manifest, serverTime } = await commitSnapshot(alone, {
@@ -83,12 +85,12 @@ describe('commitSnapshot', () => {
       code: 'INTERNAL',
       message: expect.stringMatching(/nobody could read its manifest: host /) as string,
     });
-    expect((await readLog(memory)).commits).toEqual([]);
+    expect((await readLog(logOf(memory))).commits).toEqual([]);
   });
 
   it('takes the next number when another host was faster, and extends its log', async () => {
     const { memory, commit } = world();
-    const view = await readLog(memory);
+    const view = await readLog(logOf(memory));
     await commit(idOf(1));
     const { manifest } = await commit(idOf(2), { view });
     expect(manifest).toMatchObject({ generation: 2, log: [{ id: idOf(1), generation: 1 }] });
@@ -128,8 +130,8 @@ describe('createCommit', () => {
     const { memory, context } = world();
     const own = { ...draftOf(idOf(1), null, context.clock), generation: 1, log: [], resolved: [] };
     const other = { ...own, uploadId: 'f'.repeat(32) };
-    await createCommit(memory, other, { createOnly: true });
-    expect(await createCommit(memory, own, { createOnly: true })).toBeUndefined();
+    await createCommit(logOf(memory), other, { createOnly: true });
+    expect(await createCommit(logOf(memory), own, { createOnly: true })).toBeUndefined();
   });
 });
 
@@ -149,7 +151,7 @@ describe('readLog', () => {
         return memory.get(key, options);
       },
     };
-    expect((await readLog(racing)).head?.id).toBe(idOf(2));
+    expect((await readLog(logOf(racing))).head?.id).toBe(idOf(2));
   });
 
   it('passes over a damaged newest commit and reports it', async () => {
@@ -157,7 +159,7 @@ describe('readLog', () => {
     await commit(idOf(1));
     await commit(idOf(2));
     await memory.put(commitKey(2), textBody('{}'));
-    const view = await readLog(memory);
+    const view = await readLog(logOf(memory));
     expect(view.head?.id).toBe(idOf(1));
     expect(view.damaged).toMatchObject([{ key: commitKey(2) }]);
   });
@@ -239,7 +241,7 @@ describe('rotate', () => {
   it('deletes nothing after a commit that came too late to be named', async () => {
     const { memory, commit, context, sleep } = world();
     await commit(idOf(1));
-    const late = (await readLog(memory)).head;
+    const late = (await readLog(logOf(memory))).head;
     if (late === undefined) throw new Error('unreachable');
     for (let n = 2; n <= 6; n += 1) {
       sleep(2 * graceMs);
@@ -247,7 +249,7 @@ describe('rotate', () => {
     }
     await memory.put(historyKey(idOf(9), 'f'), textBody('in progress'));
     sleep(2 * graceMs);
-    const view = await readLog(memory);
+    const view = await readLog(logOf(memory));
     expect(view.snapshots.map(({ entry }) => entry.id)).not.toContain(idOf(1));
     const rotated = await rotate(context, { commit: late, committedAt: view.serverTime });
     expect(rotated).toEqual({ objects: 0 });

@@ -10,6 +10,7 @@ import { unresolvedTips } from '../../../src/log/retention.ts';
 import { passThrough } from '../../support/race.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
+import { logOf } from '../../support/log-of.ts';
 
 const hosts: Host[] = [];
 afterEach(async () => {
@@ -65,7 +66,7 @@ describe('a snapshot of a host that lost its lease', () => {
     expect(await third.agent.restoreTo(`${third.root}/late`, { snapshot: '~1' })).toMatchObject({
       id: late.id,
     });
-    expect((await readLog(remote)).head?.id).toBe(late.id);
+    expect((await readLog(logOf(remote))).head?.id).toBe(late.id);
   });
 
   it('does not take the place of the current files', async () => {

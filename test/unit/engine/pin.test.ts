@@ -8,6 +8,7 @@ import { encodeManifest, pinsOf } from '../../../src/log/manifest.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
+import { logOf } from '../../support/log-of.ts';
 
 const graceMs = 3_600_000;
 const settings = { keepLast: 1, graceMs };
@@ -46,8 +47,8 @@ async function snapshots(count: number, from: Host = host, gapMs = 2 * graceMs):
 }
 
 const live = async (): Promise<readonly string[]> =>
-  (await readLog(remote)).snapshots.map(({ entry }) => entry.id);
-const pins = async () => [...pinsOf((await readLog(remote)).head).values()];
+  (await readLog(logOf(remote))).snapshots.map(({ entry }) => entry.id);
+const pins = async () => [...pinsOf((await readLog(logOf(remote))).head).values()];
 
 describe('a pinned snapshot', () => {
   it('outlives every backup, prune and clear-history of any host, with its files, until it is unpinned', async () => {
@@ -146,11 +147,13 @@ describe('pin', () => {
   it('writes nothing where there is nothing new, and takes a new reason', async () => {
     const id = await snapshots(1);
     await host.agent.pin(id);
-    const { commits } = await readLog(remote);
+    const { commits } = await readLog(logOf(remote));
     expect(await host.agent.pin(id)).toMatchObject({ isChanged: false, pin: { reason: '' } });
     const other = await snapshots(1);
     expect(await host.agent.unpin(other)).toMatchObject({ isChanged: false });
-    expect((await readLog(remote)).commits.at(-1)?.generation).toBe((commits.at(-1)?.generation ?? 0) + 1);
+    expect((await readLog(logOf(remote))).commits.at(-1)?.generation).toBe(
+      (commits.at(-1)?.generation ?? 0) + 1,
+    );
     expect(await host.agent.pin(id, { reason: 'why' })).toMatchObject({ isChanged: true });
     expect(await host.agent.pin(id, { reason: 'why' })).toMatchObject({ isChanged: false });
     expect(await host.agent.pin(id)).toMatchObject({ isChanged: false, pin: { reason: 'why' } });
@@ -212,7 +215,7 @@ describe('pin', () => {
 
 it('a pin of a snapshot that is not live goes with the next commit', async () => {
   const id = await snapshots(1);
-  const { head: newest } = await readLog(remote);
+  const { head: newest } = await readLog(logOf(remote));
   if (newest === undefined) throw new Error('no commit');
   const pin = { reason: '', at: newest.createdAt, host: 'h' };
   const stray = { ...pin, id: '2001-01-01T00-00-00.000Z-00000001' };

@@ -49,6 +49,7 @@ function facts(files: readonly CapturedFile[], extra: Partial<BackupFacts> = {})
     isChoiceOpen: false,
     allowShrink: false,
     isHeld: () => true,
+    format: 1,
     maxShrink: 0.5,
     ...extra,
   };
@@ -71,7 +72,7 @@ describe('planBackup', () => {
     expect(plan).toMatchObject({
       type: 'commit',
       upload: [{ path: 'd' }],
-      reuse: [{ source: { id: idOf(1), path: 'a' } }, { source: { id: idOf(1), path: 'b' } }],
+      reuse: [{ source: { file: { path: 'a' } } }, { source: { file: { path: 'b' } } }],
     });
   });
 

@@ -9,10 +9,14 @@ import { textBody } from '../../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { prefixed } from '../../../src/remotes/wrappers/prefixed-remote.ts';
-import { commitKey, historyKey, pathProblem } from '../../../src/log/layout.ts';
+import { commitKey, pathProblem } from '../../../src/log/layout.ts';
+import { historyKey } from '../../../src/formats/plain/keys.ts';
 import { decodeManifest } from '../../../src/log/manifest.ts';
+import type { Manifest } from '../../../src/log/manifest.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
+
+const decode = (text: string, key: string): Manifest => decodeManifest(text, key, [1]);
 
 const id = '2026-01-01T00-00-00.000Z-00000001';
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -134,14 +138,14 @@ describe('a path in a manifest', () => {
       honest([], { emptyDirectories: [path] }),
       honest([], { directories: [{ path, mode: 0o700 }] }),
     ]) {
-      expect(() => decodeManifest(forge(members), 'key')).toThrow(
+      expect(() => decode(forge(members), 'key')).toThrow(
         expect.objectContaining({ code: 'SNAPSHOT_CORRUPT' }),
       );
     }
   });
 
   it.each(oddPaths)('is taken as it is where it is only odd: %j', (path) => {
-    expect(decodeManifest(forge(honest([file(path)])), 'key').files[0]?.path).toBe(path);
+    expect(decode(forge(honest([file(path)])), 'key').files[0]?.path).toBe(path);
   });
 
   it('never leads out of the directory it is joined to, if it is accepted', () => {
@@ -229,7 +233,7 @@ const hostileTexts: Record<string, string | (() => string)> = {
 describe('a manifest that is none', () => {
   it.each(Object.keys(hostileTexts))('is refused, naming the object: %s', (name) => {
     const text = hostileTexts[name];
-    expect(() => decodeManifest(typeof text === 'function' ? text() : (text ?? ''), 'the-key')).toThrow(
+    expect(() => decode(typeof text === 'function' ? text() : (text ?? ''), 'the-key')).toThrow(
       expect.objectContaining({
         code: 'SNAPSHOT_CORRUPT',
         message: expect.stringContaining('"the-key"') as string,
@@ -239,9 +243,9 @@ describe('a manifest that is none', () => {
 
   it('is not refused for pins: none, odd ones, or many of one snapshot', () => {
     for (const pins of [[], [pin()], [pin(), pin({ reason: '\u001b[31m\r\n\u202E\uD800' })]]) {
-      expect(decodeManifest(forge(honest([], { pins })), 'key').pins).toEqual(pins);
+      expect(decode(forge(honest([], { pins })), 'key').pins).toEqual(pins);
     }
-    expect(decodeManifest(forge(honest()), 'key').pins).toBeUndefined();
+    expect(decode(forge(honest()), 'key').pins).toBeUndefined();
   });
 
   it('is told from one of a newer version, which says so', () => {
@@ -250,7 +254,7 @@ describe('a manifest that is none', () => {
       forge({ format: 2, whatever: true }),
       ...[2, 10, 99].map((n) => said.replace('"format": 1', `"format": ${n}`)),
     ]) {
-      expect(() => decodeManifest(newer, 'key')).toThrow(
+      expect(() => decode(newer, 'key')).toThrow(
         expect.objectContaining({
           code: 'TOO_NEW',
           message: expect.stringContaining('newer version') as string,
@@ -262,9 +266,7 @@ describe('a manifest that is none', () => {
   it('is refused whatever JSON it is', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {
-        expect(() => decodeManifest(text, 'key')).toThrow(
-          expect.objectContaining({ name: 'SyncAgentError' }),
-        );
+        expect(() => decode(text, 'key')).toThrow(expect.objectContaining({ name: 'SyncAgentError' }));
       }),
       { numRuns: 500 },
     );
@@ -275,7 +277,7 @@ describe('a manifest that is none', () => {
     fc.assert(
       fc.property(fc.constantFrom(...Object.keys(members)), fc.jsonValue(), (key, value) => {
         try {
-          decodeManifest(forge({ ...members, [key]: value }), 'key');
+          decode(forge({ ...members, [key]: value }), 'key');
         } catch (error) {
           if (!isSyncAgentError(error)) throw error;
         }
@@ -288,7 +290,7 @@ describe('a manifest that is none', () => {
     for (const key of ['__proto__', 'constructor', 'prototype']) {
       const text = forge(honest()).replace('"format"', `"${key}": {"polluted": true}, "format"`);
       try {
-        decodeManifest(text, 'key');
+        decode(text, 'key');
       } catch (error) {
         if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
       }
@@ -303,8 +305,8 @@ describe('a manifest that is none', () => {
     );
     // CPU time: the machine may have other work.
     const started = process.cpuUsage();
-    expect(() => decodeManifest(forge(long), 'key')).toThrow('longer than 1024 bytes');
-    expect(decodeManifest(forge(many), 'key').files).toHaveLength(20_000);
+    expect(() => decode(forge(long), 'key')).toThrow('longer than 1024 bytes');
+    expect(decode(forge(many), 'key').files).toHaveLength(20_000);
     expect(process.cpuUsage(started).user / 1e6).toBeLessThan(10);
   }, 120_000);
 });

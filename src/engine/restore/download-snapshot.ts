@@ -1,15 +1,17 @@
-import { both } from '../../platform/concurrently.ts';
-import { SyncAgentError } from '../../platform/errors.ts';
+import { join } from 'node:path';
+import { both, concurrently } from '../../platform/concurrently.ts';
+import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { stagingRoot } from '../../home/home.ts';
 import { enterPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
-import { downloadSnapshot, setDirectoryMode, syncSnapshot } from './download.ts';
-import type { Downloaded } from './download.ts';
+import { downloadFiles } from './download-files.ts';
+import type { Downloaded } from './download-files.ts';
+import { directoriesOf, setDirectoryMode } from './snapshot-directories.ts';
 import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
 
-export interface StageRequest {
+export interface SnapshotDownload {
   readonly manifest: Manifest;
   readonly data: string;
   readonly attempt: string;
@@ -17,11 +19,11 @@ export interface StageRequest {
 }
 
 /** Downloads a snapshot into a fresh directory; verified, validated and on disk when this resolves. */
-export async function stageSnapshot(context: Context, request: StageRequest): Promise<Downloaded> {
+export async function downloadSnapshot(context: Context, request: SnapshotDownload): Promise<Downloaded> {
   enterPhase(context, 'download');
   await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
   await context.fs.makeDirectory(request.data, { mode: 0o755 });
-  const downloaded = await downloadSnapshot(context, {
+  const downloaded = await downloadFiles(context, {
     manifest: request.manifest,
     dir: request.data,
     reuseFrom: request.reuseFrom,
@@ -35,6 +37,19 @@ export async function stageSnapshot(context: Context, request: StageRequest): Pr
     (signal) => assertSound({ ...context, signal }, request.manifest, request.data),
   );
   return downloaded;
+}
+
+/** Makes a downloaded snapshot survive a power cut: files first, then directories from the leaves up. */
+async function syncSnapshot(context: Context, manifest: Manifest, dir: string): Promise<void> {
+  const { fs, settings, signal } = context;
+  const sync = async (path: string, either = signal): Promise<void> => {
+    throwIfAborted(either, 'Restore');
+    await fs.sync(join(dir, path));
+  };
+  await concurrently(manifest.files, { concurrency: settings.concurrency, signal }, (file, either) =>
+    sync(file.path, either),
+  );
+  for (const directory of directoriesOf(manifest).toReversed()) await sync(directory);
 }
 
 function tellRecorded({ emit }: Context, { id, damage = [], findings = [] }: Manifest): void {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { throwIfAborted } from '../../platform/errors.ts';
-import { readFileRange } from '../../remotes/body.ts';
+import { throwIfAborted } from '../platform/errors.ts';
+import { readFileRange } from '../remotes/body.ts';
 
 /** SHA-256 of a file's first `size` bytes, lower-case hexadecimal. Rejects when it is shorter. */
 export async function hashFile(path: string, size: number, signal: AbortSignal | undefined): Promise<string> {

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { both, concurrently } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { fileTimeMs } from '../../platform/file-system.ts';
-import { assertStorable } from '../../log/layout.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { fingerprint, isSettled, storeIdentity } from '../../stores/content/fingerprint.ts';
 import { emptyDirectoriesOf, scanStore } from '../../stores/content/scan.ts';
@@ -11,7 +10,7 @@ import type { Capture, Problem } from '../../stores/adapter.ts';
 import { stagedData } from '../../home/swap.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
-import { hashFile } from './hash-file.ts';
+import { hashFile } from '../hash-file.ts';
 import type { CapturedFile, CapturedStore } from './plan-backup.ts';
 import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
 import { lastKnownManifest } from '../lineage.ts';
@@ -19,7 +18,7 @@ import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
 import type { SoundBase } from '../soundness/soundness.ts';
 import { warnOfTwins } from '../doctor/twin-servers.ts';
 
-export interface StagedStore extends CapturedStore {
+export interface StoreImage extends CapturedStore {
   /** Put no record at risk. */
   readonly findings: readonly Problem[];
   /** Empty unless damage was to be accepted. */
@@ -47,7 +46,7 @@ const captureTries = 3;
  */
 const unfinishedMs = { first: 500, unseen: 5_000, seen: 30_000 };
 
-export interface StageOptions {
+export interface CaptureOptions {
   /** The manifest that says which databases were sound before; asked only where several are in the store, and one is not sound. */
   readonly base: () => Promise<SoundBase | undefined>;
   /** Whether an image of a damaged store counts. */
@@ -58,11 +57,11 @@ export interface StageOptions {
  * Captures the store into staging, validates the image and hashes its files. Nothing is believed before that:
  * rejects with STORE_CORRUPT when image after image is unsound, which means that the store is.
  */
-export async function stageStore(
+export async function captureStore(
   context: Context,
   attempt: string,
-  { base, acceptDamage }: StageOptions,
-): Promise<StagedStore> {
+  { base, acceptDamage }: CaptureOptions,
+): Promise<StoreImage> {
   const { home, fs, clock, emit, signal } = context;
   const dir = stagedData(home, attempt);
   const known = await lastKnownManifest(context);
@@ -88,9 +87,9 @@ export async function stageStore(
     heldMs += captured.heldMs;
     longestHoldMs = Math.max(longestHoldMs, captured.longestHoldMs);
     if (tries === 1) warnOfUnfenced(context, captured.unfenced);
-    assertStorable(
+    context.formats.current.assertStorable(
       [...captured.source.files.map((file) => file.path), ...emptyDirectoriesOf(captured.source)],
-      context.settings.prefixBytes,
+      { prefixBytes: context.settings.prefixBytes },
     );
     emit({
       type: 'captured',

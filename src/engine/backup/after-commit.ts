@@ -1,0 +1,62 @@
+import { SyncAgentError } from '../../platform/errors.ts';
+import { writeCopy } from '../../log/commit-copies.ts';
+import type { CommitCopy } from '../../log/commit-copies.ts';
+import type { CreateOnlySupport, LogView } from '../../log/commit-log.ts';
+import { attemptKey } from '../../log/layout.ts';
+import { enterPhase } from '../context.ts';
+import type { Context } from '../context.ts';
+import { rotate } from '../history/rotate.ts';
+import type { Committed } from './commit.ts';
+
+/** What follows a commit. The next backup does again what fails here. */
+export async function finishCommit(
+  context: Context,
+  work: {
+    /** The log before the backup. */
+    readonly view: LogView;
+    readonly committed: Committed;
+    readonly copies: readonly CommitCopy[];
+    readonly createOnly: CreateOnlySupport;
+  },
+): Promise<void> {
+  const { remote, signal } = context;
+  const { committed, copies } = work;
+  const { manifest } = committed;
+  const { head } = work.view;
+  const createOnly = work.createOnly !== 'rejected';
+  await attempt(context, 'copy its commit', async () => {
+    if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
+      await writeCopy(remote, head, { createOnly, signal });
+    await writeCopy(remote, manifest, { createOnly, signal });
+    if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
+  });
+  await attempt(context, 'publish', () => publish(context, committed));
+  await attempt(context, 'rotate', () =>
+    rotate(context, { commit: manifest, committedAt: committed.serverTime }),
+  );
+}
+
+/** If another host was faster, or has the lease, its snapshot is the one to be shown. */
+async function publish(context: Context, { manifest, before, after }: Committed): Promise<void> {
+  const format = context.formats.of(manifest);
+  if (format.publish === undefined || newestId(after) !== manifest.id) return;
+  enterPhase(context, 'publish');
+  await format.publish(context, { manifest, before: newestId(before) });
+}
+
+const newestId = (view: LogView): string | undefined => view.snapshots.at(-1)?.entry.id;
+
+/** The snapshot exists. A failure now is worth a warning, and the next backup does the same again. */
+async function attempt(context: Context, what: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof SyncAgentError) || error.code === 'INTERRUPTED') throw error;
+    context.emit({
+      type: 'warning',
+      code: error.code,
+      message: `The snapshot is committed, but to ${what} failed: ${error.message}`,
+      remedy: 'The next backup does it again',
+    });
+  }
+}

@@ -1,0 +1,79 @@
+import type { LogView } from '../../log/commit-log.ts';
+import type { Manifest, ManifestFile } from '../../log/manifest.ts';
+import type { Context } from '../context.ts';
+import { manifestIfReadable, newestManifest } from '../lineage.ts';
+import type { Lineage } from '../lineage.ts';
+import { brokenObjects, findObjects, problemsOf } from '../relied-on.ts';
+import { snapshotsOfSize } from '../restore/compare-content.ts';
+import { snapshotContent } from '../snapshot-content.ts';
+import type { StoreImage } from './capture-store.ts';
+import { hasBytesOf } from './plan-backup.ts';
+import type { BackupFacts } from './plan-backup.ts';
+
+/** Whether the snapshot that the store equals is there. "Nothing changed" is worth nothing without it. */
+export async function isWhole(context: Context, view: LogView, id: string): Promise<boolean> {
+  const entry = view.snapshots.find((each) => each.entry.id === id)?.entry;
+  const manifest = entry && (await manifestIfReadable(context, view, entry));
+  if (manifest === undefined) return false;
+  return problemsOf(context, manifest, await findObjects(context, [manifest])).length === 0;
+}
+
+/** The snapshot that this store is judged by: its parent, else the newest. */
+export async function manifestBefore(
+  context: Context,
+  view: LogView,
+  { parent }: Lineage,
+): Promise<Manifest | undefined> {
+  const entry = view.snapshots.find((each) => each.entry.id === parent)?.entry;
+  const known = entry && (await manifestIfReadable(context, view, entry));
+  return known ?? newestManifest(context, view);
+}
+
+/** The snapshot this store grew from. Where nothing is known, equal content counts as proof. */
+export async function parentManifest(
+  context: Context,
+  { view, lineage, image }: { readonly view: LogView; readonly lineage: Lineage; readonly image: StoreImage },
+): Promise<Manifest | undefined> {
+  const candidates =
+    lineage.parent === undefined
+      ? snapshotsOfSize(view.snapshots, image.files, context.home.exclude).toReversed()
+      : view.snapshots.filter(({ entry }) => entry.id === lineage.parent);
+  for (const { entry } of candidates) {
+    const manifest = await manifestIfReadable(context, view, entry);
+    if (manifest === undefined) continue;
+    if (lineage.parent !== undefined || hasBytesOf(image, contentHere(context, image, manifest)))
+      return manifest;
+  }
+  return undefined;
+}
+
+/** What of a snapshot counts on this host, beside the image. */
+export const contentHere = ({ home }: Context, image: StoreImage, manifest: Manifest): Manifest =>
+  snapshotContent(manifest, home.exclude, image.leftAlone);
+
+/**
+ * Looks whether the objects are there that a backup of `image` could reuse. `lost`: the keys of those that are missing or
+ * cut.
+ */
+export async function lookAtBases(
+  context: Context,
+  bases: readonly (Manifest | undefined)[],
+  image: Pick<StoreImage, 'files'>,
+): Promise<{ readonly isHeld: BackupFacts['isHeld']; readonly lost: readonly string[] }> {
+  const content = ({ sha256, size }: Pick<ManifestFile, 'sha256' | 'size'>): string => `${sha256} ${size}`;
+  const wanted = new Set(image.files.map(content));
+  const partial = [...new Set(bases)]
+    .filter((base) => base !== undefined)
+    .map((base) => ({ ...base, files: base.files.filter((file) => wanted.has(content(file))) }));
+  const found = await findObjects(context, partial);
+  const lost = new Set<string>();
+  const held = new Map<string, ReadonlySet<string>>();
+  for (const base of partial) {
+    const broken = brokenObjects(context, base, found);
+    for (const { key } of broken) lost.add(key);
+    const without = new Set(broken.map(({ path }) => path));
+    const paths = base.files.map(({ path }) => path);
+    held.set(base.id, new Set(paths.filter((path) => !without.has(path))));
+  }
+  return { isHeld: (id, path) => held.get(id)?.has(path) ?? false, lost: [...lost] };
+}

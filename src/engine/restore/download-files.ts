@@ -1,0 +1,97 @@
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { concurrently } from '../../platform/concurrently.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { Manifest, ManifestFile } from '../../log/manifest.ts';
+import { scanStore } from '../../stores/content/scan.ts';
+import type { Context } from '../context.ts';
+import { hashFile } from '../hash-file.ts';
+import { directoriesOf, setDirectoryModes } from './snapshot-directories.ts';
+
+export interface DownloadTarget {
+  readonly manifest: Manifest;
+  /** An existing, private directory. */
+  readonly dir: string;
+  /** A store whose files are taken instead if they are right. */
+  readonly reuseFrom: string | undefined;
+  readonly onBytes: (count: number) => void;
+}
+
+export interface Downloaded {
+  readonly downloadedBytes: number;
+  readonly reusedBytes: number;
+}
+
+/**
+ * Builds a snapshot's files below `dir`, each verified by its SHA-256; not yet synced to disk. Rejects with
+ * SNAPSHOT_CORRUPT naming the object that is missing or damaged, with DISK_FULL when the disk or a quota is.
+ */
+export async function downloadFiles(context: Context, target: DownloadTarget): Promise<Downloaded> {
+  const { fs, settings } = context;
+  const { manifest, dir } = target;
+  let reusedBytes = 0;
+  let downloadedBytes = 0;
+  const directories = directoriesOf(manifest);
+  for (const directory of directories) await fs.makeDirectory(join(dir, directory), { mode: 0o755 });
+  await concurrently(
+    manifest.files,
+    { concurrency: settings.concurrency, signal: context.signal },
+    async (file, signal) => {
+      const each = { ...context, signal };
+      const path = join(dir, file.path);
+      if (
+        target.reuseFrom !== undefined &&
+        (await reuse(each, join(target.reuseFrom, file.path), path, file))
+      ) {
+        reusedBytes += file.size;
+        target.onBytes(file.size);
+      } else {
+        await downloadFile(each, { manifest, file, path, onBytes: target.onBytes });
+        downloadedBytes += file.size;
+      }
+    },
+  );
+  await setDirectoryModes(fs, manifest, dir);
+  const found = (await scanStore(dir)).files.length;
+  if (found !== manifest.files.length) throw namesCollide(manifest, dir, found);
+  return { downloadedBytes, reusedBytes };
+}
+
+export interface FileDownload {
+  readonly manifest: Manifest;
+  readonly file: ManifestFile;
+  /** Where nothing is. */
+  readonly path: string;
+  readonly onBytes: (count: number) => void;
+}
+
+/** One file to a new path, verified, with its permissions and time. Not yet synced to disk. */
+export async function downloadFile(
+  context: Context,
+  { manifest, file, path, onBytes }: FileDownload,
+): Promise<void> {
+  const format = context.formats.of(manifest);
+  await format.readFile(context, { snapshot: manifest, file, onBytes, to: path });
+  await context.fs.setAttributes(path, { mode: file.mode, mtimeMs: file.mtimeMs });
+}
+
+async function reuse(context: Context, from: string, to: string, file: ManifestFile): Promise<boolean> {
+  const stats = await lstat(from).catch(() => undefined);
+  if (stats === undefined || !stats.isFile() || stats.size !== file.size) return false;
+  await context.fs.copy(from, to, { mode: file.mode });
+  if ((await hashFile(to, file.size, context.signal)) !== file.sha256) {
+    await context.fs.remove(to);
+    return false;
+  }
+  await context.fs.setAttributes(to, { mtimeMs: file.mtimeMs });
+  return true;
+}
+
+/** A file system that ignores case or composition takes two names for one, and the second file for the first. */
+function namesCollide(manifest: Manifest, dir: string, found: number): SyncAgentError {
+  return new SyncAgentError(
+    'UNSUPPORTED',
+    `Cannot restore snapshot ${manifest.id}: of its ${manifest.files.length} files "${dir}" holds ${found}, so that names differing only in case are one there`,
+    { remedy: 'Restore to a file system that tells names apart by case' },
+  );
+}

@@ -1,0 +1,47 @@
+import { concurrently } from '../../platform/concurrently.ts';
+import { isSyncAgentError } from '../../platform/errors.ts';
+import { textBody } from '../../remotes/body.ts';
+import type { Remote } from '../../remotes/remote.ts';
+import { manifestKey } from '../../log/layout.ts';
+import { encodeManifest } from '../../log/manifest.ts';
+import type { Manifest } from '../../log/manifest.ts';
+import { readManifest } from '../../log/read-manifest.ts';
+import type { FormatContext, PublishWork } from '../content-format.ts';
+import { currentKey, keyOf, plainNumber } from './keys.ts';
+
+/**
+ * Brings the current files and `manifest.json` up to a commit. Nobody relies on them, so a crash in the middle, or two hosts
+ * at once, leave a mixture that the next backup mends. `manifest.json` is written last. A current file is left as it is
+ * only if `manifest.json` names the snapshot that was the newest before the commit.
+ */
+export async function publish(context: FormatContext, { manifest, before }: PublishWork): Promise<void> {
+  const { remote, settings, signal } = context;
+  const published = await readPublished(remote, signal);
+  const isTrusted = published !== undefined && published.id === before;
+  const present = new Map(isTrusted ? published.files.map((file) => [file.path, file.sha256]) : []);
+
+  const stale = manifest.files.filter((file) => present.get(file.path) !== file.sha256);
+  await concurrently(stale, { concurrency: settings.concurrency, signal }, (file, whileAll) =>
+    remote.copy(keyOf(manifest, file), currentKey(file.path), { signal: whileAll, bytes: file.size }),
+  );
+  const kept = new Set(manifest.files.map((file) => file.path));
+  const gone = (published?.files ?? []).map((file) => file.path).filter((path) => !kept.has(path));
+  await remote.remove(gone.map(currentKey), { signal });
+  await remote.put(manifestKey, textBody(encodeManifest(manifest)), {
+    contentType: 'application/json',
+    signal,
+  });
+}
+
+/** Some servers deny what does not exist; whether writing is denied, too, shows soon enough. */
+const unpublished = new Set(['NOT_FOUND', 'SNAPSHOT_CORRUPT', 'DENIED']);
+
+async function readPublished(remote: Remote, signal: AbortSignal | undefined): Promise<Manifest | undefined> {
+  try {
+    // No other format writes it.
+    return await readManifest({ remote, formats: { numbers: [plainNumber] } }, manifestKey, { signal });
+  } catch (error) {
+    if (isSyncAgentError(error) && unpublished.has(error.code)) return undefined;
+    throw error;
+  }
+}

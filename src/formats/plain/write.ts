@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { concurrently } from '../../platform/concurrently.ts';
+import { isSyncAgentError } from '../../platform/errors.ts';
+import { fileBody } from '../../remotes/body.ts';
+import type { ManifestFile } from '../../log/manifest.ts';
+import type { FormatContext, ReusedFile, WriteWork, Written } from '../content-format.ts';
+import { historyKey, keyOf } from './keys.ts';
+
+/**
+ * Fills `history/<id>/`: changed files from the image, the rest copied by the server from the snapshot that has them, or
+ * referred to there with linked history. A file that the server cannot copy is uploaded. If the first copy fails, no other
+ * is tried: each failure may have taken many attempts.
+ */
+export async function write(context: FormatContext, work: WriteWork): Promise<Written> {
+  const { remote, settings } = context;
+  const { id } = work;
+  let serverTime: Date | undefined;
+
+  const upload = async (file: ManifestFile, signal: AbortSignal): Promise<ManifestFile> => {
+    const body = fileBody(join(work.dir, file.path), file.size);
+    const put = await remote.put(historyKey(id, file.path), body, {
+      sha256: file.sha256,
+      onBytes: work.onBytes,
+      signal,
+    });
+    if (serverTime === undefined || put.serverTime > serverTime) serverTime = put.serverTime;
+    return file;
+  };
+  /** Undefined until the server has copied something, or failed to. */
+  let copies: boolean | undefined;
+  const reuse = async ({ file, source }: ReusedFile, signal: AbortSignal): Promise<ManifestFile> => {
+    // `in` names a snapshot and no path: a file that was renamed has its bytes copied.
+    if (settings.history === 'linked' && source.file.path === file.path)
+      return { ...file, in: source.file.in ?? source.snapshot.id };
+    if (copies === false) return upload(file, signal);
+    try {
+      await remote.copy(keyOf(source.snapshot, source.file), historyKey(id, file.path), {
+        signal,
+        bytes: file.size,
+      });
+      copies = true;
+      return file;
+    } catch (error) {
+      if (isSyncAgentError(error, 'INTERRUPTED')) throw error;
+      // A source that vanished says nothing of the others.
+      if (!isSyncAgentError(error, 'NOT_FOUND')) copies ??= false;
+      return upload(file, signal);
+    }
+  };
+  const files = await concurrently(
+    [
+      ...work.upload.map((file) => (signal: AbortSignal) => upload(file, signal)),
+      ...work.reuse.map((each) => (signal: AbortSignal) => reuse(each, signal)),
+    ],
+    { concurrency: settings.concurrency, signal: context.signal },
+    (transfer, signal) => transfer(signal),
+  );
+  return { files: files.toSorted((a, b) => (a.path < b.path ? -1 : 1)), serverTime };
+}
