@@ -40,3 +40,42 @@ export async function* readBody(
     await chunks.return?.();
   }
 }
+
+export interface Part {
+  readonly number: number;
+  readonly bytes: Buffer<ArrayBuffer>;
+}
+
+/**
+ * The same in parts of `partBytes`, the last one shorter, numbered from 1, each in memory of its own. A body without
+ * bytes is one part without bytes.
+ */
+export async function* readParts(
+  body: Body,
+  partBytes: number,
+  options: { readonly action: string; readonly signal?: AbortSignal | undefined },
+): AsyncGenerator<Part, undefined> {
+  let position = 0;
+  const nextPart = (number: number): Part => ({
+    number,
+    bytes: Buffer.allocUnsafeSlow(Math.min(partBytes, body.size - position)),
+  });
+  let part = nextPart(1);
+  let filled = 0;
+  for await (const chunk of readBody(body, options)) {
+    for (let taken = 0; taken < chunk.byteLength;) {
+      if (filled === part.bytes.byteLength) {
+        yield part;
+        part = nextPart(part.number + 1);
+        filled = 0;
+      }
+      const piece = chunk.subarray(taken, taken + part.bytes.byteLength - filled);
+      part.bytes.set(piece, filled);
+      taken += piece.byteLength;
+      filled += piece.byteLength;
+      position += piece.byteLength;
+    }
+  }
+  yield part;
+  return undefined;
+}

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -12,13 +11,16 @@ import {
   type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { Upload } from '@aws-sdk/lib-storage';
+import type { LimitFunction } from 'p-limit';
 import { concurrently } from '../../platform/concurrently.ts';
 import { eitherSignal, type EitherSignal } from '../../platform/abort-signals.ts';
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import { readParts } from '../read-body.ts';
+import type { Body } from '../remote.ts';
 import { withDeadline } from '../wrappers/deadline.ts';
 import { patient, withRetry, type FailedAttempt, type RetryPolicy } from '../wrappers/retry.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
+import { sha256Of, withPayloadHash, type Payload } from './payload-hash.ts';
 
 const maximumParts = 10_000;
 const minimumPartBytes = 5 * 1024 * 1024;
@@ -41,15 +43,17 @@ export interface MultipartOptions extends S3CallContext {
   readonly workMs: (bytes: number) => number;
   /** For each stretch of a part on its way. */
   readonly stretchMs: number;
-  /** Sends Content-MD5 with each part; off where the SDK sends a checksum of its own. */
-  readonly contentMd5: boolean;
+  /** Whether the SDK sends a checksum of its own with each part, which the upload has to announce. */
+  readonly announcesChecksums: boolean;
+  readonly md5: Payload['md5'];
   readonly onBytes?: ((count: number) => void) | undefined;
 }
 
 export interface UploadSource {
-  readonly body: AsyncIterable<Uint8Array>;
-  readonly size: number;
+  readonly body: Body;
   readonly partSizeBytes: number;
+  /** Each part takes a turn, from its first byte in memory to its answer: this bounds memory. */
+  readonly turns: LimitFunction;
 }
 
 /**
@@ -62,29 +66,43 @@ export async function uploadInParts(
   source: UploadSource,
   options: MultipartOptions,
 ): Promise<object> {
-  const { size } = source;
+  const { body, turns } = source;
+  const { size } = body;
+  const { Bucket, Key } = target;
   const sender = new MultipartSender(target, options, size);
-  const stream = Readable.from(copied(source.body));
+  const checksum = options.announcesChecksums ? { ChecksumAlgorithm: 'CRC32' as const } : {};
   try {
-    const upload = new Upload({
-      client: sender.asClient(),
-      params: { ...target, Body: stream, ContentLength: size },
-      partSize: Math.max(minimumPartBytes, source.partSizeBytes, Math.ceil(size / maximumParts)),
-      queueSize: options.concurrency,
+    await inOneUpload(sender, { ...target, ...checksum }, async (UploadId, done) => {
+      const partBytes = Math.max(minimumPartBytes, source.partSizeBytes, Math.ceil(size / maximumParts));
+      const parts = readParts(body, partBytes, options);
+      const sendNext = async (): Promise<boolean> => {
+        const { value: next } = await parts.next();
+        if (next === undefined) return false;
+        const { number: PartNumber, bytes } = next;
+        const payload = { bytes, sha256: await sha256Of(bytes), md5: options.md5 };
+        const part = { Bucket, Key, UploadId, PartNumber, Body: bytes };
+        const output = await sender.send(withPayloadHash(new UploadPartCommand(part), payload));
+        const { ChecksumCRC32 } = output;
+        const own = ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 };
+        done.push({ PartNumber, ETag: sender.etagOf(output), ...own });
+        options.onBytes?.(bytes.byteLength);
+        return true;
+      };
+      const senders = Array.from({ length: options.concurrency });
+      try {
+        await concurrently(senders, options, async (_, signal) => {
+          while (!signal.aborted && (await turns(sendNext)));
+        });
+      } finally {
+        await parts.return(undefined);
+      }
     });
-    await upload.done();
     return sender.completed;
   } catch (error) {
     throw final(error, options);
   } finally {
-    stream.destroy();
     sender.release();
   }
-}
-
-/** lib-storage gathers chunks into parts; ours are valid only until the next is asked for. */
-async function* copied(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) yield Buffer.from(chunk);
 }
 
 export interface CopySource {
@@ -151,10 +169,7 @@ async function inOneUpload(
   }
 }
 
-/**
- * Sends the requests of one multipart upload, each with its own retry; looks like an S3Client to `Upload`. One that fails
- * ends the others.
- */
+/** Sends the requests of one multipart upload, each with its own retry. One that fails ends the others. */
 class MultipartSender {
   readonly #target: MultipartTarget;
   readonly #options: MultipartOptions;
@@ -174,17 +189,13 @@ class MultipartSender {
     this.#either.release();
   }
 
-  readonly send = (async (command: object): Promise<object> => {
+  readonly send: S3Client['send'] = (async (command: object): Promise<object> => {
     if (command instanceof AbortMultipartUploadCommand) return this.#abort(command);
     if (command instanceof CompleteMultipartUploadCommand) return this.#complete(command);
     const output = await this.#retry(command).catch((error: unknown) => {
       this.#failure.abort(error);
       throw error;
     });
-    if (command instanceof UploadPartCommand) {
-      this.etagOf(output);
-      this.#options.onBytes?.(byteLength(command.input.Body));
-    }
     return output;
   }) as S3Client['send'];
 
@@ -197,18 +208,9 @@ class MultipartSender {
     });
   }
 
-  asClient(): S3Client {
-    return Object.create(this.#options.client, { send: { value: this.send } }) as S3Client;
-  }
-
   #retry(command: object, seen?: (error: SyncAgentError) => void): Promise<object> {
-    const { client, policy, action, onRetry, contentMd5, stretchMs } = this.#options;
+    const { client, policy, action, onRetry, stretchMs } = this.#options;
     const { signal } = this.#either;
-    if (command instanceof UploadPartCommand && contentMd5) {
-      command.input.ContentMD5 = createHash('md5')
-        .update(command.input.Body as Uint8Array)
-        .digest('base64');
-    }
     const send = client.send.bind(client) as (command: object, options: object) => Promise<object>;
     const bytes = command instanceof UploadPartCommand ? byteLength(command.input.Body) : undefined;
     const ms = this.#msOf(command, bytes);

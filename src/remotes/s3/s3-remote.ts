@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Readable } from 'node:stream';
 import {
@@ -9,7 +8,6 @@ import {
   type GetObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
-import { collect } from '../body.ts';
 import { stretchBytes } from '../wrappers/deadline.ts';
 import { assertKey, assertRange } from '../key.ts';
 import type {
@@ -29,7 +27,8 @@ import type {
   RemoteTraits,
 } from '../remote.ts';
 import { prefixed } from '../wrappers/prefixed-remote.ts';
-import { readBody } from '../read-body.ts';
+import { readParts } from '../read-body.ts';
+import { withPayloadHash } from './payload-hash.ts';
 import { s3Body } from './s3-body.ts';
 import { serverErrorName } from './errors/s3-errors.ts';
 import { listDirectories, listObjects, sweepUploads } from './s3-list.ts';
@@ -57,16 +56,15 @@ class S3Remote implements Remote {
   readonly #session: S3Session;
   readonly #remover: S3Remover;
   readonly #partSizeBytes: number;
-  /** Memory is bounded by turns: one body in parts at a time, and a few that are read as a whole. */
-  readonly #inParts = pLimit(1);
-  readonly #whole: LimitFunction;
+  /** Memory is bounded by turns: so many bodies or parts of bodies are held at a time. */
+  readonly #turns: LimitFunction;
 
   constructor(settings: S3Settings) {
     this.#session = new S3Session(settings);
     this.#remover = new S3Remover(this.#session);
     this.location = this.#session.location;
     this.#partSizeBytes = Math.max(5 * MiB, settings.partSizeBytes ?? 8 * MiB);
-    this.#whole = pLimit(settings.uploadConcurrency ?? 4);
+    this.#turns = pLimit(settings.uploadConcurrency ?? 4);
   }
 
   async put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
@@ -81,25 +79,21 @@ class S3Remote implements Remote {
     }
     const target = this.#session.target(key, options.contentType);
     if (body.size > this.#partSizeBytes && !createOnly) {
-      const source = {
-        body: readBody(body, call),
-        size: body.size,
-        partSizeBytes: this.#partSizeBytes,
-      };
-      const output = await this.#inParts(() =>
-        uploadInParts(target, source, { ...this.#session.multipart(call), onBytes: options.onBytes }),
-      );
+      const source = { body, partSizeBytes: this.#partSizeBytes, turns: this.#turns };
+      const multipart = { ...this.#session.multipart(call), onBytes: options.onBytes };
+      const output = await uploadInParts(target, source, multipart);
       return { serverTime: this.#session.serverTime(output, call) };
     }
-    const output = await this.#whole(async () => {
-      const bytes = await collect(readBody(body, call), body.size);
-      const command = new PutObjectCommand({
+    const output = await this.#turns(async () => {
+      const whole = await readParts(body, body.size, call).next();
+      const bytes = whole.value?.bytes ?? Buffer.alloc(0);
+      const put = new PutObjectCommand({
         ...target,
         Body: bytes,
-        ContentMD5: createHash('md5').update(bytes).digest('base64'),
         ...(createOnly ? { IfNoneMatch: '*' } : {}),
         ...this.#session.sha256(options.sha256),
       });
+      const command = withPayloadHash(put, { bytes, sha256: options.sha256, md5: this.#session.md5 });
       return this.#session
         .send(call, (sending) => this.#session.client.send(command, sending), { bytes: bytes.byteLength })
         .catch((error: unknown) => {

@@ -342,7 +342,7 @@ describe('the S3 remote', { timeout: 30_000 }, () => {
     }
   });
 
-  it('sends Content-MD5 with every body, and the checksums of the SDK only when asked', async () => {
+  it('sends a signed SHA-256 with every body, and the checksums of the SDK only when asked', async () => {
     for (const checksums of ['when_required', 'when_supported'] as const) {
       const remote = storeWith({ checksums });
       const requests = await requestsDuring(async () => {
@@ -359,10 +359,31 @@ describe('the S3 remote', { timeout: 30_000 }, () => {
       const of = (operation: string): string[] =>
         names(requests.find((request) => request.operation === operation));
       const asked = checksums === 'when_supported';
-      expect(of('PutObject')).toEqual(asked ? ['content-md5', 'x-amz-checksum-sha256'] : ['content-md5']);
-      expect(of('UploadPart')).toEqual(asked ? ['x-amz-checksum-crc32'] : ['content-md5']);
+      expect(of('PutObject')).toEqual(asked ? ['x-amz-checksum-sha256'] : []);
+      expect(of('UploadPart')).toEqual(asked ? ['x-amz-checksum-crc32'] : []);
+      for (const { operation, headers } of requests.filter((each) => /Put|Part/.test(each.operation)))
+        expect(headers['x-amz-content-sha256'], operation).toMatch(/^[0-9a-f]{64}$/);
       expect(of('DeleteObjects')).toEqual(asked ? ['x-amz-checksum-crc32'] : ['content-md5']);
     }
+  });
+
+  it('sends Content-MD5 to a server that asks for it, which costs one request', async () => {
+    const remote = storeWith();
+    server.setFault(({ operation, headers }) =>
+      /^(PutObject|UploadPart)$/.test(operation) && headers['content-md5'] === undefined
+        ? { type: 'status', status: 400, code: 'MissingContentMD5', when: 'after' }
+        : undefined,
+    );
+    const bytes = randomBytes(11 * MiB);
+    const count = async (act: () => Promise<unknown>): Promise<number> =>
+      (await requestsDuring(act)).filter(({ operation }) => /^(PutObject|UploadPart)$/.test(operation))
+        .length;
+    expect(await count(() => remote.put('locked', textBody('x')))).toBe(2);
+    expect(await count(() => remote.put('locked', textBody('y')))).toBe(1);
+    // Its parts are on their way together when the first is refused.
+    const other = storeWith();
+    expect(await count(() => other.put('locked-big', bytesBody(bytes)))).toBeLessThanOrEqual(6);
+    expect((await contentOf(remote, 'locked-big')).equals(bytes)).toBe(true);
   });
 
   it('needs one request for each small operation', async () => {

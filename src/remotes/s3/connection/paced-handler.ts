@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { isTimed, tellSent } from '../../wrappers/deadline.ts';
 
-const sliceBytes = 16 * 1024;
+const sliceBytes = 64 * 1024;
 
 interface Handler {
   handle(request: object, options?: { readonly abortSignal?: object }): Promise<unknown>;

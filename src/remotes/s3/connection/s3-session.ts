@@ -29,6 +29,8 @@ export interface SendOptions {
 export class S3Session {
   readonly location: string;
   readonly settings: S3Settings;
+  /** Whether this server has asked for Content-MD5. */
+  readonly md5 = { isAsked: false };
   readonly #clients: S3Connection;
   #tls: Promise<boolean> | undefined;
 
@@ -135,7 +137,8 @@ export class S3Session {
       policy: { ...defaultRetryPolicy, ...policy },
       onRetry: (failure) =>
         onRetry?.({ ...failure, operation: call.operation, key: this.shown(call.subject) }),
-      contentMd5: this.#clients.checksums === 'when_required',
+      announcesChecksums: this.#clients.checksums === 'when_supported',
+      md5: this.md5,
       answerMs: (bytes) => this.#answerMs(bytes),
       workMs: (bytes) => this.copyMs(bytes),
       stretchMs: this.stallTimeoutMs,
