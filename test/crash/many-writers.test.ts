@@ -1,21 +1,20 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 import { openAnyS3 } from '../support/any-s3.ts';
 import type { AnyS3 } from '../support/any-s3.ts';
+import { childScript } from '../support/child-script.ts';
 import { fastTmp } from '../support/host.ts';
 
 const writers = 8;
 /** SYNC_AGENT_TEST_COMMITS: 100 in CI. */
 const commitsPerWriter = Number(process.env['SYNC_AGENT_TEST_COMMITS'] ?? 2);
 const total = writers * commitsPerWriter;
-const child = fileURLToPath(new URL('../support/commit-many-child.ts', import.meta.url));
-const cwd = fileURLToPath(new URL('../..', import.meta.url));
+const { file, execArgv } = childScript('commit-many-child');
 
 let s3: AnyS3;
 let root: string;
@@ -55,9 +54,7 @@ describe('processes that back up to one remote at once', () => {
       await Promise.all(
         Array.from({ length: writers }, (_, index) => {
           const work = { settings: settingsOf(`writer-${index}`), commits: commitsPerWriter };
-          return promisify(execFile)(process.execPath, ['--import', 'tsx', child, JSON.stringify(work)], {
-            cwd,
-          });
+          return promisify(execFile)(process.execPath, [...execArgv, file, JSON.stringify(work)]);
         }),
       );
       const agent = createAgent(settingsOf('nobody'));

@@ -4,15 +4,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { buildCli } from '../support/built-cli.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { FaultProxy, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { realS3 } from '../support/s3.ts';
 
-const repository = fileURLToPath(new URL('../..', import.meta.url));
-const cli = ['--import', 'tsx', join(repository, 'src/bin.ts')];
 const loud = ['--verbose', '--debug'];
 
 /** Of the runs below. No real key looks like these, so that a hit is no accident. */
@@ -42,8 +40,8 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 
 async function sync(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Run> {
   const { PATH = '', NODE_PATH = '' } = process.env;
-  const child = spawn(process.execPath, [...cli, ...args], {
-    cwd: repository,
+  const child = spawn(process.execPath, [buildCli(), ...args], {
+    cwd: root,
     env: { PATH, NODE_PATH, HOME: root, AWS_EC2_METADATA_DISABLED: 'true', AWS_REGION: 'us-east-1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

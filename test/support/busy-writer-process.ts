@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { BusyWriter, BusyWriterOptions, WriterReport } from './busy-writer.ts';
+import { childScript } from './child-script.ts';
 
 /** One method call, as sent to the child. Expectations travel as Maps, hence the advanced serialization. */
 export interface Call {
@@ -26,9 +26,9 @@ export interface ForkedBusyWriter extends BusyWriter {
  * process is busy with.
  */
 export async function forkBusyWriter(options: BusyWriterOptions): Promise<ForkedBusyWriter> {
-  const child = fork(fileURLToPath(new URL('busy-writer-child.ts', import.meta.url)), {
-    cwd: fileURLToPath(new URL('../..', import.meta.url)),
-    execArgv: ['--import', 'tsx'],
+  const { file, execArgv } = childScript('busy-writer-child');
+  const child = fork(file, {
+    execArgv: [...execArgv],
     serialization: 'advanced',
   });
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();

@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { BackupResult } from '../../src/engine/backup/backup.ts';
 import type { ReleaseResult, RenewResult } from '../../src/engine/lease/lease.ts';
+import { childScript } from './child-script.ts';
 
 export interface HolderOptions {
   readonly store: string;
@@ -25,11 +25,8 @@ export interface LeaseHolder {
 
 /** Resolves once it has the lease. */
 export async function startLeaseHolder(options: HolderOptions): Promise<LeaseHolder> {
-  const child = fork(
-    fileURLToPath(new URL('lease-holder-child.ts', import.meta.url)),
-    [JSON.stringify(options)],
-    { cwd: fileURLToPath(new URL('../..', import.meta.url)), execArgv: ['--import', 'tsx'] },
-  );
+  const { file, execArgv } = childScript('lease-holder-child');
+  const child = fork(file, [JSON.stringify(options)], { execArgv: [...execArgv] });
   const ask = async (task: HolderTask): Promise<unknown> => {
     child.send(task);
     const ended = once(child, 'exit').then(() => [{ error: 'the holder died' }]);
