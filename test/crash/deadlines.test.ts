@@ -16,7 +16,7 @@ import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { ProxyFault } from '../support/fault-proxy.ts';
 import { makeHost } from '../support/host.ts';
 import { startS3Server } from '../support/s3-server.ts';
-import { realS3 } from '../support/s3.ts';
+import { realS3, usesOwnServer } from '../support/s3.ts';
 
 const MiB = 1024 * 1024;
 const stallTimeoutMs = 200;
@@ -285,15 +285,19 @@ describe('the deadline of all attempts together', () => {
 const real = realS3();
 const servers: readonly { readonly name: string; readonly open: () => Promise<readonly [string, string]> }[] =
   [
-    {
-      name: 'the server in this process',
-      open: async () => {
-        const server = await startS3Server();
-        closers.push(() => server.close());
-        server.createBucket('bucket');
-        return [server.endpoint, 'bucket'];
-      },
-    },
+    ...(usesOwnServer
+      ? [
+          {
+            name: 'the server in this process',
+            open: async () => {
+              const server = await startS3Server();
+              closers.push(() => server.close());
+              server.createBucket('bucket');
+              return [server.endpoint, 'bucket'] as const;
+            },
+          },
+        ]
+      : []),
     ...(real === undefined
       ? []
       : [{ name: real.endpoint, open: async () => [real.endpoint, await real.makeBucket()] as const }]),

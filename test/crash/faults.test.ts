@@ -730,7 +730,7 @@ describe('a host whose clock is wrong', () => {
   });
 
   it.skipIf(real === undefined)('is told the time by a real server', async () => {
-    const world = await makeWorld((await places[1]?.open()) as Place);
+    const world = await makeWorld((await places.at(-1)?.open()) as Place);
     try {
       // What signs requests is wrong; the files' times are the kernel's.
       shiftDate(-5 * hour);

@@ -9,7 +9,7 @@ import { buildCli } from '../support/built-cli.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import type { FaultProxy, ProxyFault, ProxyHook } from '../support/fault-proxy.ts';
 import { startS3Server } from '../support/s3-server.ts';
-import { realS3 } from '../support/s3.ts';
+import { realS3, usesOwnServer } from '../support/s3.ts';
 
 const loud = ['--verbose', '--debug'];
 
@@ -70,14 +70,18 @@ function expectNoSecret({ output }: Run, secrets: readonly string[]): void {
 
 const real = realS3();
 const places: readonly { readonly name: string; readonly open: () => Promise<Place> }[] = [
-  {
-    name: 'the server in this process',
-    open: async () => {
-      const server = await startS3Server();
-      server.createBucket('bucket');
-      return { ...server, bucket: 'bucket', takesAnyToken: true, close: () => server.close() };
-    },
-  },
+  ...(usesOwnServer
+    ? [
+        {
+          name: 'the server in this process',
+          open: async () => {
+            const server = await startS3Server();
+            server.createBucket('bucket');
+            return { ...server, bucket: 'bucket', takesAnyToken: true, close: () => server.close() };
+          },
+        },
+      ]
+    : []),
   ...(real === undefined
     ? []
     : [

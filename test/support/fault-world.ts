@@ -15,7 +15,7 @@ import type { FaultProxy } from './fault-proxy.ts';
 import { fastTmp, makeHost, readTree } from './host.ts';
 import type { Host } from './host.ts';
 import { startS3Server } from './s3-server.ts';
-import { realS3 } from './s3.ts';
+import { realS3, usesOwnServer } from './s3.ts';
 
 export type Files = Readonly<Record<string, string>>;
 
@@ -231,7 +231,7 @@ const inProcess = async (): Promise<Place> => {
 };
 export const real = realS3();
 export const places: readonly { readonly name: string; readonly open: () => Promise<Place> }[] = [
-  { name: 'the server in this process', open: inProcess },
+  ...(usesOwnServer ? [{ name: 'the server in this process', open: inProcess }] : []),
   ...(real === undefined
     ? []
     : [

@@ -15,8 +15,14 @@ export interface RealS3 {
 let warned = false;
 
 /**
+ * Whether a test for both servers runs on the one in this process. SYNC_AGENT_TEST_REQUIRE_S3=only leaves that out: CI has
+ * run it before.
+ */
+export const usesOwnServer = process.env['SYNC_AGENT_TEST_REQUIRE_S3'] !== 'only';
+
+/**
  * The real S3 server named by SYNC_AGENT_TEST_S3_ENDPOINT, with the usual AWS_* credentials; undefined, and a line on
- * stderr, if none is. For `describe.skipIf(realS3() === undefined)`. With SYNC_AGENT_TEST_REQUIRE_S3=1 it throws instead.
+ * stderr, if none is. For `describe.skipIf(realS3() === undefined)`. With SYNC_AGENT_TEST_REQUIRE_S3=1 or =only it throws instead.
  */
 export function realS3(): RealS3 | undefined {
   const { env } = process;
@@ -28,7 +34,7 @@ export function realS3(): RealS3 | undefined {
     const reason =
       'SYNC_AGENT_TEST_S3_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must name a server, ' +
       'such as one of scripts/s3-server.sh';
-    if (env['SYNC_AGENT_TEST_REQUIRE_S3'] === '1')
+    if (['1', 'only'].includes(env['SYNC_AGENT_TEST_REQUIRE_S3'] ?? ''))
       throw new Error(`SYNC_AGENT_TEST_REQUIRE_S3 is set, but ${reason}`);
     if (!warned) process.stderr.write(`\nSKIPPING every test on a real S3 server: ${reason}\n\n`);
     warned = true;
