@@ -1,7 +1,7 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chromaAvailable } from '../support/chroma-server.ts';
+import { installPacked } from '../support/packed.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -20,7 +21,9 @@ describe.skipIf(chromaAvailable() !== undefined)('the example application', () =
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'sync-agent-example-'));
     await cp(join(repository, 'examples/chroma-app'), join(root, 'app'), { recursive: true });
-    await installInto(join(root, 'app'), join(root, 'sync-agent'));
+    installPacked(join(root, 'app'), ['chromadb']);
+    await mkdir(join(root, 'app/node_modules/.bin'));
+    await symlink('../sync-agent/dist/bin.js', join(root, 'app/node_modules/.bin/sync-agent'));
   });
   afterAll(async () => {
     await app?.kill();
@@ -110,6 +113,7 @@ async function start(directory: string): Promise<App> {
       CHROMA_COMMAND: `exec '${join(repository, 'scripts/chroma-server.sh')}' start "$CHROMA_PATH" "$CHROMA_PORT"`,
     },
   });
+  endWithUs(child);
   let output = '';
   const take = (chunk: Buffer): void => {
     output += chunk.toString();
@@ -144,6 +148,15 @@ async function start(directory: string): Promise<App> {
   };
 }
 
+/** Kills the group once this process is gone, however that came: nothing else would end what is detached. */
+function endWithUs(child: ChildProcess): void {
+  const guard = spawn('sh', ['-c', `read -r _; kill -KILL -${child.pid}`], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  child.once('close', () => guard.kill('SIGKILL'));
+}
+
 function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {
@@ -151,33 +164,6 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   } catch {
     // It has ended already.
   }
-}
-
-/**
- * What `npm install` would make: the built package under `node_modules`, its program in `.bin`. Built apart from
- * `dist`, which a fresh clone does not have and others may be rebuilding.
- */
-async function installInto(app: string, target: string): Promise<void> {
-  const modules = join(repository, 'node_modules');
-  await mkdir(target);
-  execFileSync(
-    process.execPath,
-    [
-      join(modules, 'typescript/bin/tsc'),
-      '-p',
-      join(repository, 'tsconfig.build.json'),
-      '--outDir',
-      join(target, 'dist'),
-    ],
-    { stdio: 'inherit' },
-  );
-  await cp(join(repository, 'package.json'), join(target, 'package.json'));
-  await symlink(modules, join(target, 'node_modules'));
-  await chmod(join(target, 'dist/bin.js'), 0o755);
-  await mkdir(join(app, 'node_modules/.bin'), { recursive: true });
-  await symlink(target, join(app, 'node_modules/sync-agent'));
-  await symlink('../sync-agent/dist/bin.js', join(app, 'node_modules/.bin/sync-agent'));
-  await symlink(join(modules, 'chromadb'), join(app, 'node_modules/chromadb'));
 }
 
 function vector(seed: number): number[] {
