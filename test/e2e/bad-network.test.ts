@@ -3,32 +3,55 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { startCli } from '../support/cli.ts';
 import type { CliResult } from '../support/cli.ts';
 
-let root = '';
-let server: Server;
-const sockets = new Set<Socket>();
+/** Stores `a` and `b`, and a server that does with each connection what it is told. */
+class Scene {
+  readonly root = mkdtempSync(join(tmpdir(), 'sync-agent-network-'));
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
 
-beforeEach(async () => {
-  root = mkdtempSync(join(tmpdir(), 'sync-agent-network-'));
-  for (const name of ['a', 'b']) {
-    mkdirSync(join(root, name));
-    writeFileSync(join(root, name, 'f'), 'here');
+  constructor(behave: (socket: Socket) => void) {
+    for (const name of ['a', 'b']) {
+      mkdirSync(join(this.root, name));
+      writeFileSync(join(this.root, name, 'f'), 'here');
+    }
+    this.#server = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket.on('error', () => undefined).resume();
+      behave(socket);
+    });
   }
-  server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-});
-afterEach(() => {
-  for (const socket of sockets) socket.destroy();
-  sockets.clear();
-  server.close();
-  rmSync(root, { recursive: true, force: true });
-});
+
+  async timed(store: string, ...args: string[]): Promise<CliResult & { readonly seconds: number }> {
+    const began = performance.now();
+    const result = await startCli(args, {
+      cwd: this.root,
+      env: {
+        SYNC_AGENT_STORE: join(this.root, store),
+        SYNC_AGENT_REMOTE: 's3://bucket/app',
+        SYNC_AGENT_HTTP: 'off',
+        AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`,
+        AWS_ACCESS_KEY_ID: 'key',
+        AWS_SECRET_ACCESS_KEY: 'secret',
+        AWS_REGION: 'us-east-1',
+      },
+    }).done;
+    return { ...result, seconds: (performance.now() - began) / 1000 };
+  }
+
+  async open(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
 
 /** Accepts every connection, and answers nothing, or one byte of a header a second. */
 const manners: readonly (readonly [string, (socket: Socket) => void])[] = [
@@ -44,44 +67,30 @@ const manners: readonly (readonly [string, (socket: Socket) => void])[] = [
   ],
 ];
 
-async function timed(store: string, ...args: string[]): Promise<CliResult & { readonly seconds: number }> {
-  const began = performance.now();
-  const result = await startCli(args, {
-    cwd: root,
-    env: {
-      SYNC_AGENT_STORE: join(root, store),
-      SYNC_AGENT_REMOTE: 's3://bucket/app',
-      SYNC_AGENT_HTTP: 'off',
-      AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      AWS_ACCESS_KEY_ID: 'key',
-      AWS_SECRET_ACCESS_KEY: 'secret',
-      AWS_REGION: 'us-east-1',
-    },
-  }).done;
-  return { ...result, seconds: (performance.now() - began) / 1000 };
-}
-
-describe.each(manners)('a server that accepts and %s', (_, behave) => {
+// Side by side: they wait for what does not come.
+describe.concurrent.each(manners)('a server that accepts and %s', (_, behave) => {
   it('holds neither a start with a store nor an end for long', async () => {
-    server.on('connection', (socket) => {
-      socket.resume();
-      behave(socket);
-    });
-    const [start, end] = await Promise.all([
-      timed('a', 'restore'),
-      timed('b', 'run', '--no-restore', '--shutdown-budget', '6s', '--', 'true'),
-    ]);
-    console.log(`a start took ${start.seconds.toFixed(1)} s, an end ${end.seconds.toFixed(1)} s`);
-    expect(start).toMatchObject({
-      exitCode: 0,
-      stderr: expect.stringContaining('Going on with what is') as string,
-    });
-    expect(start.stderr).toContain('no answer within the 20 s that a start waits for it');
-    expect(start.seconds).toBeLessThan(32);
-    expect(end).toMatchObject({
-      exitCode: 0,
-      stderr: expect.stringContaining('are in no snapshot') as string,
-    });
-    expect(end.seconds).toBeLessThan(20);
+    const scene = new Scene(behave);
+    try {
+      await scene.open();
+      const [start, end] = await Promise.all([
+        scene.timed('a', 'restore'),
+        scene.timed('b', 'run', '--no-restore', '--shutdown-budget', '6s', '--', 'true'),
+      ]);
+      console.log(`a start took ${start.seconds.toFixed(1)} s, an end ${end.seconds.toFixed(1)} s`);
+      expect(start).toMatchObject({
+        exitCode: 0,
+        stderr: expect.stringContaining('Going on with what is') as string,
+      });
+      expect(start.stderr).toContain('no answer within the 20 s that a start waits for it');
+      expect(start.seconds).toBeLessThan(32);
+      expect(end).toMatchObject({
+        exitCode: 0,
+        stderr: expect.stringContaining('are in no snapshot') as string,
+      });
+      expect(end.seconds).toBeLessThan(20);
+    } finally {
+      scene.close();
+    }
   }, 90_000);
 });

@@ -47,7 +47,7 @@ function settingsOf(host: string): Readonly<Record<string, string>> {
     SYNC_AGENT_HOST: host,
     SYNC_AGENT_INTERVAL: '1h',
     SYNC_AGENT_SETTLE: '100ms',
-    SYNC_AGENT_LEASE: '20s',
+    SYNC_AGENT_LEASE: '12s',
     SYNC_AGENT_HTTP: '127.0.0.1:0',
   };
 }
