@@ -3,27 +3,19 @@ import { defineConfig } from 'vitest/config';
 /** A file that hangs must end before the job does; a fork that does not end is killed. */
 const teardownTimeout = 10_000;
 
-/** Many simulated cases in one process: nothing in them is timed, so they run beside the others. */
-const simulated = ['power-cut', 'disk', 'races', 'lease-races', 'random-faults'].map(
-  (name) => `test/crash/${name}.test.ts`,
-);
+/** These measure what a server and a capture do to each other, or time out within fractions of a second: one at a time. */
+const alone = [
+  'test/crash/deadlines.test.ts',
+  'test/e2e/churn.test.ts',
+  'test/e2e/hot-backup.test.ts',
+  'test/e2e/killed-server.test.ts',
+];
 
-/** On real servers they do just what they do without: there they need not run. */
-const local = [
-  'bundled-observability',
-  'cli',
-  'damage-at-start',
-  'examples',
-  'hooks',
-  'init',
-  'lease',
-  'library',
-  'operations',
-  'procfile',
-  'retention',
-  'run',
-  'watch',
-].map((name) => `test/e2e/${name}.test.ts`);
+const processes = {
+  globalSetup: ['test/support/build-scripts.ts', 'test/support/build-once.ts'],
+  testTimeout: 180_000,
+  hookTimeout: 120_000,
+};
 
 export default defineConfig({
   test: {
@@ -36,8 +28,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'fast',
-          globalSetup: ['test/support/build-scripts.ts'],
           include: ['test/{unit,conformance}/**/*.test.ts'],
+          globalSetup: ['test/support/build-scripts.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
           maxWorkers: '100%',
@@ -45,40 +37,24 @@ export default defineConfig({
         },
       },
       {
+        // Real processes, which wait most of their time, and simulated crashes by the thousand: three keep two cores busy.
         extends: true,
         test: {
-          name: 'simulated',
-          globalSetup: ['test/support/build-scripts.ts'],
-          include: simulated,
-          testTimeout: 180_000,
-          maxWorkers: '100%',
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        // Real processes that use no server but their own, and do not mind another beside them.
-        extends: true,
-        test: {
-          name: 'local',
-          include: local,
-          globalSetup: ['test/support/build-scripts.ts', 'test/support/build-once.ts'],
-          maxWorkers: 2,
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
+          name: 'slow',
+          ...processes,
+          include: ['test/{crash,e2e}/**/*.test.ts'],
+          exclude: alone,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
       {
-        // Real processes that are killed, timed and measured: one file at a time, so that they do not slow each other.
         extends: true,
         test: {
-          name: 'slow',
-          include: ['test/{crash,e2e}/**/*.test.ts'],
-          exclude: [...simulated, ...local],
-          globalSetup: ['test/support/build-scripts.ts', 'test/support/build-once.ts'],
+          name: 'alone',
+          ...processes,
+          include: alone,
           fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
           sequence: { groupOrder: 2 },
         },
       },

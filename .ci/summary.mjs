@@ -1,12 +1,12 @@
 /**
  * Adds up test results, repeats what failed and why, and prints `N passed, N failed`: the end of a long log is what is
- * read first. Fails if a test failed or none ran, if the last run, the one on real servers, skipped a test, or if an
- * earlier one skipped a test of a file that the last run left out.
+ * read first. Fails if a test failed or none ran, if a file below test/ was in no run, if the last run, the one on real
+ * servers, skipped a test, or if an earlier one skipped a test of a file that the last run left out.
  *
  * usage: node .ci/summary.mjs RESULTS.json…    (of vitest's JSON reporter)
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { basename, relative } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, relative, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
 /** Of a message, what names the failed assertion and its place; a diff of a thousand lines stands further up. */
@@ -41,8 +41,17 @@ const skipped = [...skippedByFile.values()].flat();
 for (const test of skipped)
   console.log(`  SKIPPED ${test.fullName}: counts as failed, everything must run once`);
 failed += skipped.length;
+const lost = testFiles().filter((file) => !skippedByFile.has(file));
+for (const file of lost) console.log(`  LOST ${relative(process.cwd(), file)}: it was in no run`);
+failed += lost.length;
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+
+function testFiles() {
+  return readdirSync('test', { recursive: true })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => resolve('test', file));
+}
 
 function isFailedSuite(suite) {
   return suite.status === 'failed' && suite.assertionResults.every((test) => test.status !== 'failed');
