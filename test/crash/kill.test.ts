@@ -11,7 +11,6 @@ import { buildCli, startBuiltCli } from '../support/built-cli.ts';
 import { fastTmp } from '../support/host.ts';
 import { randomFrom } from '../support/records.ts';
 
-/** SYNC_AGENT_TEST_KILLS: 200 in CI, as many thousands as there is time on demand. */
 const kills = Number(process.env['SYNC_AGENT_TEST_KILLS'] ?? 6);
 const seed = Number(process.env['SYNC_AGENT_TEST_SEED'] ?? Date.now() % 1_000_000);
 /** Stores that suffer at the same time; a process waits for the server most of its life. */

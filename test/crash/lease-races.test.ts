@@ -6,8 +6,7 @@ import { leaseRaces, runLeaseRace } from '../support/lease-race.ts';
 import type { LeaseMutant } from '../support/lease-race.ts';
 import { passThrough } from '../support/race.ts';
 
-/** Waiting makes each of them long: half as many as elsewhere. */
-const schedules = Math.ceil(Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1000) / 2);
+const schedules = Number(process.env['SYNC_AGENT_TEST_SCHEDULES'] ?? 1000);
 
 const property = (mutant?: LeaseMutant) =>
   fc.asyncProperty(leaseRaces, fc.scheduler(), (race, scheduler) => runLeaseRace(race, scheduler, mutant));

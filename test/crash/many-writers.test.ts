@@ -11,7 +11,6 @@ import { childScript } from '../support/child-script.ts';
 import { fastTmp } from '../support/host.ts';
 
 const writers = 8;
-/** SYNC_AGENT_TEST_COMMITS: 100 in CI. */
 const commitsPerWriter = Number(process.env['SYNC_AGENT_TEST_COMMITS'] ?? 2);
 const total = writers * commitsPerWriter;
 const { file, execArgv } = childScript('commit-many-child');
