@@ -9,14 +9,14 @@ export function aborted(signal: AbortSignal): Promise<void> {
 
 export interface EitherSignal {
   readonly signal: AbortSignal;
-  /** Lets go of both. Without it one that lives long would gather what it was once combined with. */
+  /** Removes the listeners from both signals. Without it a signal that lives long gathers listeners. */
   readonly release: () => void;
 }
 
-/** Aborts, with its reason, when one of two signals does. */
+/** A signal that aborts when one of the two does, with the same reason. */
 export function eitherSignal(one: AbortSignal, other: AbortSignal | undefined): EitherSignal {
   const either = new AbortController();
-  // As many wait for it as there is work.
+  // Any number of operations may listen to it.
   setMaxListeners(0, either.signal);
   const sources = other === undefined ? [one] : [one, other];
   const onAbort = (): void => {
@@ -33,7 +33,10 @@ export function eitherSignal(one: AbortSignal, other: AbortSignal | undefined): 
   };
 }
 
-/** Milliseconds until what the signal has interrupted must have ended; Infinity before, and where nobody said. */
+/**
+ * Milliseconds that an interrupted operation has left to clean up. Infinity if the signal has not aborted, or if its
+ * reason sets no limit.
+ */
 export function timeLeft(signal: AbortSignal | undefined): number {
   const reason: unknown = signal?.reason;
   const untilMs = reason instanceof SyncAgentError ? reason.untilMs : undefined;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { interrupted } from './errors.ts';
 
-/** Time and chance, passed in so that tests run in milliseconds and repeat. */
+/** Time and randomness. They are passed in, so that tests take milliseconds and can be repeated. */
 export interface Clock {
   /** This host's wall clock, milliseconds since the epoch. Never used to judge the age of remote objects. */
   now(): number;
@@ -16,7 +16,7 @@ export interface Clock {
   randomHex(bytes: number): string;
 }
 
-/** Node fires a timer that is set for longer at once. */
+/** The longest timer that Node can set. It fires a longer one at once. */
 export const longestTimerMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {

@@ -8,9 +8,9 @@ export interface ConcurrentlyOptions {
 }
 
 /**
- * Calls `work` for each item; resolves to the results in the order of the items. After a failure no more is begun, what
- * is under way is told by its signal, and the first error comes out once all of it has ended: whoever cleans up then
- * has nothing working behind his back.
+ * Calls `work` for each item, and resolves to the results in the order of the items. After a failure it begins no more
+ * work and aborts the signal of the running work. It rejects with the first error once all work has ended, so that no work is
+ * still running when the caller cleans up.
  */
 export async function concurrently<T, R>(
   items: Iterable<T>,
@@ -40,7 +40,7 @@ export async function concurrently<T, R>(
   }
 }
 
-/** The same for two works of different kinds. */
+/** Does two different kinds of work at the same time. Fails as `concurrently` does. */
 export async function both<A, B>(
   asked: AbortSignal | undefined,
   one: (signal: AbortSignal) => Promise<A>,

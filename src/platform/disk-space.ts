@@ -9,20 +9,18 @@ const checkDiskSpace = checkDiskSpaceModule as unknown as (
 ) => Promise<{ free: number; size: number }>;
 
 export interface DiskSpace {
-  /** Bytes this user may still write. */
+  /** Bytes that this user may still write. */
   readonly freeBytes: number;
   readonly totalBytes: number;
 }
 
-/** The space of the file system that holds `path`, or would hold it. Quotas are not seen: only a write tells. */
+/** The space of the file system that holds `path`, or will hold it. Quotas are not counted: only a write shows them. */
 export async function diskSpace(path: string): Promise<DiskSpace> {
   const { free, size } = await checkDiskSpace(await nearestExisting(path));
   return { freeBytes: free, totalBytes: size };
 }
 
-/**
- * Whether a write failed because the disk or a quota is full, be it the file system, SQLite or a remote that says so.
- */
+/** Whether a write failed because the disk or a quota is full. The file system, SQLite or a remote may have said so. */
 export function isDiskFull(error: unknown): boolean {
   if (isSyncAgentError(error, 'DISK_FULL')) return true;
   return ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes(errnoOf(error) ?? '');

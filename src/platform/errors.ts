@@ -1,17 +1,17 @@
 import { constants } from 'node:os';
 
 /**
- * Every failure a reader may react to differently has its own code; the exit code of the command line follows
- * from it. Codes are part of the public interface: they are documented in docs/commands.md and never reused.
+ * A failure has a code of its own if users may react to it in another way than to the others. The exit code follows from
+ * the code. Codes are part of the public interface: docs/commands.md lists them, and none is ever reused.
  */
 export const exitCodes = {
-  /** A defect in this program or something nobody foresaw. */
+  /** A defect in this program, or a failure that it does not know. */
   INTERNAL: 1,
-  /** The command line, environment or config file says something that cannot be done. */
+  /** The command line, the environment or the configuration file asks for something impossible. */
   USAGE: 2,
   /** The named snapshot, object, store or rollback copy does not exist. */
   NOT_FOUND: 3,
-  /** Two hosts wrote: both snapshots are kept, a person decides. */
+  /** Two hosts wrote. Both snapshots are kept, and a person decides. */
   DIVERGED: 4,
   /** A snapshot, manifest or remote object is damaged. */
   SNAPSHOT_CORRUPT: 5,
@@ -19,19 +19,19 @@ export const exitCodes = {
   STORE_CORRUPT: 5,
   /** The remote does not answer, or answers with errors that may pass. */
   REMOTE_UNREACHABLE: 6,
-  /** Credentials or file permissions do not allow it. */
+  /** Credentials or file permissions forbid it. */
   DENIED: 7,
-  /** Somebody else holds the store, or it never got quiet; try again. */
+  /** Another process holds the store, or the store never became quiet. Try again. */
   BUSY: 8,
   /** The disk or a quota is full. */
   DISK_FULL: 9,
-  /** A guard refused to put good data at risk; the message names the flag that insists. */
+  /** A guard refused to put good data at risk. The message names the flag that overrides it. */
   REFUSED: 10,
   /** Written by a newer version of this program. */
   TOO_NEW: 11,
-  /** The remote does not implement what was asked of it. */
+  /** The remote does not implement the request. */
   UNSUPPORTED: 1,
-  /** Create-only write lost: the object already exists. Never reaches a user. */
+  /** A create-only write found that the object already exists. Never reaches a user. */
   ALREADY_EXISTS: 1,
   /** Ctrl-C, SIGTERM or an aborted signal. */
   INTERRUPTED: 130,
@@ -40,26 +40,26 @@ export const exitCodes = {
 export type ErrorCode = keyof typeof exitCodes;
 
 export interface SyncAgentErrorOptions extends ErrorOptions {
-  /** The same call may succeed later; set by the remote implementations, read by the retrying decorator. */
+  /** The same call may succeed later. The remotes set it, the retrying remote reads it. */
   readonly retryable?: boolean;
-  /** For so long after the first call, milliseconds, another one may help; for as long as the policy says by default. */
+  /** Milliseconds after the first call during which a retry may help. Default: as long as the retry policy says. */
   readonly retryForMs?: number | undefined;
-  /** It was the remote that did not let this host in, not this host's disk; set by the remote implementations. */
+  /** The remote refused this host. This host's own disk did not. The remotes set it. */
   readonly outOfReach?: boolean;
-  /** The server asked for this pause, milliseconds. */
+  /** Milliseconds that the server asked to wait. */
   readonly retryAfterMs?: number;
-  /** Of INTERRUPTED: when all must have ended, on this process's monotonic clock. */
+  /** For INTERRUPTED: when all work must have ended, by this process's monotonic clock. */
   readonly untilMs?: number | undefined;
-  /** What the reader can do about it, one sentence without a final period. */
+  /** What the user can do about it: one sentence without a final period. */
   readonly remedy?: string;
 }
 
-/** The only error class that leaves this package. Messages start with the action that failed and quote values. */
+/** The only error class that leaves this package. A message starts with the action that failed, and quotes values. */
 export class SyncAgentError extends Error {
   override readonly name = 'SyncAgentError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
-  /** The remote does not answer, does not let this host in, or has no such bucket. */
+  /** The remote does not answer, refuses this host, or has no such bucket. */
   readonly outOfReach: boolean;
   readonly retryAfterMs: number | undefined;
   readonly retryForMs: number;
@@ -86,9 +86,9 @@ export function isSyncAgentError(error: unknown, code?: ErrorCode): error is Syn
   return error instanceof SyncAgentError && (code === undefined || error.code === code);
 }
 
-/** The errno name (`ENOENT`, `ENOSPC` …) of a Node system error, else undefined. */
+/** The errno name (`ENOENT`, `ENOSPC` …) of a Node system error. Undefined for any other error. */
 export function errnoOf(error: unknown): string | undefined {
-  // libuv has no name for a quota.
+  // libuv has no name for EDQUOT.
   if (error instanceof Error && 'errno' in error && error.errno === -constants.errno.EDQUOT) return 'EDQUOT';
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
@@ -108,7 +108,7 @@ export function interrupted(action: string, cause: unknown): SyncAgentError {
     : new SyncAgentError('INTERRUPTED', `${action} was interrupted`, { cause });
 }
 
-/** A file-system failure as the error a reader can act on. `action` starts the message: `Cannot write "x"`. */
+/** A file-system failure as an error that a user can act on. `action` starts the message: `Cannot write "x"`. */
 export function fromFileSystem(error: unknown, action: string): SyncAgentError {
   if (error instanceof SyncAgentError) return error;
   switch (errnoOf(error)) {

@@ -1,9 +1,9 @@
 import type { ErrorCode } from './errors.ts';
 
-/** What the engine tells while it works. It never prints; `report/` and callers of the library do. */
+/** What the engine reports while it works. It never prints: `report/` and users of the library do. */
 export type AgentEvent =
   | { readonly type: 'phase'; readonly phase: Phase }
-  /** `done` of `total` bytes of the present phase; `done` starts over with each phase. */
+  /** `done` of `total` bytes of the current phase. `done` starts at 0 in each phase. */
   | { readonly type: 'progress'; readonly phase: Phase; readonly done: number; readonly total: number }
   | {
       readonly type: 'warning';
@@ -18,7 +18,7 @@ export type AgentEvent =
       readonly heldMs: number;
       readonly longestHoldMs: number;
     }
-  /** The snapshot exists from here on. */
+  /** From now on the snapshot exists. */
   | { readonly type: 'committed'; readonly id: string; readonly generation: number }
   | { readonly type: 'rotated'; readonly snapshots: readonly string[]; readonly objects: number }
   | { readonly type: 'restored'; readonly id: string; readonly store: string }
@@ -32,7 +32,7 @@ export type AgentEvent =
       readonly delayMs: number;
       readonly message: string;
     }
-  /** A hook has ended; `message` says what was wrong with one that is not ok. */
+  /** A hook has ended. `message` says what went wrong if it is not ok. */
   | {
       readonly type: 'hook';
       readonly hook: string;
@@ -40,17 +40,17 @@ export type AgentEvent =
       readonly durationMs: number;
       readonly message?: string;
     }
-  /** What a hook's command printed. */
+  /** A line that a hook's command printed. */
   | { readonly type: 'hook-output'; readonly hook: string; readonly line: string };
 
-/** What an agent that keeps running tells besides: everything its schedule does, so that its log can be audited. */
+/** What a running agent reports in addition: everything that its schedule does, so that its log can be audited. */
 export type DaemonEvent =
   | { readonly type: 'started'; readonly intervalMs: number; readonly cron: string | null }
-  /** How changes are noticed from here on. */
+  /** How changes are noticed from now on. */
   | { readonly type: 'watching'; readonly by: 'events' | 'polling'; readonly why?: string }
   /** The first sign that the store differs from its newest snapshot. */
   | { readonly type: 'changed'; readonly source: ChangeSource; readonly atMs: number }
-  /** When the next backup begins; null while there is nothing to back up. */
+  /** When the next backup begins. Null while there is nothing to back up. */
   | { readonly type: 'scheduled'; readonly atMs: number | null; readonly reason: BackupReason | null }
   | {
       readonly type: 'operation-started';
@@ -62,14 +62,14 @@ export type DaemonEvent =
       readonly operation: Operation;
       /** The result's `type`: committed, unchanged, restored … */
       readonly outcome: string;
-      /** Of a snapshot that was made, or restored. */
+      /** The snapshot that was made or restored. */
       readonly snapshot: SnapshotFacts | null;
     } & OperationCosts)
   | ({
       readonly type: 'operation-failed';
       readonly operation: Operation;
       readonly error: ErrorFacts;
-      /** When it is tried again; null when it is not. */
+      /** When it is tried again. Null if it is not. */
       readonly retryAtMs: number | null;
     } & OperationCosts)
   | { readonly type: 'listening'; readonly url: string }
@@ -82,8 +82,8 @@ export type DaemonEvent =
     }
   | { readonly type: 'stopping'; readonly reason: string }
   /**
-   * `isSaved`: all that was written is in a snapshot. If not, `unsavedSinceMs` says since when it is not. `writers` have the
-   * store open still: what they write now is in none.
+   * `isSaved`: everything that was written is in a snapshot. If not, `unsavedSinceMs` says since when. `writers` still have the
+   * store open: what they write now is in no snapshot.
    */
   | {
       readonly type: 'stopped';
@@ -101,14 +101,14 @@ export interface SnapshotFacts {
   readonly bytes: number;
   readonly records: number;
   readonly uploadBytes: number;
-  /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
+  /** Milliseconds for which the store's writers were held back: the sum, and the longest time without a break. */
   readonly heldMs: number;
   readonly longestHoldMs: number;
 }
 
 export interface OperationCosts {
   readonly durationMs: number;
-  /** Requests by kind, without repeated ones. */
+  /** Requests by kind. Retries are not counted. */
   readonly requests: RequestCounts;
   readonly retries: number;
 }
@@ -126,7 +126,6 @@ export interface RequestCounts {
   readonly bytesReceived: number;
 }
 
-/** Before the first request. */
 export const noRequests: RequestCounts = {
   put: 0,
   get: 0,
@@ -144,22 +143,22 @@ export interface ErrorFacts {
   readonly remedy: string | null;
 }
 
-/** `epoch` is this host's, and while it waits, the holder's. */
+/** `epoch` is this host's. While this host waits, it is the holder's. */
 export type LeaseEvent =
   | { readonly type: 'lease'; readonly state: 'acquired' | 'renewed' | 'released'; readonly epoch: number }
   | {
       readonly type: 'lease';
       readonly state: 'waiting';
       readonly epoch: number;
-      /** Who has it, and since when by that host's clock, ISO 8601; undefined where that cannot be read. */
+      /** The holder, and since when it has the lease: ISO 8601, by its own clock. Undefined if that cannot be read. */
       readonly host: string | undefined;
       readonly since: string | undefined;
-      /** How long this host will wait, milliseconds. */
+      /** Milliseconds that this host waits at most. */
       readonly atMostMs: number;
-      /** When the lease ends by itself if its holder is dead, milliseconds. */
+      /** Milliseconds until the lease expires if its holder is dead. */
       readonly expiresInMs: number;
     }
-  /** Another host took it. */
+  /** Another host took the lease. */
   | {
       readonly type: 'lease';
       readonly state: 'lost';

@@ -4,21 +4,21 @@ import { dirname } from 'node:path';
 import { errnoOf } from './errors.ts';
 
 /**
- * Every change the agent makes to the local disk outside SQLite passes through here, so that tests can cut the
- * power or fill the disk at each one. Reading needs no seam.
+ * Every change that the agent makes to the local disk, except those of SQLite, goes through this interface. So tests can cut
+ * the power or fill the disk at each change. Reads do not go through it.
  */
 export interface FileSystem {
-  /** Creates the directory and its missing parents; existing is fine. New ones get `mode`, 0700 by default. */
+  /** Creates the directory and its missing parents with `mode`, 0700 by default. An existing directory is no error. */
   makeDirectory(path: string, options?: { readonly mode?: number }): Promise<void>;
-  /** Atomic; replaces a file; EXDEV across file systems. Not durable before `sync` of both parents. */
+  /** Atomic. Replaces a file. EXDEV across file systems. Durable only after `sync` of both parents. */
   rename(from: string, to: string): Promise<void>;
-  /** Removes a file or a whole tree; missing is fine. Never follows a symbolic link. */
+  /** Removes a file or a whole tree. A missing one is no error. Never follows a symbolic link. */
   remove(path: string): Promise<void>;
-  /** Hard link; EEXIST if `to` exists. */
+  /** Makes a hard link. EEXIST if `to` exists. */
   link(existing: string, to: string): Promise<void>;
-  /** Copies bytes, by reflink where the file system can. The copy is private (0600) unless `mode` is given. */
+  /** Copies a file, by reflink if the file system can. The copy gets `mode`, 0600 by default. */
   copy(from: string, to: string, options?: { readonly mode?: number }): Promise<void>;
-  /** Opens for positioned writes, creating the file (0600). EEXIST with `exclusive` if it exists. */
+  /** Opens a file for positioned writes, and creates it (0600) if it is missing. With `exclusive`, EEXIST if it exists. */
   openForWrite(path: string, options?: { readonly exclusive?: boolean }): Promise<WritableFile>;
   setAttributes(
     path: string,
@@ -46,7 +46,7 @@ export const nodeFileSystem: FileSystem = {
     const mode = options?.mode ?? 0o700;
     await mkdir(path, { recursive: true, mode }).catch(async (error: unknown) => {
       if (errnoOf(error) !== 'ENOENT') throw error;
-      // Node says ENOENT for a read-only disk too; asked for this one directory, it tells.
+      // Node also says ENOENT if the disk is read-only. Without `recursive` it says which of the two it is.
       await mkdir(path, { mode });
     });
   },
@@ -77,7 +77,7 @@ export const nodeFileSystem: FileSystem = {
     if (owner !== undefined) await setOwner(path, owner);
     if (mode !== undefined) await chmod(path, mode);
     if (mtimeMs === undefined) return;
-    // As text: for a negative number Node takes the present time.
+    // As text: Node takes a negative number for the current time.
     const seconds = String(mtimeMs / 1000);
     await utimes(path, seconds, seconds);
   },
@@ -86,7 +86,7 @@ export const nodeFileSystem: FileSystem = {
     try {
       await handle.sync();
     } catch (error) {
-      // Some file systems cannot fsync a directory; they say so with EINVAL or ENOTSUP.
+      // Some file systems cannot fsync a directory. They answer with EINVAL or ENOTSUP.
       if (!['EINVAL', 'ENOTSUP', 'EISDIR'].includes(errnoOf(error) ?? '')) throw error;
     } finally {
       await handle.close();
@@ -95,12 +95,12 @@ export const nodeFileSystem: FileSystem = {
 };
 
 /**
- * Root does this in directories of others. Who could put a link there must not be given what it leads to: neither a symbolic
- * link nor a file that has another name is touched.
+ * Root calls this in directories of other users. A user who puts a link there must not become the owner of its target. So
+ * symbolic links, and files that have a second name, are left as they are.
  */
 async function setOwner(path: string, { uid, gid }: Owner): Promise<void> {
   const seen = await lstat(path);
-  // Closing a descriptor drops the locks that this process has on the file: nothing is opened in vain.
+  // Closing a descriptor drops every lock that this process has on the file. So do not open it without need.
   if (seen.uid === uid && seen.gid === gid) return;
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -113,8 +113,8 @@ async function setOwner(path: string, { uid, gid }: Owner): Promise<void> {
 }
 
 /**
- * Replaces `path` by `text`, atomically and durably: a crash leaves the old content or the new one. A crash can
- * leave `<path>.tmp`, which the next call overwrites; callers hold the store's lock.
+ * Replaces the content of `path` by `text`, atomically and durably: after a crash it is the old or the new one. A crash can
+ * leave `<path>.tmp` behind, which the next call removes. The caller must hold the store's lock.
  */
 export async function writeFileAtomic(fs: FileSystem, path: string, text: string): Promise<void> {
   const temporary = `${path}.tmp`;
@@ -124,7 +124,7 @@ export async function writeFileAtomic(fs: FileSystem, path: string, text: string
   await fs.sync(dirname(path));
 }
 
-/** Creates `path` with `text`, durably; EEXIST if it exists. */
+/** Creates `path` with `text`, durably. EEXIST if it exists. */
 export async function writeNewFile(fs: FileSystem, path: string, text: string): Promise<void> {
   const file = await fs.openForWrite(path, { exclusive: true });
   try {
@@ -135,13 +135,13 @@ export async function writeNewFile(fs: FileSystem, path: string, text: string): 
   }
 }
 
-/** The years 1901 to 2446, which ext4 can hold. Other file systems and formats hold less or more, and no file is meant to be older or newer. */
+/** The years 1901 to 2446: the range of ext4. Other file systems and formats have other ranges. */
 const earliestMs = -(2 ** 31) * 1000;
 const latestMs = (2 ** 34 - 2 ** 31 - 1) * 1000;
 
 /**
- * A file's time in milliseconds since 1970, as a number that can be recorded, shown and set again. Some files have absurd times:
- * from archives with broken fields, from clocks that were never set, and on file systems that hold any 64-bit number.
+ * A file's time in milliseconds since 1970, limited to what can be recorded, shown and set again. Absurd times are real: they
+ * come from archives with broken fields, from clocks that were never set, and from file systems that hold any 64-bit number.
  */
 export function fileTimeMs(ns: bigint): number {
   const ms = Number(ns / 1_000_000n);

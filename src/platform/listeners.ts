@@ -1,14 +1,14 @@
-/** Whoever listens to what one source tells. */
+/** The listeners of one source of events. */
 export interface Listeners<T> {
-  /** Tells every listener, in the order they were added. Never throws. */
+  /** Calls every listener, in the order in which they were added. Never throws. */
   tell(event: T): void;
-  /** Returns the way to end it. A function that is added twice is told twice. */
+  /** Returns the function that removes the listener again. A listener that is added twice is called twice. */
   add(listener: (event: T) => void): () => void;
 }
 
 /**
- * What a listener throws is its own program's error, and must not stop a backup: the others are told, the work goes on,
- * and the error is thrown anew with nobody to catch it, as by an EventTarget of Node.
+ * An error of a listener must not stop a backup. The other listeners are called, the work goes on, and the error is thrown
+ * again as an uncaught exception, as Node's EventTarget does.
  */
 export function createListeners<T>(): Listeners<T> {
   const listeners = new Set<{ readonly listener: (event: T) => void }>();

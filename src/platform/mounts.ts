@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises';
 
-/** All mount points, absolute. A bind mount has its parent's device number, so only the kernel's table knows it. Linux; empty elsewhere. */
+/**
+ * All mount points, as absolute paths. A bind mount has the device number of its parent, so only the kernel's table shows
+ * it. Empty on systems other than Linux.
+ */
 export async function mountPoints(): Promise<ReadonlySet<string>> {
   const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
   const unescape = (field: string): string =>
@@ -8,7 +11,7 @@ export async function mountPoints(): Promise<ReadonlySet<string>> {
   return new Set(table.split('\n').map((line) => unescape(line.split(' ')[4] ?? '')));
 }
 
-/** Mount points below `dir`, relative to it, sorted, without those that are below another one: directories and files. */
+/** Mount points below `dir`, relative to it and sorted. Without those that are below another one. They may be files. */
 export async function mountsBelow(dir: string): Promise<readonly string[]> {
   const base = `${dir}/`;
   const found = [...(await mountPoints())]

@@ -1,11 +1,12 @@
 import { pathToFileURL } from 'node:url';
 
-/** Names a directory with bundles of the scripts below, made once for a whole run of the tests. */
+/** Names a directory with bundles of these scripts. A run of the tests makes it once. */
 const bundlesVariable = 'SYNC_AGENT_TEST_SCRIPTS';
 
 /**
- * Where a script is that runs in a thread or a process of its own, for a module `from` that runs from sources. Node 20
- * cannot read TypeScript: without a bundle a loader must be registered, which costs each start half a second.
+ * The script `name` for a thread or a process of its own, if the module `from` itself runs from TypeScript sources: in tests
+ * and during development. Node 20 cannot read TypeScript. Without a bundle a loader must be registered, which costs half a
+ * second per start.
  */
 export function scriptFromSources(
   name: string,

@@ -7,7 +7,7 @@ import type { Fence } from './fence.ts';
 import { openImage } from './image.ts';
 import type { Image } from './image.ts';
 import { contentOf } from './compare-scans.ts';
-import { isLimit, tooManyOpenFiles } from '../../platform/open-files.ts';
+import { isOpenFilesLimit, tooManyOpenFiles } from '../../platform/open-files.ts';
 import { ChangeTally } from './change-tally.ts';
 import { scanWholeStore } from '../content/scan.ts';
 import type { FileEntry } from '../content/scan.ts';
@@ -84,7 +84,7 @@ export async function capture(
       }
     }
   } catch (error) {
-    throw isLimit(error) ? tooManyOpenFiles(dir, databases.length, error) : error;
+    throw isOpenFilesLimit(error) ? tooManyOpenFiles(dir, databases.length, error) : error;
   } finally {
     image.closeDatabases();
   }

@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { findLockHolders } from './lock-holders.ts';
-import { findLimit } from '../../platform/open-files.ts';
+import { findOpenFilesLimit } from '../../platform/open-files.ts';
 
 /** Holds the writers of SQLite databases back while it is open. Readers never notice. */
 export interface Fence {
@@ -153,7 +153,7 @@ async function take(path: string, options: FenceOptions & { readonly until: numb
     database.close();
     return 'busy';
   } catch (error) {
-    const limit = findLimit(error);
+    const limit = findOpenFilesLimit(error);
     database?.close();
     if (limit !== undefined) throw limit;
     if (['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) return 'denied';
