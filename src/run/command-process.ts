@@ -10,9 +10,9 @@ export interface RunningCommand {
   readonly pid: number;
   /** Never rejects. */
   readonly exited: Promise<CommandExit>;
-  /** Does nothing once the command has exited; never reaches another process that got its pid. */
+  /** Does nothing after the command has exited: a later process with the same pid gets no signal. */
   signal(name: NodeJS.Signals): void;
-  /** What the command started and may leave behind. */
+  /** The processes that the command started and may leave behind. */
   readonly tree: Pick<ProcessTree, 'living' | 'signal' | 'adopt'>;
 }
 
@@ -28,14 +28,15 @@ export interface StartOptions {
 }
 
 /**
- * Starts a program without a shell, on this process's stdin, stdout and stderr. It stays in this session and process
- * group, so that an interactive program keeps its terminal: `detached` would be `setsid`, and Node has no `setpgid`.
- * Rejects with NOT_FOUND or DENIED if it cannot be started. It does not outlive this process, unless that is killed.
+ * Starts a program without a shell. It inherits stdin, stdout and stderr, and stays in this session and process group, so that
+ * an interactive program keeps its terminal. (`detached` would call `setsid`, and Node has no `setpgid`.)
+ * Rejects with NOT_FOUND or DENIED if the program cannot be started. If this process ends, it ends the program too, unless
+ * this process is killed by SIGKILL.
  */
 export async function startCommand(argv: readonly string[], options: StartOptions): Promise<RunningCommand> {
   const [program = '', ...args] = argv;
   const runId = randomUUID();
-  // One supervised command may supervise another: each finds its own processes.
+  // A supervised command may itself be `sync-agent run`. Each one must find its own processes.
   const runIds = [options.env[runIdVariable], runId].filter(Boolean).join(':');
   const child = spawnChild(program, args, { ...options, env: { ...options.env, [runIdVariable]: runIds } });
   const exited = new Promise<CommandExit>((resolve) => {
@@ -56,7 +57,7 @@ export async function startCommand(argv: readonly string[], options: StartOption
     tree.signal('SIGTERM', others);
   };
   process.once('exit', endIt);
-  // A signal that cannot be delivered is of no interest: the command has exited, or changed its user.
+  // A signal cannot be delivered if the command has exited or has changed its user. That is no failure.
   child.on('error', () => undefined);
   return { pid, exited, signal: (name) => void child.kill(name), tree };
 }
@@ -75,11 +76,11 @@ function startError(error: unknown, program: string): SyncAgentError {
     case 'ENOENT':
       return new SyncAgentError('NOT_FOUND', `${action}: there is no such program`, {
         remedy:
-          'Write the command as the shell would find it, after "--"; a shell builtin or pipe needs sh -c',
+          'After "--", write the command with a name that the shell would find; a shell builtin or a pipe needs sh -c',
         cause: error,
       });
     case 'EACCES':
-      return new SyncAgentError('DENIED', `${action}: it is not a program that this user may run`, {
+      return new SyncAgentError('DENIED', `${action}: this user may not run it`, {
         cause: error,
       });
     default:
@@ -87,12 +88,12 @@ function startError(error: unknown, program: string): SyncAgentError {
   }
 }
 
-/** What a shell exits with when a command cannot be started. */
+/** The exit code of a shell that cannot start a command. */
 export function exitCodeOfStart(error: unknown): number {
   return isSyncAgentError(error, 'NOT_FOUND') ? 127 : 126;
 }
 
-/** What a shell exits with after a command. */
+/** The exit code of a shell after a command. */
 export function exitCodeOfCommand({ exitCode, signal }: CommandExit): number {
   return exitCode ?? exitCodeOfSignal(signal);
 }

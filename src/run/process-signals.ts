@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 
-/** Where signals come from, replaceable in tests. */
+/** The source of signals. Tests replace it. */
 export interface SignalSource {
-  /** Takes signals over, until the returned function gives them back. */
+  /** Handles the signals, until the returned function is called. */
   listen(names: readonly NodeJS.Signals[], onSignal: (signal: ReceivedSignal) => void): () => void;
 }
 
 export interface ReceivedSignal {
   readonly name: NodeJS.Signals;
-  /** It may have been typed (Ctrl-C, Ctrl-\): then the kernel gave it to each process of the foreground group. */
+  /** True if it may have been typed (Ctrl-C, Ctrl-\). The kernel then sends it to every process of the foreground group. */
   readonly isTyped: boolean;
 }
 
@@ -24,7 +24,7 @@ export const processSignals: SignalSource = {
   },
 };
 
-/** Whether this process's group is the foreground group of its terminal, at this moment. */
+/** Whether this process's group is the foreground group of its terminal at this moment. */
 function isInForeground(): boolean {
   try {
     return isForegroundStat(readFileSync('/proc/self/stat', 'utf8'));

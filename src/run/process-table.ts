@@ -4,11 +4,11 @@ import { readFileSync, readdirSync } from 'node:fs';
 export interface ProcessEntry {
   readonly pid: number;
   readonly ppid: number;
-  /** When it started, in the system's own form: tells two processes apart that had the same pid. */
+  /** When it started, in the system's own form. It tells processes apart that had the same pid. */
   readonly startedAt: string;
 }
 
-/** All living processes that this user can see. A zombie has ended, and is left out. Empty if the system does not tell. */
+/** All living processes that this user can see, without zombies. Empty if the system does not list them. */
 export function readProcessTable(): readonly ProcessEntry[] {
   return process.platform === 'linux' ? tableOfProc() : tableOfPs();
 }
@@ -20,13 +20,13 @@ function tableOfProc(): readonly ProcessEntry[] {
       try {
         return entryOfStat(readFileSync(`/proc/${name}/stat`, 'utf8'));
       } catch {
-        // It ended meanwhile.
+        // The process ended in the meantime.
         return [];
       }
     });
 }
 
-/** proc_pid_stat(5): pid (name) state ppid …; the name may hold blanks and parentheses. Field 22 is the start time. */
+/** proc_pid_stat(5): pid (name) state ppid …. The name may contain blanks and parentheses. Field 22 is the start time. */
 function entryOfStat(stat: string): readonly ProcessEntry[] {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state = '', ppid = ''] = fields;

@@ -2,30 +2,30 @@ import { readFileSync } from 'node:fs';
 import { readProcessTable } from './process-table.ts';
 import type { ProcessEntry } from './process-table.ts';
 
-/** Every process below a supervised command finds this in its environment, unless somebody emptied that. */
+/** Every process below a supervised command has this variable in its environment, unless it was started with an empty one. */
 export const runIdVariable = 'SYNC_AGENT_RUN_ID';
 
-/** The processes that one command started, directly or not, without the command itself. */
+/** The processes that a command started, directly or indirectly. The command itself is not one of them. */
 export interface ProcessTree {
-  /** Those that live now. Whoever was seen once stays known, also after its parent has ended. */
+  /** Those that live now. A process that was seen once stays known, even after its parent has ended. */
   living(): readonly { readonly pid: number }[];
-  /** Sends a signal to each of them; one that has ended, or may not be signalled, is passed over. */
+  /** Sends a signal to each of them. Skips those that have ended or that this user may not signal. */
   signal(name: NodeJS.Signals, to?: readonly { readonly pid: number }[]): void;
-  /** Counts a process as one of the command's if it can only come from there: see `isStray`. */
+  /** Adds those of these processes that can only come from the command: see `isStray`. */
   adopt(pids: readonly number[]): void;
 }
 
 export interface TreeOptions {
   /** The command's process. */
   readonly pid: number;
-  /** What the command's environment holds in `runIdVariable`. */
+  /** The value of `runIdVariable` in the command's environment. */
   readonly runId: string;
   readonly readTable?: () => readonly ProcessEntry[];
 }
 
 /**
- * Finds processes by three marks, since each can be lost: their parent (lost when it ends before we look), the
- * environment that they inherited (Linux; lost by `env -i`), and for those that have the store open, `adopt`.
+ * Finds the processes in three ways, because each can fail: by their parent (fails if it ends before we look), by the
+ * environment that they inherited (Linux only; fails after `env -i`), and by `adopt` if they have the store open.
  */
 export function processTree({ pid: root, runId, readTable = readProcessTable }: TreeOptions): ProcessTree {
   const known = new Set<string>();
@@ -48,7 +48,7 @@ export function processTree({ pid: root, runId, readTable = readProcessTable }: 
       const isRoot = entry.pid === root && entry.startedAt === rootStart;
       if (isRoot || known.has(keyOf(entry)) || isMarked(entry)) members.add(entry.pid);
     }
-    // Children of children: as often as somebody new is found. Pids are not in the order of descent.
+    // Children of children, until no new one is found. The order of pids does not follow descent.
     for (let found = -1; found !== members.size;) {
       found = members.size;
       for (const { pid, ppid } of table) if (members.has(ppid)) members.add(pid);
@@ -78,7 +78,7 @@ export function processTree({ pid: root, runId, readTable = readProcessTable }: 
 
 const keyOf = ({ pid, startedAt }: ProcessEntry): string => `${pid} ${startedAt}`;
 
-/** A process that forked while we looked still has its parent's environment; one that ended has none. */
+/** A process that was forked just now still has its parent's environment. One that has ended has none. */
 function environmentHas(pid: number, runId: string): boolean {
   try {
     const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
@@ -96,8 +96,8 @@ function environmentHas(pid: number, runId: string): boolean {
 }
 
 /**
- * Whether an orphan comes from here: it started after we did, the init process or we adopted it, and it is in
- * our control group. A service manager's other services are in groups of their own.
+ * Whether an orphan comes from our command: it started after we did, its parent is now init or this process, and it is in
+ * our control group. A service manager puts other services into control groups of their own.
  */
 function isStray({ pid, ppid, startedAt }: ProcessEntry, ownStart: string | undefined): boolean {
   if (ppid !== 1 && ppid !== process.pid) return false;

@@ -3,25 +3,28 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { messageOf } from '../platform/errors.ts';
 
 export interface ReaperOptions {
-  /** Whether orphans come to this process by themselves. */
+  /** Whether the kernel gives orphans to this process anyway. */
   readonly isInit?: boolean;
-  /** Is told once if this process is PID 1 and nothing can be reaped. */
+  /** Called once if this process is PID 1 and cannot reap. */
   readonly warn: (line: string) => void;
 }
 
 /**
- * Waits for the processes that the command left behind, so that none remains as a zombie. They come to PID 1 of a
- * container by themselves, elsewhere on Linux because this process asks to be their reaper (`PR_SET_CHILD_SUBREAPER`): a
- * process that was stopped is gone when `run` says so, however slow the system's own init is. To be called before this
- * process starts its first child. The returned function ends it.
+ * Waits for orphans, the processes that the command left behind, so that none of them stays as a zombie. If this process is
+ * PID 1 of a container, the kernel makes orphans its children. Elsewhere on Linux this process asks for them
+ * (`PR_SET_CHILD_SUBREAPER`): an orphan is then gone when `run` says so, even if the system's init is slow or waits for nobody.
+ * Call this before the first child is started. The returned function ends it.
  *
- * Node has no call for that, so libc's is called through koffi, an optional dependency. Without it, only PID 1 lacks anything.
+ * koffi, an optional dependency, calls waitid(2), waitpid(2) and prctl(2) of libc, because Node cannot wait for a process that it
+ * did not start. Without koffi, zombies stay until the container ends if this process is PID 1; elsewhere the system's init waits
+ * for them, and an orphan with an empty environment is not found if its new parent is another subreaper, such as `systemd --user`.
  *
- * Children of Node itself are left to libuv, which would never report the exit of one that was taken from it. That none is
- * taken follows from this: `child_process` announces each child on this thread before the thread can come back here; a
- * child leaves the list when Node reports its exit, which is after libuv waited for it, and until somebody did, the kernel
- * gives its pid to nobody else; `spawnSync` keeps this thread to itself until it has waited. Worker threads have
- * lists of their own: they must not start processes, and ours do not.
+ * The reaper must not take Node's own children: libuv would never report their exit. It takes none, because:
+ * - `child_process` announces each child on this thread before the thread can come back here.
+ * - A child leaves the list when Node reports its exit. By then libuv has waited for it. Until then the kernel gives its pid
+ *   to no other process.
+ * - `spawnSync` blocks this thread until it has waited.
+ * - Worker threads have lists of their own, so they must not start processes. Ours do not.
  */
 export async function startReaper({ isInit = process.pid === 1, warn }: ReaperOptions): Promise<() => void> {
   if (!isInit && process.platform !== 'linux') return () => undefined;
@@ -30,7 +33,7 @@ export async function startReaper({ isInit = process.pid === 1, warn }: ReaperOp
   const reap = (): void => {
     if (calls === undefined) return;
     for (let pid = calls.peek(); pid !== 0; pid = calls.peek()) {
-      // Libuv is about to wait for it. What stands behind it has its turn when Node reports the exit.
+      // Libuv is about to wait for this one. The orphans behind it are reaped when Node reports its exit.
       if ([...children].some((child) => child.pid === pid)) return;
       calls.wait(pid);
     }
@@ -38,7 +41,7 @@ export async function startReaper({ isInit = process.pid === 1, warn }: ReaperOp
   const onChild = (message: unknown): void => {
     const { process: child } = message as { readonly process: ChildProcess };
     children.add(child);
-    // A child that could not be started closes without an exit.
+    // A child that could not be started emits 'close' without 'exit'.
     for (const event of ['exit', 'close']) {
       child.once(event, () => {
         if (children.delete(child)) reap();
@@ -54,15 +57,15 @@ export async function startReaper({ isInit = process.pid === 1, warn }: ReaperOp
     unsubscribe('child_process', onChild);
     if (!isInit) return () => undefined;
     warn(
-      `Processes that the command leaves behind will remain as zombies: ${messageOf(error)}. Give the container an init: docker run --init, or "init: true" in a compose file`,
+      `Processes that the command leaves behind will stay as zombies: ${messageOf(error)}. Start the container with an init: docker run --init, or "init: true" in a compose file`,
     );
     return () => undefined;
   }
-  // Libuv's own handling of SIGCHLD goes on beside a listener.
+  // Libuv handles SIGCHLD as before: a listener does not replace it.
   process.on('SIGCHLD', reap);
   reap();
   return () => {
-    // From here on the list is not complete.
+    // From now on the list of children is incomplete.
     calls = undefined;
     process.removeListener('SIGCHLD', reap);
     unsubscribe('child_process', onChild);
@@ -70,11 +73,11 @@ export async function startReaper({ isInit = process.pid === 1, warn }: ReaperOp
 }
 
 interface WaitCalls {
-  /** The pid of a child that has ended, which stays as it is; 0 if there is none. */
+  /** The pid of a child that has ended; 0 if there is none. Does not reap it. */
   peek(): number;
-  /** Lets an ended child go. */
+  /** Reaps a child that has ended. */
   wait(pid: number): void;
-  /** Makes orphans below this process its children. */
+  /** Makes this process the new parent of all orphans below it. */
   adoptOrphans(): void;
 }
 
@@ -88,7 +91,7 @@ async function loadWaitCalls(): Promise<WaitCalls> {
     'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   );
   const info = new Int32Array(32);
-  // siginfo_t: three ints, then a union that is aligned like a pointer and begins with the pid.
+  // siginfo_t: three ints, then a union that is aligned as a pointer and begins with the pid.
   const pidIndex = koffi.sizeof('void *') === 8 ? 4 : 3;
   return {
     peek: () => {

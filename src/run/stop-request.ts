@@ -1,15 +1,15 @@
 import type { Clock } from '../platform/clock.ts';
 import type { ReceivedSignal, SignalSource } from './process-signals.ts';
 
-/** How the time from the signal to our exit is shared out; each in milliseconds after the signal. */
+/** How the time between the signal and our exit is divided. Each time is in milliseconds after the signal. */
 export interface ShutdownPlan {
-  /** Until then the command alone is asked to end: it may know an order in which its own processes should. */
+  /** Until then only the command is asked to end: it may know in which order its processes should end. */
   readonly othersMs: number;
-  /** Until then the command may end by itself; then it is backed up while it runs. */
+  /** Until then the final backup waits for the command to end. After that it begins while the command runs. */
   readonly commandMs: number;
-  /** Then all that is left of it is killed: early enough to save what it wrote last, which a busy writer may prevent. */
+  /** Then all its remaining processes are killed. A busy writer can prevent the last backup, so this leaves time for one after it. */
   readonly killMs: number;
-  /** By then the final backup has ended, one way or the other. */
+  /** By then the final backup has ended or is aborted. */
   readonly backupMs: number;
 }
 
@@ -22,36 +22,36 @@ export function planShutdown(budgetMs: number): ShutdownPlan {
   };
 }
 
-/** How long a backup that was told to give up may take to leave the remote clean. */
+/** How long an aborted backup may take to clean up in the remote. */
 const cleanUpMs = 1000;
-/** `timeout` and `npm run` pass a signal on that the whole process group got already: that is one request, not two. */
+/** `timeout` and `npm run` forward a signal that the whole process group already received. That counts as one request, not two. */
 const sameRequestMs = 1000;
 
 const stopSignals = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
-/** For the command to understand: servers reload on SIGHUP. If it ends by it, that is an exit like others. */
+/** These are meant for the command: servers reload on SIGHUP. If the command ends, that is an exit like any other. */
 const forwardedSignals = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
 
-/** Latches that close one after the other once somebody asked to stop; each stays closed. */
+/** Signals that abort one after the other after a request to stop. */
 export interface StopRequest {
-  /** The first signal that asked, undefined before. */
+  /** The first signal that asked to stop. Undefined before it. */
   readonly signal: () => ReceivedSignal | undefined;
-  /** When the final backup must have ended, monotonic; Infinity before anybody asked. */
+  /** When the final backup must have ended, by the monotonic clock. Infinity before a request to stop. */
   readonly deadlineMs: () => number;
   readonly requested: AbortSignal;
   readonly othersAsked: AbortSignal;
   readonly commandOver: AbortSignal;
   readonly killing: AbortSignal;
   readonly giveUp: AbortSignal;
-  /** We exit, whatever still runs. */
+  /** This process exits, whatever is still running. */
   readonly over: AbortSignal;
-  /** Starts the budget without a signal: the command ended by itself. A signal starts it anew. */
+  /** Starts the budget without a signal, because the command ended by itself. A later signal starts it again. */
   begin(): void;
   /**
-   * The final backup moved on, and nobody hurries us: it may go on for another budget. With `isLocal` it works on this
-   * host alone, which always ends: no time is counted until the next call.
+   * The final backup made progress. If no signal asked to stop, the budget starts again. With `isLocal` the backup works on
+   * this host only, which always ends: the budget is paused until the next call.
    */
   moved(isLocal: boolean): void;
-  /** Gives the signals back, and lets no timer remain. */
+  /** Stops handling signals, and cancels all timers. */
   release(): void;
 }
 
@@ -59,11 +59,11 @@ export interface StopRequestOptions {
   readonly signals: SignalSource;
   readonly clock: Clock;
   readonly budgetMs: number;
-  /** Signals that ask for nothing of us. */
+  /** Receives the signals that are meant for the command. */
   readonly forward: (name: NodeJS.Signals) => void;
 }
 
-/** The first SIGTERM, SIGINT or SIGQUIT starts the budget; a second one ends it at once. */
+/** The first SIGTERM, SIGINT or SIGQUIT starts the budget. A second one ends it at once. */
 export function listenForStop({ signals, clock, budgetMs, forward }: StopRequestOptions): StopRequest {
   const requested = new AbortController();
   const othersAsked = latch(clock);
@@ -127,14 +127,14 @@ export function listenForStop({ signals, clock, budgetMs, forward }: StopRequest
   };
 }
 
-/** Progress comes with each chunk; the budget need not start anew that often. */
+/** Progress comes with each chunk. The budget need not start again that often. */
 const oftenEnoughMs = 100;
 
-/** A signal that aborts once, by hand or when its time has come. */
+/** A signal that aborts once: by `close`, or at the time that was set. */
 interface Latch {
   readonly signal: AbortSignal;
   close(): void;
-  /** Instead of whatever time was set before; Infinity: not by itself. */
+  /** Replaces the time that was set before. Infinity: only `close` aborts it. */
   closeIn(ms: number): void;
   release(): void;
 }

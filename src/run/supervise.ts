@@ -11,7 +11,7 @@ import { listenForStop } from './stop-request.ts';
 import type { StopRequest } from './stop-request.ts';
 
 export interface SuperviseOptions {
-  /** From the signal that asks to stop to the end of this call. */
+  /** The time from the signal that asks to stop to the end of this call. */
   readonly shutdownBudgetMs: number;
   /** Whether to restore before the command starts. */
   readonly restore: boolean;
@@ -21,17 +21,17 @@ export interface SuperviseOptions {
 }
 
 export interface CommandToRun {
-  /** For events. Without its arguments: they may hold secrets. */
+  /** For events. The program's name without arguments, which may hold secrets. */
   readonly name: string;
   start(): Promise<RunningCommand>;
 }
 
 export interface Supervised extends Saved {
-  /** The command's; 128 and the signal's number if a signal ended it; a shell's if it could not be started. */
+  /** The command's exit code. 128 + the signal's number if a signal ended it. 126 or 127 if it could not be started, as in a shell. */
   readonly exitCode: number;
-  /** Why there was no command. */
+  /** Why the command could not be started. */
   readonly failure?: SyncAgentError;
-  /** Processes that are not the command's and have the store open for writing, or the command's that do not end. */
+  /** Processes that have the store open for writing: other programs, or processes of the command that do not end. */
   readonly writers: readonly Writer[];
 }
 
@@ -40,9 +40,10 @@ export interface Supervised extends Saved {
  *       ├── asked to stop ──────────────────────────────────────────────────────────────────────────────────────▶ done
  *       └── cannot start the command ──────────────────────────────────────────────────────────────────────▲
  *
- * "All" is the command with every process that it started: a shell that was told to stop leaves its server behind. `saving` is
- * entered again when one of them, or another writer that is gone now, lived at the beginning of the last backup: what
- * that one holds may not be all. A restore that fails rejects; no command was started, and nothing has to be saved.
+ * "All" means the command and every process that it started: a shell that is told to stop leaves its server behind. The
+ * state `saving` is entered again if one of them, or another writer that is gone now, was alive at the beginning of the last
+ * backup, because that backup may be incomplete. If the restore fails, `supervise` rejects: no command was started, and nothing
+ * has to be saved.
  */
 type State =
   | { readonly type: 'restoring' }
@@ -52,10 +53,10 @@ type State =
   | { readonly type: 'done'; readonly result: Supervised };
 
 /**
- * Restores, runs the command while `keeper` backs it up, and saves what it wrote last. Rejects only with what
- * `restore` or `start` rejected with; from the start of the command on, its exit code is the result, saved or not.
- * Within the budget it always resolves, and the command with all its processes has ended or was killed. Where nobody asked to
- * stop, the budget begins when the command ends, and begins again whenever the final backup moves on.
+ * Restores, runs the command while `keeper` backs up its store, and makes a final backup. Rejects only if `restore` or `start`
+ * rejects. Once the command has started, its exit code is the result, even if the final backup failed. It always resolves within
+ * the budget. By then the command and all its processes have ended or were killed. If no signal asked to stop, the
+ * budget begins when the command ends, and begins again with each progress of the final backup.
  */
 export async function supervise(
   keeper: StoreKeeper,
@@ -81,7 +82,7 @@ class Run {
   #exited: Promise<void> = Promise.resolve();
   #exit: CommandExit | undefined;
   #failure: SyncAgentError | undefined;
-  /** Since a backup, by whom it may be incomplete. */
+  /** The writers because of which the last backup may be incomplete. */
   #writers: readonly Writer[] = [];
   #wasRepeated = false;
   readonly #asked = new Set<number>();
@@ -189,20 +190,20 @@ class Run {
     return this.#child?.tree.living() ?? [];
   }
 
-  /** It ended by itself, and not well. */
+  /** The command ended by itself, with a failure. */
   get #isCrash(): boolean {
     return this.#exit !== undefined && this.#exit.exitCode !== 0 && !this.#request.requested.aborted;
   }
 
   #askToStop(): void {
-    // Who is whose child is known only as long as the parent lives.
+    // Look now: which process is whose child is known only while the parent lives.
     this.#others();
     const signal = this.#request.signal();
-    // Programs take a second Ctrl-C for impatience, so one that was typed is not repeated.
+    // Programs stop at once after a second Ctrl-C. A typed one has reached the command already, so it is not repeated.
     if (signal !== undefined && !signal.isTyped) this.#child?.signal(signal.name);
   }
 
-  /** Ends what the command leaves behind, or does not end in good time, until nothing is left or the latch closes. */
+  /** Ends the processes that the command leaves behind or does not end in time, until none is left or `latch` aborts. */
   async #untilAllGone(latch: AbortSignal): Promise<void> {
     const { othersAsked } = this.#request;
     for (let pauseMs = firstPauseMs; !latch.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
@@ -219,7 +220,7 @@ class Run {
     }
   }
 
-  /** What the command left, those that only the store gives away among them. */
+  /** The processes that the command left behind. Includes those that only their open store reveals. */
   async #findOthers(): Promise<readonly { readonly pid: number }[]> {
     const others = this.#others();
     if (others.length > 0 || this.#isRunning) return others;
@@ -238,13 +239,13 @@ class Run {
     tree?.signal('SIGTERM', unasked);
   }
 
-  /** One backup. It is the final one if nothing could write since before it began. */
+  /** Makes one backup. It is the final one if no process could write since before it began. */
   async #save(): Promise<State> {
     const { clock } = this.#options;
     const { deadlineMs, giveUp, over } = this.#request;
     const wasAnyLeft = this.#isAnyLeft;
     const before = await this.#keeper.findWriters();
-    // SIGINT by `kill` looks as if it was typed, and some programs ignore it.
+    // A SIGINT that `kill` sent looks like a typed one, and some programs ignore SIGINT.
     if (this.#isRunning && this.#request.signal()?.name !== 'SIGTERM') this.#child?.signal('SIGTERM');
     const beganMs = clock.now();
     const stopped = this.#keeper
@@ -265,7 +266,7 @@ class Run {
     this.#writers = await this.#keeper.findWriters();
     if (this.#writers.length > 0) return this.#done(notAll);
     if (before.length === 0) return this.#done(saved);
-    // Whoever had it open at the beginning is gone now.
+    // The writers of the beginning are gone now. One more backup has all that they wrote.
     if (this.#wasRepeated || giveUp.aborted) return this.#done(notAll);
     this.#wasRepeated = true;
     return { type: 'saving' };
@@ -288,20 +289,20 @@ class Run {
   #exitCode(): number {
     if (this.#exit !== undefined) return exitCodeOfCommand(this.#exit);
     if (this.#failure !== undefined) return exitCodeOfStart(this.#failure);
-    // Killed, and not yet gone.
+    // It was killed, and has not ended yet.
     if (this.#child !== undefined) return exitCodeOfSignal('SIGKILL');
     return exitCodeOfSignal(this.#request.signal()?.name ?? null);
   }
 }
 
-/** How often we look whether processes that are not our children have ended. */
+/** The pause between two looks whether processes that are not our children have ended. */
 const firstPauseMs = 10;
 const longestPauseMs = 200;
 
 const nothingToSave: Saved = { isSaved: true, unsavedSinceMs: null };
 const unsaved: Saved = { isSaved: false, unsavedSinceMs: null };
 
-/** What the promise resolves to, or undefined if the latch closes first. */
+/** The result of the promise. Undefined if `latch` aborts first. */
 async function first<T>(promise: Promise<T>, latch: AbortSignal): Promise<T | undefined> {
   if (latch.aborted) {
     promise.catch(() => undefined);
