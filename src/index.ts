@@ -27,7 +27,7 @@ export type { LeaseStatus } from './engine/lease/lease-status.ts';
 export type { PinOptions, PinResult } from './engine/history/pin.ts';
 export type { PruneOptions, PruneResult } from './engine/history/prune.ts';
 export type { RepairResult, RepairedSnapshot } from './engine/repair/repair-remote.ts';
-export type { LocalLook } from './engine/look.ts';
+export type { LocalStatus } from './engine/local-status.ts';
 export type { RestoreToResult } from './engine/restore/restore-to.ts';
 export type { RestoreOptions, RestoreResult } from './engine/restore/restore.ts';
 export type { RollbackResult } from './engine/restore/rollback.ts';

@@ -6,7 +6,7 @@ import type { PruneOptions, PruneResult } from '../engine/history/prune.ts';
 import type { VerifyOptions, VerifyReport } from '../engine/history/verify.ts';
 import type { AcquireOptions, Lease, ReleaseResult, RenewResult } from '../engine/lease/lease.ts';
 import type { WaitOptions, WaitResult } from '../engine/lease/wait-for-lease.ts';
-import type { LocalLook } from '../engine/look.ts';
+import type { LocalStatus } from '../engine/local-status.ts';
 import type { RepairResult } from '../engine/repair/repair-remote.ts';
 import type { RestoreToResult } from '../engine/restore/restore-to.ts';
 import type { RestoreOptions, RestoreResult } from '../engine/restore/restore.ts';
@@ -48,7 +48,7 @@ export interface Agent {
    */
   assertSound(options?: CallOptions): Promise<void>;
   /** What is known of the store without a request. */
-  look(options?: CallOptions): Promise<LocalLook>;
+  localStatus(options?: CallOptions): Promise<LocalStatus>;
   /** All snapshots, oldest first. */
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
   /** One snapshot: named by its id, the unique beginning of one, `latest`, or `~N`. NOT_FOUND when there is none such. */

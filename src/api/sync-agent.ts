@@ -14,7 +14,7 @@ export type SyncAgentEvent = AgentEvent | DaemonEvent;
  * `sync` run one at a time; when another program works on the store for longer than `lockWaitMs`, 30 s by default, they
  * reject with BUSY.
  */
-export interface SyncAgent extends Omit<Operations, 'look' | 'backUpAndList'> {
+export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndList'> {
   /**
    * Begins to watch the store and to back it up; resolves when no change can be missed any more. Once started it does nothing. The
    * process lives on until `stop`. BUSY when another agent watches the store already, naming it; INTERRUPTED when `stop` came first.

@@ -16,7 +16,7 @@ export interface RunOptions {
 }
 
 /** Carries out one parsed command: settings, agent, signals, result. Resolves to the exit code; rejects with the error. */
-export async function runCommand(parsed: ParsedCommand, { print, form }: RunOptions): Promise<number> {
+export async function carryOut(parsed: ParsedCommand, { print, form }: RunOptions): Promise<number> {
   const { command } = parsed;
   const { stdout, stderr, env } = process;
   const config = await resolveConfig({

@@ -25,8 +25,8 @@ export async function main(args: readonly string[], commands = allCommands): Pro
       return 0;
     }
     const parsed = parseCommandLine(args, commands);
-    const { runCommand } = await import('./carry-out.ts');
-    return await runCommand(parsed, { print, form });
+    const { carryOut } = await import('./carry-out.ts');
+    return await carryOut(parsed, { print, form });
   } catch (thrown) {
     const error = asSyncAgentError(thrown);
     const style = styleFor(stderr, env);

@@ -11,7 +11,7 @@ import { listRollbackCopies } from '../home/rollback-copies.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import { scanStore } from '../stores/content/scan.ts';
 import type { StoreAdapter } from '../stores/adapter.ts';
-import { isChoiceOpen } from './choice.ts';
+import { isCommitDue } from './tips.ts';
 import type { Context } from './context.ts';
 import { warnIfEmptied } from './emptied-remote.ts';
 import { measureUsage } from './history/usage.ts';
@@ -144,7 +144,7 @@ export function relate(lineage: Lineage, view: LogView | undefined): Relation {
   const target = snapshots.at(-1);
   if (view !== undefined && target === undefined) return 'empty-remote';
   if (target === undefined) return 'unknown';
-  if (view !== undefined && isChoiceOpen(view, lineage.state)) return 'chosen';
+  if (view !== undefined && isCommitDue(view, lineage.state)) return 'chosen';
   if (lineage.parent === undefined) return 'unknown';
   const local = knownFacts(lineage, lineage.parent);
   switch (planRestore({ snapshots, target, local, isNamed: false, force: false }).type) {

@@ -2,7 +2,7 @@ import { longestTimerMs } from '../platform/clock.ts';
 import { timeLeft } from '../platform/abort-signals.ts';
 import { callWebhook } from './call-webhook.ts';
 import type { HookAction, HookCall, HookDocument } from './hook.ts';
-import { runCommand } from './run-shell.ts';
+import { runShell } from './run-shell.ts';
 
 export interface RunHookOptions {
   readonly timeoutMs: number;
@@ -37,7 +37,7 @@ export async function runHook(
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted === true) onAbort();
   try {
-    const complaint = await perform(action, document, { signal: ended, killAtMs: () => killAtMs, onLine });
+    const complaint = await callAction(action, document, { signal: ended, killAtMs: () => killAtMs, onLine });
     if (complaint === undefined) return { type: 'ok' };
     if (signal?.aborted === true) return { type: 'failed', message: 'it was interrupted' };
     if (timeout.signal.aborted)
@@ -52,10 +52,10 @@ export async function runHook(
   }
 }
 
-function perform(action: HookAction, document: HookDocument, call: HookCall): Promise<string | undefined> {
+function callAction(action: HookAction, document: HookDocument, call: HookCall): Promise<string | undefined> {
   switch (action.type) {
     case 'command':
-      return runCommand(action.command, document, call);
+      return runShell(action.command, document, call);
     case 'webhook':
       return callWebhook(action.url, document, call);
     default:

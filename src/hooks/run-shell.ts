@@ -15,7 +15,7 @@ const drainMs = 250;
  * Runs a shell command with the document on its standard input. Resolves to undefined if it exited with 0, else to
  * what happened; never quotes the command, which may hold secrets. When the signal aborts, its process group is ended.
  */
-export async function runCommand(
+export async function runShell(
   command: string,
   document: HookDocument,
   { signal, killAtMs, onLine }: HookCall,

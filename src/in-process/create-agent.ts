@@ -13,7 +13,7 @@ import { diffSnapshots, listSnapshots, showSnapshot } from '../engine/history/hi
 import { pin, unpin } from '../engine/history/pin.ts';
 import { acquireLease, releaseLease, renewLease } from '../engine/lease/lease.ts';
 import { clearHistory, prune } from '../engine/history/prune.ts';
-import { lookLocally } from '../engine/look.ts';
+import { readLocalStatus } from '../engine/local-status.ts';
 import { repairRemote } from '../engine/repair/repair-remote.ts';
 import { restoreTo } from '../engine/restore/restore-to.ts';
 import { restore } from '../engine/restore/restore.ts';
@@ -209,7 +209,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         options.signal,
       ),
     assertSound: ({ signal } = {}) => write('look at', (context) => assertSoundStore(context), signal),
-    look: (options = {}) => read(lookLocally, options.signal),
+    localStatus: (options = {}) => read(readLocalStatus, options.signal),
     list: (options = {}) => read(listSnapshots, options.signal),
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),

@@ -39,7 +39,11 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   const { clock = systemClock } = ports;
   const listeners = createListeners<SyncAgentEvent>();
   const emit = (event: SyncAgentEvent): void => listeners.tell(event);
-  const { look: _look, backUpAndList: _backUpAndList, ...others } = operationsInProcesses(settings, { emit });
+  const {
+    localStatus: _localStatus,
+    backUpAndList: _backUpAndList,
+    ...others
+  } = operationsInProcesses(settings, { emit });
 
   /** Whoever does the work now. It is started once: after a stop another one takes its place. */
   let opened: Promise<Daemon> | undefined;

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { systemClock } from '../platform/clock.ts';
 import type { Clock } from '../platform/clock.ts';
-import { createDaemon } from '../agent/daemon.ts';
+import { createDaemon } from '../agent/create-daemon.ts';
 import type { Daemon, DaemonSettings } from '../agent/daemon.ts';
 import type { OperationsFor } from '../api/operations.ts';
 import type { HttpSettings } from '../web/http-address.ts';

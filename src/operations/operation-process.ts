@@ -37,7 +37,7 @@ export function operationsInProcesses(
     restoreTo: bound('restoreTo'),
     sync: bound('sync'),
     assertSound: bound('assertSound'),
-    look: bound('look'),
+    localStatus: bound('localStatus'),
     list: bound('list'),
     show: bound('show'),
     diff: bound('diff'),

@@ -3,7 +3,7 @@ import type { Clock } from '../../src/platform/clock.ts';
 import { chooseSnapshot } from '../../src/engine/restore/choose-snapshot.ts';
 import { commitSnapshot } from '../../src/engine/backup/commit.ts';
 import type { Context } from '../../src/engine/context.ts';
-import { divergedTips } from '../../src/engine/diverged.ts';
+import { divergedTips } from '../../src/engine/tips.ts';
 import { acquireLease, releaseLease, renewLease } from '../../src/engine/lease/lease.ts';
 import type { Lease } from '../../src/engine/lease/lease.ts';
 import { rotate } from '../../src/engine/history/rotate.ts';

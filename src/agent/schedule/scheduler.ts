@@ -1,8 +1,8 @@
-import { aborted, eitherSignal } from '../../platform/abort-signals.ts';
+import { aborted } from '../../platform/abort-signals.ts';
 import type { BackupResult } from '../../engine/backup/backup.ts';
 import { epochMsOf } from '../../log/layout.ts';
 import type { Clock } from '../../platform/clock.ts';
-import { SyncAgentError, interrupted, isSyncAgentError, messageOf } from '../../platform/errors.ts';
+import { SyncAgentError, isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import type { BackupReason, ChangeSource, DaemonEvent } from '../../platform/events.ts';
 import {
   abandoned,
@@ -16,6 +16,7 @@ import {
   withClockSetBack,
 } from './schedule.ts';
 import type { PlannedBackup, ScheduleSettings, ScheduleState } from './schedule.ts';
+import { turnQueue } from './turn-queue.ts';
 
 export interface Turn {
   readonly signal: AbortSignal;
@@ -84,9 +85,9 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
   let announced: PlannedBackup | null = null;
   let awaited: PlannedBackup | null = null;
   let loop: Promise<void> | undefined;
-  let queue: Promise<void> = Promise.resolve();
   const stopping = new AbortController();
   const interrupting = new AbortController();
+  const queue = turnQueue(interrupting.signal);
 
   const become = (next: ScheduleState): void => {
     state = next;
@@ -120,23 +121,8 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       throw error;
     }
   };
-  const exclusively = <T>(work: (signal: AbortSignal) => Promise<T>, asked?: AbortSignal): Promise<T> => {
-    const either = eitherSignal(interrupting.signal, asked);
-    const { signal } = either;
-    return new Promise<T>((resolve, reject) => {
-      const leave = (): void => reject(interrupted('Waiting for another operation', signal.reason));
-      const begin = async (): Promise<void> => {
-        if (signal.aborted) return leave();
-        // From here on the work says how it ended, once it has.
-        signal.removeEventListener('abort', leave);
-        await work(signal).then(resolve, reject);
-      };
-      signal.addEventListener('abort', leave, { once: true });
-      queue = queue.then(begin).finally(() => either.release());
-    });
-  };
   const enqueue = (reason: BackupReason, { signal, by }: BackUpNowOptions = {}): Promise<BackupResult> =>
-    exclusively((either) => turn(reason, either, by), signal);
+    queue.enter((either) => turn(reason, either, by), signal);
 
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
@@ -174,7 +160,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       become(changed(state, atMs));
     },
     backUpNow: enqueue,
-    exclusively,
+    exclusively: (work, signal) => queue.enter(work, signal),
     state: () => state,
     next: () => nextBackup(state, settings),
     stop: async ({ signal } = {}) => {
@@ -189,7 +175,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       if (signal?.aborted === true) interrupt();
       signal?.addEventListener('abort', interrupt, { once: true });
       await loop;
-      await queue;
+      await queue.empty();
       signal?.removeEventListener('abort', interrupt);
     },
   };

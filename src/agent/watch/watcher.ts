@@ -2,9 +2,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { fromFileSystem, messageOf } from '../../platform/errors.ts';
 import type { ChangeSource, DaemonEvent } from '../../platform/events.ts';
 import type { Exclusions } from '../../stores/content/exclusions.ts';
-import { fingerprint, storeIdentity } from '../../stores/content/fingerprint.ts';
-import { emptyScan, scanStore } from '../../stores/content/scan.ts';
-import type { ScanResult } from '../../stores/content/scan.ts';
+import { nothingObserved, observeStore } from './observe-store.ts';
 import { watchEvents } from './watch-events.ts';
 import type { EventWatch } from './watch-events.ts';
 
@@ -12,48 +10,48 @@ export interface WatcherOptions {
   readonly store: string;
   /** What in it is not looked at. */
   readonly exclude?: Exclusions | undefined;
-  /** `auto`: the system's events while they prove true, else polling. */
+  /** `auto`: the system's events as long as they can be trusted, else polling. */
   readonly detect: 'auto' | 'events' | 'poll';
-  /** How often the files' times are looked at, whatever the events say. */
+  /** How often the files' times are polled, beside the events. */
   readonly pollIntervalMs: number;
   readonly clock: Clock;
   readonly emit: (event: DaemonEvent) => void;
   /** The store was, or may have been, written: at `atMs` at the earliest. */
   readonly onChange: (source: ChangeSource, atMs: number) => void;
-  /** A look failed: what cannot be seen may have changed. */
+  /** A poll failed: the store may have changed unseen. */
   readonly onTrouble: (message: string) => void;
   /** Instead of the system's events. */
   readonly openEvents?: typeof watchEvents;
 }
 
 export interface Watcher {
-  /** How changes are noticed at present. */
+  /** How changes are noticed now. */
   by(): 'events' | 'polling';
-  /** To be called when the directory was replaced, as by a restore. */
+  /** To be called after the directory was replaced, by a restore for example. */
   again(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** A look at many files must not become the machine's main work. */
-const restPerLook = 20;
+/** A poll of many files must not become the machine's main work: it may take a twentieth of the time. */
+const restPerPoll = 20;
 const eventPatienceMs = 2000;
 
 /**
- * Notices that a store is written, by two means. Events come at once, but not from every file system: network and some
- * overlay mounts have none, and the kernel's number of watches is limited. So every so often all files' sizes and times are looked at as
- * well, which opens nothing. A change that only the look saw is proof that events do not work here: from then on looks are relied on.
+ * Notices that a store is written, in two ways. Events come at once, but not from every file system: network and some
+ * overlay mounts have none, and the kernel limits the number of watches. So all files' sizes and times are polled too, which opens no
+ * file. A change that only the poll saw proves that events do not work here: from then on polling alone counts.
  */
 export async function watchStore(options: WatcherOptions): Promise<Watcher> {
   const { store, exclude, clock, emit, onChange, onTrouble } = options;
   const stopping = new AbortController();
   let events: EventWatch | undefined;
   let turn: Promise<void> = Promise.resolve();
-  let eventsSinceLook = 0;
+  let eventsSincePoll = 0;
   let lastEventAtMs = -Infinity;
-  let seen = await lookAt(store, exclude).catch((error: unknown) => {
+  let seen = await observeStore(store, exclude).catch((error: unknown) => {
     throw fromFileSystem(error, `Cannot look at the store "${store}"`);
   });
-  let lookedAtMs = clock.now();
+  let polledAtMs = clock.now();
 
   const announce = (why?: string): void =>
     emit({
@@ -61,27 +59,27 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
       by: events === undefined ? 'polling' : 'events',
       ...(why === undefined ? {} : { why }),
     });
-  const giveEventsUp = async (why: string): Promise<void> => {
+  const giveUpEvents = async (why: string): Promise<void> => {
     const given = events;
     events = undefined;
     if (given === undefined || stopping.signal.aborted) return;
     announce(why);
     await given.close().catch(() => undefined);
   };
-  /** Resolves to what is wrong with them, if anything is. */
+  /** Resolves to the reason when events do not work. */
   const openEvents = async (): Promise<string | undefined> => {
     if (options.detect === 'poll') return undefined;
     let failure: string | undefined;
     const opened = await (options.openEvents ?? watchEvents)(store, {
       exclude,
       onEvent: () => {
-        eventsSinceLook += 1;
+        eventsSincePoll += 1;
         lastEventAtMs = clock.now();
         onChange('events', lastEventAtMs);
       },
       onError: (error) => {
         failure ??= `the system's events failed: ${messageOf(error)}`;
-        void giveEventsUp(failure);
+        void giveUpEvents(failure);
       },
     });
     if (failure === undefined && !stopping.signal.aborted) events = opened;
@@ -95,12 +93,12 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     await old.close().catch(() => undefined);
     const failure = await openEvents();
     if (failure !== undefined) announce(failure);
-    // In between nobody watched.
-    const found = await lookAt(store, exclude);
-    if (found.digest !== seen.digest) onChange('polling', lookedAtMs);
+    // Nobody watched in between.
+    const found = await observeStore(store, exclude);
+    if (found.digest !== seen.digest) onChange('polling', polledAtMs);
     seen = found;
   };
-  /** Looks and new watches one at a time: each relies on what it saw, and a watch that nobody knows of would never end. */
+  /** One poll or new watch at a time: each relies on what was seen last, and a forgotten watch would never end. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = turn.then(work);
     turn = done.then(
@@ -110,35 +108,35 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     return done;
   };
 
-  /** Resolves to how long the look itself took. */
-  const look = async (): Promise<number> => {
+  /** Resolves to how long the observation took, milliseconds. */
+  const poll = async (): Promise<number> => {
     const startedAtMs = clock.now();
     const startedAt = clock.monotonic();
-    const found = await lookAt(store, exclude).catch((error: unknown) => {
-      // Whatever is there, it is not what the events are of.
-      seen = unseen;
+    const found = await observeStore(store, exclude).catch((error: unknown) => {
+      // Whatever is there now, the events are about another directory.
+      seen = nothingObserved;
       throw error;
     });
     const tookMs = clock.monotonic() - startedAt;
-    if (found.digest !== seen.digest && (eventsSinceLook === 0 || found.newestMs > lastEventAtMs)) {
-      // An event tells of what was written before it, and not of what came later.
-      onChange('polling', lookedAtMs);
+    if (found.digest !== seen.digest && (eventsSincePoll === 0 || found.newestMs > lastEventAtMs)) {
+      // An event covers what was written before it, not what came later.
+      onChange('polling', polledAtMs);
       if (
-        eventsSinceLook === 0 &&
+        eventsSincePoll === 0 &&
         found.identity === seen.identity &&
         options.detect === 'auto' &&
         events !== undefined
       ) {
-        // Its event may be on its way.
+        // Its event may still arrive.
         await clock.sleep(eventPatienceMs, { signal: stopping.signal });
-        if (eventsSinceLook === 0) await giveEventsUp('a change came without an event');
+        if (eventsSincePoll === 0) await giveUpEvents('a change came without an event');
       }
     }
     const isAnother = found.identity !== seen.identity;
     seen = found;
-    eventsSinceLook = 0;
-    lookedAtMs = startedAtMs;
-    // Events are of a directory, not of a path.
+    eventsSincePoll = 0;
+    polledAtMs = startedAtMs;
+    // Events belong to a directory, not to a path.
     if (isAnother) await reopen();
     return tookMs;
   };
@@ -148,11 +146,11 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
     while (!stopping.signal.aborted) {
       await clock.sleep(pauseMs, { signal: stopping.signal }).catch(() => undefined);
       if (stopping.signal.aborted) return;
-      const tookMs = await inTurn(look).catch((error: unknown) => {
+      const tookMs = await inTurn(poll).catch((error: unknown) => {
         if (!stopping.signal.aborted) onTrouble(messageOf(error));
         return 0;
       });
-      pauseMs = Math.max(options.pollIntervalMs, tookMs * restPerLook);
+      pauseMs = Math.max(options.pollIntervalMs, tookMs * restPerPoll);
     }
   };
 
@@ -164,11 +162,11 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
       inTurn(async () => {
         if (stopping.signal.aborted) return;
         const startedAtMs = clock.now();
-        const found = await lookAt(store, exclude);
-        // Beside what replaced it somebody may have written; the next backup tells the two apart.
-        if (found.digest !== seen.digest) onChange('polling', lookedAtMs);
+        const found = await observeStore(store, exclude);
+        // Somebody may have written besides the restore; the next backup finds out.
+        if (found.digest !== seen.digest) onChange('polling', polledAtMs);
         seen = found;
-        lookedAtMs = startedAtMs;
+        polledAtMs = startedAtMs;
         await reopen();
       }),
     stop: async () => {
@@ -178,36 +176,4 @@ export async function watchStore(options: WatcherOptions): Promise<Watcher> {
       await events?.close();
     },
   };
-}
-
-interface Look {
-  readonly digest: string;
-  readonly identity: string;
-  /** The newest time of a file or directory, milliseconds since the epoch. */
-  readonly newestMs: number;
-}
-
-const unseen: Look = { digest: '', identity: '', newestMs: -Infinity };
-
-/** A store that is not there, or not yet, looks like an empty one. */
-async function lookAt(store: string, exclude: Exclusions | undefined): Promise<Look> {
-  const [scan, identity] = await Promise.all([
-    scanStore(store, exclude).catch((error: unknown): ScanResult => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return emptyScan;
-      throw error;
-    }),
-    storeIdentity(store),
-  ]);
-  return { digest: `${identity} ${fingerprint(scan)}`, identity, newestMs: newestMsOf(scan) };
-}
-
-function newestMsOf({ files, directoriesChangedNs }: ScanResult): number {
-  let newestNs = directoriesChangedNs;
-  for (const { path, mtimeNs, ctimeNs } of files) {
-    // Opening a database touches what the fingerprint leaves out, too.
-    if (path.endsWith('-shm')) continue;
-    const changedNs = path.endsWith('-wal') ? mtimeNs : ctimeNs;
-    if (changedNs > newestNs) newestNs = changedNs;
-  }
-  return Number(newestNs) / 1e6;
 }

@@ -6,9 +6,9 @@ import { stagingRoot } from '../../home/home.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { captureStore } from './capture-store.ts';
 import type { StoreImage } from './capture-store.ts';
-import { isChoiceOpen } from '../choice.ts';
 import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
+import { isCommitDue } from '../tips.ts';
 import { findEmptied } from '../emptied-remote.ts';
 import { newestManifest, readLineage, readRemote, recordRemoteState } from '../lineage.ts';
 import type { GivenView, Lineage } from '../lineage.ts';
@@ -79,7 +79,7 @@ export async function backup(
       parent: parent && contentHere(context, image, parent),
       newest: newest && contentHere(context, image, newest),
       force: options.force ?? false,
-      isChoiceOpen: isChoiceOpen(view, lineage.state),
+      isCommitDue: isCommitDue(view, lineage.state),
       // What a damaged store still yields is no measure.
       allowShrink: (options.allowShrink ?? false) || image.damage.length > 0,
       maxShrink: context.settings.maxShrink,

@@ -4,7 +4,7 @@ import type { CreateOnlySupport, LogView } from '../../log/commit-log.ts';
 import { attemptKey, makeSnapshotId } from '../../log/layout.ts';
 import { textBody } from '../../remotes/body.ts';
 import type { Context } from '../context.ts';
-import { divergedTips, isFenced } from '../diverged.ts';
+import { divergedTips, isFenced } from '../tips.ts';
 import { cacheManifest, recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { finishCommit } from './after-commit.ts';

@@ -1,17 +1,17 @@
 import type { LogView } from '../../log/commit-log.ts';
 import { epochMsOf } from '../../log/layout.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
-import { isChoiceOpen } from '../choice.ts';
+import { isCommitDue } from '../tips.ts';
 import type { Context } from '../context.ts';
 import type { Lineage } from '../lineage.ts';
-import { lookLocally } from '../look.ts';
+import { readLocalStatus } from '../local-status.ts';
 
 /** What the local record alone can say. */
 export async function withoutRequest(
   context: Context,
   { minIntervalMs }: NonNullable<BackupOptions['local']>,
 ): Promise<BackupResult | undefined> {
-  const { parent, isUnchanged } = await lookLocally(context);
+  const { parent, isUnchanged } = await readLocalStatus(context);
   if (parent === undefined) return undefined;
   if (isUnchanged) return { type: 'unchanged', id: parent };
   return soonAfter(context, parent, minIntervalMs);
@@ -37,7 +37,7 @@ export function withoutCapture(
   const newest = view.snapshots.at(-1);
   if (options.force === true || newest === undefined) return undefined;
   const { parent, isUnchanged } = lineage;
-  if (isUnchanged && parent !== undefined && isLive(view, parent) && !isChoiceOpen(view, lineage.state)) {
+  if (isUnchanged && parent !== undefined && isLive(view, parent) && !isCommitDue(view, lineage.state)) {
     return { type: 'unchanged', id: parent };
   }
   const { entry, ageMs } = newest;

@@ -39,7 +39,7 @@ export interface BackupFacts {
   readonly newest: Manifest | undefined;
   readonly force: boolean;
   /** A commit is due even with the parent's content: it settles what the parent was chosen over. */
-  readonly isChoiceOpen: boolean;
+  readonly isCommitDue: boolean;
   readonly allowShrink: boolean;
   readonly maxShrink: number;
   /** Whether the remote has what a file of `parent` or `newest` relies on. */
@@ -52,7 +52,7 @@ export interface BackupFacts {
 export function planBackup(facts: BackupFacts): BackupPlan {
   const { captured, parent, newest } = facts;
   const base = parent ?? newest;
-  const mayRest = !facts.force && !facts.isChoiceOpen;
+  const mayRest = !facts.force && !facts.isCommitDue;
   if (mayRest && base !== undefined && isHeldBy(base, facts)) {
     if (base.files.every(({ path }) => facts.isHeld(base.id, path))) return { type: 'unchanged' };
   }

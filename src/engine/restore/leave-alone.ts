@@ -2,7 +2,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import type { LogEntry } from '../../log/manifest.ts';
 import { unresolvedTips } from '../../log/retention.ts';
 import type { RemoteState } from '../../home/state.ts';
-import { isChoiceOpen, otherTips } from '../choice.ts';
+import { isCommitDue, otherTips } from '../tips.ts';
 import type { Context } from '../context.ts';
 import { parentRef, recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
@@ -64,5 +64,5 @@ function chosenState(
   { id }: LogEntry,
 ): Pick<RemoteState, 'settled' | 'fingerprint'> {
   const settled = [...otherTips(view, id)];
-  return { settled, fingerprint: isChoiceOpen(view, { settled }) ? null : state.fingerprint };
+  return { settled, fingerprint: isCommitDue(view, { settled }) ? null : state.fingerprint };
 }

@@ -15,7 +15,7 @@ import { emptyScan, scanStore } from '../../stores/content/scan.ts';
 import { noRemoteState } from '../../home/state.ts';
 import type { RemoteState } from '../../home/state.ts';
 import { stagedData, swapIn } from '../../home/swap.ts';
-import { isChoiceOpen, otherTips } from '../choice.ts';
+import { isCommitDue, otherTips } from '../tips.ts';
 import { enterPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import type { Downloaded } from './download-files.ts';
@@ -140,7 +140,7 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   enterPhase(context, 'download');
   const replaced = await replaceStore(context, manifest, {
     state,
-    isCommitDue: isChoiceOpen(work.view, state),
+    isCommitDue: isCommitDue(work.view, state),
   });
   await assertSound(context, manifest, home.store);
   tell(context, manifest.id, tips);
@@ -190,7 +190,7 @@ async function restoreBeside(
     location: context.remoteId,
     parent: state.parent,
     settled: state.settled,
-    isCommitDue: isChoiceOpen(work.view, state),
+    isCommitDue: isCommitDue(work.view, state),
   });
   return {
     downloaded,

@@ -6,7 +6,7 @@ import { readJournal } from '../../home/journal.ts';
 import type { Context, OnDamage } from '../context.ts';
 import { lastKnownManifest, manifestIfReadable } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
-import { lookLocally } from '../look.ts';
+import { readLocalStatus } from '../local-status.ts';
 import type { RestoreFacts } from '../restore/plan-restore.ts';
 import { judgeStore } from './judge-store.ts';
 import type { DamagedStore } from './judge-store.ts';
@@ -60,7 +60,7 @@ export async function assertSoundStore(context: Context, why?: string): Promise<
   const { home } = context;
   if (!(await storeExists(home)) || (await readJournal(home)) !== undefined) return;
   const parent = await lastKnownManifest(context);
-  if ((await lookLocally(context)).isUnchanged && parent?.damage === undefined) return;
+  if ((await readLocalStatus(context)).isUnchanged && parent?.damage === undefined) return;
   const soundness = await judgeStore(context, parent);
   if (soundness.type !== 'damaged') return;
   throw damagedStore(context, soundness, {

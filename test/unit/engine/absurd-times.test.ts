@@ -45,7 +45,7 @@ describe('absurd times of files', () => {
     await here.write(Object.fromEntries(times.map(([seconds]) => [`at ${seconds}`, seconds])));
     for (const [seconds] of times)
       execFileSync('touch', ['-d', `@${seconds}`, join(here.store, `at ${seconds}`)]);
-    expect(await here.agent.look()).toMatchObject({ writtenAtMs: latest });
+    expect(await here.agent.localStatus()).toMatchObject({ writtenAtMs: latest });
     const backup = await here.agent.backup();
     expect(backup).toMatchObject({ type: 'committed' });
     expect(await here.agent.backup()).toMatchObject({ type: 'unchanged' });

@@ -73,7 +73,7 @@ describe('what is foreign to a store', () => {
     expect(await here.agent.backup()).toMatchObject({ type: 'committed', files: 1 });
     await writeFile(join(here.store, '.nfs000000000000000100000003'), 'another one');
     await mkdir(join(here.store, 'lost+found/#12'));
-    expect(await here.agent.look()).toMatchObject({ isUnchanged: true });
+    expect(await here.agent.localStatus()).toMatchObject({ isUnchanged: true });
     expect(await here.agent.backup()).toMatchObject({ type: 'unchanged' });
     expect(await here.agent.status()).toMatchObject({ relation: 'up-to-date', store: { files: 1 } });
   });
@@ -108,7 +108,7 @@ describe('what is foreign to a store', () => {
     );
     expect(after).toEqual(before);
     expect((await rollbackFiles(here)).filter((path) => /nfs|snapshot|lost/.test(path))).toEqual([]);
-    expect(await here.agent.look()).toMatchObject({ isUnchanged: true });
+    expect(await here.agent.localStatus()).toMatchObject({ isUnchanged: true });
   });
 
   it('does not keep a snapshot out of a directory', async () => {
@@ -139,7 +139,7 @@ describe('what is excluded', () => {
     await here.write({ a: 'a', 'state/s': 's', ...noise });
     expect(await here.agent.backup()).toMatchObject({ type: 'committed', files: 2 });
     await here.write({ 'app.log': 'longer', 'logs/tomorrow/app.log': 'new', 'cache/z': 'z' });
-    expect(await here.agent.look()).toMatchObject({ isUnchanged: true });
+    expect(await here.agent.localStatus()).toMatchObject({ isUnchanged: true });
     expect(await here.agent.backup()).toMatchObject({ type: 'unchanged' });
     expect(await here.agent.status()).toMatchObject({ relation: 'up-to-date', store: { files: 2 } });
     const { checks } = await here.agent.doctor();
@@ -202,7 +202,7 @@ describe('what is excluded', () => {
     });
     expect((await lstat(join(here.store, 'current.log'))).isSymbolicLink()).toBe(true);
     expect((await lstat(join(here.store, 'pipe.log'))).isFIFO()).toBe(true);
-    expect(await here.agent.look()).toMatchObject({ isUnchanged: true });
+    expect(await here.agent.localStatus()).toMatchObject({ isUnchanged: true });
   });
 
   it.each([
@@ -239,7 +239,7 @@ describe('what is excluded', () => {
     await before.agent.backup();
     const here = await again(before, patterns);
     expect(await here.agent.backup()).toMatchObject({ type: 'unchanged' });
-    expect(await here.agent.look()).toMatchObject({ isUnchanged: true });
+    expect(await here.agent.localStatus()).toMatchObject({ isUnchanged: true });
     await moveRemoteOn(here, { a: 'newer' });
     const anew = await again(before, [...patterns, 'nothing']);
     await anew.write({ 'app.log': 'grown' });

@@ -20,7 +20,7 @@ async function settled(): Promise<string> {
   await host.agent.backup();
   for (;;) {
     const result = await host.agent.backup();
-    const look = await host.agent.look();
+    const look = await host.agent.localStatus();
     if (look.isUnchanged && 'id' in result) return result.id;
   }
 }

@@ -46,7 +46,7 @@ function facts(files: readonly CapturedFile[], extra: Partial<BackupFacts> = {})
     parent,
     newest: parent,
     force: false,
-    isChoiceOpen: false,
+    isCommitDue: false,
     allowShrink: false,
     isHeld: () => true,
     format: 1,
@@ -64,7 +64,7 @@ describe('planBackup', () => {
 
   it('commits equal content where that settles a choice', () => {
     const files = [file('a', 'a'), file('b', 'b')];
-    expect(planBackup(facts(files, { isChoiceOpen: true }))).toMatchObject({ type: 'commit', upload: [] });
+    expect(planBackup(facts(files, { isCommitDue: true }))).toMatchObject({ type: 'commit', upload: [] });
   });
 
   it('uploads what changed and reuses the rest, a renamed file too', () => {

@@ -91,7 +91,7 @@ describe('a sync', () => {
   const settle = async (): Promise<string> => {
     for (;;) {
       const result = await host.agent.backup();
-      if ((await host.agent.look()).isUnchanged && 'id' in result) return result.id;
+      if ((await host.agent.localStatus()).isUnchanged && 'id' in result) return result.id;
     }
   };
   const counts = () => {

@@ -6,7 +6,7 @@ import { readState } from '../home/state.ts';
 import type { Context } from './context.ts';
 
 /** What this host knows of the store without asking the remote. */
-export interface LocalLook {
+export interface LocalStatus {
   readonly exists: boolean;
   /** The snapshot that the store's content was last equal to, as recorded here. */
   readonly parent: string | undefined;
@@ -17,7 +17,7 @@ export interface LocalLook {
 }
 
 /** Looks at the files' times and the local record. Makes no request and opens no file of the store. */
-export async function lookLocally(context: Context): Promise<LocalLook> {
+export async function readLocalStatus(context: Context): Promise<LocalStatus> {
   const { home, remoteId } = context;
   if (!(await storeExists(home)))
     return { exists: false, parent: undefined, isUnchanged: false, writtenAtMs: undefined };

@@ -47,7 +47,7 @@ async function written(on: Host, f: string): Promise<string> {
 
 /** Until the store's files are old enough for their times to prove something. */
 async function rested(on: Host): Promise<void> {
-  while (!(await on.agent.look()).isUnchanged) {
+  while (!(await on.agent.localStatus()).isUnchanged) {
     expect(await on.agent.backup()).toMatchObject({ type: 'unchanged' });
   }
 }

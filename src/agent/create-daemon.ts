@@ -1,0 +1,209 @@
+import type { BackupReason } from '../platform/events.ts';
+import { aborted, eitherSignal } from '../platform/abort-signals.ts';
+import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
+import { epochMsOf } from '../log/layout.ts';
+import { createBackups } from './backups.ts';
+import { createClaim } from './claim.ts';
+import type { Daemon, DaemonOptions } from './daemon.ts';
+import { finalBackup } from './final-backup.ts';
+import { createLeaseKeeper } from './lease-keeper.ts';
+import type { HeldLease } from './lease-keeper.ts';
+import { listenForNotifications } from './notifications.ts';
+import { questions } from './questions.ts';
+import { operationRunner } from './run-operation.ts';
+import { fixedTimes } from './schedule/fixed-times.ts';
+import { createScheduler } from './schedule/scheduler.ts';
+import type { StartPoint } from './schedule/scheduler.ts';
+import { statusFileWriter } from './status-file.ts';
+import { createStatusRecorder } from './status-recorder.ts';
+import { watchStore } from './watch/watcher.ts';
+import type { Watcher } from './watch/watcher.ts';
+
+const releaseMs = 3000;
+
+/**
+ * Puts the parts of a running agent together:
+ *
+ *     watcher, notifications ──▶ scheduler (schedule.ts decides) ──▶ backups ──▶ run-operation ──▶ an operation process
+ *     and every event of these ──▶ status-recorder ──▶ status file, status page, log
+ */
+export function createDaemon(options: DaemonOptions): Daemon {
+  const { settings, home, clock, fs, operationsFor } = options;
+  const { intervalMs, settleMs, cron } = settings;
+  const stopping = new AbortController();
+  /** Aborts after the final backup, which is made under the lease. */
+  const ending = new AbortController();
+
+  const emit: DaemonOptions['emit'] = (event) => {
+    recorder.record(event);
+    options.emit(event);
+    if (event.type !== 'progress' && event.type !== 'phase') claim.statusChanged();
+  };
+  const warnOfLook = (why: string): void =>
+    emit({
+      type: 'warning',
+      code: 'NOTICE',
+      message: `Cannot look at the store "${home.store}": ${why}`,
+    });
+  const { version, host, remote } = options;
+  const recorder = createStatusRecorder(
+    { version, pid: process.pid, host, store: home.store, remote, intervalMs, cron },
+    { clock },
+  );
+  const claim = createClaim({
+    fs,
+    home,
+    command: options.command,
+    statusFile: statusFileWriter(fs, home, { clock, status: () => recorder.status() }),
+  });
+  const run = operationRunner({
+    operationsFor,
+    clock,
+    emit,
+    onSnapshot: (id) => recorder.recordSnapshot(id),
+  });
+  const ask = questions(operationsFor, { emit });
+  const { leaseMs: ttlMs } = settings;
+  const onLease = (lease: HeldLease | null): void => {
+    recorder.recordLease(lease);
+    claim.statusChanged();
+  };
+  const keeper = ttlMs === null ? undefined : createLeaseKeeper({ ttlMs, run, clock, onChange: onLease });
+  const backups = createBackups({
+    run,
+    onHistory: (snapshots) => recorder.recordHistory(snapshots),
+    clock,
+    stopping: stopping.signal,
+    intervalMs,
+    epoch: () => keeper?.epoch(),
+  });
+  const scheduler = createScheduler({
+    settings: {
+      intervalMs,
+      settleMs: Math.min(settleMs, intervalMs === 0 ? Infinity : intervalMs / 2),
+      nextFixedTime: cron === null ? undefined : fixedTimes(cron),
+    },
+    clock,
+    emit,
+    backUp: backups.scheduled,
+    onState: (state, next) => {
+      recorder.recordSchedule(state, next);
+      claim.statusChanged();
+    },
+  });
+
+  let starting: Promise<void> | undefined;
+  let watcher: Watcher | undefined;
+  let listening: Promise<void> | undefined;
+  let readingHistory: Promise<void> | undefined;
+  let keeping: Promise<void> | undefined;
+
+  const watch = (): Promise<Watcher> =>
+    watchStore({
+      store: home.store,
+      exclude: home.exclude,
+      detect: settings.detect,
+      pollIntervalMs: settings.pollIntervalMs,
+      clock,
+      emit,
+      onChange: (source, atMs) => scheduler.changed(source, atMs),
+      onTrouble: (message) => {
+        warnOfLook(message);
+        scheduler.changed('polling', clock.now());
+      },
+    });
+  const findStartPoint = async (signal: AbortSignal): Promise<StartPoint> => {
+    const { exists, parent, isUnchanged, writtenAtMs } = await ask.localStatus(signal);
+    if (parent !== undefined) recorder.recordSnapshot(parent);
+    return {
+      dirtySinceMs: isUnchanged || !exists ? null : (writtenAtMs ?? clock.now()),
+      lastSnapshotAtMs: parent === undefined ? null : epochMsOf(parent),
+    };
+  };
+  const readHistory = async (): Promise<void> => {
+    const snapshots = await ask.history(stopping.signal);
+    if (snapshots !== undefined) recorder.recordHistory(snapshots);
+  };
+  const begin = async (asked: AbortSignal | undefined): Promise<void> => {
+    const { signal, release } = eitherSignal(stopping.signal, asked);
+    const goOn = (): void => throwIfAborted(signal, `Starting to watch "${home.store}"`);
+    try {
+      goOn();
+      await claim.take();
+      goOn();
+      // The watch begins before the start point is read: both see a change in between, rather than none.
+      watcher = await watch();
+      goOn();
+      listening = listenForNotifications(home, {
+        clock,
+        signal: stopping.signal,
+        onNotice: () => scheduler.changed('notify', clock.now()),
+      });
+      keeping = keeper?.keep(ending.signal);
+      const from = await findStartPoint(signal);
+      goOn();
+      emit({ type: 'started', intervalMs, cron });
+      scheduler.start(from);
+      readingHistory = readHistory();
+    } catch (error) {
+      stopping.abort(error);
+      await Promise.all([watcher?.stop(), listening]);
+      throw error;
+    } finally {
+      release();
+    }
+  };
+
+  /** The final backup. If nothing was written it costs a look at the files' times. */
+  const saveAll = async (reason: BackupReason, deadlineMs: number, signal: AbortSignal): Promise<boolean> => {
+    // A start that is under way gives up, which may take longer than there is time.
+    await Promise.race([starting?.catch(() => undefined), aborted(signal)]);
+    await Promise.all([watcher?.stop(), listening]);
+    await scheduler.stop({ signal });
+    if (starting === undefined) return true;
+    try {
+      await scheduler.backUpNow(reason, { signal, by: backups.final(deadlineMs) });
+      return true;
+    } catch (error) {
+      // The operation's own event has told the failure. Without a store there is nothing to save.
+      return isSyncAgentError(error, 'NOT_FOUND') && scheduler.state().dirtySinceMs === null;
+    }
+  };
+
+  return {
+    claim: () => claim.take(),
+    operate: ({ operation, reason, work }, { signal: asked } = {}) =>
+      scheduler.exclusively(async (signal) => {
+        const result = await run({ operation, reason, work: (operations) => work(operations, signal) });
+        // The operation has succeeded, even if the store cannot be watched any more.
+        await watcher?.again().catch((error: unknown) => warnOfLook(messageOf(error)));
+        return result;
+      }, asked),
+    backup: ({ signal, ...backupOptions } = {}) =>
+      scheduler.backUpNow('demand', { signal, by: backups.demanded(backupOptions) }),
+    takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
+    start: ({ signal } = {}) => (starting ??= begin(signal)),
+    notify: () => scheduler.changed('notify', clock.now()),
+    status: () => recorder.status(),
+    subscribe: (listener) => recorder.subscribe(listener),
+    tell: emit,
+    stop: async ({ reason, ...limit }) => {
+      stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is stopping'));
+      const isSaved = await finalBackup(limit, {
+        clock,
+        backUp: (signal) => saveAll(reason, limit.deadlineMs, signal),
+        isInSnapshot: (leftMs) => ask.isInSnapshot(leftMs),
+      });
+      return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
+    },
+    close: async () => {
+      stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));
+      // A host that waits for the lease need not wait until it expires.
+      ending.abort();
+      await keeping;
+      await keeper?.release(AbortSignal.timeout(releaseMs));
+      await readingHistory;
+      await claim.release();
+    },
+  };
+}
