@@ -1,0 +1,103 @@
+import { costNames } from './measure-cost.ts';
+import type { Cost } from './measure-cost.ts';
+
+export type StoreKind = 'plain' | 'chroma';
+
+export type Operation = (typeof operations)[number];
+
+/** The columns of the tables. */
+export const operations = [
+  'first backup',
+  'unchanged backup',
+  'changed backup',
+  'cold restore',
+  'unchanged restore',
+] as const;
+
+/**
+ * At most so much. Counts are exact; bytes have some to spare, since names and times differ in length. An operation that
+ * needs less than half fails too, so that what was gained is not lost unseen.
+ */
+export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>>>> = {
+  // 200 files of 20,000 bytes in 10 folders; 10 of them change.
+  plain: parse(`
+    put                    206           0          13           0           0
+    get                      1           0           1         201           0
+    head                     0           0           0           0           0
+    list                     8           2           7           2           1
+    copy                   200           0         200           0           0
+    remove                   2           0           0           0           0
+    bytesSent        4_280_000           0     327_000           0           0
+    bytesReceived            0           0      47_200   4_200_000           0
+    makeDirectory           15           1          15          17           1
+    rename                   4           1           4           6           1
+    removeFile               7           2           7         207           2
+    link                     0           0           0           0           0
+    copyFile               200           0         200           0           0
+    open                     5           1           4         205           1
+    write                    4           1           4         204           1
+    setAttributes            1           0           0         201           0
+    sync                     8           2           8         221           2
+    bytesRead       12_700_000      50_600   8_630_000      20_600      50_900
+    bytesWritten     4_230_000       1_500   4_220_000   4_210_000       1_500
+    bytesHashed      4_340_000      67_300   4_470_000   4_280_000      67_600
+    bytesCopied      4_160_000           0   4_160_000           0           0
+  `),
+  // The fixture chroma-1-a, 25 files, 0.43 MB; it becomes chroma-1-b.
+  chroma: parse(`
+    put                     31           0          21           0           0
+    get                      1           0           1          26           0
+    head                     0           0           0           0           0
+    list                     8           2           7           2           1
+    copy                    25           0          25           0           0
+    remove                   2           0           1           0           0
+    bytesSent          444_000           0     449_000           0           0
+    bytesReceived            0           0      11_100     454_000           0
+    makeDirectory           11           1          11          12           1
+    rename                   4           1           4           6           1
+    removeFile               7           2           7          32           2
+    link                     0           0           0           0           0
+    copyFile                25           0          25           0           0
+    open                     5           1           4          30           1
+    write                    4           1           4          32           1
+    setAttributes            1           0           0          26           0
+    sync                     8           2           8          41           2
+    bytesRead        2_680_000      15_300   2_810_000     803_000      15_600
+    bytesWritten       433_000       1_500     459_000     458_000       1_500
+    bytesHashed        455_000      15_300     496_000     470_000      15_600
+    bytesCopied        421_000           0     446_000           0           0
+  `),
+};
+
+/** What is beyond its limit, or below half of it. */
+export function exceptions(
+  costs: Readonly<Partial<Record<Operation, Cost>>>,
+  table: Readonly<Record<Operation, Cost>>,
+): readonly string[] {
+  return operations.flatMap((operation) =>
+    costNames.flatMap((name) => {
+      const cost = costs[operation]?.[name];
+      const limit = table[operation][name];
+      if (cost === undefined || (cost <= limit && cost >= limit / 2)) return [];
+      return cost > limit
+        ? `${operation}: ${name} ${cost}, at most ${limit}`
+        : `${operation}: ${name} ${cost}, less than half of ${limit}: lower the limit`;
+    }),
+  );
+}
+
+function parse(text: string): Record<Operation, Cost> {
+  const rows = new Map(
+    text
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .map(([name = '', ...cells]) => [name, cells.map((cell) => Number(cell.replaceAll('_', '')))]),
+  );
+  const column = (index: number): Cost =>
+    Object.fromEntries(costNames.map((name) => [name, rows.get(name)?.[index] ?? NaN])) as Cost;
+  return Object.fromEntries(operations.map((operation, index) => [operation, column(index)])) as Record<
+    Operation,
+    Cost
+  >;
+}
