@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { withHooks } from '../../../src/hooks/with-hooks.ts';
 import type { RequestCounts } from '../../../src/platform/events.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { readDocument } from '../../support/documents.ts';
@@ -52,6 +53,15 @@ it('a backup, a restore and the questions cost what docs/architecture.md says', 
 
   await host.agent.backup();
   expect(since()).toEqual(documented('backup, nothing changed'));
+
+  const hooks = { beforeBackup: 'true', afterBackup: 'true', beforeRestore: 'true', afterRestore: 'true' };
+  for (const agent of [
+    host.agent,
+    withHooks(host.agent, hooks, { store: host.store, remote: 'file:///x' }),
+  ]) {
+    await agent.sync();
+    expect(since()).toEqual(documented('sync, nothing changed, with hooks or without'));
+  }
 
   await host.agent.backup({ local: { minIntervalMs: 0 } });
   expect(since()).toEqual(documented('the same by a running agent'));
