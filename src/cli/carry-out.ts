@@ -1,7 +1,9 @@
 import type { Agent } from '../api/agent.ts';
-import { agentSettings, hookSettings, localSettings, resolveConfig } from '../settings/load.ts';
-import type { Config } from '../settings/load.ts';
-import { flagOf } from '../settings/registry.ts';
+import { resolveConfig } from '../settings/resolve-config.ts';
+import { agentSettings, hookSettings, localSettings } from '../settings/use-config.ts';
+import type { Config } from '../settings/settings.ts';
+import { flagOf } from '../settings/setting.ts';
+import { placeKeys } from '../settings/settings.ts';
 import type { Emit } from '../platform/events.ts';
 import { createReporter } from '../report/reporter.ts';
 import { styleFor } from '../report/style.ts';
@@ -89,7 +91,7 @@ async function hooked(agent: Agent, config: Config, emit: Emit): Promise<Agent> 
 
 /** The flags without which the same store and remote would not be found again. */
 function repeatedFlags(given: Readonly<Record<string, unknown>>): readonly string[] {
-  return ['store', 'remote', 's3.endpoint', 's3.region'].flatMap((key) => {
+  return placeKeys.flatMap((key) => {
     const value = given[key];
     return typeof value === 'string' ? [`--${flagOf(key)}`, quote(value)] : [];
   });

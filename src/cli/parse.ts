@@ -1,9 +1,10 @@
-import { parseArgs } from 'node:util';
-import { flagOf, secretKeys, settingKeys, settings } from '../settings/registry.ts';
-import type { SettingKey } from '../settings/registry.ts';
+import yargsParser from 'yargs-parser';
+import { settingNamed } from '../settings/settings.ts';
 import { suggestion } from '../settings/suggest.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { Command, Positional } from './commands/command.ts';
+import { flagsOf, parserConfiguration } from './grammar.ts';
+import type { Flag } from './grammar.ts';
 
 export interface ParsedCommand {
   readonly command: Command;
@@ -11,74 +12,124 @@ export interface ParsedCommand {
   readonly settings: Readonly<Record<string, unknown>>;
   readonly configFile: string | undefined;
   /** The command's own flags and positionals. */
-  readonly values: Readonly<Record<string, string | boolean | readonly string[]>>;
+  readonly values: Readonly<Record<string, FlagValue>>;
 }
 
-type FlagType = 'string' | 'boolean';
+type FlagValue = string | boolean | readonly string[];
+type Flags = ReadonlyMap<string, Flag>;
 
 /**
- * Understands a command line. Throws USAGE that names what is wrong and, where there is one, the near miss. Node's own
- * parser does it, since yargs takes a third of the time that a run with nothing to do may take; help and completion,
- * where nobody counts milliseconds, are made by yargs from the same definitions (`help.ts`).
+ * Understands a command line. Throws USAGE that names what is wrong and, where there is one, the near miss. This is the parser
+ * that yargs has inside. Yargs itself takes too long to load for a run with nothing to do; it makes help and completion, from
+ * the same flags.
  */
 export function parseCommandLine(args: readonly string[], commands: readonly Command[]): ParsedCommand {
-  const known = new Map(commands.map((command) => [command, flagsOf(command)]));
-  const every = new Map([...known.values()].flatMap((flags) => [...flags]));
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries([...every].map(([name, type]) => [name, { type }])),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
-  const terminator = tokens.find((token) => token.kind === 'option-terminator')?.index ?? Infinity;
-  const [first, ...positionals] = tokens.filter((token) => token.kind === 'positional');
-  const name = first?.value;
+  const every = new Map(commands.flatMap((command) => [...flagsOf(command)]));
+  const line = readLine(args, every);
+  const [name, ...words] = line.words;
   const command = commands.find((each) => each.name === name);
   if (command === undefined) {
-    // A flag that no command has may have left its value where the command's name was expected.
-    for (const token of tokens) {
-      if (token.kind === 'option' && !every.has(token.name)) throw unknownFlag(undefined, token, every);
-    }
+    // A flag that no command has may have taken the command's name for its value.
+    assertKnown(line, every);
     throw noCommand(name, commands);
   }
-
-  const hasRest = command.rest !== undefined;
-  const words = positionals.filter(({ index }) => !hasRest || index < terminator).map(({ value }) => value);
-  const rest = positionals.filter(({ index }) => hasRest && index > terminator).map(({ value }) => value);
+  const { rest } = command;
   // Before its flags, which would be taken for ours.
-  if (hasRest) assertRest(command, command.rest, { words, rest });
+  if (rest !== undefined) assertRest(command, rest, { words, rest: line.afterDashes });
+  const flags = flagsOf(command);
+  assertKnown(line, flags, command);
 
-  const flags = known.get(command) ?? new Map<string, FlagType>();
-  const given = new Map<string, (string | true)[]>();
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue;
-    const type = flags.get(token.name);
-    if (type === undefined) throw unknownFlag(command, token, flags);
-    if (type === 'string') assertValue(token);
-    given.set(token.name, [...(given.get(token.name) ?? []), token.value ?? true]);
+  const settings: Record<string, FlagValue> = {};
+  const values: Record<string, FlagValue> = {};
+  for (const [flag, spec] of flags) {
+    const value = spec.type === 'boolean' ? switchIn(line, flag) : valueIn(line, flag, spec);
+    if (value === undefined) continue;
+    if (spec.setting !== undefined) settings[spec.setting] = value;
+    else values[flag] = spec.type === 'boolean' ? yesOrNo(value, flag, command) : value;
   }
+  const { config, ...own } = values;
   return {
     command,
-    settings: Object.fromEntries(settingKeys.map((key) => [key, settingOf(key, given)])),
-    configFile: only('config', given) as string | undefined,
+    settings,
+    configFile: config as string | undefined,
     values: {
-      ...positionalsOf(command, words),
-      ...(command.rest === undefined ? {} : { [command.rest.name]: rest }),
-      ...ownFlags(command, given),
+      ...positionalsOf(command, rest === undefined ? [...words, ...line.afterDashes] : words),
+      ...(rest === undefined ? {} : { [rest.name]: line.afterDashes }),
+      ...own,
     },
   };
 }
 
-/** All flags that a command understands: the settings', `--config`, and its own. */
-function flagsOf({ options = {} }: Command): Map<string, FlagType> {
-  return new Map<string, FlagType>([
-    ['config', 'string'],
-    ...settingKeys.map(
-      (key) => [flagOf(key), settings[key].type === 'boolean' ? 'boolean' : 'string'] as const,
-    ),
-    ...Object.entries(options).map(([name, { type }]) => [name, type] as const),
-  ]);
+interface Line {
+  /** All before "--". */
+  readonly args: readonly string[];
+  readonly words: readonly string[];
+  readonly afterDashes: readonly string[];
+  /** By flag, what yargs understood. A flag that needs a value and has none is undefined. */
+  readonly given: ReadonlyMap<string, unknown>;
+}
+
+function readLine(args: readonly string[], flags: Flags): Line {
+  const namesOf = (type: Flag['type']): string[] =>
+    [...flags].flatMap(([name, flag]) => (flag.type === type ? [name] : []));
+  const { argv } = yargsParser.detailed([...args], {
+    string: namesOf('string'),
+    boolean: namesOf('boolean'),
+    narg: Object.fromEntries(namesOf('string').map((name) => [name, 1])),
+    configuration: parserConfiguration,
+  });
+  const { _: words, '--': afterDashes = [], ...given } = argv;
+  return {
+    args: args.slice(0, args.length - afterDashes.length),
+    words: words.map(String),
+    afterDashes: afterDashes.map(String),
+    given: new Map(Object.entries(given)),
+  };
+}
+
+function assertKnown({ given, args }: Line, flags: Flags, command?: Command): void {
+  for (const name of given.keys()) {
+    if (flags.has(name)) continue;
+    const typed = args.find((arg) => /^--?([^=]+)/.exec(arg)?.[1] === name) ?? `--${name}`;
+    throw unknownFlag(typed.split('=')[0] ?? '', flags, command);
+  }
+}
+
+/** The value of a flag that takes one. Throws if it is missing, or if there are several and the flag is no list. */
+function valueIn({ given, args }: Line, name: string, { isList, setting }: Flag): FlagValue | undefined {
+  if (!given.has(name)) return undefined;
+  const values = [given.get(name)].flat() as readonly (string | undefined)[];
+  for (const value of values) {
+    const isSwallowed = value?.startsWith('--') === true && !args.includes(`--${name}=${value}`);
+    if (value === undefined || value === '' || isSwallowed)
+      throw new SyncAgentError('USAGE', `Cannot use --${name}: it needs a value`);
+  }
+  if (isList === true) return values.map(String);
+  const isSecret = setting !== undefined && settingNamed(setting).secrecy !== undefined;
+  return onlyOne(name, values.map(String), { isSecret });
+}
+
+/** The value of a flag that stands alone, as typed: yargs would take `--force=maybe` for `--force=false`. */
+function switchIn({ given, args }: Line, name: string): FlagValue | undefined {
+  const texts = args.flatMap((arg) => (arg.startsWith(`--${name}=`) ? [arg.slice(name.length + 3)] : []));
+  if (texts.length === 0) return given.get(name) as boolean | undefined;
+  return onlyOne(name, [...texts, ...(args.includes(`--${name}`) ? ['true'] : [])]);
+}
+
+function onlyOne(name: string, values: readonly string[], { isSecret = false } = {}): string | undefined {
+  const different = [...new Set(values)];
+  if (different.length < 2) return different[0];
+  const quoted = isSecret ? '' : `: ${different.join(', ')}`;
+  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once${quoted}`);
+}
+
+function yesOrNo(value: FlagValue, flag: string, { name }: Command): boolean {
+  if (typeof value === 'boolean') return value;
+  if (value === 'true' || value === 'false') return value === 'true';
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot use --${flag} = ${JSON.stringify(value)} with "${name}": expected true or false`,
+  );
 }
 
 /** Throws if a command to run was forgotten, or the "--" before it. */
@@ -98,57 +149,6 @@ function assertRest(
   throw new SyncAgentError('USAGE', `Cannot run "${name}": it needs "--" and then ${what.toUpperCase()}`, {
     remedy: `"sync-agent ${name} --help" shows how`,
   });
-}
-
-interface OptionToken {
-  readonly name: string;
-  readonly rawName: string;
-  readonly value?: string | undefined;
-  readonly inlineValue?: boolean | undefined;
-}
-
-function assertValue({ rawName, value, inlineValue }: OptionToken): void {
-  const isSwallowed = inlineValue !== true && value?.startsWith('--') === true;
-  if (value !== undefined && value !== '' && !isSwallowed) return;
-  throw new SyncAgentError('USAGE', `Cannot use ${rawName}: it needs a value`);
-}
-
-function settingOf(
-  key: SettingKey,
-  given: ReadonlyMap<string, readonly (string | true)[]>,
-): string | true | readonly (string | true)[] | undefined {
-  return settings[key].type === 'list' ? given.get(flagOf(key)) : only(flagOf(key), given);
-}
-
-/** The value of a flag that can be given once. */
-function only(
-  name: string,
-  given: ReadonlyMap<string, readonly (string | true)[]>,
-): string | true | undefined {
-  const values = given.get(name) ?? [];
-  const different = [...new Set(values)];
-  if (different.length < 2) return different[0];
-  const quoted = secretKeys.some((key) => flagOf(key) === name) ? '' : `: ${different.join(', ')}`;
-  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once${quoted}`);
-}
-
-function ownFlags(
-  { name: command, options = {} }: Command,
-  given: ReadonlyMap<string, readonly (string | true)[]>,
-) {
-  const values: Record<string, string | boolean | readonly string[]> = {};
-  for (const [name, { type, isList }] of Object.entries(options)) {
-    const value = isList === true ? given.get(name)?.map(String) : only(name, given);
-    if (value === undefined) continue;
-    if (type === 'boolean' && value !== true && value !== 'true' && value !== 'false') {
-      throw new SyncAgentError(
-        'USAGE',
-        `Cannot use --${name} = ${JSON.stringify(value)} with "${command}": expected true or false`,
-      );
-    }
-    values[name] = type === 'boolean' ? value !== 'false' : value;
-  }
-  return values;
 }
 
 function positionalsOf(command: Command, words: readonly string[]): Readonly<Record<string, string>> {
@@ -181,20 +181,16 @@ function noCommand(word: string | undefined, commands: readonly Command[]): Sync
   });
 }
 
-function unknownFlag(
-  command: Command | undefined,
-  { name, rawName }: OptionToken,
-  known: ReadonlyMap<string, FlagType>,
-): SyncAgentError {
+function unknownFlag(typed: string, flags: Flags, command: Command | undefined): SyncAgentError {
   const where = command === undefined ? '' : ` with "${command.name}"`;
-  const positive = name.replace(/^no-/, '');
-  return new SyncAgentError('USAGE', `Cannot use ${rawName}${where}: there is no such flag`, {
+  const positive = /^--no-(.+)$/.exec(typed)?.[1] ?? '';
+  return new SyncAgentError('USAGE', `Cannot use ${typed}${where}: there is no such flag`, {
     remedy:
-      positive !== name && known.get(positive) === 'boolean'
+      flags.get(positive)?.type === 'boolean'
         ? `Write --${positive}=false`
         : suggestion(
-            rawName,
-            [...known.keys()].map((each) => `--${each}`),
+            typed,
+            [...flags.keys()].map((each) => `--${each}`),
             `"sync-agent ${command?.name ?? ''} --help" lists the flags`.replace('  ', ' '),
           ),
   });

@@ -1,3 +1,4 @@
+import { defaultOf } from '../settings/settings.ts';
 import { hostname } from 'node:os';
 import type { Agent } from '../api/agent.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -31,8 +32,6 @@ interface Guarded {
   readonly beforeHookMs?: number | undefined;
 }
 
-const defaultTimeoutMs = 30_000;
-
 /**
  * The agent with hooks around its backups and restores, dry runs aside. They run outside the store's lock, so that
  * they may call sync-agent themselves. Whatever was begun by a before-hook is followed by the after-hook, with the
@@ -43,7 +42,7 @@ const defaultTimeoutMs = 30_000;
 export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Agent {
   const actions = parseHooks(hooks);
   if (actions.size === 0) return agent;
-  const { timeoutMs = defaultTimeoutMs } = hooks;
+  const { timeoutMs = defaultOf('hookTimeout') } = hooks;
   const { store, emit = () => undefined, clock = systemClock, host = hostname() } = context;
   // Throws for a URL with a credential in it, which a hook must not be told.
   const remote = parseRemote(context.remote).url;

@@ -15,6 +15,9 @@ import { nodeFileSystem } from '../platform/file-system.ts';
 import { ownedFileSystem } from '../home/owner.ts';
 import { locateHome } from '../home/home.ts';
 import type { Home } from '../home/home.ts';
+import { libraryDefaults } from '../settings/library-settings.ts';
+import { defaultOf } from '../settings/settings.ts';
+import { agentTable } from '../settings/tables/agent-table.ts';
 import { version } from '../version.ts';
 
 export interface SyncAgentSettings extends OperationSettings {
@@ -42,12 +45,9 @@ export interface DaemonPorts {
 }
 
 export const defaultSchedule = {
-  intervalMs: 60 * 60 * 1000,
-  settleMs: 2000,
-  detect: 'auto',
-  pollIntervalMs: 30_000,
-  shutdownBudgetMs: 25_000,
-} as const;
+  ...libraryDefaults(agentTable),
+  shutdownBudgetMs: defaultOf('shutdownBudget'),
+};
 
 /** A backup by hand, which finds the store busy at once, is soon over. */
 export const defaultLockWaitMs = 30_000;

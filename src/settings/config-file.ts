@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { SyncAgentError, errnoOf, messageOf } from '../platform/errors.ts';
 import { resolveRemote } from '../remotes/remote-url.ts';
-import type { Layer } from './schema.ts';
+import type { Layer } from './parse-layer.ts';
 
 export const configFileName = 'sync-agent.config.json';
 

@@ -1,6 +1,7 @@
 import { SyncAgentError } from '../platform/errors.ts';
-import type { Layer } from './schema.ts';
-import { environmentPrefix, settingKeys, variableOf } from './registry.ts';
+import type { Layer } from './parse-layer.ts';
+import { environmentPrefix, variableOf } from './setting.ts';
+import { settingKeys } from './settings.ts';
 import { suggestion } from './suggest.ts';
 
 /** Names the config file; not a setting itself. */

@@ -21,11 +21,11 @@ const rooms = [
   'api',
   'agent',
   'web',
+  'settings',
   'in-process',
   'hooks',
   'operations',
   'library',
-  'settings',
   'run',
   'cli',
 ];

@@ -1,5 +1,5 @@
 import type { Agent } from '../../api/agent.ts';
-import type { Config } from '../../settings/load.ts';
+import type { Config } from '../../settings/settings.ts';
 import type { Style } from '../../report/style.ts';
 import type { Flags } from '../flags.ts';
 

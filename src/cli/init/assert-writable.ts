@@ -1,14 +1,13 @@
-import { flagOf, variableOf } from '../../settings/registry.ts';
+import { flagOf, variableOf } from '../../settings/setting.ts';
+import { settingKeys, settingNamed } from '../../settings/settings.ts';
 import { fixedTimes } from '../../agent/schedule/fixed-times.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { redactText } from '../../report/redact.ts';
 import type { Scalar } from './plan-init.ts';
 
-const hooks = ['hookBeforeBackup', 'hookAfterBackup', 'hookBeforeRestore', 'hookAfterRestore'];
-
 /** Throws USAGE for settings that hold a credential, which it does not repeat, or that no later run would accept. */
 export function assertWritable(settings: Readonly<Record<string, Scalar>>): void {
-  const { 's3.endpoint': endpoint, httpToken, cron } = settings;
+  const { 's3.endpoint': endpoint, cron } = settings;
   if (typeof endpoint === 'string' && /\/\/[^/]*@/.test(endpoint)) {
     throw new SyncAgentError(
       'USAGE',
@@ -18,10 +17,12 @@ export function assertWritable(settings: Readonly<Record<string, Scalar>>): void
       },
     );
   }
-  if (httpToken !== undefined) throw secret('httpToken', 'it is a credential');
-  for (const key of hooks) {
-    const hook = settings[key];
-    if (typeof hook === 'string' && hasCredential(hook)) throw secret(key, 'there is a credential in it');
+  for (const key of settingKeys) {
+    const value = settings[key];
+    const { secrecy } = settingNamed(key);
+    if (value === undefined || secrecy === undefined) continue;
+    if (secrecy === 'credential') throw secret(key, 'it is a credential');
+    if (hasCredential(String(value))) throw secret(key, 'there is a credential in it');
   }
   if (typeof cron === 'string') fixedTimes(cron);
 }

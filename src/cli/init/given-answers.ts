@@ -1,5 +1,6 @@
-import { settingKeys, settings, variableOf } from '../../settings/registry.ts';
-import type { SettingKey } from '../../settings/registry.ts';
+import { variableOf } from '../../settings/setting.ts';
+import { placeKeys, settingKeys, settingNamed } from '../../settings/settings.ts';
+import type { Config, SettingKey } from '../../settings/settings.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import type { Invocation } from '../commands/command.ts';
 import { assertWritable } from './assert-writable.ts';
@@ -16,19 +17,6 @@ export interface GivenAnswers {
   readonly force: boolean;
 }
 
-/** Written as a number, which a config file reads more easily than text. */
-const numeric: readonly string[] = [
-  'keep',
-  'keepLast',
-  'keepHourly',
-  'keepDaily',
-  'keepWeekly',
-  'keepMonthly',
-  'rollbackCopies',
-  'concurrency',
-  's3.uploadConcurrency',
-];
-
 export function givenAnswers(
   { config, given, flags }: Invocation,
   facts: InitFacts,
@@ -42,35 +30,41 @@ export function givenAnswers(
   return {
     store: hasStore ? config.store : undefined,
     remote: config.remote,
-    settings: settingsToWrite(given, {
-      's3.endpoint': config['s3.endpoint'],
-      's3.region': config['s3.region'],
-    }),
+    settings: settingsToWrite(given, config),
     configIn: flags.choice('config-in', ['file', 'package']),
     prestart: prestart ? true : noPrestart ? false : undefined,
     force: flags.has('force'),
   };
 }
 
-/** Flags that are about backups and not about this run, and how to reach the server, wherever that was said. */
+/** What tells where the server is, wherever that was said, and the flags that are about more than this run. */
 function settingsToWrite(
   given: Readonly<Record<string, unknown>>,
-  server: Readonly<Record<string, string | undefined>>,
+  config: Config,
 ): Readonly<Record<string, Scalar>> {
   const written: Record<string, Scalar> = {};
-  for (const [key, value] of Object.entries(server)) if (value !== undefined) written[key] = value;
+  // The store and the remote are answers of their own.
+  const isAnswer = (key: SettingKey): boolean => key === 'store' || key === 'remote';
+  for (const key of placeKeys) {
+    const value = (config as Readonly<Record<string, unknown>>)[key];
+    if (value !== undefined && !isAnswer(key)) written[key] = value as Scalar;
+  }
   for (const key of settingKeys) {
-    const value = given[key];
-    if (key === 'store' || key === 'remote' || value === undefined || settings[key].group === 'Output:')
-      continue;
-    written[key] = inFile(key, value as Scalar);
+    if (given[key] === undefined || isAnswer(key) || settingNamed(key).scope === 'run') continue;
+    written[key] = inFile(key, given[key] as Scalar);
   }
   // Before anybody is asked.
   assertWritable(written);
   return written;
 }
 
-function inFile(key: SettingKey, value: Scalar): Scalar {
-  if (settings[key].type === 'boolean') return value === true || value === 'true';
-  return numeric.includes(key) ? Number(value) : value;
+function inFile(key: SettingKey, typed: Scalar): Scalar {
+  switch (settingNamed(key).kind.json) {
+    case 'boolean':
+      return typed === true || typed === 'true';
+    case 'number':
+      return Number(typed);
+    default:
+      return typed;
+  }
 }

@@ -1,7 +1,7 @@
 import { createAgent } from '../../in-process/create-agent.ts';
-import { agentSettings } from '../../settings/load.ts';
-import type { Config } from '../../settings/load.ts';
-import { parseLayer } from '../../settings/schema.ts';
+import { agentSettings } from '../../settings/use-config.ts';
+import type { Config } from '../../settings/settings.ts';
+import { parseLayer } from '../../settings/parse-layer.ts';
 import type { DoctorReport } from '../../engine/doctor/doctor.ts';
 import { throwIfAborted } from '../../platform/errors.ts';
 import { styleFor } from '../../report/style.ts';

@@ -3,7 +3,8 @@ import { commands } from '../../../src/cli/commands.ts';
 import { helpText } from '../../../src/cli/help.ts';
 import { superviseCommand } from '../../../src/cli/commands/agent/supervise-command.ts';
 import { parseCommandLine } from '../../../src/cli/parse.ts';
-import { flagOf, settingKeys } from '../../../src/settings/registry.ts';
+import { flagOf } from '../../../src/settings/setting.ts';
+import { settingKeys } from '../../../src/settings/settings.ts';
 
 const run = superviseCommand(() => Promise.reject(new Error('is not run here')));
 const parseRun = (line: string) => parseCommandLine(line.split(' '), [...commands, run]);
@@ -108,5 +109,10 @@ describe('help', () => {
     expect(names.split('\n')).toEqual(expect.arrayContaining(commands.map(({ name }) => name)));
     const flags = await helpText(['--get-yargs-completions', 'sync-agent', 'restore', '--s'], commands);
     expect(flags.split('\n')).toEqual(expect.arrayContaining(['--snapshot', '--s3-endpoint']));
+    const values = await helpText(
+      ['--get-yargs-completions', 'sync-agent', 'restore', '--history', ''],
+      commands,
+    );
+    expect(values.split('\n')).toEqual(expect.arrayContaining(['copy', 'linked']));
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { settingKeys } from '../../../src/settings/registry.ts';
+import { settingKeys } from '../../../src/settings/settings.ts';
 import { closest } from '../../../src/settings/suggest.ts';
 
 const commands = ['backup', 'restore', 'sync', 'list', 'status', 'rollback'];

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { resolveConfig } from '../../../src/settings/load.ts';
+import { resolveConfig } from '../../../src/settings/resolve-config.ts';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';

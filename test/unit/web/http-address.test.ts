@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { httpSettings, resolveConfig } from '../../../src/settings/load.ts';
+import { resolveConfig } from '../../../src/settings/resolve-config.ts';
+import { httpSettings } from '../../../src/settings/use-config.ts';
 import { formatHttpAddress, parseHttpAddress } from '../../../src/web/http-address.ts';
-import { parseLayer } from '../../../src/settings/schema.ts';
+import { parseLayer } from '../../../src/settings/parse-layer.ts';
 
 describe('an HTTP address', () => {
   it.each([

@@ -1,5 +1,5 @@
-import { agentSettings, hookSettings, httpSettings } from '../../../settings/load.ts';
-import type { Config } from '../../../settings/load.ts';
+import { agentSettings, hookSettings, httpSettings } from '../../../settings/use-config.ts';
+import type { Config } from '../../../settings/settings.ts';
 import type { Daemon } from '../../../agent/daemon.ts';
 import { styleFor } from '../../../report/style.ts';
 

@@ -5,7 +5,7 @@ import type { StoreKeeper } from '../../../run/store-keeper.ts';
 import { supervise } from '../../../run/supervise.ts';
 import type { Supervised } from '../../../run/supervise.ts';
 import { systemClock } from '../../../platform/clock.ts';
-import { shutdownBudgetMs } from '../../../settings/load.ts';
+import { shutdownBudgetMs } from '../../../settings/use-config.ts';
 import { isSyncAgentError } from '../../../platform/errors.ts';
 import type { DaemonEvent } from '../../../platform/events.ts';
 import { errorDocument, errorLines } from '../../../report/error.ts';

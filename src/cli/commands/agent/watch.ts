@@ -1,4 +1,4 @@
-import { shutdownBudgetMs } from '../../../settings/load.ts';
+import { shutdownBudgetMs } from '../../../settings/use-config.ts';
 import { exitCodes } from '../../../platform/errors.ts';
 import { findWriters } from '../../../run/find-writers.ts';
 import type { Command } from '../command.ts';

@@ -10,7 +10,7 @@ import {
 import type { Style } from '../../../report/style.ts';
 import type { Command } from '../command.ts';
 import { pinText } from '../../text/snapshot-text.ts';
-import type { Config } from '../../../settings/load.ts';
+import type { Config } from '../../../settings/settings.ts';
 
 export const listCommand: Command = {
   name: 'list',

@@ -1,0 +1,103 @@
+import {
+  defaultHttpAddress,
+  formatHttpAddress,
+  httpAddressForm,
+  parseHttpAddress,
+} from '../../web/http-address.ts';
+import { choice, duration, kind, milliseconds, readDuration, text } from '../kind.ts';
+import type { SettingTable } from '../setting.ts';
+
+const [shortestLeaseMs, longestLeaseMs] = [10_000, 24 * 3_600_000];
+
+/** The agent that keeps running: when it backs up, and what it shows. */
+export const agentTable = {
+  interval: {
+    kind: duration,
+    help: 'Minimum time between snapshots; 0: only at fixed times',
+    details: 'No change waits longer for its snapshot. With `0` there is also one at the end.',
+    default: '1h',
+    library: 'intervalMs',
+  },
+  cron: {
+    kind: text('a cron expression such as "30 3 * * *"'),
+    help: 'Fixed times for further snapshots, such as "30 3 * * *", in local time',
+    details: '`TZ` names the time zone.',
+    library: 'cron',
+  },
+  settle: {
+    kind: duration,
+    help: 'Time without a write to wait for after a change',
+    details: 'It never delays a backup much.',
+    default: '2s',
+    library: 'settleMs',
+  },
+  detect: {
+    kind: choice('auto', 'events', 'poll'),
+    help: 'Way to notice changes: auto, events or poll',
+    details: '`auto` uses events of the system as long as they prove true.',
+    default: 'auto',
+    library: 'detect',
+  },
+  pollInterval: {
+    kind: duration,
+    help: "Time between looks at the files' sizes and times",
+    details: 'They find what events missed.',
+    default: '30s',
+    library: 'pollIntervalMs',
+  },
+  lease: {
+    kind: kind({
+      expected: 'off, or a duration from 10s to 24h',
+      read: (input): number | 'off' | undefined => {
+        if (input === 'off') return 'off';
+        const ms = readDuration(input);
+        return ms !== undefined && ms >= shortestLeaseMs && ms <= longestLeaseMs ? ms : undefined;
+      },
+    }),
+    help: 'Lifetime of the lease that run and watch renew, such as 60s, or off',
+    details:
+      'From `10s` to `24h`. [The lease](#hand-over-between-hosts) of a host that died lasts this long. A living host renews it every third of this time. Other commands take no lease.',
+    defaultNote: 'off',
+    library: {
+      name: 'leaseMs',
+      check: milliseconds,
+      from: (lease: number | 'off'): number | undefined => (lease === 'off' ? undefined : lease),
+    },
+  },
+  http: {
+    kind: kind({
+      expected: httpAddressForm,
+      read: (input) => {
+        if (input === true) return undefined;
+        return input === false ? ('off' as const) : parseHttpAddress(String(input));
+      },
+    }),
+    help: 'Address of the status page and metrics: [host:]port, or off',
+    details: 'See [the pages](observability.md) of a running agent.',
+    defaultNote: formatHttpAddress(defaultHttpAddress),
+  },
+  httpToken: {
+    // It fits into a header, and is too long to be guessed.
+    kind: kind({
+      expected: 'at least 16 characters, printable ASCII without spaces',
+      read: (input) =>
+        typeof input === 'string' && /^[\x21-\x7e]{16,1024}$/.test(input) ? input : undefined,
+    }),
+    help: 'Token that POST requests must send; needed to listen beyond this host',
+    details:
+      'Sent as `Authorization: Bearer`. Every user of a host can read its command lines, so set it in the environment or the file.',
+    secrecy: 'credential',
+  },
+  logFormat: {
+    kind: choice('text', 'json'),
+    help: 'Form of the log: text, or json (one object a line)',
+    defaultNote: 'text on a terminal, else json',
+  },
+  shutdownBudget: {
+    kind: duration,
+    help: 'Time from the signal that stops the agent to its exit, last backup included',
+    details:
+      'Of a supervised command: 60% for the command to end, the rest for the last backup. Set less than the platform gives.',
+    default: '25s',
+  },
+} as const satisfies SettingTable;

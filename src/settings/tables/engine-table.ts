@@ -1,0 +1,114 @@
+import { choice, duration, share, wholeNumber, yesOrNo } from '../kind.ts';
+import type { SettingTable } from '../setting.ts';
+
+const most = 100_000;
+
+/** How backups and restores are made, and how long snapshots are kept. */
+export const engineTable = {
+  keepLast: {
+    kind: wholeNumber(1, most),
+    help: 'Number of newest snapshots to keep, at least 1',
+    default: '24',
+    library: 'keepLast',
+  },
+  keepHourly: {
+    kind: wholeNumber(0, most),
+    help: 'Number of hours to keep the newest snapshot of',
+    details: 'Hours without a snapshot do not count.',
+    default: '0',
+    library: 'keepHourly',
+  },
+  keepDaily: {
+    kind: wholeNumber(0, most),
+    help: 'Number of days to keep the newest snapshot of',
+    default: '0',
+    library: 'keepDaily',
+  },
+  keepWeekly: {
+    kind: wholeNumber(0, most),
+    help: 'Number of weeks, from Monday, to keep the newest snapshot of',
+    default: '0',
+    library: 'keepWeekly',
+  },
+  keepMonthly: {
+    kind: wholeNumber(0, most),
+    help: 'Number of months to keep the newest snapshot of',
+    default: '0',
+    library: 'keepMonthly',
+  },
+  keepWithin: {
+    kind: duration,
+    help: 'Age up to which every snapshot is kept, such as 7d',
+    default: '0',
+    library: 'keepWithinMs',
+  },
+  keep: { kind: wholeNumber(1, most), help: 'The same as --keep-last', aliasOf: 'keepLast' },
+  grace: {
+    kind: duration,
+    help: 'Time to keep deleted data, so that runs on other hosts can finish',
+    details:
+      'A backup that takes longer than half of it gives up. Set the same on all hosts of a remote. ' +
+      '`0s` is for a remote that one host alone uses: no backup gives up, and rotation waits for nobody.',
+    default: '2h',
+    library: 'graceMs',
+  },
+  captureTimeout: {
+    kind: duration,
+    help: 'Time to wait for a quiet moment of the store',
+    default: '60s',
+    library: 'captureTimeoutMs',
+  },
+  history: {
+    kind: choice('copy', 'linked'),
+    help: 'Snapshots: copy (each is complete) or linked (unchanged files are shared)',
+    default: 'copy',
+    library: 'history',
+  },
+  fullCheck: {
+    kind: yesOrNo,
+    help: 'Check the integrity of the store thoroughly, which takes longer',
+    details:
+      "It uses SQLite's `integrity_check`. Without it backups use `quick_check`; restores, whose bytes are proven, use the part of it that looks at tables.",
+    default: 'false',
+    library: {
+      name: 'validation',
+      check: choice('quick', 'full').inCode,
+      from: (isFull: boolean): 'quick' | 'full' => (isFull ? 'full' : 'quick'),
+    },
+  },
+  maxShrink: {
+    kind: share,
+    help: 'Largest share of bytes or records that a store may lose between backups',
+    details: 'A backup of a store that lost more is refused.',
+    default: '50%',
+    library: 'maxShrink',
+  },
+  onDamage: {
+    kind: choice('fail', 'recover'),
+    help: 'Start on a damaged store: fail, or recover (restore the newest snapshot)',
+    details:
+      'For `restore` and `run`. `fail` exits with code 5; `recover` keeps the damaged store as a rollback copy.',
+    default: 'fail',
+    library: 'onDamage',
+  },
+  startTimeout: {
+    kind: duration,
+    help: 'Time that restore and run wait for the remote beside a present store',
+    details:
+      'Then they go on with the present store. Without a store they wait as long as the remote is tried, unless this is set.',
+    defaultNote: '20s',
+    library: 'startTimeoutMs',
+  },
+  rollbackCopies: {
+    kind: wholeNumber(0, 1000),
+    help: 'Number of replaced stores to keep beside the store',
+    default: '3',
+    library: 'rollbackCopies',
+  },
+  concurrency: {
+    kind: wholeNumber(1, 256),
+    help: 'Number of files in transfer at once',
+    default: '8',
+    library: 'concurrency',
+  },
+} as const satisfies SettingTable;
