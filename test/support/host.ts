@@ -9,6 +9,7 @@ import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { AgentEvent } from '../../src/platform/events.ts';
+import type { Formats } from '../../src/formats/registry.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
 
@@ -19,6 +20,8 @@ export interface HostOptions {
   readonly remote: Remote;
   readonly clock?: Clock;
   readonly fs?: FileSystem;
+  /** Default: those of a release. */
+  readonly formats?: Formats;
   readonly settings?: Partial<AgentSettings>;
   readonly ports?: Partial<AgentPorts>;
   /** Use an existing host's disk: the process died, its machine did not. */
@@ -50,6 +53,7 @@ export async function makeHost(options: HostOptions): Promise<Host> {
       emit: (event) => events.push(event),
       clock: options.clock ?? systemClock,
       ...(options.fs === undefined ? {} : { fs: options.fs }),
+      ...(options.formats === undefined ? {} : { formats: options.formats }),
       ...options.ports,
     },
   );

@@ -5,6 +5,9 @@ import type { Remote } from '../../../src/remotes/remote.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
 import { commitKey } from '../../../src/log/layout.ts';
 import { encodeManifest, pinsOf } from '../../../src/log/manifest.ts';
+import { formats as released } from '../../../src/formats/registry.ts';
+import type { Formats } from '../../../src/formats/registry.ts';
+import { formatCases } from '../../support/format-cases.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
@@ -14,6 +17,7 @@ const graceMs = 3_600_000;
 const settings = { keepLast: 1, graceMs };
 let clock: ReturnType<typeof shiftableClock>;
 let remote: ReturnType<typeof createMemoryRemote>;
+let formats: Formats = released;
 let host: Host;
 let others: Host[] = [];
 
@@ -28,7 +32,7 @@ afterEach(async () => {
 });
 
 async function another(store: Remote = remote): Promise<Host> {
-  const made = await makeHost({ remote: store, clock, settings });
+  const made = await makeHost({ remote: store, clock, formats, settings });
   others.push(made);
   return made;
 }
@@ -47,10 +51,19 @@ async function snapshots(count: number, from: Host = host, gapMs = 2 * graceMs):
 }
 
 const live = async (): Promise<readonly string[]> =>
-  (await readLog(logOf(remote))).snapshots.map(({ entry }) => entry.id);
-const pins = async () => [...pinsOf((await readLog(logOf(remote))).head).values()];
+  (await readLog({ remote, formats })).snapshots.map(({ entry }) => entry.id);
+const pins = async () => [...pinsOf((await readLog({ remote, formats })).head).values()];
 
-describe('a pinned snapshot', () => {
+describe.each(formatCases)('a pinned snapshot of %s content', (_, format) => {
+  beforeEach(async () => {
+    ({ formats } = format);
+    others.push(host);
+    host = await another();
+  });
+  afterEach(() => {
+    formats = released;
+  });
+
   it('outlives every backup, prune and clear-history of any host, with its files, until it is unpinned', async () => {
     const id = await snapshots(1);
     expect(await host.agent.pin('latest', { reason: 'before the move' })).toMatchObject({
@@ -100,7 +113,7 @@ describe('a pinned snapshot', () => {
     const second = await another();
     await second.agent.restore();
     await host.agent.pin(id);
-    const keeper = await makeHost({ remote, clock, settings: { keepLast: 2, graceMs } });
+    const keeper = await makeHost({ remote, clock, formats, settings: { keepLast: 2, graceMs } });
     others.push(keeper);
     await keeper.agent.restore();
     const newest = await snapshots(4, keeper);
