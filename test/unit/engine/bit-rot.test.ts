@@ -99,7 +99,7 @@ const cases = formatCases.flatMap(([name, format]) =>
   (['copy', 'linked'] as const).map((history) => [name, history, format] as const),
 );
 
-describe.each(cases)('in a remote with %s content and history %s', (_, history, format) => {
+describe.each(cases)('in a remote with %s content and history %s', (_name, history, format) => {
   const { hasCurrentFiles } = format;
   beforeEach(() => {
     ({ formats } = format);
