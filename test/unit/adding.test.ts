@@ -4,6 +4,7 @@ import { brokenLinks, readDocument } from '../support/documents.ts';
 /** The pages show each file as it would stand in its room; the tests run it from here. */
 const pages = [
   { page: 'docs/adding-a-remote.md', folder: 'src/remotes/sqlite', runs: 'test/support/sqlite-remote' },
+  { page: 'docs/adding-a-store.md', folder: 'src/stores/ledger', runs: 'test/support/ledger-store' },
 ];
 
 const block = /^`(?<path>src\/[^`]+\.ts)`:\n\n```ts\n(?<code>.*?)^```$/gms;
