@@ -3,7 +3,7 @@ import { SyncAgentError, isSyncAgentError } from '../platform/errors.ts';
 import { assertLogWhole } from '../log/commit-copies.ts';
 import type { KnownCommit, LogView } from '../log/commit-log.ts';
 import { readEntry, readLog } from '../log/commit-log.ts';
-import { decodeManifest, encodeManifest } from '../log/manifest.ts';
+import { decodeManifest, encodeManifest } from '../log/manifest-text.ts';
 import type { LogEntry, Manifest } from '../log/manifest.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';

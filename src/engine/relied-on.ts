@@ -1,7 +1,7 @@
 import type { Content } from '../formats/content-format.ts';
 import { readEntry } from '../log/commit-log.ts';
 import type { LogView } from '../log/commit-log.ts';
-import { historyDirectory, ownerOf } from '../log/layout.ts';
+import { historyDirectory, snapshotOfKey } from '../log/layout.ts';
 import type { Context } from './context.ts';
 
 /** Sizes of objects that are in the remote, by key. */
@@ -15,7 +15,7 @@ export async function findObjects(context: Context, contents: readonly Content[]
   const { remote, formats, signal } = context;
   const owners = new Set<string>();
   for (const content of contents) {
-    for (const { key } of formats.of(content).reliedOn(content)) owners.add(ownerOf(key) ?? content.id);
+    for (const { key } of formats.of(content).reliedOn(content)) owners.add(snapshotOfKey(key) ?? content.id);
   }
   const found = new Map<string, number>();
   for (const owner of owners) {
@@ -72,7 +72,7 @@ export async function keysReliedOn(context: Context, view: LogView): Promise<Rea
   const keys = new Set<string>();
   const note = (content: Content): void => {
     for (const { key } of formats.of(content).reliedOn(content))
-      if (ownerOf(key) !== content.id) keys.add(key);
+      if (snapshotOfKey(key) !== content.id) keys.add(key);
   };
   if (view.head !== undefined) note(view.head);
   for (const entry of view.head?.log ?? []) {

@@ -1,4 +1,4 @@
-/** How many of the last hours, days, ISO weeks and months keep a snapshot; 0 turns a rule off. */
+/** The number of hours, days, ISO weeks and months for which a snapshot is kept. 0 turns a rule off. */
 export interface CalendarPolicy {
   readonly keepHourly: number;
   readonly keepDaily: number;
@@ -35,12 +35,15 @@ const rules: readonly Rule[] = [
 ];
 
 /**
- * Why each of some snapshots, oldest first, is kept by the calendar; an empty list where it is not. A rule goes from
- * the newest to the oldest and keeps the first of each hour (day …) that it meets, until it has as many as it may;
- * hours without a snapshot do not count. While it has fewer, the oldest of all stays too, so that the history grows
- * to the length that was asked for. So restic's `forget` has it
- * (https://restic.readthedocs.io/en/stable/060_forget.html), but for the order, which is not that of the clocks:
- * snapshots that a wrong clock dates into the future hold their places only until as many others have followed.
+ * The calendar rules that keep each snapshot. The snapshots come oldest first. The list of one that no rule keeps is empty.
+ *
+ * A rule goes from the newest to the oldest, and keeps the first snapshot that it meets of each hour (day …), until it has kept
+ * its number. Hours without a snapshot do not count. While a rule has kept fewer, the oldest snapshot of all stays too, so that
+ * the history can grow to the wanted length.
+ *
+ * This is the policy of restic's `forget` (https://restic.readthedocs.io/en/stable/060_forget.html), except for the order: it is
+ * the order of commits, not of clocks. So a snapshot that a wrong clock dates into the future keeps its place only until
+ * enough others have followed.
  */
 export function keptByCalendar(
   createdAtMs: readonly number[],

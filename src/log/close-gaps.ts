@@ -2,15 +2,15 @@ import type { LogEntry } from './manifest.ts';
 import { unresolvedTips } from './retention.ts';
 
 export interface ClosedGaps {
-  /** The snapshots that stay, each under the nearest ancestor that stays too. */
+  /** The snapshots that stay. The parent of each is its nearest ancestor that stays too. */
   readonly entries: readonly LogEntry[];
-  /** Snapshots that would look like second tips only because what grew from them is dropped. */
+  /** Snapshots that would look like another tip only because their children are dropped. */
   readonly settled: readonly string[];
 }
 
 /**
- * What the log says of the snapshots that stay when others go from between them. Lineage has to survive that: a store
- * that equals an old snapshot must be known for an ancestor of the newest, and no divergence may appear where none was.
+ * The log entries of the snapshots that stay when others between them are dropped. Lineage must survive that: a store that
+ * equals an old snapshot must still be recognised as an ancestor of the newest, and no new divergence may appear.
  */
 export function closeGaps(
   retained: readonly LogEntry[],

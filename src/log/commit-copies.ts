@@ -1,27 +1,23 @@
 import { isSyncAgentError } from '../platform/errors.ts';
 import { textBody } from '../remotes/body.ts';
-import type { ObjectInfo, Remote } from '../remotes/remote.ts';
+import type { CallOptions, ObjectInfo, Remote } from '../remotes/remote.ts';
 import { copiesPrefix, copyKey, parseCopyKey } from './layout.ts';
-import { encodeManifest } from './manifest.ts';
+import { encodeManifest } from './manifest-text.ts';
 import type { Manifest } from './manifest.ts';
 import { lostLog } from './lost-log.ts';
 import { readManifest } from './read-manifest.ts';
 import type { LogSource } from './read-manifest.ts';
 
 /**
- * `history/.commits/<generation>.json`: a copy of each commit, byte for byte, written after it. So a copy proves that
- * its snapshot was committed, and a history whose log is lost can say itself what it is.
+ * `history/.commits/<generation>.json`: a copy of each commit, byte for byte, written after the commit. So a copy proves that
+ * its snapshot was committed, and a lost log can be rebuilt from the copies.
  */
 export interface CommitCopy extends ObjectInfo {
   readonly generation: number;
 }
 
-interface Options {
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Ascending. One request. */
-export async function listCopies(remote: Remote, { signal }: Options = {}): Promise<CommitCopy[]> {
+/** All copies, ascending. One request per 1000. */
+export async function listCopies(remote: Remote, { signal }: CallOptions = {}): Promise<CommitCopy[]> {
   const copies: CommitCopy[] = [];
   for await (const page of remote.list(copiesPrefix, { signal })) {
     for (const object of page.objects) {
@@ -32,11 +28,11 @@ export async function listCopies(remote: Remote, { signal }: Options = {}): Prom
   return copies;
 }
 
-/** Undefined where there is none that can be read. */
+/** The copy of a commit. Undefined if there is none, or if it cannot be read. */
 export async function readCopy(
   log: LogSource,
   generation: number,
-  options: Options = {},
+  options: CallOptions = {},
 ): Promise<Manifest | undefined> {
   try {
     const manifest = await readManifest(log, copyKey(generation), options);
@@ -47,11 +43,11 @@ export async function readCopy(
   }
 }
 
-/** Writes the copy of a commit that exists, unless there is one. */
+/** Writes the copy of an existing commit, unless there is one already. */
 export async function writeCopy(
   remote: Remote,
   manifest: Manifest,
-  options: Options & { readonly createOnly: boolean },
+  options: CallOptions & { readonly createOnly: boolean },
 ): Promise<void> {
   try {
     await remote.put(copyKey(manifest.generation), textBody(encodeManifest(manifest)), {
@@ -65,13 +61,13 @@ export async function writeCopy(
 }
 
 /**
- * Rejects with SNAPSHOT_CORRUPT where the newest commits are gone: numbers never go back, so a copy of a higher one than
- * `readAgain` finds can only mean that. To be asked before a commit, which would use the number again.
+ * Rejects with SNAPSHOT_CORRUPT if the newest commits are gone. Numbers only grow, so a copy with a higher number than the
+ * commits that `readAgain` finds proves it. Call this before a commit: it would use the lost number again.
  */
 export async function assertLogWhole(
   remote: Remote,
   view: ListedLog,
-  options: Options & { readonly readAgain: () => Promise<ListedLog> },
+  options: CallOptions & { readonly readAgain: () => Promise<ListedLog> },
 ): Promise<readonly CommitCopy[]> {
   const copies = await listCopies(remote, options);
   const newest = copies.at(-1);
@@ -86,7 +82,7 @@ export async function assertLogWhole(
   return copies;
 }
 
-/** The part of a `LogView` that counts here. */
+/** The part of a `LogView` that is needed here. */
 interface ListedLog {
   readonly commits: readonly { readonly generation: number }[];
 }

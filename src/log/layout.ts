@@ -6,18 +6,18 @@
  *     history/.commits/<generation>.json  a copy of each commit, beside the files it describes
  *     history/.attempts/<snapshot id>     a first backup that is not committed yet
  *     commits/<generation>.json           the commit log
- *     leases/<number>.json                who may commit what counts as newest
+ *     leases/<number>.json                which host may commit the newest snapshot
  */
 export const manifestKey = 'manifest.json';
 export const commitsPrefix = 'commits/';
 export const leasesPrefix = 'leases/';
 export const historyPrefix = 'history/';
-/** What is not a snapshot's directory: none of these names is a snapshot id. */
-export const besidesPrefix = 'history/.';
+/** Prefix of everything in the history that is not a snapshot's directory: a snapshot id never begins with a dot. */
+export const nonSnapshotPrefix = 'history/.';
 export const copiesPrefix = 'history/.commits/';
 export const attemptsPrefix = 'history/.attempts/';
 
-/** Top-level names that a store file must not have: ours in every remote, in a directory remote, and on disk. */
+/** Top-level names that a store file must not have. We use them in every remote, in a directory remote, or on disk. */
 const reservedNames: readonly string[] = [
   manifestKey,
   'history',
@@ -27,24 +27,24 @@ const reservedNames: readonly string[] = [
   '.sync-agent',
 ];
 
-/** S3's limit for a whole key, bytes of UTF-8; the remote's own prefix counts too. */
+/** S3's limit for a whole key with the remote's prefix, in bytes of UTF-8. */
 export const maxKeyBytes = 1024;
 
 export function commitKey(generation: number): string {
   return numberedKey(commitsPrefix, generation);
 }
 
-/** The generation a key of the commit log stands for; undefined for any other key. */
+/** The generation of a key of the commit log. Undefined for any other key. */
 export function parseCommitKey(key: string): number | undefined {
   return parseNumberedKey(commitsPrefix, key);
 }
 
-/** Where the copy of a commit is. */
+/** The key of the copy of a commit. */
 export function copyKey(generation: number): string {
   return numberedKey(copiesPrefix, generation);
 }
 
-/** The generation whose commit this is a copy of; undefined for any other key. */
+/** The generation of a key of a commit's copy. Undefined for any other key. */
 export function parseCopyKey(key: string): number | undefined {
   return parseNumberedKey(copiesPrefix, key);
 }
@@ -57,7 +57,7 @@ export function leaseKey(number: number): string {
   return numberedKey(leasesPrefix, number);
 }
 
-/** The number of a lease object; undefined for any other key. */
+/** The number of a lease's key. Undefined for any other key. */
 export function parseLeaseKey(key: string): number | undefined {
   return parseNumberedKey(leasesPrefix, key);
 }
@@ -74,17 +74,17 @@ function parseNumberedKey(prefix: string, key: string): number | undefined {
   return number > 0 ? number : undefined;
 }
 
-/** Where a remote is tried out, under the id of a snapshot that will never be: rotation sweeps what stays behind. */
+/** A key for tests of the remote. It has the id of a snapshot that will never exist, so rotation removes what stays behind. */
 export function probeKey(snapshotId: string, name = 'probe'): string {
   return historyDirectory(snapshotId) + name;
 }
 
 export function isProbeKey(key: string): boolean {
-  return ownerOf(key) !== undefined && key.split('/').slice(2).join('/') === 'probe';
+  return snapshotOfKey(key) !== undefined && key.split('/').slice(2).join('/') === 'probe';
 }
 
-/** The snapshot in whose directory an object is; undefined for an object that is in none. */
-export function ownerOf(key: string): string | undefined {
+/** The id of the snapshot in whose directory an object is. Undefined for an object that is in none. */
+export function snapshotOfKey(key: string): string | undefined {
   const [top, id = '', ...path] = key.split('/');
   return `${top}/` === historyPrefix && path.length > 0 && isSnapshotId(id) ? id : undefined;
 }
@@ -95,12 +95,12 @@ export function historyDirectory(snapshotId: string): string {
 
 const snapshotIdPattern = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{3}Z-[0-9a-f]{8}$/;
 
-/** `2026-11-21T11-30-05.123Z-7f3a9c2e`: sorts by time, and the random tail keeps two hosts' apart. */
+/** `2026-11-21T11-30-05.123Z-7f3a9c2e`. Ids sort by time, and the random end makes the ids of two hosts different. */
 export function makeSnapshotId(epochMs: number, nonce: string): string {
   return `${new Date(epochMs).toISOString().replaceAll(':', '-')}-${nonce}`;
 }
 
-/** The instant a snapshot id names: its capture, by its host's clock, milliseconds since the epoch. */
+/** The time in a snapshot id: the captured instant by its host's clock, in milliseconds since 1970. */
 export function epochMsOf(snapshotId: string): number {
   const [date = '', time = ''] = snapshotId.slice(0, '2026-11-21T11-30-05.123Z'.length).split('T');
   return Date.parse(`${date}T${time.replaceAll('-', ':')}`);
@@ -110,7 +110,7 @@ export function isSnapshotId(text: string): boolean {
   return snapshotIdPattern.test(text);
 }
 
-/** Why `path` cannot be a store file's path, as the end of a sentence; undefined when it can. */
+/** Why `path` cannot be the path of a store file, as the end of a sentence. Undefined if it can. */
 export function pathProblem(path: string): string | undefined {
   if (path === '') return 'is empty';
   if (Buffer.byteLength(path) > maxKeyBytes) return `is longer than ${maxKeyBytes} bytes`;

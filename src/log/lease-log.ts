@@ -1,14 +1,14 @@
 import * as z from 'zod';
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import { collect, textBody } from '../remotes/body.ts';
-import type { Remote } from '../remotes/remote.ts';
+import type { CallOptions, Remote } from '../remotes/remote.ts';
 import { longestLabel } from './manifest.ts';
 import { leaseKey, leasesPrefix, parseLeaseKey } from './layout.ts';
 
 /**
- * The lease: `leases/<number>.json`, create-only objects of which the highest number counts. Taking the lease,
- * renewing it and giving it back each create the next number, so of any number of hosts exactly one succeeds. The
- * number that took it is its epoch: unique and growing, since the highest number is never deleted.
+ * The lease: create-only objects `leases/<number>.json`, of which the highest number counts. A host that takes, renews or
+ * releases the lease creates the next number, so only one of several hosts succeeds. The number with which a host took the
+ * lease is its epoch. Epochs are unique and grow, because the highest number is never deleted.
  */
 const leaseFormat = 1;
 const maxLeaseBytes = 64 * 1024;
@@ -21,14 +21,14 @@ const number = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 const leaseSchema = z.object({
   format: z.literal(leaseFormat),
   state: z.enum(['held', 'released']),
-  /** The number of the object that took it. */
+  /** The number of the object with which the host took the lease. */
   epoch: number,
-  /** It is over when the server's clock says that its newest object is older. */
+  /** The lease has expired when its newest object is older than this, by the server's clock. */
   ttlMs: number.max(maxLeaseMs),
   /** By the holder's clock, for people. */
   acquiredAt: z.iso.datetime(),
   holder: z.object({ host: label, agent: label, session: hex }),
-  /** Names the attempt to write this object. */
+  /** Identifies the attempt to write this object. */
   uploadId: hex,
 });
 
@@ -37,30 +37,26 @@ export type LeaseObject = z.infer<typeof leaseSchema>;
 export interface LeaseView {
   /** The server's clock when the objects were listed. */
   readonly serverTime: Date;
-  /** The lease; undefined where nobody ever took one. */
+  /** The lease. Undefined if no host ever took one. */
   readonly newest: ListedLease | undefined;
-  /** Of all objects, ascending. */
+  /** The numbers of all objects, ascending. */
   readonly numbers: readonly number[];
 }
 
 export interface ListedLease {
   readonly number: number;
   readonly lastModified: Date;
-  /** Undefined when the object is damaged. */
+  /** Undefined if the object is damaged. */
   readonly lease: LeaseObject | undefined;
 }
 
-interface Options {
-  readonly signal?: AbortSignal | undefined;
-}
+/** If a listed object is gone, it was deleted since, and there are newer ones. They are then listed again, up to this often. */
+const maxListings = 5;
 
-/** A listed object that is gone was swept since, so there are newer ones. So often it is listed again. */
-const listings = 5;
-
-/** One listing, and one read unless the newest is `known`. TOO_NEW when a newer version wrote it. */
+/** Costs one listing, and one read unless the newest is `known`. TOO_NEW if a newer version wrote it. */
 export async function readLeases(
   remote: Remote,
-  options: Options & { readonly known?: Pick<ListedLease, 'number' | 'lease'> | undefined } = {},
+  options: CallOptions & { readonly known?: Pick<ListedLease, 'number' | 'lease'> | undefined } = {},
 ): Promise<LeaseView> {
   for (let tries = 1; ; tries += 1) {
     const { serverTime, objects } = await listLeases(remote, options);
@@ -74,20 +70,20 @@ export async function readLeases(
           : await readLease(remote, newest.number, options);
       return { serverTime, newest: { ...newest, lease }, numbers };
     } catch (error) {
-      if (!isSyncAgentError(error, 'NOT_FOUND') || tries === listings) throw error;
+      if (!isSyncAgentError(error, 'NOT_FOUND') || tries === maxListings) throw error;
     }
   }
 }
 
 /**
- * Creates a number; resolves to whether it is `lease`. A lost answer is no failure: the object itself tells whose it
- * is. Who slept since the last listing may have created a number that others used and swept meanwhile: list
- * again before relying on it.
+ * Creates a number, and resolves to whether it now holds `lease`. A lost answer is no failure: the object itself says whose it
+ * is. A host that slept after its last listing may create a number that others have used and deleted in the meantime, so list
+ * again before you rely on it.
  */
 export async function createLease(
   remote: Remote,
   { number: next, lease }: { readonly number: number; readonly lease: LeaseObject },
-  options: Options = {},
+  options: CallOptions = {},
 ): Promise<boolean> {
   const isOurs = async (): Promise<boolean> => {
     return (await readLease(remote, next, options))?.uploadId === lease.uploadId;
@@ -114,12 +110,12 @@ export async function createLease(
 export async function removeLeases(
   remote: Remote,
   numbers: readonly number[],
-  options: Options = {},
+  options: CallOptions = {},
 ): Promise<void> {
   await remote.remove(numbers.map(leaseKey), options);
 }
 
-async function listLeases(remote: Remote, { signal }: Options) {
+async function listLeases(remote: Remote, { signal }: CallOptions) {
   const objects: Omit<ListedLease, 'lease'>[] = [];
   let serverTime = new Date(0);
   for await (const page of remote.list(leasesPrefix, { signal })) {
@@ -135,7 +131,7 @@ async function listLeases(remote: Remote, { signal }: Options) {
 async function readLease(
   remote: Remote,
   wanted: number,
-  { signal }: Options,
+  { signal }: CallOptions,
 ): Promise<LeaseObject | undefined> {
   const key = leaseKey(wanted);
   const { body, size } = await remote.get(key, { signal });

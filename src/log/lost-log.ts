@@ -1,14 +1,21 @@
 import { SyncAgentError } from '../platform/errors.ts';
 import type { Remote } from '../remotes/remote.ts';
-import { attemptsPrefix, copiesPrefix, historyPrefix, isProbeKey, manifestKey, ownerOf } from './layout.ts';
+import {
+  attemptsPrefix,
+  copiesPrefix,
+  historyPrefix,
+  isProbeKey,
+  manifestKey,
+  snapshotOfKey,
+} from './layout.ts';
 
-/** Looks at so few keys at once: the first ones nearly always decide. */
+/** A small page is enough: the first keys nearly always decide. */
 const pageSize = 100;
 
 /**
- * A key that proves that a remote without a commit is not a new one; undefined for one that never held a snapshot.
- * What a first backup leaves that was cut off proves nothing: it says so itself, by its object below
- * `history/.attempts/`. One listing where there is a history, two for a remote that is empty.
+ * A key that proves that a remote without a commit is not new. Undefined if it never had a snapshot. The files of a first
+ * backup that was interrupted prove nothing: its object below `history/.attempts/` identifies them. Costs one listing if there
+ * is a history, two if the remote is empty.
  */
 export async function findTraces(
   remote: Remote,
@@ -20,7 +27,7 @@ export async function findTraces(
       if (key.startsWith(attemptsPrefix)) attempts.add(key.slice(attemptsPrefix.length));
       else if (key.startsWith(copiesPrefix)) return key;
       else {
-        const owner = ownerOf(key);
+        const owner = snapshotOfKey(key);
         if (owner !== undefined && !attempts.has(owner) && !isProbeKey(key)) return key;
       }
     }
@@ -32,7 +39,7 @@ export async function findTraces(
 }
 
 export const repairRemedy =
-  'Run "sync-agent repair-remote --dry-run" to see what can be rebuilt; until then nothing is written or deleted there';
+  'Run "sync-agent repair-remote --dry-run" to see what can be rebuilt; until the log is repaired, nothing is written or deleted there';
 
 export function lostLog(remote: Remote, why: string): SyncAgentError {
   return new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read the log of ${remote.location}: ${why}`, {

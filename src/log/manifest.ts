@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import { SyncAgentError } from '../platform/errors.ts';
 import { isSnapshotId, pathProblem } from './layout.ts';
 
 /** Longest host name, or other short text for people, in UTF-16 units. */
@@ -8,9 +6,6 @@ export const longestLabel = 1024;
 
 /** Longest text of a problem, characters. */
 const longestText = 10_000;
-
-/** A manifest of 100,000 files is about 20 MB. Larger than this is not ours. */
-export const maxManifestBytes = 256 * 1024 * 1024;
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const snapshotId = z.string().refine(isSnapshotId, 'is not a snapshot id');
@@ -20,9 +15,9 @@ const storePath = z.string().superRefine((path, context) => {
     context.addIssue({ code: 'custom', message: `path ${JSON.stringify(path)} ${problem}` });
 });
 const label = z.string().max(longestLabel);
-/** The server's time of the snapshot's first commit, where it was committed again; else that of its commit object. */
+/** The server's time of the snapshot's first commit. Present if it was committed again; else the time of its commit object counts. */
 const committedAt = z.iso.datetime();
-/** Of the lease under which a snapshot was committed; absent where it was 0: nobody had one. */
+/** The epoch of the lease under which a snapshot was committed. Absent if it is 0: no host had a lease. */
 const epoch = count.min(1);
 
 const fileSchema = z.object({
@@ -56,9 +51,9 @@ const collectionSchema = z.object({
   dimension: count.nullable(),
 });
 
-/** See `Problem` in store-adapter.ts. */
+/** See `Problem` in stores/adapter.ts. */
 const problemSchema = z.object({
-  /** Of a newer version perhaps: told as it is. */
+  /** A newer version may have written a kind that is unknown here. It is shown as it is. */
   kind: z.string().max(longestLabel),
   where: z.string().max(longestText),
   message: z.string().max(longestText),
@@ -74,22 +69,22 @@ const logEntrySchema = z.object({
   host: label,
   bytes: count,
   records: count,
-  /** The snapshot names objects of older snapshots' directories. */
+  /** The snapshot needs objects in directories of older snapshots. */
   linked: z.boolean().optional(),
   committedAt: committedAt.optional(),
   epoch: epoch.optional(),
-  /** How many findings its manifest has; absent where there are none. */
+  /** The number of findings in its manifest. Absent if there are none. */
   findings: count.min(1).optional(),
-  /** The store was damaged, and a person had it committed all the same: no restore takes it unless it is named. */
+  /** The store was damaged, and a person insisted on the commit. A restore takes it only if it is named. */
   damaged: z.literal(true).optional(),
 });
 
 /** A snapshot that retention must not drop. */
 const pinSchema = z.object({
   id: snapshotId,
-  /** Why, in the words of whoever pinned it; may be empty. */
+  /** The reason that the user gave. May be empty. */
   reason: label,
-  /** When and from where, by that host's clock. */
+  /** When it was pinned, by the clock of that host. */
   at: z.iso.datetime(),
   host: label,
 });
@@ -98,10 +93,10 @@ const aboutSnapshot = {
   id: snapshotId,
   generation: count.min(1),
   parent: snapshotId.nullable(),
-  /** The host's clock at the captured instant. */
+  /** The captured instant, by the host's clock. */
   createdAt: z.iso.datetime(),
   committedAt: committedAt.optional(),
-  /** Names the attempt, so that a host whose answer was lost can tell its own commit. */
+  /** Identifies the attempt: a host whose answer was lost recognises its own commit by it. */
   uploadId: z.string().regex(/^[0-9a-f]{32}$/),
   host: label,
   agent: label,
@@ -115,22 +110,22 @@ const aboutTree = {
   emptyDirectories: z.array(storePath),
   /** Permission bits of the store itself. */
   mode: count.max(0o777).optional(),
-  /** All of the store, for their permissions. */
+  /** All directories of the store, for their permissions. */
   directories: z.array(directorySchema).optional(),
   statistics: z.object({ records: count, collections: z.array(collectionSchema).optional() }),
-  /** How long the store's writers were held back, milliseconds: in sum, and the longest. */
+  /** Milliseconds for which the store's writers were held back: the sum, and the longest time without a break. */
   stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
   epoch: epoch.optional(),
-  /** What is not as it should be, but puts no record at risk. Absent if there is nothing. */
+  /** Problems that put no record at risk. Absent if there are none. */
   findings: z.array(problemSchema).optional(),
-  /** What made the store unsound, if a person had it committed all the same. */
+  /** Problems that made the store unsound, if a person insisted on the commit. */
   damage: z.array(problemSchema).optional(),
 };
 
 const aboutLog = {
-  /** The other snapshots that are live as of this commit, ascending generations, all below this one's. */
+  /** The other snapshots that are live as of this commit. Their generations ascend, and are all below this one's. */
   log: z.array(logEntrySchema),
-  /** Tips that a person declared settled: no longer reported, no longer kept beyond retention. */
+  /** Tips that a person declared settled. They are no longer reported, and retention may drop them. */
   resolved: z.array(snapshotId),
   /** Live snapshots that stay until they are unpinned. Absent if there are none. */
   pins: z.array(pinSchema).optional(),
@@ -171,57 +166,13 @@ export type RecordedProblem = z.infer<typeof problemSchema>;
 export type Pin = z.infer<typeof pinSchema>;
 export type LogEntry = z.infer<typeof logEntrySchema>;
 
-/**
- * The manifest as stored: JSON, one line per scalar, with a last member `checksum`: the SHA-256 of the same JSON
- * without that member. It guards the manifest itself against bit rot; the files have their own.
- */
-export function encodeManifest(manifest: Manifest): string {
-  return stringify({ ...manifest, checksum: checksumOf(manifest) });
-}
-
 /** Why `decodeManifest` would refuse this manifest; undefined if it would not. */
 export function manifestProblem(manifest: Manifest): string | undefined {
   const parsed = schemaOf(manifest.format).safeParse(manifest);
   return parsed.success ? undefined : firstProblem(parsed.error);
 }
 
-/**
- * Reads what `encodeManifest` wrote, if its format is one of `readable`. Any other format is refused with TOO_NEW,
- * everything else with SNAPSHOT_CORRUPT. The error names `key`.
- */
-export function decodeManifest(text: string, key: string, readable: readonly number[]): Manifest {
-  const fail = (why: string, cause?: unknown): SyncAgentError =>
-    new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read manifest "${key}": ${why}`, { cause });
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch (error) {
-    throw fail('it is not JSON', error);
-  }
-  const header = z.object({ format: z.number() }).safeParse(raw);
-  const format = header.success ? header.data.format : 1;
-  const isUnknown = Number.isInteger(format) && format > 1 && !readable.includes(format);
-  // A flipped bit in the format itself would else stop every reader, instead of sending them to an older snapshot.
-  const isFlipped =
-    isUnknown &&
-    readable.some(
-      (known) =>
-        isOneBitApart(String(format), String(known)) && hasChecksum({ ...(raw as object), format: known }),
-    );
-  if (isUnknown && !isFlipped) {
-    throw new SyncAgentError(
-      'TOO_NEW',
-      `Cannot read manifest "${key}": format ${format} was written by a newer version, this one reads ${readable.join(', ')}`,
-      { remedy: 'Install the newest sync-agent on this host' },
-    );
-  }
-  const parsed = schemaOf(isUnknown ? 1 : format).safeParse(raw);
-  if (!parsed.success) throw fail(firstProblem(parsed.error));
-  if (!hasChecksum(raw as object)) throw fail(`its checksum does not match`);
-  return parsed.data;
-}
-
-const schemaOf = (format: number): typeof plainSchema | typeof laterSchema =>
+export const schemaOf = (format: number): typeof plainSchema | typeof laterSchema =>
   format > 1 && Number.isInteger(format) ? laterSchema : plainSchema;
 
 export function logEntryOf(manifest: Manifest): LogEntry {
@@ -257,32 +208,9 @@ export function totalBytes(files: readonly { readonly size: number }[]): number 
   return files.reduce((sum, file) => sum + file.size, 0);
 }
 
-function firstProblem({ issues: [issue] }: z.ZodError): string {
+/** The first thing that a schema refused, as the end of a sentence. */
+export function firstProblem({ issues: [issue] }: z.ZodError): string {
   return `${issue?.path.map(String).join('.') ?? ''} ${issue?.message ?? 'has the wrong form'}`.trim();
-}
-
-function stringify(value: object): string {
-  return `${JSON.stringify(value, null, 1)}\n`;
-}
-
-function checksumOf(value: object): string {
-  return createHash('sha256').update(stringify(value)).digest('hex');
-}
-
-function hasChecksum(raw: object): boolean {
-  const { checksum, ...rest } = raw as Record<string, unknown>;
-  try {
-    return checksum === checksumOf(rest);
-  } catch {
-    // Members that we do not know may be nested deeper than the stack, and then they are not ours.
-    return false;
-  }
-}
-
-function isOneBitApart(a: string, b: string): boolean {
-  if (a.length !== 1 || b.length !== 1) return false;
-  const difference = a.charCodeAt(0) ^ b.charCodeAt(0);
-  return difference !== 0 && (difference & (difference - 1)) === 0;
 }
 
 function refuseContradiction(

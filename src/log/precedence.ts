@@ -3,9 +3,9 @@ import type { LogEntry } from './manifest.ts';
 type Ranked = Pick<LogEntry, 'epoch' | 'generation'>;
 
 /**
- * Which snapshot is newer: that of the higher epoch, and of one epoch that of the higher generation. So a host whose
- * lease was taken over can still commit, and never hides what the next holder committed. Without leases all epochs
- * are 0, and generations decide.
+ * Sorts snapshots, the newest last. A snapshot is newer if its epoch is higher, or if the epochs are equal and its generation is
+ * higher. So a host whose lease was taken over can still commit, but its snapshots never hide those of the next holder. Without
+ * leases all epochs are 0, and generations decide.
  */
 export function byPrecedence(a: Ranked, b: Ranked): number {
   return epochOf(a) - epochOf(b) || a.generation - b.generation;
@@ -16,10 +16,13 @@ export function epochOf({ epoch = 0 }: Pick<Ranked, 'epoch'>): number {
 }
 
 /**
- * The epoch of a snapshot that is about to be committed after `snapshots`: that of its host's lease. A host without
- * one takes the newest snapshot's, so that it becomes the newest, as it does where nobody has a lease.
+ * The epoch of a snapshot that is about to be committed after `snapshots`: the epoch of its host's lease. A host without a
+ * lease takes the epoch of the newest snapshot, so that its own becomes the newest, as it does without leases.
  */
-export function stampOf(snapshots: readonly Ranked[], lease: number | undefined): Pick<LogEntry, 'epoch'> {
+export function epochForCommit(
+  snapshots: readonly Ranked[],
+  lease: number | undefined,
+): Pick<LogEntry, 'epoch'> {
   const epoch = lease ?? Math.max(0, ...snapshots.map(epochOf));
   return epoch === 0 ? {} : { epoch };
 }

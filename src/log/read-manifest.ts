@@ -1,21 +1,24 @@
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import { collect } from '../remotes/body.ts';
-import type { Remote } from '../remotes/remote.ts';
-import { decodeManifest, maxManifestBytes } from './manifest.ts';
+import type { CallOptions, Remote } from '../remotes/remote.ts';
+import { decodeManifest, maxManifestBytes } from './manifest-text.ts';
 import type { Manifest } from './manifest.ts';
 
-/** The remote that a log is kept in, and the formats that its reader knows. A manifest of any other is TOO_NEW. */
+/** The remote that holds a log, and the formats that its reader knows. A manifest of any other format is TOO_NEW. */
 export interface LogSource {
   readonly remote: Remote;
   readonly formats: { readonly numbers: readonly number[] };
 }
 
-interface Options {
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** A first damage may be the network's; a second one is the object's. Passing a sound commit over would void it. */
-export async function readManifest(log: LogSource, key: string, options: Options = {}): Promise<Manifest> {
+/**
+ * Reads a manifest, and reads it again if it is damaged: the first damage may come from the network, the second one is in
+ * the object. A sound commit must not be skipped, because the next commit would make it void.
+ */
+export async function readManifest(
+  log: LogSource,
+  key: string,
+  options: CallOptions = {},
+): Promise<Manifest> {
   try {
     return await readManifestOnce(log, key, options);
   } catch (error) {
@@ -24,7 +27,7 @@ export async function readManifest(log: LogSource, key: string, options: Options
   }
 }
 
-async function readManifestOnce(log: LogSource, key: string, options: Options): Promise<Manifest> {
+async function readManifestOnce(log: LogSource, key: string, options: CallOptions): Promise<Manifest> {
   const { body, size } = await log.remote.get(key, options);
   if (size > maxManifestBytes) {
     throw new SyncAgentError(

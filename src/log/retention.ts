@@ -3,13 +3,13 @@ import type { CalendarPolicy, CalendarReason } from './calendar.ts';
 import type { LogEntry } from './manifest.ts';
 import { byPrecedence } from './precedence.ts';
 
-/** What of the history stays: whatever one of the rules keeps. */
+/** The rules of retention. A snapshot stays if at least one rule keeps it. */
 export interface RetentionPolicy extends CalendarPolicy {
-  /** How many of the newest snapshots are kept, at least 1. */
+  /** Number of newest snapshots to keep, at least 1. */
   readonly keepLast: number;
-  /** Milliseconds; every snapshot that is not older by the server's clock is kept. 0 turns the rule off. */
+  /** Milliseconds. Snapshots that are not older by the server's clock are kept. 0 turns the rule off. */
   readonly keepWithinMs: number;
-  /** Milliseconds; nothing younger is ever dropped: somebody may be restoring it. */
+  /** Milliseconds. A younger snapshot is never dropped: another host may be restoring it. */
   readonly graceMs: number;
 }
 
@@ -27,7 +27,7 @@ export interface AgedEntry {
   readonly ageMs: number;
 }
 
-/** What people said of single snapshots, by their ids. */
+/** Ids of snapshots that people marked. */
 export interface Marks {
   /** Tips that are settled. */
   readonly resolved?: readonly string[];
@@ -39,13 +39,14 @@ export type KeepReason = 'newest' | 'sound' | 'last' | CalendarReason | 'within'
 export interface RetentionPlan {
   readonly retained: readonly LogEntry[];
   readonly dropped: readonly LogEntry[];
-  /** By id, oldest first: every rule that keeps the snapshot. Of one that is dropped an empty list. */
+  /** Every rule that keeps a snapshot, by its id, oldest first. The list of a dropped one is empty. */
   readonly reasons: ReadonlyMap<string, readonly KeepReason[]>;
 }
 
 /**
- * Which of the snapshots, the newest last, stay, and why. The newest does, and pinned ones, and unresolved tips
- * whatever their age. Ages are the server's; the hosts' clocks decide only which snapshots share an hour, day, week or month.
+ * Which of the snapshots stay, and why. They come with the newest last. The newest always stays, and so do pinned ones and
+ * unresolved tips, whatever their age. Ages are by the server's clock. The hosts' clocks decide only which snapshots are of the
+ * same hour, day, week or month.
  */
 export function planRetention(
   snapshots: readonly AgedEntry[],
@@ -71,17 +72,17 @@ export function planRetention(
   });
 }
 
-/** The newest snapshot that a restore takes: not one of a store that was damaged. */
+/** The newest snapshot of a store that was not damaged: the one that a restore takes. */
 export function newestSound(entries: readonly LogEntry[]): LogEntry | undefined {
   return entries.findLast((entry) => entry.damaged !== true);
 }
 
-/** No history: the newest stays, pinned ones, and unresolved tips. */
+/** For `clear-history`: only the newest, pinned ones and unresolved tips stay. */
 export function planClearing(entries: readonly LogEntry[], marks: Marks): RetentionPlan {
   return planOf(entries, keptByMark(entries, marks));
 }
 
-/** Every snapshot stays: for a commit that changes something else. */
+/** For a commit that changes something else: every snapshot stays. */
 export function planKeepingAll(entries: readonly LogEntry[]): RetentionPlan {
   return { retained: entries, dropped: [], reasons: new Map() };
 }
@@ -114,8 +115,8 @@ function planOf(
 }
 
 /**
- * Snapshots that are nobody's parent, the newest last. More than one: hosts wrote beside each other, and a person has
- * to choose. The newest snapshot is always one of them.
+ * Snapshots that are nobody's parent, the newest last. If there are several, hosts wrote at the same time, and a person must
+ * choose one. The newest snapshot is always one of them.
  */
 export function unresolvedTips(
   snapshots: readonly LogEntry[],
@@ -126,7 +127,7 @@ export function unresolvedTips(
   return ranked.filter((entry, index) => index === ranked.length - 1 || !settled.has(entry.id));
 }
 
-/** Whether `ancestor` is `descendant` or one of its parents' parents, as far as the live log knows. */
+/** Whether `ancestor` is `descendant` itself or one of its ancestors, as far as the live log shows. */
 export function isAncestor(snapshots: readonly LogEntry[], ancestor: string, descendant: string): boolean {
   const parents = new Map(snapshots.map((entry) => [entry.id, entry.parent]));
   const seen = new Set<string>();

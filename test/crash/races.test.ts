@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { textBody } from '../../src/remotes/body.ts';
 import { readManifest } from '../../src/log/read-manifest.ts';
-import { encodeManifest } from '../../src/log/manifest.ts';
+import { encodeManifest } from '../../src/log/manifest-text.ts';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
 import { commitKey, parseCommitKey } from '../../src/log/layout.ts';

@@ -19,7 +19,7 @@ import { historyKey } from '../../src/formats/plain/keys.ts';
 import { readLeases } from '../../src/log/lease-log.ts';
 import type { LeaseObject } from '../../src/log/lease-log.ts';
 import type { LogEntry, Manifest } from '../../src/log/manifest.ts';
-import { stampOf } from '../../src/log/precedence.ts';
+import { epochForCommit } from '../../src/log/precedence.ts';
 import { unresolvedTips } from '../../src/log/retention.ts';
 import { contextOf, draftOf, fail, keepLast, passThrough, seeded, watch } from './race.ts';
 import { logOf } from './log-of.ts';
@@ -273,7 +273,7 @@ async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<st
   const committed = await commitSnapshot(context, {
     draft: ({ snapshots }) => ({
       ...draft,
-      ...stampOf(
+      ...epochForCommit(
         snapshots.map(({ entry }) => entry),
         epoch,
       ),

@@ -1,7 +1,8 @@
 import { SyncAgentError } from '../../platform/errors.ts';
 import { writeCopy } from '../../log/commit-copies.ts';
 import type { CommitCopy } from '../../log/commit-copies.ts';
-import type { CreateOnlySupport, LogView } from '../../log/commit-log.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { attemptKey } from '../../log/layout.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';

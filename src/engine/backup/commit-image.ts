@@ -1,6 +1,6 @@
-import type { CreateOnlySupport } from '../../log/commit-log.ts';
+import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { pinsOf } from '../../log/manifest.ts';
-import { stampOf } from '../../log/precedence.ts';
+import { epochForCommit } from '../../log/precedence.ts';
 import type { Written } from '../../formats/content-format.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -24,7 +24,7 @@ export async function commitImage(context: Context, work: CommitInput): Promise<
   return commitSnapshot(context, {
     draft: (current) => {
       const entries = current.snapshots.map(({ entry }) => entry);
-      return { ...draft, ...stampOf(entries, work.epoch) };
+      return { ...draft, ...epochForCommit(entries, work.epoch) };
     },
     view,
     createOnly: createOnly !== 'rejected',

@@ -1,8 +1,9 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
-import { createCommit, readLog } from '../../log/commit-log.ts';
+import { readLog } from '../../log/commit-log.ts';
+import { createCommit } from '../../log/create-commit.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { planRetention, reliableMs } from '../../log/retention.ts';
-import { commitKey, ownerOf } from '../../log/layout.ts';
+import { commitKey, snapshotOfKey } from '../../log/layout.ts';
 import { closeGaps } from '../../log/close-gaps.ts';
 import { logEntryOf, pinsOf } from '../../log/manifest.ts';
 import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
@@ -142,7 +143,7 @@ async function assertStillThere(context: Context, draft: ManifestDraft, view: Lo
   const borrowed = context.formats
     .of(draft)
     .reliedOn(draft)
-    .filter(({ key }) => ownerOf(key) !== draft.id && !live.has(ownerOf(key) ?? ''));
+    .filter(({ key }) => snapshotOfKey(key) !== draft.id && !live.has(snapshotOfKey(key) ?? ''));
   if (borrowed.length === 0) return;
   const named = await keysReliedOn(context, view);
   const lost = borrowed.find(({ key }) => !named.has(key));

@@ -1,6 +1,8 @@
 import { assertLogWhole } from '../../log/commit-copies.ts';
-import { probeCreateOnly, readLog } from '../../log/commit-log.ts';
-import type { CreateOnlySupport, LogView } from '../../log/commit-log.ts';
+import { readLog } from '../../log/commit-log.ts';
+import { probeCreateOnly } from '../../log/create-only.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { attemptKey, makeSnapshotId } from '../../log/layout.ts';
 import { textBody } from '../../remotes/body.ts';
 import type { Context } from '../context.ts';

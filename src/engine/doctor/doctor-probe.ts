@@ -1,7 +1,7 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { collect, textBody } from '../../remotes/body.ts';
 import type { Body } from '../../remotes/remote.ts';
-import { probeCreateOnly } from '../../log/commit-log.ts';
+import { probeCreateOnly } from '../../log/create-only.ts';
 import { historyDirectory, makeSnapshotId, probeKey } from '../../log/layout.ts';
 import type { Context } from '../context.ts';
 import type { DoctorCheck } from './doctor-check.ts';

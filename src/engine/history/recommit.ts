@@ -1,6 +1,7 @@
 import { isSyncAgentError } from '../../platform/errors.ts';
 import { assertLogWhole, writeCopy } from '../../log/commit-copies.ts';
-import { probeCreateOnly, readLog } from '../../log/commit-log.ts';
+import { readLog } from '../../log/commit-log.ts';
+import { probeCreateOnly } from '../../log/create-only.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';

@@ -5,7 +5,7 @@ import type { CommitObject, LogView } from '../../log/commit-log.ts';
 import { reliableMs } from '../../log/retention.ts';
 import {
   attemptsPrefix,
-  besidesPrefix,
+  nonSnapshotPrefix,
   historyDirectory,
   historyPrefix,
   isSnapshotId,
@@ -134,7 +134,7 @@ async function listBesides(
 ): Promise<readonly string[]> {
   const keys: string[] = [];
   const live = liveGenerations(view);
-  for await (const page of remote.list(besidesPrefix, { signal })) {
+  for await (const page of remote.list(nonSnapshotPrefix, { signal })) {
     for (const object of page.objects.filter(isOld)) {
       const generation = parseCopyKey(object.key);
       const isVoid =

@@ -1,9 +1,10 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
-import { probeCreateOnly, readLog } from '../../log/commit-log.ts';
+import { readLog } from '../../log/commit-log.ts';
+import { probeCreateOnly } from '../../log/create-only.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import { createLease, maxLeaseMs, readLeases, removeLeases } from '../../log/lease-log.ts';
 import type { LeaseObject, LeaseView } from '../../log/lease-log.ts';
-import { stampOf } from '../../log/precedence.ts';
+import { epochForCommit } from '../../log/precedence.ts';
 import { readState } from '../../home/state.ts';
 import type { Context } from '../context.ts';
 import { planLease } from './plan-lease.ts';
@@ -144,7 +145,7 @@ function objectOf({ settings, clock }: Context, lease: Lease, state: LeaseObject
 async function nextEpoch(context: Context, view: LeaseView): Promise<number> {
   if (view.newest !== undefined) return view.newest.number + 1;
   const { snapshots } = await readLog(context, { signal: context.signal });
-  const { epoch = 0 } = stampOf(
+  const { epoch = 0 } = epochForCommit(
     snapshots.map(({ entry }) => entry),
     undefined,
   );

@@ -2,7 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { ObjectInfo } from '../../remotes/remote.ts';
 import { listCopies, readCopy } from '../../log/commit-copies.ts';
 import { readCommit, readWhatIsLeft } from '../../log/commit-log.ts';
-import { attemptsPrefix, historyPrefix, isProbeKey, manifestKey, ownerOf } from '../../log/layout.ts';
+import { attemptsPrefix, historyPrefix, isProbeKey, manifestKey, snapshotOfKey } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { readManifest } from '../../log/read-manifest.ts';
 import type { Context } from '../context.ts';
@@ -36,7 +36,7 @@ export async function readRemains(context: Context): Promise<Remains> {
     for (const object of page.objects) {
       const { key } = object;
       if (key.startsWith(attemptsPrefix)) attempts.add(key.slice(attemptsPrefix.length));
-      const owner = ownerOf(key);
+      const owner = snapshotOfKey(key);
       if (owner === undefined || attempts.has(owner) || isProbeKey(key)) continue;
       directories.set(owner, [...(directories.get(owner) ?? []), object]);
     }

@@ -1,6 +1,7 @@
 import { SyncAgentError } from '../../platform/errors.ts';
 import { writeCopy } from '../../log/commit-copies.ts';
-import { createCommit, probeCreateOnly } from '../../log/commit-log.ts';
+import { createCommit } from '../../log/create-commit.ts';
+import { probeCreateOnly } from '../../log/create-only.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import { logEntryOf } from '../../log/manifest.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';

@@ -3,7 +3,7 @@ import { isSyncAgentError } from '../../platform/errors.ts';
 import { textBody } from '../../remotes/body.ts';
 import type { Remote } from '../../remotes/remote.ts';
 import { manifestKey } from '../../log/layout.ts';
-import { encodeManifest } from '../../log/manifest.ts';
+import { encodeManifest } from '../../log/manifest-text.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { readManifest } from '../../log/read-manifest.ts';
 import type { FormatContext, PublishWork } from '../content-format.ts';

@@ -5,7 +5,7 @@ import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
-import { byPrecedence, stampOf } from '../../../src/log/precedence.ts';
+import { byPrecedence, epochForCommit } from '../../../src/log/precedence.ts';
 import { unresolvedTips } from '../../../src/log/retention.ts';
 import { passThrough } from '../../support/race.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
@@ -210,9 +210,9 @@ describe('precedence', () => {
   });
 
   it('stamps with the lease, else with what makes a snapshot the newest', () => {
-    expect(stampOf([entry(1, 5), entry(2)], undefined)).toEqual({ epoch: 5 });
-    expect(stampOf([entry(1, 5)], 3)).toEqual({ epoch: 3 });
-    expect(stampOf([entry(1)], undefined)).toEqual({});
-    expect(stampOf([], undefined)).toEqual({});
+    expect(epochForCommit([entry(1, 5), entry(2)], undefined)).toEqual({ epoch: 5 });
+    expect(epochForCommit([entry(1, 5)], 3)).toEqual({ epoch: 3 });
+    expect(epochForCommit([entry(1)], undefined)).toEqual({});
+    expect(epochForCommit([], undefined)).toEqual({});
   });
 });

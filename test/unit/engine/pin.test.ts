@@ -4,7 +4,8 @@ import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
 import { commitKey } from '../../../src/log/layout.ts';
-import { encodeManifest, pinsOf } from '../../../src/log/manifest.ts';
+import { pinsOf } from '../../../src/log/manifest.ts';
+import { encodeManifest } from '../../../src/log/manifest-text.ts';
 import { formats as released } from '../../../src/formats/registry.ts';
 import type { Formats } from '../../../src/formats/registry.ts';
 import { formatCases } from '../../support/format-cases.ts';

@@ -11,7 +11,7 @@ import type { Remote } from '../../../src/remotes/remote.ts';
 import { prefixed } from '../../../src/remotes/wrappers/prefixed-remote.ts';
 import { commitKey, pathProblem } from '../../../src/log/layout.ts';
 import { historyKey } from '../../../src/formats/plain/keys.ts';
-import { decodeManifest } from '../../../src/log/manifest.ts';
+import { decodeManifest } from '../../../src/log/manifest-text.ts';
 import type { Manifest } from '../../../src/log/manifest.ts';
 import { makeHost } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
-import { decodeManifest, encodeManifest, logEntryOf } from '../../../src/log/manifest.ts';
+import { logEntryOf } from '../../../src/log/manifest.ts';
+import { decodeManifest, encodeManifest } from '../../../src/log/manifest-text.ts';
 import type { Manifest } from '../../../src/log/manifest.ts';
 import { pathProblem } from '../../../src/log/layout.ts';
 
