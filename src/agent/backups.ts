@@ -10,23 +10,23 @@ export interface BackupsOptions {
   readonly run: RunOperation;
   readonly onHistory: (snapshots: readonly SnapshotSummary[]) => void;
   readonly clock: Clock;
-  /** Aborts when the agent stops: a backup that has not begun then is left to the final one. */
+  /** Aborts when the agent stops: a backup that has not begun by then is left to the final one. */
   readonly stopping: AbortSignal;
   readonly intervalMs: number;
-  /** Of the lease that this host has, or had. */
+  /** The epoch of the lease that this host has, or had. */
   readonly epoch: () => number | undefined;
 }
 
 /** The daemon's backups, for the scheduler to run. */
 export interface Backups {
   readonly scheduled: BackUp;
-  /** The last one. `deadlineMs`, monotonic: by then it must be over; a hook before it has half of the time. */
+  /** The last one. It must be over at `deadlineMs`, monotonic; a hook before it gets half of the time. */
   final(deadlineMs: number): BackUp;
   /** One that somebody asked for. */
   demanded(options: BackupOptions): BackUp;
 }
 
-/** What a hook gets to end, and the hook that is told of it. */
+/** How long a hook has to end, together with the after-hook that hears of it. */
 const endingMs = 1000;
 
 export function createBackups({

@@ -4,24 +4,24 @@ import type { BackupReason } from '../platform/events.ts';
 
 export interface SaveOptions {
   readonly reason: BackupReason;
-  /** By then it has resolved and left the remote clean, on the monotonic clock; Infinity while nobody hurries. */
+  /** It resolves by then, with a clean remote. On the monotonic clock; Infinity for no limit. */
   readonly deadlineMs: number;
-  /** Aborts when it must end sooner than `deadlineMs` said. */
+  /** Aborts if it must end before `deadlineMs`. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface FinalBackupPorts {
   readonly clock: Clock;
-  /** Makes the backup. Resolves to false when it cannot, and soon after the signal aborts; never rejects. */
+  /** Makes the backup. Resolves to false if it cannot, and soon after the signal aborts; never rejects. */
   readonly backUp: (signal: AbortSignal) => Promise<boolean>;
-  /** Whether an earlier backup has saved the store as it is, looked up in so many milliseconds; never rejects. */
+  /** Whether an earlier backup has saved the store as it is, answered within `leftMs`; never rejects. */
   readonly isInSnapshot: (leftMs: number) => Promise<boolean>;
 }
 
 /**
- * The last backup, in the time there is. Resolves to whether everything is in a snapshot. When others take up all the
- * time, a hook that hangs for one, it asks whether an earlier backup was enough; but whoever is told to end sooner than
- * agreed looks no more.
+ * Makes the last backup in the time that is left. Resolves to whether everything is in a snapshot. If the time runs out, because a
+ * hook hangs for example, it asks whether an earlier backup was enough. It does not ask if it is told to end sooner than
+ * agreed.
  */
 export async function finalBackup(
   { deadlineMs, signal: sooner }: Omit<SaveOptions, 'reason'>,
@@ -31,7 +31,7 @@ export async function finalBackup(
     const leftMs = Math.floor(deadlineMs - clock.monotonic());
     return leftMs > 0 && isInSnapshot(leftMs);
   };
-  /** So that an answer is there in time: from the moment that half of it is over. */
+  /** Starts at half of the time, so that the answer is there at its end. */
   const lookMeanwhile = (over: AbortSignal): Promise<boolean> => {
     const halfMs = Math.max(0, deadlineMs - clock.monotonic()) / 2;
     return clock.sleep(halfMs, { signal: over }).then(look, () => false);
@@ -50,18 +50,18 @@ export async function finalBackup(
 }
 
 export interface TimeLimit {
-  /** Aborts, with INTERRUPTED that tells the deadline, early enough to clean up before it. */
+  /** Aborts early enough to clean up before the deadline, with an INTERRUPTED that names it. */
   readonly signal: AbortSignal;
   readonly release: () => void;
 }
 
-/** What cleaning up after an interrupted backup may take: of the time that is left, and at most. */
+/** How long cleaning up after an interrupted backup may take: a share of the time that is left, and a maximum. */
 const cleanUpShare = 0.15;
 const mostCleanUpMs = 3000;
-/** Who is told to end sooner has that long. */
+/** How long it has when it is told to end sooner. */
 const soonMs = 200;
 
-/** A limit at `deadlineMs` of the monotonic clock, Infinity for none, or when `sooner` aborts. */
+/** A limit at `deadlineMs` of the monotonic clock (Infinity: none), or when `sooner` aborts. */
 export function timeLimit(
   deadlineMs: number,
   { clock, sooner }: { readonly clock: Clock; readonly sooner: AbortSignal | undefined },

@@ -12,7 +12,7 @@ export interface LeaseKeeperOptions {
 
 export interface HeldLease {
   readonly epoch: number;
-  /** Another host took it: what this one backs up ranks below that host's snapshots, and is kept. */
+  /** Another host took it. This host's backups are kept, and rank below the other's. */
   readonly isLost: boolean;
 }
 
@@ -24,17 +24,17 @@ export interface TakeOptions {
 
 /** Keeps this host's lease. */
 export interface LeaseKeeper {
-  /** What backups of this host rank with. Stays what it was when the lease is lost; undefined before it is taken. */
+  /** The rank of this host's backups. It stays the same when the lease is lost; undefined before it is taken. */
   epoch(): number | undefined;
-  /** Takes it, after whoever has it. When `waitMs` is over, from them, or rejects with BUSY. */
+  /** Takes it after the present holder. When `waitMs` is over it takes it over, or rejects with BUSY, as `onTimeout` says. */
   take(options: TakeOptions): Promise<void>;
-  /** Renews it from now on; takes it, as soon as it is free, where that did not work before. */
+  /** Renews it from now on. If `take` did not work, takes it as soon as it is free. */
   keep(signal: AbortSignal): Promise<void>;
-  /** Gives it back. Never rejects: it ends by itself. */
+  /** Gives it back. Never rejects: the lease expires anyway. */
   release(signal: AbortSignal): Promise<void>;
 }
 
-/** Renewed this often in its time, so that one failure does no harm. */
+/** How often it is renewed during its lifetime, so that one failure does no harm. */
 const renewalsPerLife = 3;
 
 export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOptions): LeaseKeeper {
@@ -72,11 +72,11 @@ export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOp
       if (lease !== undefined) await rest();
       while (!signal.aborted) {
         try {
-          // A host that comes late, because it could not reach the remote, takes it from nobody.
+          // A host that could not reach the remote before comes late, so it does not take the lease from another.
           if (lease === undefined) await acquire({ waitMs: 0, onTimeout: 'fail', signal });
           else await renew(lease, signal);
         } catch (error) {
-          // Told by the operation's event. Without create-only writes there is no lease to be had.
+          // The operation's event has told it. A remote without create-only writes has no leases.
           if (isSyncAgentError(error, 'UNSUPPORTED')) return;
         }
         if (isLost) return;

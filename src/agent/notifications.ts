@@ -6,8 +6,8 @@ import { notifyPath } from '../home/home.ts';
 import type { Home } from '../home/home.ts';
 
 /**
- * Tells the agent beside a store that it was written: a file of the agent's home is touched. So it works from every
- * language and container that shares the disk, and lasts until an agent is there to see it.
+ * Tells the agent beside a store that the store was written, by touching a file in the agent's home. So it works from every
+ * language and container that shares the disk, and waits until an agent sees it.
  */
 export async function notifyAgent(fs: FileSystem, home: Home, nowMs: number): Promise<void> {
   const path = notifyPath(home);

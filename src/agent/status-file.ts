@@ -9,7 +9,7 @@ import type { DaemonStatus, StatusFile } from '../api/daemon-status.ts';
 import { isOverdue } from './schedule/schedule.ts';
 
 export interface StatusFileWriter {
-  /** The status is another. Written soon, and once for many changes. */
+  /** The status has changed. It is written soon, once for many changes. */
   changed(): void;
   /** Resolves when the last change is written. */
   close(): Promise<void>;
@@ -27,7 +27,7 @@ export function statusFileWriter(
   const write = async (): Promise<void> => {
     isPending = false;
     const { recentEvents: _, history: __, ...file } = status();
-    // A disk that is full, or gone, is told by what the agent is there for.
+    // A full or missing disk makes the backups fail, which tells it.
     await writeFileAtomic(fs, agentStatusPath(home), JSON.stringify(file)).catch(() => undefined);
   };
   return {
@@ -44,8 +44,8 @@ export function statusFileWriter(
 }
 
 /**
- * The agent that runs beside the store, as it last described itself; undefined when none does. Undefined, too, of one that
- * has not written its status yet.
+ * The last status of the agent that runs beside the store; undefined if none runs, or if it has not written its status
+ * yet.
  */
 export async function readRunningAgent(
   home: Home,
@@ -54,9 +54,9 @@ export async function readRunningAgent(
   if (!(await isAgentRunning(home))) return undefined;
   try {
     const status = JSON.parse(await readFile(agentStatusPath(home), 'utf8')) as StatusFile;
-    // A file of an earlier agent, or of another version: nothing is better than nonsense.
+    // The file is that of an earlier agent, or of another version.
     if (typeof status.pid !== 'number' || status.state === 'stopped') return undefined;
-    // An agent that hangs, or was stopped, does not write that it has become late.
+    // An agent that hangs, or was suspended, cannot write that its backup is late.
     return { ...status, isOverdue: isOverdue(status, now()) };
   } catch {
     return undefined;

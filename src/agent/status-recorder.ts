@@ -12,7 +12,7 @@ export type DaemonIdentity = Pick<
   'version' | 'pid' | 'host' | 'store' | 'remote' | 'intervalMs' | 'cron'
 >;
 
-/** Keeps the picture that `DaemonStatus` is, from what is told. */
+/** Keeps the `DaemonStatus`, from the events and the schedule. */
 export interface StatusRecorder {
   record(event: AgentEvent | DaemonEvent): void;
   recordSchedule(state: ScheduleState, next: PlannedBackup | null): void;
@@ -21,7 +21,7 @@ export interface StatusRecorder {
   recordLease(lease: DaemonStatus['lease']): void;
   recordHistory(snapshots: readonly SnapshotSummary[]): void;
   status(): DaemonStatus;
-  /** Each event, once it is recorded. Returns the way to end it. */
+  /** Calls the listener for each event after it is recorded. Returns the function that ends this. */
   subscribe(listener: (recorded: RecordedEvent) => void): () => void;
 }
 
@@ -111,7 +111,7 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       return { ...status, detection: event.by };
     case 'operation-started': {
       const { operation, reason } = event;
-      // Beside whatever else runs, and of no interest while it works.
+      // It runs beside other operations, and is of no interest while it works.
       if (operation === 'lease') return status;
       return {
         ...status,
@@ -140,7 +140,7 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
         ...status,
         running: status.running?.operation === event.operation ? null : status.running,
         lastError: { ...event.error, atMs, operation: event.operation },
-        // It was before, also where the clock was set back since.
+        // The success came before the failure, even if the clock was set back in between.
         lastSuccessAtMs: status.lastSuccessAtMs === null ? null : Math.min(status.lastSuccessAtMs, atMs),
       };
     case 'diverged':

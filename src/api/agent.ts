@@ -38,56 +38,56 @@ export interface Agent {
     options?: Omit<SyncOptions, 'interrupted'> & Partial<Pick<ForeseenSync, 'reading'>> & CallOptions,
   ): Promise<SyncResult>;
   /**
-   * Which of the two a sync will be, without doing it: `sync` is given the `reading` that it was decided by, and asks the remote no
-   * second time.
+   * Whether a sync will back up or restore, without doing it. Pass its `reading` to `sync`, which then does not ask the remote
+   * again.
    */
   foreseeSync(options?: Omit<SyncOptions, 'interrupted'> & CallOptions): Promise<ForeseenSync>;
   /**
-   * Rejects with STORE_CORRUPT when there is a store, and it is damaged: for a start without the remote. Makes no
-   * request. A restore that leaves the store alone has looked already.
+   * Rejects with STORE_CORRUPT if there is a store and it is damaged: for a start without the remote. Makes no
+   * request. Not needed after a restore, which checks a store that it leaves alone.
    */
   assertSound(options?: CallOptions): Promise<void>;
-  /** What is known of the store without a request. */
+  /** What this host knows about the store. Makes no request. */
   localStatus(options?: CallOptions): Promise<LocalStatus>;
   /** All snapshots, oldest first. */
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
-  /** One snapshot: named by its id, the unique beginning of one, `latest`, or `~N`. NOT_FOUND when there is none such. */
+  /** One snapshot, named by its id, the unique beginning of one, `latest`, or `~N`. NOT_FOUND if there is none. */
   show(snapshot: string, options?: CallOptions): Promise<ShownSnapshot>;
   /** What differs from one snapshot to another. */
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
-  /** Whether the objects that snapshots name are there, and hold what they should. Damage is a result, not an error. */
+  /** Checks that the objects of snapshots exist and hold what they should. Damage is a result, not an error. */
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
-  /** Rebuilds the commit log of a remote that lost it, from what is there. Deletes nothing. */
+  /** Rebuilds a lost commit log from what the remote still holds. Deletes nothing. */
   repairRemote(options?: { readonly dryRun?: boolean } & CallOptions): Promise<RepairResult>;
-  /** Applies the retention rule now, and sweeps what crashed runs left. */
+  /** Applies the retention rule now, and removes what crashed runs left. */
   prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
   /** Keeps a snapshot, whatever the retention rule says, until `unpin`. */
   pin(snapshot: string, options?: PinOptions & CallOptions): Promise<PinResult>;
-  /** Leaves a pinned snapshot to the retention rule again. */
+  /** Makes a pinned snapshot subject to the retention rule again. */
   unpin(snapshot: string, options?: CallOptions): Promise<PinResult>;
-  /** Deletes every snapshot but the newest, pinned ones and unresolved tips, for good. */
+  /** Deletes every snapshot for good, except the newest, pinned ones and unresolved tips. */
   clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
-  /** The stores that restores replaced. Makes no request. */
+  /** Lists the stores that restores replaced. Makes no request. */
   rollbackCopies(options?: CallOptions): Promise<readonly RollbackCopy[]>;
-  /** Puts a rollback copy, by its name or as `latest`, back in the place of the store. */
+  /** Puts a rollback copy, named or `latest`, back in the place of the store. */
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
-  /** Store and remote, and what the agent says that keeps running beside the store. */
+  /** Store and remote, and what the running agent beside the store says. */
   status(options?: CallOptions): Promise<StatusReport & { readonly agent: StatusFile | undefined }>;
   /**
-   * Takes the lease for this host; `settings.leaseMs` is the default of `ttlMs`. Whoever has one renews it each third of
-   * that time, and gives its `epoch` to each backup. A lease is plain data, and may be passed on to other processes.
+   * Takes the lease for this host; `settings.leaseMs` is the default of `ttlMs`. The holder renews it every third of
+   * that time, and passes its `epoch` to each backup. A lease is plain data that other processes can use.
    */
   acquireLease(options?: Partial<AcquireOptions> & CallOptions): Promise<Lease>;
   renewLease(lease: Lease, options?: CallOptions): Promise<RenewResult>;
   releaseLease(lease: Lease, options?: CallOptions): Promise<ReleaseResult>;
-  /** Waits until no host has the lease, without taking it: what another host hands over is in the remote then. */
+  /** Waits until no host has the lease, without taking it. Then what another host hands over is in the remote. */
   waitForLease(options: WaitOptions & CallOptions): Promise<WaitResult>;
-  /** Tries what the other calls need. A failed check is in the report, not an error. */
+  /** Tries what the other calls need. A failed check is part of the report, not an error. */
   doctor(options?: CallOptions): Promise<DoctorReport>;
-  /** Requests made of the remote so far, without repeated ones, which are `retry` events. */
+  /** Requests to the remote so far, without repeated ones, which are `retry` events. */
   requests(): number;
   /** The same by kind. */
   counts(): RequestCounts;
-  /** Lets go of the remote's connections. */
+  /** Closes the connections to the remote. */
   close(): Promise<void>;
 }

@@ -8,7 +8,7 @@ import type {
 } from '../platform/events.ts';
 import type { SnapshotSummary } from '../engine/history/history.ts';
 
-/** What a running agent knows of itself. Plain data, made without a request and without a look at the disk. */
+/** What a running agent knows about itself. Plain data, made without a request and without reading the disk. */
 export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
@@ -17,32 +17,32 @@ export interface DaemonStatus {
   readonly store: string;
   /** For people; holds no credential. */
   readonly remote: string;
-  /** `waiting`: something is to be backed up and its time has not come. */
+  /** `waiting`: something has to be backed up, but its time has not come. */
   readonly state: 'starting' | 'idle' | 'waiting' | 'working' | 'stopping' | 'stopped';
   readonly intervalMs: number;
   readonly cron: string | null;
   readonly detection: 'events' | 'polling';
-  /** Since when the store holds what no snapshot has; null when all is saved. */
+  /** Since when the store holds something that no snapshot has; null if all is saved. */
   readonly dirtySinceMs: number | null;
   readonly nextBackupAtMs: number | null;
   readonly nextBackupReason: BackupReason | null;
   readonly running: RunningOperation | null;
-  /** Of this host; null without one. A lost one stays: its backups rank below those of whoever took it. */
+  /** The lease of this host; null without one. A lost lease stays here: this host's backups rank below those of the new holder. */
   readonly lease: { readonly epoch: number; readonly isLost: boolean } | null;
   /** The newest snapshot that this store made or was restored from. */
   readonly lastSnapshot: { readonly id: string; readonly createdAtMs: number } | null;
-  /** When a backup last ended well, with or without a new snapshot. */
+  /** When a backup last succeeded, with or without a new snapshot. */
   readonly lastSuccessAtMs: number | null;
   readonly lastError: (ErrorFacts & { readonly atMs: number; readonly operation: Operation }) | null;
   readonly failures: number;
-  /** What was written longer ago than an interval, and some, is not saved: somebody should look. */
+  /** What was written more than an interval ago is still not saved: a person should look. */
   readonly isOverdue: boolean;
-  /** The remote's snapshots, as of the last time this agent asked; null before that. */
+  /** The remote's snapshots when this agent last asked; null before that. */
   readonly history: {
     readonly asOfMs: number;
     readonly snapshots: readonly SnapshotSummary[];
   } | null;
-  /** Two or more: hosts wrote beside each other, and a person has to choose. */
+  /** Two or more: hosts wrote at the same time, and a person has to choose. */
   readonly tips: readonly string[];
   readonly recentEvents: readonly RecordedEvent[];
 }
@@ -55,7 +55,7 @@ export interface RunningOperation {
   readonly reason: BackupReason | null;
   readonly startedAtMs: number;
   readonly phase: Phase | null;
-  /** Bytes of the phase. */
+  /** Bytes in the phase. */
   readonly done: number;
   readonly total: number;
 }
@@ -68,8 +68,8 @@ export interface RecordedEvent {
 
 /** What an agent says when it has stopped. */
 export interface Saved {
-  /** All that was written before the call is in a snapshot. */
+  /** Everything written before the call is in a snapshot. */
   readonly isSaved: boolean;
-  /** Milliseconds since the epoch; null when saved, or when nobody knows. */
+  /** Milliseconds since the epoch; null if all is saved, or if nobody knows. */
   readonly unsavedSinceMs: number | null;
 }

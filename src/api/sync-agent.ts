@@ -3,46 +3,46 @@ import type { CallOptions } from './agent.ts';
 import type { DaemonStatus, Saved } from './daemon-status.ts';
 import type { Operations } from './operations.ts';
 
-/** Everything that an agent tells: what an operation does, and what the schedule does. Told apart by `type`. */
+/** All events of an agent: those of an operation and those of the schedule. `type` tells them apart. */
 export type SyncAgentEvent = AgentEvent | DaemonEvent;
 
 /**
  * Keeps one store durable, from inside a program. Each operation runs in a process of its own: the program's event
  * loop, memory and file locks are left alone. Prints nothing, installs no signal handler, never ends the process.
  *
- * Every operation takes an AbortSignal, and rejects with a SyncAgentError, when aborted with the code INTERRUPTED. `backup`, `restore` and
- * `sync` run one at a time; when another program works on the store for longer than `lockWaitMs`, 30 s by default, they
+ * Every operation takes an AbortSignal and rejects with a SyncAgentError; its code is INTERRUPTED if it was aborted. `backup`, `restore` and
+ * `sync` run one at a time. If another program works on the store for longer than `lockWaitMs`, 30 s by default, they
  * reject with BUSY.
  */
 export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndList'> {
   /**
-   * Begins to watch the store and to back it up; resolves when no change can be missed any more. Once started it does nothing. The
-   * process lives on until `stop`. BUSY when another agent watches the store already, naming it; INTERRUPTED when `stop` came first.
+   * Begins to watch the store and to back it up; resolves when no change can be missed any more. A second call does nothing. The
+   * process lives on until `stop`. BUSY, naming it, if another agent already watches the store; INTERRUPTED if `stop` came first.
    */
   start(options?: CallOptions): Promise<void>;
   /**
-   * The store was written: for file systems that do not say so, and for impatient callers. Cheap, and may be called for every write. USAGE
-   * before the first `start`; after `stop` nothing is lost, since the next start looks at the store.
+   * Tells the agent that the store was written: for file systems without events, or to be faster. Cheap enough for every write. USAGE
+   * before the first `start`. After `stop` nothing is lost: the next start looks at the store.
    */
   notify(): void;
   /**
-   * Ends what `start` began, after a final backup of what is in no snapshot, and says whether all was saved. Does not reject. Afterwards
-   * the agent may be started again. While it is not started, it says what the last `stop` said, or that nobody knows.
+   * Ends what `start` began after a final backup of what is in no snapshot, and says whether all was saved. Does not reject. Afterwards
+   * the agent may be started again. Without a start it repeats what the last `stop` said, or says that nobody knows.
    */
   stop(options?: StopOptions): Promise<Saved>;
-  /** What this agent knows of itself, without asking anybody. Undefined while it is not started. */
+  /** What this agent knows about itself, without a request. Undefined while it is not started. */
   state(): DaemonStatus | undefined;
   /**
-   * Tells every event, in order, until the returned function is called. What a listener throws disturbs neither the agent nor the other
-   * listeners: it becomes the process's `uncaughtException`, as with an EventTarget.
+   * Calls the listener for every event, in order, until the returned function is called. An error that a listener throws disturbs neither the
+   * agent nor other listeners: it becomes the process's `uncaughtException`, as with an EventTarget.
    */
   on(listener: (event: SyncAgentEvent) => void): () => void;
 }
 
 export interface StopOptions {
-  /** Milliseconds for all of it, default 25 s. A backup that does not fit is given up, and leaves the remote clean. */
+  /** Milliseconds for all of it, default 25 s. A backup that takes longer is aborted, and leaves the remote clean. */
   readonly budgetMs?: number | undefined;
-  /** Aborts when there is less time than `budgetMs` said: a second Ctrl-C. */
+  /** Aborts if there is less time than `budgetMs`: a second Ctrl-C, for example. */
   readonly signal?: AbortSignal | undefined;
   /** For log and status. */
   readonly why?: string | undefined;

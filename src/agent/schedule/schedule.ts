@@ -2,9 +2,9 @@ import type { BackupReason } from '../../platform/events.ts';
 
 /** When to back up. All times are milliseconds since the epoch, so that they mean the same after a restart. */
 export interface ScheduleSettings {
-  /** At most one snapshot in so long, and none of what was written waits longer; 0: only at fixed times. */
+  /** Minimum time between snapshots, and the longest that a write waits for one; 0: only at fixed times. */
   readonly intervalMs: number;
-  /** After a change, how long the store should have been quiet, as long as that delays little. */
+  /** How long the store should be quiet after a change, unless that delays the backup much. */
   readonly settleMs: number;
   /** The first fixed time after an instant. */
   readonly nextFixedTime?: ((afterMs: number) => number | null) | undefined;
@@ -16,17 +16,17 @@ export interface ScheduleSettings {
  *                         └──── retry time ◀── failed
  */
 export interface ScheduleState {
-  /** Since when the store holds what no snapshot has; null when it holds nothing such. */
+  /** Since when the store holds something that no snapshot has; null if all is saved. */
   readonly dirtySinceMs: number | null;
   readonly lastChangeAtMs: number | null;
-  /** The instant of the store's newest snapshot, of whatever host. */
+  /** When the store's newest snapshot was taken, by any host. */
   readonly lastSnapshotAtMs: number | null;
-  /** Fixed times up to here are done with. */
+  /** Fixed times up to here have passed. */
   readonly fixedUntilMs: number;
   /** In a row. */
   readonly failures: number;
   readonly retryAtMs: number | null;
-  /** The first change since the present backup began; what was written before is in it. */
+  /** The first change since the running backup began; it has what was written before. */
   readonly working: { readonly sinceMs: number; readonly changedAtMs: number | null } | null;
 }
 
@@ -35,20 +35,20 @@ export interface PlannedBackup {
   readonly reason: BackupReason;
 }
 
-/** Nothing is due while nothing changed, whatever the hour. A pure decision. */
+/** Decides when the next backup begins, and why. While nothing has changed, none is due. A pure decision. */
 export function nextBackup(state: ScheduleState, settings: ScheduleSettings): PlannedBackup | null {
   const { dirtySinceMs, working, retryAtMs } = state;
   if (working !== null || dirtySinceMs === null) return null;
   if (retryAtMs !== null) return { atMs: retryAtMs, reason: 'retry' };
   const byInterval = dueByInterval(state, settings);
-  // A fixed time that passed while there was nothing to save asks for nothing; one missed while switched off does.
+  // A fixed time that passed while there was nothing to save does not count; one that was missed while the agent was off does.
   const fixed = settings.nextFixedTime?.(Math.max(state.fixedUntilMs, dirtySinceMs)) ?? null;
   if (fixed !== null && (byInterval === null || fixed < byInterval))
     return { atMs: fixed, reason: 'fixed-time' };
   return byInterval === null ? null : { atMs: byInterval, reason: 'change' };
 }
 
-/** A change in a quiet time is saved as soon as the store rests; one after a snapshot, an interval after that. */
+/** The first change after a quiet time is saved as soon as the store rests; one soon after a snapshot, an interval after that snapshot. */
 function dueByInterval(state: ScheduleState, { intervalMs, settleMs }: ScheduleSettings): number | null {
   const { dirtySinceMs, lastChangeAtMs, lastSnapshotAtMs } = state;
   if (intervalMs === 0 || dirtySinceMs === null) return null;
@@ -71,7 +71,7 @@ export function started(state: ScheduleState, atMs: number): ScheduleState {
   return { ...state, fixedUntilMs: atMs, working: { sinceMs: atMs, changedAtMs: null } };
 }
 
-/** A backup ended well. `snapshotAtMs`: the instant of the snapshot that the store now equals, or grew from. */
+/** A backup succeeded. `snapshotAtMs`: the time of the snapshot that the store now equals, or grew from. */
 export function succeeded(state: ScheduleState, snapshotAtMs: number | null): ScheduleState {
   return {
     ...state,
@@ -83,7 +83,7 @@ export function succeeded(state: ScheduleState, snapshotAtMs: number | null): Sc
   };
 }
 
-/** The turn came too soon after a snapshot that somebody else asked for: what was dirty still is. */
+/** The backup came too soon after a snapshot that somebody else asked for: what was dirty still is. */
 export function postponed(state: ScheduleState, snapshotAtMs: number): ScheduleState {
   return { ...state, lastSnapshotAtMs: snapshotAtMs, failures: 0, retryAtMs: null, working: null };
 }
@@ -92,12 +92,12 @@ export function failed(state: ScheduleState, retryAtMs: number): ScheduleState {
   return { ...state, failures: state.failures + 1, retryAtMs, working: null };
 }
 
-/** It says nothing of the schedule: a dry run, or one that was asked for besides, and failed. */
+/** The backup does not count for the schedule: a dry run, or a demanded one that failed. */
 export function abandoned(state: ScheduleState): ScheduleState {
   return { ...state, working: null };
 }
 
-/** Whether what was written is not saved in time, by the time that even a large store may take. Only an interval makes a backup late. */
+/** Whether a write is not saved in time, with some time for the backup of a large store. Without an interval no backup is late. */
 export function isOverdue(
   {
     dirtySinceMs,
@@ -122,7 +122,7 @@ export function retryTime(
   return nowMs + Math.round(delay * (0.75 + random / 4));
 }
 
-/** What is recorded of the future comes from a clock that was ahead: it counts as of now, or nothing would be due for long. */
+/** Times in the future come from a clock that was ahead. They count as now; else nothing would be due for long. */
 export function withClockSetBack(state: ScheduleState, nowMs: number): ScheduleState {
   const past = (atMs: number | null): number | null => (atMs === null ? null : Math.min(atMs, nowMs));
   return {

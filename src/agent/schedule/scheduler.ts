@@ -20,7 +20,7 @@ import { turnQueue } from './turn-queue.ts';
 
 export interface Turn {
   readonly signal: AbortSignal;
-  /** If it has failed now: when it is tried again, milliseconds since the epoch; null when it is not. */
+  /** When the backup is tried again if it fails now, milliseconds since the epoch; null: never. */
   readonly retryAtMs: () => number | null;
 }
 
@@ -28,47 +28,47 @@ export interface SchedulerOptions {
   readonly settings: ScheduleSettings;
   readonly clock: Clock;
   readonly emit: (event: DaemonEvent) => void;
-  /** What it rejects is tried again. */
+  /** The scheduled backup. It is tried again if it rejects. */
   readonly backUp: BackUp;
-  /** Told of every change of the state. */
+  /** Called after every change of the state. */
   readonly onState?: (state: ScheduleState, next: PlannedBackup | null) => void;
 }
 
-/** Makes one backup. Rejects when it failed. */
+/** Makes one backup. Rejects if it failed. */
 export type BackUp = (reason: BackupReason, turn: Turn) => Promise<BackupResult>;
 
 export interface BackUpNowOptions {
-  /** Ends it, or the wait for its turn. */
+  /** Ends the backup, or the wait for its turn. */
   readonly signal?: AbortSignal | undefined;
-  /** Instead of the schedule's way to back up. A failure leaves the schedule as it was. */
+  /** Instead of the scheduled backup. A failure leaves the schedule as it was. */
   readonly by?: BackUp;
 }
 
 export interface StartPoint {
-  /** Since when the store holds what no snapshot has; null when it holds nothing such. */
+  /** Since when the store holds something that no snapshot has; null if all is saved. */
   readonly dirtySinceMs: number | null;
   readonly lastSnapshotAtMs: number | null;
 }
 
-/** Carries a schedule out: one backup at a time, each at its time, until it is stopped. */
+/** Carries the schedule out: one backup at a time, each when it is due, until it is stopped. */
 export interface Scheduler {
   start(from: StartPoint): void;
-  /** Something was, or may have been, written at `atMs`. */
+  /** The store was, or may have been, written at `atMs`. */
   changed(source: ChangeSource, atMs: number): void;
-  /** A backup now, whatever the schedule says, after the one that may be running. Rejects when it fails. */
+  /** Makes a backup now, whatever the schedule says, after the running one. Rejects if it fails. */
   backUpNow(reason: BackupReason, options?: BackUpNowOptions): Promise<BackupResult>;
   /**
-   * Work that no backup may run beside, after what runs now. `signal` ends the wait for its turn; together with the end of this
-   * scheduler it is what the work is given.
+   * Runs work that must not run beside a backup, after what runs now. `signal` ends the wait for its turn; the work gets a signal that
+   * aborts with it, and when the scheduler is stopped.
    */
   exclusively<T>(work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T>;
   state(): ScheduleState;
   next(): PlannedBackup | null;
-  /** Plans nothing more. Resolves when what is running, or waits to, has ended; `signal` makes it end soon. */
+  /** Plans nothing more. Resolves when all that runs or waits has ended; `signal` makes it end soon. */
   stop(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 }
 
-/** Wall clocks are set and machines sleep: no timer is trusted for longer. */
+/** No timer is trusted for longer: wall clocks are set, and machines sleep. */
 const longestSleepMs = 60_000;
 
 export function createScheduler({ settings, clock, emit, backUp, onState }: SchedulerOptions): Scheduler {
@@ -92,7 +92,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
   const become = (next: ScheduleState): void => {
     state = next;
     const planned = nextBackup(state, settings);
-    // While a backup runs nothing is planned, which its own events say.
+    // While a backup runs nothing is planned, as its own events say.
     if (state.working === null && !stopping.signal.aborted && isNews(planned, announced)) {
       announced = planned;
       emit({ type: 'scheduled', atMs: planned?.atMs ?? null, reason: planned?.reason ?? null });
@@ -130,7 +130,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       const planned = nextBackup(state, settings);
       const waitMs = (planned?.atMs ?? Infinity) - clock.now();
       if (planned !== null && waitMs <= 0) {
-        // It was told by the events of the operation, and is tried again.
+        // The operation's event has told the failure, and it is tried again.
         await enqueue(planned.reason).catch(() => undefined);
         continue;
       }
@@ -145,7 +145,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     start: ({ dirtySinceMs, lastSnapshotAtMs }) => {
       if (dirtySinceMs !== null && state.dirtySinceMs === null)
         emit({ type: 'changed', source: 'start', atMs: dirtySinceMs });
-      // What was noticed before the look was made may have come after it.
+      // A change that was noticed before may have come after the start point was read.
       const known = {
         ...state,
         dirtySinceMs: dirtySinceMs ?? state.dirtySinceMs,
@@ -195,7 +195,7 @@ function after(state: ScheduleState, result: BackupResult): ScheduleState {
   }
 }
 
-/** A busy store moves its first backup by fractions of a second, many times. */
+/** A busy store moves its first backup by fractions of a second many times, which is no news. */
 function isNews(planned: PlannedBackup | null, announced: PlannedBackup | null): boolean {
   if (planned === null || announced === null) return planned !== announced;
   return planned.reason !== announced.reason || Math.abs(planned.atMs - announced.atMs) >= 1000;

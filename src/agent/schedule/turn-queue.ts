@@ -4,8 +4,8 @@ import { interrupted } from '../../platform/errors.ts';
 /** One at a time, in the order in which they ask. */
 export interface TurnQueue {
   /**
-   * Runs `work` after what was asked for before. `asked` ends the wait for the turn; together with the queue's own signal
-   * it is what the work is given.
+   * Runs `work` after all that entered before. `asked` ends the wait for the turn; the work gets a signal that aborts with
+   * `asked` or the queue's own.
    */
   enter<T>(work: (signal: AbortSignal) => Promise<T>, asked?: AbortSignal): Promise<T>;
   /** Resolves when all that has entered has ended. */

@@ -17,16 +17,16 @@ export interface EventWatchOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** A writer causes thousands of events a second, which say the same. */
+/** A writer causes thousands of events a second that say the same. */
 const batchMs = 100;
 
-/** The system's file events below a directory, in batches. Resolves once no event can be missed any more. */
+/** Watches the system's file events below a directory, in batches. Resolves when no event can be missed any more. */
 export async function watchEvents(
   directory: string,
   { onEvent, onError, exclude = noExclusions }: EventWatchOptions,
 ): Promise<EventWatch> {
   const home = `${directory}${sep}${homeInsideStore}`;
-  /** chokidar asks twice: first without knowing what it is. What an unreadable directory is must be known before it is opened. */
+  /** chokidar asks twice, first without `stats`. Then they are read here, so that an unreadable directory is never opened. */
   const isLeftAlone = (path: string, stats: Stats | undefined): boolean => {
     const below = path.slice(directory.length + 1);
     const isIt = (found: Stats | undefined): boolean =>
@@ -38,7 +38,7 @@ export async function watchEvents(
   const watcher = watch(directory, {
     ignoreInitial: true,
     followSymlinks: false,
-    // Readers touch SQLite's shared memory; it holds nothing that lasts.
+    // Readers touch SQLite's shared memory, which holds nothing that lasts.
     ignored: (path, stats) =>
       path === home ||
       path.startsWith(home + sep) ||

@@ -8,7 +8,7 @@ import type { EventWatch } from './watch-events.ts';
 
 export interface WatcherOptions {
   readonly store: string;
-  /** What in it is not looked at. */
+  /** What in the store is not watched. */
   readonly exclude?: Exclusions | undefined;
   /** `auto`: the system's events as long as they can be trusted, else polling. */
   readonly detect: 'auto' | 'events' | 'poll';
@@ -16,7 +16,7 @@ export interface WatcherOptions {
   readonly pollIntervalMs: number;
   readonly clock: Clock;
   readonly emit: (event: DaemonEvent) => void;
-  /** The store was, or may have been, written: at `atMs` at the earliest. */
+  /** The store was, or may have been, written, at `atMs` at the earliest. */
   readonly onChange: (source: ChangeSource, atMs: number) => void;
   /** A poll failed: the store may have changed unseen. */
   readonly onTrouble: (message: string) => void;
