@@ -7,6 +7,8 @@ export const bundleOptions = {
   target: 'node20',
   // Native code stays outside.
   external: ['better-sqlite3', 'koffi'],
+  // Its main file hides from bundlers what it requires.
+  alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
   },

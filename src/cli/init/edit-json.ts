@@ -1,3 +1,6 @@
+import { findNodeAtLocation, parseTree } from 'jsonc-parser';
+import type { Node } from 'jsonc-parser';
+
 /** What a JSON text looks like, so that what is added looks the same. */
 export interface JsonStyle {
   readonly indent: string;
@@ -15,9 +18,9 @@ export function styleOf(text: string): JsonStyle {
 }
 
 /**
- * Sets one property in a JSON text and leaves every other character as it is. The objects on the way are made if they
- * are missing. A new member goes before the member named `before`, if there is one, else to the end.
- * `text` must be a JSON object.
+ * Sets one property in a JSON text and leaves every other character as it is; an edit of jsonc-parser would format the
+ * neighbours, too. Missing objects on the way are made. A new member goes before the member named `before`, if there is one,
+ * else to the end. `text` must be a JSON object.
  */
 export function setInJson(
   text: string,
@@ -25,59 +28,33 @@ export function setInJson(
   value: unknown,
   { before }: { readonly before?: string } = {},
 ): string {
+  const root = parseTree(text.replace(/^\uFEFF/, ' '));
   const style = styleOf(text);
-  let start = text.indexOf('{');
-  for (const [depth, key] of path.entries()) {
-    const rest = path.slice(depth + 1);
-    const isLast = rest.length === 0;
-    const { members, end } = membersOf(text, start);
-    const found = members.find((member) => member.key === key);
-    if (found !== undefined && !isLast && text[found.valueStart] === '{') {
-      start = found.valueStart;
-      continue;
-    }
-    const made = rest.reduceRight<unknown>((inner, each) => ({ [each]: inner }), value);
-    const json = format(made, style, depth + 1);
-    if (found !== undefined) return splice(text, found.valueStart, found.valueEnd, json);
-    return insert(text, { members, start, end }, `${JSON.stringify(key)}: ${json}`, {
-      style,
-      depth: depth + 1,
-      before: isLast ? members.find((member) => member.key === before) : undefined,
-    });
-  }
-  return text;
+  // The innermost object that is there already.
+  const depth = path.findLastIndex((_, index) => nodeAt(root, path.slice(0, index))?.type === 'object');
+  const parent = nodeAt(root, path.slice(0, depth));
+  if (parent === undefined) throw new TypeError('The text must be a JSON object');
+  const made = path.slice(depth + 1).reduceRight<unknown>((inner, key) => ({ [key]: inner }), value);
+  const json = format(made, style, depth + 1);
+
+  const present = nodeAt(root, path.slice(0, depth + 1));
+  if (present !== undefined) return splice(text, present, json);
+  const member = `${JSON.stringify(path[depth])}: ${json}`;
+  const members = parent.children ?? [];
+  const line = lineOf(style, depth + 1);
+  const [first, last] = [members[0], members.at(-1)];
+  if (first === undefined || last === undefined)
+    return splice(text, parent, `{${line}${member}${lineOf(style, depth)}}`);
+  const separator = text.slice(parent.offset, first.offset).includes('\n') ? line : ' ';
+  const next =
+    depth === path.length - 1 ? members.find((each) => each.children?.[0]?.value === before) : undefined;
+  return next === undefined
+    ? splice(text, { offset: last.offset + last.length, length: 0 }, `,${separator}${member}`)
+    : splice(text, { offset: next.offset, length: 0 }, `${member},${separator}`);
 }
 
-interface Member {
-  readonly key: string;
-  readonly keyStart: number;
-  readonly valueStart: number;
-  readonly valueEnd: number;
-}
-
-interface ObjectText {
-  readonly members: readonly Member[];
-  readonly start: number;
-  /** Where its closing brace is. */
-  readonly end: number;
-}
-
-function insert(
-  text: string,
-  { members, start, end }: ObjectText,
-  member: string,
-  { style, depth, before }: { style: JsonStyle; depth: number; before: Member | undefined },
-): string {
-  const line = lineOf(style, depth);
-  const first = members[0];
-  const last = members.at(-1);
-  if (first === undefined || last === undefined) {
-    return splice(text, start + 1, end, line + member + lineOf(style, depth - 1));
-  }
-  const separator = text.slice(start, first.keyStart).includes('\n') ? line : ' ';
-  return before === undefined
-    ? splice(text, last.valueEnd, last.valueEnd, `,${separator}${member}`)
-    : splice(text, before.keyStart, before.keyStart, `${member},${separator}`);
+function nodeAt(root: Node | undefined, path: readonly string[]): Node | undefined {
+  return root === undefined ? undefined : findNodeAtLocation(root, [...path]);
 }
 
 function format(value: unknown, style: JsonStyle, depth: number): string {
@@ -90,50 +67,10 @@ function lineOf({ indent, newline, isInline }: JsonStyle, depth: number): string
   return isInline ? '' : newline + indent.repeat(depth);
 }
 
-function splice(text: string, from: number, to: number, replacement: string): string {
-  return text.slice(0, from) + replacement + text.slice(to);
-}
-
-/** The members of the object whose brace is at `start`. */
-function membersOf(
+function splice(
   text: string,
-  start: number,
-): Pick<ObjectText, 'members' | 'end'> & { readonly start: number } {
-  const members: Member[] = [];
-  let at = skipSpace(text, start + 1);
-  while (text[at] === '"') {
-    const keyEnd = endOfValue(text, at);
-    const valueStart = skipSpace(text, skipSpace(text, keyEnd) + 1);
-    const valueEnd = endOfValue(text, valueStart);
-    members.push({ key: JSON.parse(text.slice(at, keyEnd)) as string, keyStart: at, valueStart, valueEnd });
-    const next = skipSpace(text, valueEnd);
-    at = text[next] === ',' ? skipSpace(text, next + 1) : next;
-  }
-  return { members, start, end: at };
-}
-
-function skipSpace(text: string, from: number): number {
-  let at = from;
-  while (/\s/.test(text[at] ?? '')) at += 1;
-  return at;
-}
-
-const token = /"(?:[^"\\]|\\.)*"|[{}[\]]|[^\s,:{}[\]"]+/gy;
-
-/** Past the value that begins at `from`. */
-function endOfValue(text: string, from: number): number {
-  let depth = 0;
-  for (let at = from; at < text.length;) {
-    token.lastIndex = at;
-    const [found] = token.exec(text) ?? [];
-    if (found === undefined) {
-      at += 1;
-      continue;
-    }
-    at += found.length;
-    if (found === '{' || found === '[') depth += 1;
-    if (found === '}' || found === ']') depth -= 1;
-    if (depth === 0) return at;
-  }
-  return text.length;
+  { offset, length }: Pick<Node, 'offset' | 'length'>,
+  replacement: string,
+): string {
+  return text.slice(0, offset) + replacement + text.slice(offset + length);
 }
