@@ -10,13 +10,13 @@ import type { Home } from '../home/home.ts';
 import type { StoreUser } from '../stores/in-use.ts';
 import type { StoreAdapter } from '../stores/adapter.ts';
 
-/** At the start on a damaged store: `recover` keeps it as a rollback copy, and restores the newest snapshot. */
+/** What a start does with a damaged store: `recover` keeps it as a rollback copy and restores the newest snapshot. */
 export type OnDamage = 'fail' | 'recover';
 
-/** Everything an operation works on. Live objects; the plain data is in `settings`. */
+/** Everything that an operation works with. These are live objects; `settings` is plain data. */
 export interface Context {
   readonly remote: Remote;
-  /** Names the remote in local state: location and endpoint. */
+  /** The remote's name in the local state: location and endpoint. */
   readonly remoteId: string;
   /** The formats that snapshots may have, and that of new ones. */
   readonly formats: Formats;
@@ -25,17 +25,17 @@ export interface Context {
   readonly clock: Clock;
   readonly emit: Emit;
   readonly settings: EngineSettings;
-  /** How to tell what kind of store a directory is. */
+  /** Finds out what kind of store a directory is. */
   readonly detectAdapter: (dir: string) => Promise<StoreAdapter>;
   readonly adapterNamed: (name: StoreAdapter['name']) => StoreAdapter;
-  /** Of the file system that holds a path, or would hold it. */
+  /** Free and total space of the file system that holds a path, or would hold it. */
   readonly diskSpace: (path: string) => Promise<DiskSpace>;
   /** The other processes that have a file of the store open. */
   readonly findStoreUsers: (store: string) => Promise<readonly StoreUser[]>;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** With what of the history stays. Of `graceMs`: others may still rely on what they saw; a backup gives up after half of it. */
+/** Includes what of the history stays. Other hosts may rely on deleted data for `graceMs`, so a backup gives up after half of it. */
 export interface EngineSettings extends RetentionPolicy {
   readonly captureTimeoutMs: number;
   /** `copy`: every history directory is complete. `linked`: unchanged files stay where an older snapshot has them. */
@@ -62,7 +62,7 @@ export function enterPhase(context: Context, phase: Phase): void {
   context.emit({ type: 'phase', phase });
 }
 
-/** Counts bytes of one phase and tells of them. */
+/** Counts the bytes of one phase and emits progress. */
 export function progressOf(context: Context, phase: Phase, total: number): (bytes: number) => void {
   let done = 0;
   return (bytes) => {
@@ -71,7 +71,7 @@ export function progressOf(context: Context, phase: Phase, total: number): (byte
   };
 }
 
-/** A name for one attempt's staging directory. */
+/** Names the staging directory of one attempt. */
 export function newAttempt(): string {
   return randomUUID();
 }

@@ -5,8 +5,8 @@ import { readState } from '../home/state.ts';
 import type { Context } from './context.ts';
 
 /**
- * A remote without a single commit, although this host's record names a snapshot of it: a disk that is not mounted,
- * another bucket behind the same name, or a history that somebody deleted. Never a remote's ordinary state, since
+ * A remote without a single commit, although this host recorded a snapshot in it: a disk is not mounted,
+ * another bucket is behind the same name, or somebody deleted the history. This is never normal, since
  * rotation and `clear-history` keep the newest snapshot.
  */
 export interface EmptiedRemote {
@@ -14,7 +14,7 @@ export interface EmptiedRemote {
   readonly remedy: string;
 }
 
-/** Undefined for a remote that holds commits, if only damaged ones, and for one that this host does not know. */
+/** Undefined if the remote holds commits, even damaged ones, and if this host does not know the remote. */
 export async function findEmptied(
   { home, remote, remoteId }: Context,
   view: LogView,
@@ -23,7 +23,7 @@ export async function findEmptied(
   const local = await readState(home);
   const parent = local?.remotes[remoteId]?.parent?.id;
   if (parent === undefined) return undefined;
-  // Of a store that is lost the record speaks, of one that took its place it does not.
+  // The record describes the lost store, not another one that took its place.
   if ((await storeExists(home)) && local?.identity !== (await storeIdentity(home.store))) return undefined;
   return {
     why: `${remote.location} holds no snapshot at all, but this store was backed up to it, or restored from it, as ${parent}`,

@@ -3,8 +3,8 @@ import { isDiskFull } from '../platform/disk-space.ts';
 import type { Context } from './context.ts';
 
 /**
- * A failure of the local file system or of SQLite, from wherever in an operation, as one the reader can act on. Errors
- * that say so already, and defects, come out as they are. `action` starts the message: `Cannot back up "x"`.
+ * Turns a failure of the local file system or of SQLite into an error that the reader can act on. A SyncAgentError and
+ * a defect stay as they are. `action` starts the message: `Cannot back up "x"`.
  */
 export async function explainFailure(
   error: unknown,
@@ -23,6 +23,6 @@ export async function explainFailure(
   const errno = errnoOf(error) ?? '';
   if (/^SQLITE_(READONLY|PERM|CANTOPEN)/.test(errno))
     return new SyncAgentError('DENIED', `${action}: ${messageOf(error)}`, { cause: error });
-  // Node's own codes have an underscore: those are defects.
+  // Node's own codes have an underscore: they are defects.
   return /^E[A-Z0-9]+$/.test(errno) ? fromFileSystem(error, action) : error;
 }

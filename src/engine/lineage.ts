@@ -20,16 +20,16 @@ import type { RestoreFacts } from './restore/plan-restore.ts';
 export interface Lineage {
   /** Whether there is a store at all. */
   readonly exists: boolean;
-  /** The snapshot the store was last equal to; undefined when nothing is known of it. */
+  /** The snapshot that the store was last equal to; undefined if nobody knows. */
   readonly parent: string | undefined;
   /** Nothing was written since the store was equal to `parent`. Proof, not a guess. */
   readonly isUnchanged: boolean;
-  /** The log once went on to `parent` from where it ends now: the commit was lost, not made elsewhere. */
+  /** The remote has lost the commit of `parent`: the log once went on to it from where it ends now. */
   readonly isParentLost: boolean;
   readonly state: RemoteState;
 }
 
-/** What a restore decides by, of a store that grew from snapshot `parent`. */
+/** The facts that a restore decides by, for a store that grew from snapshot `parent`. */
 export function knownFacts(
   { isUnchanged, isParentLost, state }: Lineage,
   parent: string,
@@ -44,12 +44,12 @@ export interface GivenView {
   readonly view?: LogView | undefined;
 }
 
-/** The remote's log; the newest commit is not fetched when this host knows it. */
+/** Reads the remote's log. The newest commit is not fetched if this host knows it. */
 export async function readRemote(context: Context): Promise<LogView> {
   return readLog(context, { known: await readKnownCommit(context), signal: context.signal });
 }
 
-/** What is wrong where the log has lost its newest commits; else nothing. One listing. */
+/** Describes the newest commits that the log has lost; empty if none. Costs one listing. */
 export async function findLostNewest(context: Context, view: LogView): Promise<readonly string[]> {
   const { remote, signal } = context;
   try {
@@ -61,7 +61,7 @@ export async function findLostNewest(context: Context, view: LogView): Promise<r
   }
 }
 
-/** Tells of newer commits that cannot be read, for those who go by an older one and would not say so. */
+/** Warns of newer commits that cannot be read, for operations that go by an older one. */
 export function warnOfDamage({ emit }: Context, { damaged }: LogView): void {
   for (const { error, isCopied } of damaged) {
     emit({
@@ -102,8 +102,8 @@ export async function readLineage(context: Context, view: LogView): Promise<Line
 }
 
 /**
- * Numbers never go back, so a parent above all there are was lost, or this is another remote behind the same name: one
- * whose newest snapshot the parent's commit did not name.
+ * Generations never go back. So a parent above all of them was lost, or this is another remote behind the same name, whose
+ * newest snapshot the parent's commit does not name.
  */
 async function isLost(context: Context, view: LogView, { parent }: RemoteState): Promise<boolean> {
   const newest = view.snapshots.at(-1)?.entry.id;
@@ -114,7 +114,7 @@ async function isLost(context: Context, view: LogView, { parent }: RemoteState):
 }
 
 /**
- * Where the remote moved on, it matters whether the store did: what its times leave open, its content tells. Touched
+ * If the remote moved on, it matters whether the store did too. If the times cannot tell, the content does: touched
  * files, or a backup right after a write, are no divergence.
  */
 async function stillEquals(
@@ -130,8 +130,8 @@ async function stillEquals(
 }
 
 /**
- * A remote that was moved has another name here, and the same snapshots: their ids are never used again. So what was
- * recorded under the old name is true of it. Whether it enforces create-only writes is not.
+ * A remote that was moved has another name here but the same snapshots, since ids are never used again. So the record
+ * under the old name is true for it, except whether it enforces create-only writes.
  */
 function recordOfMoved({ remotes }: LocalState, { snapshots }: LogView): RemoteState | undefined {
   const age = ({ parent }: RemoteState): number =>
@@ -140,7 +140,7 @@ function recordOfMoved({ remotes }: LocalState, { snapshots }: LogView): RemoteS
   return newest !== undefined && age(newest) >= 0 ? { ...newest, createOnly: null } : undefined;
 }
 
-/** A commit whose answer was lost, or whose host died before it wrote down that it worked. */
+/** Adopts a commit whose answer was lost, or whose host died before it recorded the success. */
 function adoptPending(state: RemoteState, view: LogView): RemoteState {
   const found = view.snapshots.find(({ entry }) => entry.id === state.pending?.id);
   if (found === undefined || state.pending === null) return state;
@@ -152,13 +152,13 @@ function adoptPending(state: RemoteState, view: LogView): RemoteState {
   };
 }
 
-/** How a host's record names the snapshot that its store is equal to. */
+/** The form in which the local state names the snapshot that the store is equal to. */
 export function parentRef(view: LogView, { id, generation }: LogEntry): NonNullable<RemoteState['parent']> {
   const commit = view.commits.find((each) => each.generation === generation);
   return { id, generation, lastModifiedMs: commit?.lastModified.getTime() ?? 0 };
 }
 
-/** Replaces what the state says of this remote. What it says of others stays true only while `identity` does. */
+/** Replaces the state of this remote. The states of other remotes stay only if the store is still the same one. */
 export async function recordRemoteState(context: Context, remoteState: RemoteState): Promise<void> {
   const identity = await storeIdentity(context.home.store);
   const local = await readState(context.home);
@@ -176,7 +176,7 @@ export async function cacheManifest(context: Context, manifest: Manifest): Promi
   );
 }
 
-/** The manifest of a live snapshot. SNAPSHOT_CORRUPT when it is damaged, or was rotated away meanwhile. */
+/** The manifest of a live snapshot. SNAPSHOT_CORRUPT if it is damaged, or was rotated away meanwhile. */
 export async function manifestOf(context: Context, view: LogView, entry: LogEntry): Promise<Manifest> {
   if (view.head?.id === entry.id) return view.head;
   try {
@@ -189,7 +189,7 @@ export async function manifestOf(context: Context, view: LogView, entry: LogEntr
   }
 }
 
-/** As `manifestOf`, undefined instead of SNAPSHOT_CORRUPT: for work that goes on without it. */
+/** As `manifestOf`, but undefined instead of SNAPSHOT_CORRUPT, for work that can go on without it. */
 export async function manifestIfReadable(
   context: Context,
   view: LogView,
@@ -203,7 +203,7 @@ export async function manifestIfReadable(
   }
 }
 
-/** The newest snapshot's manifest; undefined when there is none that can be read. */
+/** The newest snapshot's manifest; undefined if there is none, or if it cannot be read. */
 export async function newestManifest(context: Context, view: LogView): Promise<Manifest | undefined> {
   const newest = view.snapshots.at(-1)?.entry;
   return newest && manifestIfReadable(context, view, newest);
@@ -215,8 +215,8 @@ export async function knownParent(context: Context): Promise<Manifest | undefine
 }
 
 /**
- * A snapshot that the present store was equal to once, in whatever remote, if this host kept its manifest: the store is of
- * that kind. Makes no request.
+ * A snapshot in any remote that the present store was once equal to, if this host kept its manifest. It says what the store
+ * should hold. Makes no request.
  */
 export async function lastKnownManifest(context: Context): Promise<Manifest | undefined> {
   const { home, remoteId } = context;

@@ -5,18 +5,18 @@ import { scanStore } from '../stores/content/scan.ts';
 import { readState } from '../home/state.ts';
 import type { Context } from './context.ts';
 
-/** What this host knows of the store without asking the remote. */
+/** What this host knows about the store without asking the remote. */
 export interface LocalStatus {
   readonly exists: boolean;
   /** The snapshot that the store's content was last equal to, as recorded here. */
   readonly parent: string | undefined;
-  /** Nothing was written since the store was equal to `parent`. False also when nobody knows. */
+  /** Nothing was written since the store was equal to `parent`. False also if nobody knows. */
   readonly isUnchanged: boolean;
-  /** When the store was last written, milliseconds since the epoch by the files' times; undefined without a file. */
+  /** When the store was last written, by the files' times, milliseconds since the epoch; undefined without a file. */
   readonly writtenAtMs: number | undefined;
 }
 
-/** Looks at the files' times and the local record. Makes no request and opens no file of the store. */
+/** Compares the files' times with the local record. Makes no request and opens no file of the store. */
 export async function readLocalStatus(context: Context): Promise<LocalStatus> {
   const { home, remoteId } = context;
   if (!(await storeExists(home)))

@@ -5,9 +5,9 @@ import { isForeignPath } from '../stores/content/foreign.ts';
 import { plainKind } from '../stores/find-kind.ts';
 
 /**
- * What of a snapshot counts on this host: not what is excluded here and was not when it was made, nor what an older version took
- * for content. `leftAlone`: of the present store, directories that hold nothing but what is excluded; an empty one in the
- * snapshot is the same. For decisions and for restoring; what is read or written as a commit is the whole manifest.
+ * The part of a snapshot that counts on this host, for decisions and for restoring. It leaves out what is excluded here but was not when the
+ * snapshot was made, and what an older version took for content. `leftAlone`: directories of the present store that hold
+ * only excluded files; an empty directory in the snapshot is equal to such a one. Commits always have the whole manifest.
  */
 export function snapshotContent(
   manifest: Manifest,

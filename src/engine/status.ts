@@ -24,7 +24,7 @@ import { knownFacts, readLineage, readRemote } from './lineage.ts';
 import type { Lineage } from './lineage.ts';
 import { planRestore } from './restore/plan-restore.ts';
 
-/** Where the local store stands towards the newest snapshot. */
+/** How the local store relates to the newest snapshot. */
 export type Relation =
   | 'no-store'
   | 'empty-remote'
@@ -46,18 +46,18 @@ export interface StatusReport {
   /** The snapshot that the store was last equal to. */
   readonly parent: string | undefined;
   readonly newest: SnapshotSummary | undefined;
-  /** Snapshots that are nobody's parent; more than one means that hosts wrote beside each other. */
+  /** Snapshots that are nobody's parent. More than one: hosts wrote at the same time. */
   readonly tips: readonly string[];
   readonly pins: readonly Pin[];
-  /** What the newest snapshot says was not as it should be in its store; undefined where it was not read. */
+  /** Problems of the store that the newest snapshot recorded; undefined if it was not read. */
   readonly problems: RecordedProblems | undefined;
-  /** Undefined when nobody has it, or the remote could not be asked. */
+  /** Undefined if nobody has it, or if the remote could not be asked. */
   readonly lease: LeaseStatus | undefined;
   readonly store: StoreStatus;
   readonly remote: RemoteStatus;
   readonly rollbackCopies: readonly RollbackCopy[];
   readonly disk: DiskSpace;
-  /** What an interrupted restore left to do, one sentence; undefined when there is none. */
+  /** One sentence on what an interrupted restore left to do; undefined if none was interrupted. */
   readonly journal: string | undefined;
 }
 
@@ -80,11 +80,11 @@ export type RemoteStatus =
       readonly location: string;
       readonly isReachable: true;
       readonly snapshots: number;
-      /** Of all snapshots, as the log has it; no object was listed. */
+      /** The size of all snapshots, by the log; no object was listed. */
       readonly bytes: number;
-      /** Snapshots share objects, so that fewer bytes are stored. */
+      /** Snapshots share objects, so fewer bytes are stored. */
       readonly isShared: boolean;
-      /** What is stored, by a listing; undefined where that failed. */
+      /** What is stored, by a listing; undefined if that failed. */
       readonly usage: RemoteUsage | undefined;
       readonly damagedCommits: readonly string[];
     }
@@ -96,11 +96,11 @@ export interface RemoteError {
   readonly remedy: string | undefined;
 }
 
-/** A question must not hang for the minutes that a backup is willing to wait. */
+/** A question must not hang for the minutes that a backup may wait. */
 const patienceMs = 15_000;
 
 /**
- * Looks, changes nothing, and costs three requests once there are snapshots, four where there are leases, and one for each
+ * Changes nothing. Costs three requests once there are snapshots, one more if leases are used, and one for every further
  * thousand objects, up to ten thousand. A remote that cannot be reached is part of the report.
  */
 export async function status(context: Context): Promise<StatusReport> {
@@ -137,7 +137,7 @@ export async function status(context: Context): Promise<StatusReport> {
   };
 }
 
-/** Where the store stands in the log. A pure decision, the same as a restore's. */
+/** Decides where the store stands in the log, as a restore does. A pure decision. */
 export function relate(lineage: Lineage, view: LogView | undefined): Relation {
   if (!lineage.exists) return 'no-store';
   const snapshots = view?.snapshots.map(({ entry }) => entry) ?? [];
@@ -187,7 +187,7 @@ function problemsOf(manifest: Manifest | undefined): RecordedProblems | undefine
   return manifest && { damage: manifest.damage ?? [], findings: manifest.findings ?? [] };
 }
 
-/** What an interrupted restore left. A journal that cannot be read is told, not thrown. */
+/** What an interrupted restore left. A journal that cannot be read is described, not thrown. */
 export async function describeJournal({
   home,
 }: Context): Promise<{ readonly text: string; readonly isIncomplete: boolean } | undefined> {

@@ -4,8 +4,8 @@ import { version } from '../version.ts';
 import type { HookCall, HookDocument } from './hook.ts';
 
 /**
- * Sends the document as a POST. Resolves to undefined on 2xx, else to what happened; names the URL's origin only,
- * since path, query and user may be a token. Redirects are not followed: they would carry the document elsewhere.
+ * Sends the document as a POST. Resolves to undefined on 2xx, else to what happened. Names only the URL's origin,
+ * since path, query and user may be a token. Does not follow redirects, which would send the document elsewhere.
  */
 export async function callWebhook(
   url: URL,
@@ -38,7 +38,7 @@ interface Post {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Resolves to the status. Node's `fetch` knows no proxies. */
+/** Resolves to the status. Node's `fetch` does not support proxies. */
 async function post(target: URL, { headers, body, signal }: Post): Promise<number> {
   const proxy = await proxyFor(target.href, {});
   if (proxy === undefined) {

@@ -1,18 +1,18 @@
 export interface CappedLines {
-  /** Makes a writer for one stream; all share the cap. */
+  /** Makes a writer for one stream. All streams share the limit. */
   stream(): LineWriter;
 }
 
 export interface LineWriter {
   write(text: string): void;
-  /** The stream ended, perhaps within a line. */
+  /** The stream has ended, perhaps in the middle of a line. */
   end(): void;
 }
 
 const mostLines = 100;
 const widestLine = 500;
 
-/** Passes lines on until there were enough of them, each cut to a bearable width. Holds one line at most. */
+/** Passes the first hundred lines on, each cut to 500 characters. Buffers one line at most. */
 export function cappedLines(onLine: (line: string) => void): CappedLines {
   let count = 0;
   const pass = (line: string): void => {

@@ -14,33 +14,33 @@ export interface Hooks {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What a hook is told: a webhook's body, a command's standard input. */
+/** What a hook gets: the body of a webhook, the standard input of a command. */
 export interface HookDocument {
   readonly hook: HookName;
   readonly store: string;
   readonly remote: string;
   readonly host: string;
-  /** When it was called, ISO 8601, by this host's clock. */
+  /** When the hook was called, ISO 8601, by this host's clock. */
   readonly at: string;
-  /** Of a hook that runs after success: the operation's result, as --json prints it. */
+  /** After success: the operation's result, as --json prints it. */
   readonly result?: { readonly type: string; readonly id?: string };
-  /** Of a hook that runs after a failure. */
+  /** After a failure. */
   readonly error?: { readonly code: ErrorCode; readonly message: string };
 }
 
 export type HookAction =
   { readonly type: 'command'; readonly command: string } | { readonly type: 'webhook'; readonly url: URL };
 
-/** What a hook has while it runs. */
+/** The limits and the output of a running hook. */
 export interface HookCall {
   readonly signal: AbortSignal;
-  /** When a command that is being ended is killed at the latest, monotonic; Infinity while nobody is in a hurry. */
+  /** When an aborted command is killed at the latest, monotonic; Infinity without a limit. */
   readonly killAtMs: () => number;
   /** A line that a command printed. */
   readonly onLine: (line: string) => void;
 }
 
-/** Throws USAGE, which does not repeat the text, for a URL that is none. */
+/** Throws USAGE for an invalid URL, without quoting it. */
 export function parseHooks(hooks: Hooks): ReadonlyMap<HookName, HookAction> {
   const texts: readonly (readonly [HookName, string | undefined])[] = [
     ['before-backup', hooks.beforeBackup],

@@ -2,15 +2,15 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from '../platform/errors.ts';
 
-/** Windows has no process groups: there only the shell itself can be ended. */
+/** Windows has no process groups, so only the shell itself can be ended there. */
 export const hasProcessGroups = process.platform !== 'win32';
 
-/** How long processes have to end by themselves after SIGTERM. */
+/** How long processes have to end after SIGTERM. */
 const graceMs = 2000;
 
 /**
- * Ends a process that leads a group, and everything in that group: SIGTERM first, SIGKILL to what is then left, or at
- * `killAtMs` if that comes sooner, monotonic.
+ * Ends a process group: SIGTERM first, then SIGKILL to what is left, after two seconds or at `killAtMs`, monotonic, if that
+ * comes first.
  */
 export async function endProcessGroup(child: ChildProcess, killAtMs: () => number): Promise<void> {
   const { pid } = child;
@@ -20,7 +20,7 @@ export async function endProcessGroup(child: ChildProcess, killAtMs: () => numbe
     return;
   }
   signalGroup(pid, 'SIGTERM');
-  // The members are not our children, so that nobody tells when they end.
+  // The members are not our children, so no event tells when they end.
   const endsMs = performance.now() + graceMs;
   for (; performance.now() < Math.min(endsMs, killAtMs()); await delay(10)) {
     if (!signalGroup(pid, 0)) return;
@@ -28,12 +28,12 @@ export async function endProcessGroup(child: ChildProcess, killAtMs: () => numbe
   signalGroup(pid, 'SIGKILL');
 }
 
-/** False when nobody is left in the group. */
+/** False if the group is empty. */
 function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-pid, signal);
   } catch (error) {
-    // EPERM: somebody is there who may not be signalled by us.
+    // EPERM: a process is there that we may not signal.
     return errnoOf(error) === 'EPERM';
   }
 }

@@ -6,7 +6,7 @@ import { runShell } from './run-shell.ts';
 
 export interface RunHookOptions {
   readonly timeoutMs: number;
-  /** By then it has ended, or was killed, whatever its time-out; default Infinity. */
+  /** It has ended or was killed by then, whatever its time-out; milliseconds, default Infinity. */
   readonly limitMs?: number | undefined;
   /** Ends the hook early. */
   readonly signal?: AbortSignal | undefined;
@@ -18,7 +18,7 @@ export type HookOutcome =
   /** `message` completes "the hook failed: …" and holds no secret. */
   | { readonly type: 'failed' | 'timed-out'; readonly message: string };
 
-/** A hook that must end may have that share of the time that is left to do so. */
+/** The share of the time that is left in which an aborted hook may end by itself. */
 const endingShare = 0.25;
 
 /** Runs one hook to its end or its time-out. Never rejects. */
@@ -44,7 +44,7 @@ export async function runHook(
       return { type: 'timed-out', message: `it took longer than ${Math.round(ms) / 1000} s` };
     return { type: 'failed', message: complaint };
   } catch {
-    // What would be thrown here may quote the command or the URL.
+    // The error may quote the command or the URL.
     return { type: 'failed', message: 'it could not be started' };
   } finally {
     clearTimeout(timer);

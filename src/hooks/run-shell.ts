@@ -8,19 +8,19 @@ import { cappedLines } from './capped-lines.ts';
 import type { HookCall, HookDocument } from './hook.ts';
 import { endProcessGroup, hasProcessGroups } from './process-group.ts';
 
-/** How long output may still arrive after the shell ended. Processes that it left behind may hold the pipe for ever. */
+/** How long output may still arrive after the shell has ended. Processes that it left behind may keep the pipe open for ever. */
 const drainMs = 250;
 
 /**
- * Runs a shell command with the document on its standard input. Resolves to undefined if it exited with 0, else to
- * what happened; never quotes the command, which may hold secrets. When the signal aborts, its process group is ended.
+ * Runs a shell command with the document on its standard input. Resolves to undefined if it exits with 0, else to
+ * what happened. Never quotes the command, which may hold secrets. When the signal aborts, it ends the command's process group.
  */
 export async function runShell(
   command: string,
   document: HookDocument,
   { signal, killAtMs, onLine }: HookCall,
 ): Promise<string | undefined> {
-  // A group of its own, so that all of it can be ended; a Ctrl-C of the terminal reaches it through the signal.
+  // A group of its own, so that all its processes can be ended. A Ctrl-C in the terminal reaches it through the signal.
   const child = spawn(command, {
     shell: true,
     detached: hasProcessGroups,
@@ -32,7 +32,7 @@ export async function runShell(
   const { stdin, stdout, stderr } = child;
   const lines = cappedLines(onLine);
   const passed = [stdout, stderr].map((stream) => passOn(stream, lines.stream()));
-  // A command need not read what it is told.
+  // A command need not read its input.
   stdin.on('error', () => undefined);
   stdin.end(`${JSON.stringify(document)}\n`);
 
@@ -62,17 +62,17 @@ function aborted(signal: AbortSignal): Promise<'aborted'> {
   });
 }
 
-/** Returns what to call when no more is read. */
+/** Returns the function that ends it. */
 function passOn(stream: Readable, lines: ReturnType<ReturnType<typeof cappedLines>['stream']>): () => void {
   stream.setEncoding('utf8').on('data', (text: string) => lines.write(text));
   return () => lines.end();
 }
 
-/** Ours, and what the hook is about. Not `SYNC_AGENT_*`: those are settings, which a hook may need for itself. */
+/** Our environment and what the hook is about. The names are not `SYNC_AGENT_*`: those are settings, which a hook may need. */
 function environmentOf({ hook, store, remote, host, result, error }: HookDocument): NodeJS.ProcessEnv {
   return {
     ...process.env,
-    // A sync-agent that a hook calls runs no hooks, or a hook could call itself for ever.
+    // A sync-agent that a hook calls runs no hooks; otherwise a hook could call itself for ever.
     SYNC_AGENT_IN_HOOK: '1',
     HOOK_NAME: hook,
     HOOK_STORE: store,

@@ -12,7 +12,7 @@ import type { HookDocument, HookName, HookedOperation, Hooks } from './hook.ts';
 import { runHook } from './run-hook.ts';
 
 export interface HookContext {
-  /** The agent's, for hooks to read. */
+  /** The agent's store and remote, for hooks to read. */
   readonly store: string;
   readonly remote: string;
   /** Default: the host name. */
@@ -27,24 +27,23 @@ type SyncResult = Awaited<ReturnType<Agent['sync']>>;
 
 interface Guarded {
   readonly signal?: AbortSignal | undefined;
-  /** A failed command does not stop it. */
+  /** A failed command before it does not stop it. */
   readonly force: boolean;
   readonly beforeHookMs?: number | undefined;
 }
 
 /**
- * The agent with hooks around its backups and restores, dry runs aside. They run outside the store's lock, so that
- * they may call sync-agent themselves. Whatever was begun by a before-hook is followed by the after-hook, with the
- * result or the error. A hook that fails is told as an event and changes no result, with one exception: a command
- * before a restore, which may be what stops the server. If that fails, the restore is REFUSED before it
- * touched anything, unless it was forced.
+ * The agent with hooks around its backups and restores, except dry runs. Hooks run outside the store's lock, so they
+ * may call sync-agent themselves. After each before-hook the after-hook runs, with the result or the error. A hook that
+ * fails emits an event and changes no result, with one exception: a command before a restore may be what stops the
+ * server. If it fails, the restore is REFUSED before it touches anything, unless it is forced.
  */
 export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Agent {
   const actions = parseHooks(hooks);
   if (actions.size === 0) return agent;
   const { timeoutMs = defaultOf('hookTimeout') } = hooks;
   const { store, emit = () => undefined, clock = systemClock, host = hostname() } = context;
-  // Throws for a URL with a credential in it, which a hook must not be told.
+  // Throws for a URL with a credential in it, which hooks must not see.
   const remote = parseRemote(context.remote).url;
 
   /** Resolves to what is wrong with a command that failed. */
@@ -99,7 +98,7 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
       try {
         foreseen = await agent.foreseeSync(options);
       } catch (error) {
-        // It counts as a backup that failed, so that the hooks hear of it.
+        // It counts as a failed backup, so that a hook reports it.
         return around('backup', guarded(options), () => Promise.reject(error as Error));
       }
       const { operation, reading } = foreseen;
@@ -108,7 +107,7 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
   };
 }
 
-/** The signal that ended an operation must not end the report of it at once: that has half of the time that is left. */
+/** The signal that ended an operation must not end its after-hook at once: the hook gets half of the time that is left. */
 function afterwards(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal?.aborted !== true) return signal;
   const leftMs = timeLeft(signal);

@@ -29,10 +29,10 @@ interface DecidedStop {
   readonly why: string;
 }
 
-/** Puts an agent together. Touches neither disk nor network. USAGE for settings that cannot be understood. */
+/** Puts an agent together. Touches neither disk nor network. USAGE for settings that it cannot use. */
 export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts = {}): SyncAgent {
   assertSettings(given);
-  // As they are meant now: the program may change its working directory.
+  // Relative paths are resolved now: the program may change its working directory.
   const remote = parseRemote(given.remote).url;
   const { lockWaitMs = defaultLockWaitMs } = given;
   const settings: SyncAgentSettings = { ...given, store: resolve(given.store), remote, lockWaitMs };
@@ -45,7 +45,7 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     ...others
   } = operationsInProcesses(settings, { emit });
 
-  /** Whoever does the work now. It is started once: after a stop another one takes its place. */
+  /** The daemon that does the work. It is started once; after a stop another one takes its place. */
   let opened: Promise<Daemon> | undefined;
   let starting: Promise<void> | undefined;
   let stopping: Promise<Saved> | undefined;
@@ -73,7 +73,7 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     try {
       await daemon.start(options);
     } catch (error) {
-      // A stop that ended it closes it, too.
+      // A stop that ended it also closes it.
       if (stopping === undefined) await forget(daemon);
       throw error;
     }
@@ -95,11 +95,11 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     wasStarted = true;
     const go = (): Promise<void> => start(options);
     if (stopping !== undefined) return stopping.then(go, go);
-    // At once, so that a stop in the next statement finds it.
+    // Set at once, so that a stop in the next statement finds it.
     starting ??= begin(options);
     return starting;
   };
-  /** Whether asked for or scheduled: one operation at a time. */
+  /** Runs one operation at a time, with those of the schedule. */
   const operate = async <T extends OperationResult>(
     operation: Operation,
     signal: AbortSignal | undefined,

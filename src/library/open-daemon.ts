@@ -21,23 +21,23 @@ import { agentTable } from '../settings/tables/agent-table.ts';
 import { version } from '../version.ts';
 
 export interface SyncAgentSettings extends OperationSettings {
-  /** At most one snapshot in so long, and no change waits longer for one; default an hour, 0: only at fixed times. */
+  /** Minimum time between snapshots, and the longest that a change waits for one; default an hour, 0: only at fixed times. */
   readonly intervalMs?: number | undefined;
-  /** After a change, how long the store should have been quiet; default 2 s. Never delays a backup much. */
+  /** How long the store should be quiet after a change; default 2 s. Never delays a backup much. */
   readonly settleMs?: number | undefined;
-  /** Fixed times besides, as a cron expression of five or six fields in this host's time zone. */
+  /** Additional fixed times: a cron expression of five or six fields in this host's time zone. */
   readonly cron?: string | undefined;
-  /** How changes are noticed; `auto` by default: events of the system as long as they prove true. */
+  /** How changes are noticed; default `auto`: the system's events as long as they can be trusted. */
   readonly detect?: DaemonSettings['detect'] | undefined;
-  /** How often the files' times are looked at, whatever the events say; default 30 s. */
+  /** How often the files' times are polled, beside the events; default 30 s. */
   readonly pollIntervalMs?: number | undefined;
-  /** Where a started agent serves its status page, health and metrics; nowhere by default. */
+  /** Where a started agent serves its status page, health and metrics; default: nowhere. */
   readonly http?: HttpSettings | undefined;
 }
 
 export interface DaemonPorts {
   readonly clock?: Clock | undefined;
-  /** What the agent is run as, for whoever finds the store taken. */
+  /** The command that the agent runs as, for messages of others that find the store taken. */
   readonly command: string;
   /** Instead of operations in processes of their own. */
   readonly operationsFor?: OperationsFor | undefined;
@@ -49,10 +49,10 @@ export const defaultSchedule = {
   shutdownBudgetMs: defaultOf('shutdownBudget'),
 };
 
-/** A backup by hand, which finds the store busy at once, is soon over. */
+/** An operation waits for a backup by hand, which is soon over. The backup by hand itself does not wait. */
 export const defaultLockWaitMs = 30_000;
 
-/** Puts a daemon together from real parts. Nothing is watched, served or asked before it is claimed or started. */
+/** Puts a daemon together from real parts. It watches, serves and asks nothing before `claim` or `start`. */
 export async function openDaemon(
   settings: SyncAgentSettings,
   { clock = systemClock, command, operationsFor, emit }: DaemonPorts,
@@ -90,7 +90,7 @@ export async function openDaemon(
   return settings.http === undefined ? daemon : withHttp(daemon, home, settings.http);
 }
 
-/** Serves from the claim on, so that whoever waits for the agent sees it restore. */
+/** Serves from the claim on, so that people see it restore. */
 function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
   let server: HttpServer | undefined;
   const claim = async (): Promise<void> => {

@@ -1,6 +1,6 @@
 /**
- * One operation in a process of its own. It ends by itself: with its answer, or when the process that asked is gone,
- * so that nobody works on a store unsupervised.
+ * One operation in a process of its own. It ends by itself: with its answer, or when the process that asked is gone. So
+ * no operation works on a store unsupervised.
  */
 import type { Agent } from '../api/agent.ts';
 import type { Operations } from '../api/operations.ts';
@@ -16,10 +16,10 @@ const abort = (reason: string, leftMs: number): void => {
   const untilMs = performance.now() + leftMs;
   aborter.abort(new SyncAgentError('INTERRUPTED', `Cannot finish: ${reason}`, { untilMs }));
 };
-/** Nobody waits any more. */
+/** How long it has to end when its parent is gone. */
 const orphanMs = 2000;
 
-// A terminal's Ctrl-C and a service manager reach every process of a group; this one follows its parent alone.
+// A terminal's Ctrl-C and a service manager signal every process of a group. This one obeys only its parent.
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => undefined);
 process.on('disconnect', () => abort('the process that asked for it is gone', orphanMs));
 process.on('message', (request: Request) => {
@@ -51,7 +51,7 @@ async function backUpAndList(
 ): ReturnType<Operations['backUpAndList']> {
   const result = await agent.backup(options);
   if (agent.requests() === 0) return { result, history: undefined };
-  // The snapshot exists; a picture of the history is not worth a failure.
+  // The snapshot exists, so a failed listing is no failure of the backup.
   const history = await agent.list({ signal: options.signal }).catch(() => undefined);
   return { result, history };
 }
@@ -78,7 +78,7 @@ function plainError(error: unknown): PlainError {
 
 function knownError(error: unknown): SyncAgentError {
   if (error instanceof SyncAgentError) return error;
-  // A timer or a call of Node's that the signal ended.
+  // A timer or a call of Node that the signal aborted.
   if (error instanceof Error && error.name === 'AbortError' && aborter.signal.aborted)
     return interrupted('The operation', aborter.signal.reason);
   return new SyncAgentError('INTERNAL', `Cannot go on: ${messageOf(error)}`, { cause: error });

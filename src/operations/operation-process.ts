@@ -17,10 +17,10 @@ const defaultAbortGraceMs = 10_000;
 const tailLength = 4000;
 
 /**
- * An agent each of whose calls runs in a process of its own. Four reasons: closing any descriptor of a database drops
- * all locks that the same process holds on it, so an application that has the store open must not share a process with
- * a capture of it (POSIX fcntl(2)); memory goes back to the system after each call; the caller's event loop is never
- * held up; and a call that does not end can be killed, which every call survives.
+ * An agent that runs each call in a process of its own, for four reasons. If a process closes any descriptor of a
+ * database, it drops all locks that it holds on it (POSIX fcntl(2)); so an application that has the store open must not
+ * capture it in its own process. Memory goes back to the system after each call. The caller's event loop is never
+ * blocked. A call that does not end can be killed, which every call survives.
  *
  * Costs about a quarter of a second of start-up. Rejects as the agent's own calls do.
  */
@@ -87,7 +87,7 @@ async function runOperation(
         else answer = message;
       });
       child.once('error', (cause) => reject(died(operation, messageOf(cause), cause)));
-      // Only when the process is gone are its locks, and only at `close` is everything read that it sent.
+      // Its locks are gone when the process is, and all that it sent has been read only at `close`.
       child.once('close', (code, killedBy) => {
         if (answer?.type === 'result') resolve(answer.result);
         else if (answer?.type === 'error') reject(errorOf(answer.error));
@@ -126,7 +126,7 @@ function startChild(operation: OperationName): ChildProcess {
   }
 }
 
-/** The bundle, which starts fastest, stands at the top of the package. */
+/** The bundle starts fastest. It is at the top of the package. */
 function childScript(): { readonly url: URL; readonly needsLoader: boolean } {
   const from = import.meta.url;
   if (from.endsWith('.ts')) return scriptFromSources('operation-child', from);
@@ -134,14 +134,14 @@ function childScript(): { readonly url: URL; readonly needsLoader: boolean } {
   return { url: new URL(`${top}/operation-child.js`, from), needsLoader: false };
 }
 
-/** What a process that dies says last: the reason. */
+/** The end of what a process prints: why it died. */
 function keepTail(stream: Readable | null): () => string {
   let tail = '';
   stream?.setEncoding('utf8').on('data', (text: string) => (tail = (tail + text).slice(-tailLength)));
   return () => tail;
 }
 
-/** A process that is gone says so by its exit. */
+/** Does nothing if the process is gone, which its exit tells. */
 function send(child: ChildProcess, request: Request): void {
   if (child.connected) child.send(request, () => undefined);
 }

@@ -7,11 +7,11 @@ import type { Hooks } from '../hooks/hook.ts';
 export type OperationName = keyof Operations;
 
 export interface OperationSettings extends AgentSettings {
-  /** They run in the operation's process, around it. */
+  /** They run in the operation's process, before and after it. */
   readonly hooks?: Hooks | undefined;
 }
 
-/** To the process, first. `args` without a signal: aborting is a message of its own. */
+/** Messages to the process, `run` first. `args` have no signal: `abort` is a message of its own. */
 export type Request =
   | {
       readonly type: 'run';
@@ -22,11 +22,11 @@ export type Request =
   | {
       readonly type: 'abort';
       readonly reason: string;
-      /** Then it should have ended, milliseconds. */
+      /** How long it has to end, milliseconds. */
       readonly leftMs: number;
     };
 
-/** From the process: events as they happen, then one answer. */
+/** Messages from the process: events as they happen, then one answer. */
 export type Answer =
   | { readonly type: 'event'; readonly event: AgentEvent }
   | { readonly type: 'result'; readonly result: unknown; readonly requests: RequestCounts }
