@@ -51,6 +51,43 @@ const manifests: fc.Arbitrary<Manifest> = fc
     resolved: [],
   }));
 
+describe('a manifest of a later format', () => {
+  const readable = [1, 2];
+  const later = (extra: Partial<Manifest> = {}): Manifest => ({
+    ...sample(),
+    format: 2,
+    content: { packs: [1, 2] },
+    ...extra,
+  });
+  const refused = (code: string) => expect.objectContaining({ code }) as Error;
+
+  it('is read with its content by who knows the format', () => {
+    for (const manifest of [later(), later({ linked: true })])
+      expect(decodeManifest(encodeManifest(manifest), 'key', readable)).toEqual(manifest);
+    expect(logEntryOf(later({ linked: true }))).toMatchObject({ linked: true });
+    expect(logEntryOf(later())).not.toHaveProperty('linked');
+  });
+
+  it('is too new for who does not, and for nobody else', () => {
+    const text = encodeManifest(later());
+    expect(() => decodeManifest(text, 'key', [1])).toThrow(refused('TOO_NEW'));
+    expect(() => decodeManifest(text, 'key', [1, 3])).toThrow(refused('TOO_NEW'));
+  });
+
+  it('is damaged where a bit of its format flipped, known or not', () => {
+    const text = encodeManifest(later());
+    for (const flipped of ['3', '6', '0'])
+      expect(() =>
+        decodeManifest(text.replace('"format": 2', `"format": ${flipped}`), 'key', readable),
+      ).toThrow(refused('SNAPSHOT_CORRUPT'));
+  });
+
+  it('is damaged without its content', () => {
+    const { content: _, ...rest } = later();
+    expect(() => decodeManifest(encodeManifest(rest), 'key', readable)).toThrow(refused('SNAPSHOT_CORRUPT'));
+  });
+});
+
 describe('a manifest', () => {
   it('is read as it was written, whatever the names of its files', () => {
     fc.assert(
