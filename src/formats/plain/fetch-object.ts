@@ -90,6 +90,8 @@ export async function fetchRange(
       onBytes(chunk.byteLength);
     }
   } catch (error) {
+    const present = isBeyondEnd(error) ? await remote.head(key, { signal }) : undefined;
+    if (present !== undefined && present.size < end) throw wrongSize(key, file.size, present.size);
     if (!isSyncAgentError(error, 'NOT_FOUND') || isBucketMissing(error)) throw error;
     throw new SyncAgentError(
       'SNAPSHOT_CORRUPT',
@@ -106,6 +108,10 @@ function wrongSize(key: string, expected: number, found: number): SyncAgentError
     `Cannot restore "${key}": expected ${expected} bytes, found ${found}`,
   );
 }
+
+/** So a remote answers when a range begins after the end of an object, and for other reasons that no retry mends. */
+const isBeyondEnd = (error: unknown): boolean =>
+  isSyncAgentError(error, 'REMOTE_UNREACHABLE') && !error.retryable;
 
 const isBucketMissing = (error: SyncAgentError): boolean =>
   error.cause instanceof Error && error.cause.name === 'NoSuchBucket';

@@ -2,6 +2,7 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SyncAgentError, isSyncAgentError } from '../../../src/platform/errors.ts';
+import { textBody } from '../../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { readManifest } from '../../../src/log/read-manifest.ts';
@@ -115,5 +116,20 @@ describe('the plain format', () => {
     expect(await keys(`history/${second}`)).toEqual([`history/${second}/new`]);
     const { files } = await a.agent.show(second);
     expect(files.map((file) => file.in)).toEqual([undefined, first, first, first]);
+  });
+
+  it('takes a large object for damaged that was cut where a range of its download begins', async () => {
+    const a = await host();
+    await a.write({ x: 'small' });
+    const first = await committed(a);
+    await a.write({ x: 'x'.repeat(20 * 1024 * 1024) });
+    const second = await committed(a);
+    for (const key of [`history/${second}/x`, 'x'])
+      await remote.put(key, textBody('x'.repeat(16 * 1024 * 1024)));
+    const b = await host({ settings: { concurrency: 1 } });
+    expect(await b.agent.restore()).toMatchObject({
+      id: first,
+      skipped: [expect.stringContaining(`history/${second}/x": expected`)],
+    });
   });
 });
