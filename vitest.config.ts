@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** A file that hangs must end before the job does; a fork that does not end is killed. */
@@ -10,6 +11,9 @@ const alone = [
   'test/e2e/hot-backup.test.ts',
   'test/e2e/killed-server.test.ts',
 ];
+
+/** Most files wait for processes and timers half of their time. */
+const maxWorkers = Math.ceil(availableParallelism() * 1.5);
 
 const processes = {
   globalSetup: ['test/support/build-scripts.ts', 'test/support/build-once.ts'],
@@ -32,20 +36,18 @@ export default defineConfig({
           globalSetup: ['test/support/build-scripts.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
-          maxWorkers: '100%',
-          sequence: { groupOrder: 0 },
+          maxWorkers,
         },
       },
       {
-        // Real processes, which wait most of their time, and simulated crashes by the thousand: three keep two cores busy.
+        // Real processes, and simulated crashes by the thousand.
         extends: true,
         test: {
           name: 'slow',
           ...processes,
           include: ['test/{crash,e2e}/**/*.test.ts'],
           exclude: alone,
-          maxWorkers: 3,
-          sequence: { groupOrder: 1 },
+          maxWorkers,
         },
       },
       {
@@ -55,7 +57,7 @@ export default defineConfig({
           ...processes,
           include: alone,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
         },
       },
     ],
