@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts an application under the agent: restores, runs the command, backs up by schedule and once more at the end.
-# Started as root, it first gives /data to the user `node` and goes on as that: most platforms mount a disk that belongs
-# to root. usage: app-entrypoint.sh COMMAND …
+# If started as root, it first gives /data to the user `node` and continues as that user: most platforms mount a disk
+# that belongs to root. usage: app-entrypoint.sh COMMAND …
 set -eu
 if [ "$(id -u)" = 0 ]; then
   chown node:node /data

@@ -1,5 +1,5 @@
-// Whether the agent in this container lives: exit 0, or 1. Asks /healthz where SYNC_AGENT_HTTP says that it listens; with
-// `off` there is nothing to ask, and that the container runs is all that is known.
+// Exits with 0 if the agent in this container is alive, else with 1. Asks /healthz at the address in SYNC_AGENT_HTTP. With
+// `off` there is nothing to ask, and it exits with 0.
 const address = (process.env.SYNC_AGENT_HTTP ?? '').trim() || '127.0.0.1:8477';
 if (address.toLowerCase() !== 'off') {
   const colon = address.lastIndexOf(':');
