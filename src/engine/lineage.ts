@@ -1,19 +1,15 @@
-import { readFile } from 'node:fs/promises';
-import { SyncAgentError, isSyncAgentError } from '../platform/errors.ts';
-import { assertLogWhole } from '../log/commit-copies.ts';
-import type { KnownCommit, LogView } from '../log/commit-log.ts';
-import { readEntry, readLog } from '../log/commit-log.ts';
-import { decodeManifest, encodeManifest } from '../log/manifest-text.ts';
-import type { LogEntry, Manifest } from '../log/manifest.ts';
-import { writeFileAtomic } from '../platform/file-system.ts';
-import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
 import { storeExists } from '../home/home.ts';
+import { noRemoteState, readState, writeState } from '../home/state.ts';
+import type { LocalState, RemoteState } from '../home/state.ts';
+import type { LogView } from '../log/commit-log.ts';
+import type { LogEntry } from '../log/manifest.ts';
+import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
 import { scanStore } from '../stores/content/scan.ts';
 import type { ScanResult } from '../stores/content/scan.ts';
-import { cachedManifestPath, noRemoteState, readState, writeState } from '../home/state.ts';
-import type { LocalState, RemoteState } from '../home/state.ts';
-import { hasContentOfSnapshot } from './restore/compare-content.ts';
 import type { Context } from './context.ts';
+import { readKnownCommit } from './known-manifests.ts';
+import { manifestIfReadable } from './remote-log.ts';
+import { hasContentOfSnapshot } from './restore/compare-content.ts';
 import type { RestoreFacts } from './restore/plan-restore.ts';
 
 /** Where the local store stands in the remote's history. */
@@ -37,42 +33,6 @@ export function knownFacts(
   const { settled } = state;
   const parentGeneration = state.parent?.generation;
   return { type: 'known', parent, parentGeneration, isParentLost, isUnchanged, settled };
-}
-
-/** For an operation whose caller has read the remote's log already. */
-export interface GivenView {
-  readonly view?: LogView | undefined;
-}
-
-/** Reads the remote's log. The newest commit is not fetched if this host knows it. */
-export async function readRemote(context: Context): Promise<LogView> {
-  return readLog(context, { known: await readKnownCommit(context), signal: context.signal });
-}
-
-/** Describes the newest commits that the log has lost; empty if none. Costs one listing. */
-export async function findLostNewest(context: Context, view: LogView): Promise<readonly string[]> {
-  const { remote, signal } = context;
-  try {
-    await assertLogWhole(remote, view, { signal, readAgain: () => readLog(context, { signal }) });
-    return [];
-  } catch (error) {
-    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-    return [error.message];
-  }
-}
-
-/** Warns of newer commits that cannot be read, for operations that go by an older one. */
-export function warnOfDamage({ emit }: Context, { damaged }: LogView): void {
-  for (const { error, isCopied } of damaged) {
-    emit({
-      type: 'warning',
-      code: error.code,
-      message: `${error.message}; ${isCopied ? 'its copy counts' : 'the commit before it counts'}`,
-      remedy: isCopied
-        ? 'Nothing is lost. "sync-agent verify" tells what else is damaged'
-        : 'What it committed is not seen: a snapshot, or pins. "sync-agent verify" tells what else is damaged, "sync-agent repair-remote" what can be rebuilt',
-    });
-  }
 }
 
 export async function readLineage(context: Context, view: LogView): Promise<Lineage> {
@@ -165,88 +125,4 @@ export async function recordRemoteState(context: Context, remoteState: RemoteSta
   const kept = local?.identity === identity ? local : { remotes: {} };
   const remotes = { ...kept.remotes, [context.remoteId]: remoteState };
   await writeState(context.fs, context.home, { ...kept, format: 1, identity, remotes });
-}
-
-export async function cacheManifest(context: Context, manifest: Manifest): Promise<void> {
-  await context.fs.makeDirectory(context.home.dir);
-  await writeFileAtomic(
-    context.fs,
-    cachedManifestPath(context.home, context.remoteId),
-    encodeManifest(manifest),
-  );
-}
-
-/** The manifest of a live snapshot. SNAPSHOT_CORRUPT if it is damaged, or was rotated away meanwhile. */
-export async function manifestOf(context: Context, view: LogView, entry: LogEntry): Promise<Manifest> {
-  if (view.head?.id === entry.id) return view.head;
-  try {
-    return await readEntry(context, entry, { signal: context.signal });
-  } catch (error) {
-    if (!isSyncAgentError(error, 'NOT_FOUND')) throw error;
-    throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot read snapshot ${entry.id}: its commit is gone`, {
-      cause: error,
-    });
-  }
-}
-
-/** As `manifestOf`, but undefined instead of SNAPSHOT_CORRUPT, for work that can go on without it. */
-export async function manifestIfReadable(
-  context: Context,
-  view: LogView,
-  entry: LogEntry,
-): Promise<Manifest | undefined> {
-  try {
-    return await manifestOf(context, view, entry);
-  } catch (error) {
-    if (isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;
-    throw error;
-  }
-}
-
-/** The newest snapshot's manifest; undefined if there is none, or if it cannot be read. */
-export async function newestManifest(context: Context, view: LogView): Promise<Manifest | undefined> {
-  const newest = view.snapshots.at(-1)?.entry;
-  return newest && manifestIfReadable(context, view, newest);
-}
-
-/** The parent's manifest, if this host kept it. Makes no request. */
-export async function knownParent(context: Context): Promise<Manifest | undefined> {
-  return (await readKnownCommit(context))?.manifest;
-}
-
-/**
- * A snapshot in any remote that the present store was once equal to, if this host kept its manifest. It says what the store
- * should hold. Makes no request.
- */
-export async function lastKnownManifest(context: Context): Promise<Manifest | undefined> {
-  const { home, remoteId } = context;
-  const local = await readState(home);
-  if (local === undefined || local.identity !== (await storeIdentity(home.store))) return undefined;
-  for (const name of [remoteId, ...Object.keys(local.remotes)]) {
-    const known = await readCached(context, local, name);
-    if (known !== undefined) return known.manifest;
-  }
-  return undefined;
-}
-
-async function readKnownCommit(context: Context): Promise<KnownCommit | undefined> {
-  return readCached(context, await readState(context.home), context.remoteId);
-}
-
-async function readCached(
-  { home, formats }: Context,
-  local: LocalState | undefined,
-  remoteId: string,
-): Promise<KnownCommit | undefined> {
-  const parent = local?.remotes[remoteId]?.parent;
-  if (parent == null) return undefined;
-  const path = cachedManifestPath(home, remoteId);
-  try {
-    const manifest = decodeManifest(await readFile(path, 'utf8'), path, formats.numbers);
-    return manifest.id === parent.id && manifest.generation === parent.generation
-      ? { manifest, lastModifiedMs: parent.lastModifiedMs }
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }

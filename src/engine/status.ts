@@ -20,7 +20,8 @@ import { summarise } from './history/history.ts';
 import type { SnapshotSummary } from './history/history.ts';
 import { leaseStatus } from './lease/lease-status.ts';
 import type { LeaseStatus } from './lease/lease-status.ts';
-import { knownFacts, readLineage, readRemote } from './lineage.ts';
+import { knownFacts, readLineage } from './lineage.ts';
+import { readRemote } from './remote-log.ts';
 import type { Lineage } from './lineage.ts';
 import { planRestore } from './restore/plan-restore.ts';
 

@@ -13,7 +13,7 @@ import type { Context } from '../context.ts';
 import { hashFile } from '../hash-file.ts';
 import type { CapturedFile, CapturedStore } from './plan-backup.ts';
 import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
-import { lastKnownManifest } from '../lineage.ts';
+import { lastKnownManifest } from '../known-manifests.ts';
 import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
 import type { SoundBase } from '../soundness/soundness.ts';
 import { warnOfTwins } from '../doctor/twin-servers.ts';

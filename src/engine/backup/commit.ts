@@ -10,7 +10,7 @@ import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
 import { byPrecedence } from '../../log/precedence.ts';
 import type { RetentionPlan } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
-import { warnOfDamage } from '../lineage.ts';
+import { warnOfDamage } from '../remote-log.ts';
 import { keysReliedOn } from '../relied-on.ts';
 
 export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved' | 'pins'>;

@@ -1,7 +1,7 @@
 import type { LogView } from '../../log/commit-log.ts';
 import type { Manifest, ManifestFile } from '../../log/manifest.ts';
 import type { Context } from '../context.ts';
-import { manifestIfReadable, newestManifest } from '../lineage.ts';
+import { manifestIfReadable, newestManifest } from '../remote-log.ts';
 import type { Lineage } from '../lineage.ts';
 import { brokenObjects, findObjects, problemsOf } from '../relied-on.ts';
 import { snapshotsOfSize } from '../restore/compare-content.ts';

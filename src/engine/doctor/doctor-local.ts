@@ -9,7 +9,7 @@ import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import type { DoctorCheck } from './doctor-check.ts';
 import { inspectAsItLies } from '../soundness/judge-store.ts';
-import { knownParent } from '../lineage.ts';
+import { knownParent } from '../known-manifests.ts';
 import { describeJournal } from '../status.ts';
 import { describeTwins, describeUsers } from './twin-servers.ts';
 

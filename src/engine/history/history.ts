@@ -3,7 +3,7 @@ import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
 import { pinsOf } from '../../log/manifest.ts';
 import { unresolvedTips } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
-import { manifestOf, readRemote, warnOfDamage } from '../lineage.ts';
+import { manifestOf, readRemote, warnOfDamage } from '../remote-log.ts';
 import { chooseSnapshot } from '../restore/choose-snapshot.ts';
 
 export interface SnapshotSummary extends LogEntry {

@@ -5,7 +5,7 @@ import { pinsOf } from '../../log/manifest.ts';
 import { planKeepingAll } from '../../log/retention.ts';
 import { chooseSnapshot, noSuchSnapshot } from '../restore/choose-snapshot.ts';
 import type { Context } from '../context.ts';
-import { readRemote } from '../lineage.ts';
+import { readRemote } from '../remote-log.ts';
 import { recommit } from './recommit.ts';
 
 const maxReasonLength = 500;

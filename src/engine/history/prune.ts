@@ -6,7 +6,7 @@ import { planClearing, planRetention } from '../../log/retention.ts';
 import type { KeepReason, Marks, RetentionPlan } from '../../log/retention.ts';
 import { chooseSnapshot } from '../restore/choose-snapshot.ts';
 import type { Context } from '../context.ts';
-import { readRemote } from '../lineage.ts';
+import { readRemote } from '../remote-log.ts';
 import { recommit } from './recommit.ts';
 import { rotate, voidCommitsOf } from './rotate.ts';
 import { warnIfVersioned } from '../doctor/versioned-bucket.ts';

@@ -8,7 +8,7 @@ import type { Manifest } from '../../log/manifest.ts';
 import { commitSnapshot } from '../backup/commit.ts';
 import type { CommitWork, Committed } from '../backup/commit.ts';
 import type { Context } from '../context.ts';
-import { newestManifest } from '../lineage.ts';
+import { newestManifest } from '../remote-log.ts';
 
 /**
  * What is live, settled and pinned is said by the newest commit, so a change of it is a commit: the newest snapshot

@@ -8,7 +8,7 @@ import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { enterPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
-import { findLostNewest, manifestOf, readRemote } from '../lineage.ts';
+import { findLostNewest, manifestOf, readRemote } from '../remote-log.ts';
 import { findObjects, problemsOf } from '../relied-on.ts';
 import { chooseSnapshot } from '../restore/choose-snapshot.ts';
 

@@ -9,7 +9,7 @@ import { readJournal } from '../../home/journal.ts';
 import { stagedData } from '../../home/swap.ts';
 import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
-import { manifestOf, readRemote } from '../lineage.ts';
+import { manifestOf, readRemote } from '../remote-log.ts';
 import { diskFull, spareBytes } from './replace.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 import { downloadSnapshot } from './download-snapshot.ts';

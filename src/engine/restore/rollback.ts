@@ -8,7 +8,7 @@ import { scanStore } from '../../stores/content/scan.ts';
 import { readState } from '../../home/state.ts';
 import { swapIn } from '../../home/swap.ts';
 import type { Context } from '../context.ts';
-import { knownParent } from '../lineage.ts';
+import { knownParent } from '../known-manifests.ts';
 import { inspectAsItLies, startLevel } from '../soundness/judge-store.ts';
 import { messagesOf } from '../soundness/soundness.ts';
 

@@ -4,7 +4,7 @@ import { scanStore } from '../../stores/content/scan.ts';
 import type { ScanResult } from '../../stores/content/scan.ts';
 import { hasContentOfSnapshot, snapshotsOfSize } from './compare-content.ts';
 import type { Context } from '../context.ts';
-import { manifestIfReadable } from '../lineage.ts';
+import { manifestIfReadable } from '../remote-log.ts';
 import type { Lineage } from '../lineage.ts';
 import type { RestoreFacts } from './plan-restore.ts';
 
