@@ -9,7 +9,7 @@ import type { Context } from '../context.ts';
 import { rotate } from '../history/rotate.ts';
 import type { Committed } from './commit.ts';
 
-/** What follows a commit. The next backup does again what fails here. */
+/** The steps after a commit: its copy, the current files, rotation. The next backup repeats a step that fails here. */
 export async function finishCommit(
   context: Context,
   work: {
@@ -37,7 +37,7 @@ export async function finishCommit(
   );
 }
 
-/** If another host was faster, or has the lease, its snapshot is the one to be shown. */
+/** Shows the snapshot to people, unless another host's is the newest. */
 async function publish(context: Context, { manifest, before, after }: Committed): Promise<void> {
   const format = context.formats.of(manifest);
   if (format.publish === undefined || newestId(after) !== manifest.id) return;
@@ -47,7 +47,7 @@ async function publish(context: Context, { manifest, before, after }: Committed)
 
 const newestId = (view: LogView): string | undefined => view.snapshots.at(-1)?.entry.id;
 
-/** The snapshot exists. A failure now is worth a warning, and the next backup does the same again. */
+/** The snapshot exists, so a failure now is a warning. */
 async function attempt(context: Context, what: string, work: () => Promise<unknown>): Promise<void> {
   try {
     await work();

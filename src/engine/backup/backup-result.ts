@@ -2,26 +2,26 @@ import type { Problem } from '../../stores/adapter.ts';
 
 export interface BackupOptions {
   /**
-   * Back up even when nothing changed or the interval has not passed, and even to a remote that has become empty since
-   * this store was backed up to it.
+   * Back up even if nothing changed or the interval has not passed, and even if the remote has become empty since the
+   * last backup.
    */
   readonly force?: boolean;
   /** Commit a store that lost most of its content. */
   readonly allowShrink?: boolean;
   /** Commit a store that is damaged. The snapshot is marked and pinned, and no restore takes it unless it is named. */
   readonly acceptDamage?: boolean;
-  /** Leave the remote alone while its newest snapshot is younger, milliseconds. */
+  /** Do nothing if the newest snapshot is younger than this, milliseconds. */
   readonly minIntervalMs?: number;
   /**
-   * Believe the local record, so that it costs no request, when it says that nothing was written since the store's
-   * parent, or that the parent itself is younger than `minIntervalMs`.
+   * Trust the local record if it says that nothing was written since the store's parent, or that the parent is younger
+   * than `minIntervalMs`. The backup then makes no request.
    */
   readonly local?: { readonly minIntervalMs: number };
   /** Capture, validate and compare, but change nothing in the remote. */
   readonly dryRun?: boolean;
-  /** That of the lease this host has, or had: `Lease.epoch`. */
+  /** `Lease.epoch` of the lease that this host has, or had. */
   readonly epoch?: number;
-  /** Where it has hooks: what the one before it may take at most, milliseconds, since the process has to end soon. */
+  /** Longest time for the hook before the backup, milliseconds: the process has to end soon. */
   readonly beforeHookMs?: number;
 }
 
@@ -48,14 +48,14 @@ export type BackupResult =
       readonly reuseBytes: number;
       readonly heldMs: number;
       readonly longestHoldMs: number;
-      /** Tips, when there is more than one: hosts wrote beside each other. */
+      /** All tips if there is more than one: several hosts wrote at the same time. Else empty. */
       readonly diverged: readonly string[];
       /** This host lost its lease: the snapshot is kept, and the next holder's stays the newest. */
       readonly isFenced: boolean;
       readonly dropped: readonly string[];
-      /** Keys of objects that the snapshots before it keep such files in, and that were missing or cut: uploaded anew. */
+      /** Keys of objects of earlier snapshots that were missing or cut. Their files were uploaded again. */
       readonly lost: readonly string[];
-      /** What is not as it should be in the store, but puts no record at risk. */
+      /** What is wrong in the store, but puts no record at risk. */
       readonly findings: readonly Problem[];
       /** What makes the store unsound; empty unless that was accepted. */
       readonly damage: readonly Problem[];

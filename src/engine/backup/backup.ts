@@ -27,13 +27,13 @@ export type { BackupOptions, BackupResult } from './backup-result.ts';
  * Makes one snapshot. The caller holds the store's lock and has finished an interrupted restore.
  *
  *     1 capture, validate, hash        crash: staging garbage, swept by the next run
- *       of a first backup: say so      crash: known for garbage, and no trace of a lost log
+ *       first backup: leave a mark     crash: the mark tells these objects from those of a lost log
  *     2 upload to history/<id>/        crash: garbage in the remote, swept by a later rotation
  *     3 local state: pending           crash: the same
  *     4 COMMIT: create commits/<n>     the snapshot exists; a crash after it loses nothing
  *     5 local state: new parent        crash before: the next run finds the pending id in the log
  *     6 copy of the commit             crash before: the next backup writes it
- *     7 current files, manifest.json   crash: readers do not use them; the next backup mends them
+ *     7 current files, manifest.json   crash: nothing depends on them; the next backup mends them
  *     8 rotation                       crash: the next rotation goes on
  */
 export async function backup(
@@ -55,7 +55,7 @@ export async function backup(
     const { why, remedy } = emptied;
     throw new SyncAgentError('REFUSED', `Cannot back up "${context.home.store}": ${why}`, { remedy });
   }
-  // The parent may be one whose commit this host did not hear of.
+  // This host may have made the parent without learning that its commit succeeded.
   const early = withoutCapture(view, lineage, options);
   if (early?.type === 'unchanged') {
     if (await isWhole(context, view, early.id)) return early;
@@ -82,7 +82,7 @@ export async function backup(
       newest: newest && contentHere(context, image, newest),
       force: options.force ?? false,
       isCommitDue: isCommitDue(view, lineage.state),
-      // What a damaged store still yields is no measure.
+      // What can still be read of a damaged store says nothing about how much was in it.
       allowShrink: (options.allowShrink ?? false) || image.damage.length > 0,
       maxShrink: context.settings.maxShrink,
       isHeld,
@@ -121,7 +121,7 @@ async function assertExclusionsFit({ home, detectAdapter }: Context): Promise<vo
   await assertExclusionsFitStore(store, { detectAdapter, exclude });
 }
 
-/** Whatever is wrong is told at each backup, with what mends it, until it is mended. */
+/** Every backup warns of every problem, until somebody mends it. */
 function tellProblems({ emit }: Context, { damage, findings }: StoreImage): void {
   for (const { message, remedy } of [...damage, ...findings])
     emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });

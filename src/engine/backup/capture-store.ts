@@ -19,48 +19,49 @@ import type { SoundBase } from '../soundness/soundness.ts';
 import { warnOfTwins } from '../doctor/twin-servers.ts';
 
 export interface StoreImage extends CapturedStore {
-  /** Put no record at risk. */
+  /** Problems that put no record at risk. */
   readonly findings: readonly Problem[];
-  /** Empty unless damage was to be accepted. */
+  /** Empty unless damage is accepted. */
   readonly damage: readonly Problem[];
   /** Where the image is. */
   readonly dir: string;
-  /** Of the files, those that were checked as SQLite databases. */
+  /** The files that were checked as SQLite databases. */
   readonly databases: readonly string[] | undefined;
   /** Milliseconds since the epoch, this host's clock, shortly before the captured instant. */
   readonly capturedAtMs: number;
-  /** Of the store at the captured instant; null when a later write could hide in the same timestamp. */
+  /** Of the store at the captured instant. Null if a later write could have the same timestamp. */
   readonly fingerprint: string | null;
   readonly identity: string;
-  /** What was not captured, since it is no content. */
+  /** What was not captured because it is not content. */
   readonly leftAlone: ScanResult['leftAlone'];
   readonly heldMs: number;
   readonly longestHoldMs: number;
 }
 
-/** A torn image of a store that our locks do not cover wholly is possible; a second and third one decide. */
+/** If our locks do not cover the whole store, an image can be torn. Three unsound images mean that the store is unsound. */
 const captureTries = 3;
 /**
- * How long a persist that does not go on is waited for. Most often nobody is at it: the files are copies, whose times say nothing,
- * and the first image is sound. If it is not, a server may be held up by its disk, and only where one can be seen is that likely.
+ * How long to wait for an index that looks half written. Usually nobody writes it: the files are copies, their times say
+ * nothing, and the first image is sound. If it is not, a slow disk may hold the server up. That is likely only if a server
+ * can be seen.
  */
 const unfinishedMs = { first: 500, unseen: 5_000, seen: 30_000 };
 
-export interface CaptureOptions {
-  /** The manifest that says which databases were sound before; asked only where several are in the store, and one is not sound. */
+export interface ImageOptions {
+  /** The manifest that says which databases were sound before. Called only if an image is not sound. */
   readonly base: () => Promise<SoundBase | undefined>;
-  /** Whether an image of a damaged store counts. */
+  /** Whether to take an image of a damaged store. */
   readonly acceptDamage: boolean;
 }
 
 /**
- * Captures the store into staging, validates the image and hashes its files. Nothing is believed before that:
- * rejects with STORE_CORRUPT when image after image is unsound, which means that the store is.
+ * Captures the store into staging, validates the image and hashes its files. Rejects with STORE_CORRUPT if every image is
+ * unsound.
  */
 export async function captureStore(
   context: Context,
   attempt: string,
-  { base, acceptDamage }: CaptureOptions,
+  { base, acceptDamage }: ImageOptions,
 ): Promise<StoreImage> {
   const { home, fs, clock, emit, signal } = context;
   const dir = stagedData(home, attempt);
@@ -145,7 +146,7 @@ function warnOfUnfenced({ emit }: Context, unfenced: readonly string[]): void {
   });
 }
 
-/** What else there is, and the last resort: a damaged copy is better than none. */
+/** Says which good snapshot there is, and how to keep a damaged copy, which is better than none. */
 function damageRemedy(before: SoundBase | undefined): string {
   const accept = '"sync-agent backup --accept-damage" keeps a copy of it as it is, marked as damaged';
   return before === undefined

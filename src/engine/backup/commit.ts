@@ -16,19 +16,19 @@ import { keysReliedOn } from '../relied-on.ts';
 export type ManifestDraft = Omit<Manifest, 'generation' | 'log' | 'resolved' | 'pins'>;
 
 export interface CommitWork {
-  /** What to commit on top of a log; asked again whenever another host was faster. */
+  /** What to commit after a given log. Called again each time another host takes the number. */
   readonly draft: (view: LogView) => ManifestDraft | Promise<ManifestDraft>;
   /** The log as read when the operation began. */
   readonly view: LogView;
   /** Whether the remote takes create-only writes. */
   readonly createOnly: boolean;
-  /** The server's clock when the operation began, and when it last answered. */
+  /** By the server's clock: when the operation began, and when the server last answered. */
   readonly startedAt: Date;
   readonly lastServerTime: Date | undefined;
-  /** What stays, by default the retention rule; and tips declared settled. */
+  /** Which snapshots stay; default: as the retention rule says. */
   readonly retain?: (view: LogView) => RetentionPlan;
   readonly resolve?: readonly string[];
-  /** The pins from here on, by default those there are; asked again like `draft`. */
+  /** The pins from now on; default: the present ones. Called again like `draft`. */
   readonly pins?: (view: LogView) => readonly Pin[];
 }
 
@@ -44,11 +44,11 @@ export interface Committed {
 }
 
 /**
- * **The commit point of every operation.** Creates the next number of the log; its manifest carries the log of what is
- * live, so whoever creates a number has seen all lower ones, and what it leaves out is void from here on.
+ * **The commit point of every operation.** Creates the next number of the log. Its manifest lists all live snapshots, so
+ * the creator of a number has seen all lower ones, and a commit that it does not list is void from now on.
  *
- * A host that worked, or slept, for more than half the grace period gives up: others may sweep its files after the
- * whole of it. Rejects with BUSY then; nothing was committed.
+ * A host that worked, or slept, for more than half the grace period gives up with BUSY and commits nothing: after the whole
+ * grace period, others may delete its files.
  */
 export async function commitSnapshot(context: Context, work: CommitWork): Promise<Committed> {
   const { settings, signal } = context;
@@ -92,7 +92,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
   }
 }
 
-/** The snapshot exists whatever happens now; a remote that fails just here is worth a warning, not a failure. */
+/** The snapshot exists whatever happens now, so an unreachable remote is a warning. */
 async function readLogAfter(context: Context, manifest: Manifest, before: LogView): Promise<LogView> {
   try {
     const known = { manifest, lastModifiedMs: undefined };
@@ -118,8 +118,8 @@ async function readLogAfter(context: Context, manifest: Manifest, before: LogVie
 }
 
 /**
- * A host that slept between reading the log and creating its number may have created one that was used and freed
- * meanwhile. No later commit names it then: it is void, and nobody will read it.
+ * A host that slept between reading the log and creating its number may have created one that was used and freed in the
+ * meantime. No later commit lists it then. It is void, and nobody will read it.
  */
 async function assertLive(context: Context, manifest: Manifest, after: LogView): Promise<void> {
   const isLive = after.snapshots.some(({ entry }) => entry.id === manifest.id);
@@ -135,8 +135,8 @@ async function assertLive(context: Context, manifest: Manifest, after: LogView):
 }
 
 /**
- * A snapshot may rely on objects of older ones. The log has moved on since they were chosen. What it still names stays,
- * since rotation asks the same log. The rest may be gone.
+ * A snapshot may rely on objects of older ones. The log has moved on since they were chosen. Objects that it still relies on
+ * stay, because rotation asks the same log. Others may be gone.
  */
 async function assertStillThere(context: Context, draft: ManifestDraft, view: LogView): Promise<void> {
   const live = new Set(view.snapshots.map(({ entry }) => entry.id));

@@ -38,7 +38,7 @@ export async function makeSnapshot(context: Context, work: SnapshotWork): Promis
   warnOfLoss(context, work);
   const createOnly = await knownCreateOnly(context, work);
   const id = makeSnapshotId(image.capturedAtMs, clock.randomHex(4));
-  // Until there is a commit, this alone tells a first backup that was cut off from a remote that lost its log.
+  // Until there is a commit, only this mark tells an interrupted first backup from a remote that lost its log.
   if (view.head === undefined) await remote.put(attemptKey(id), textBody(''), { signal });
   const written = await uploadContent(context, id, work);
 
@@ -60,7 +60,7 @@ export async function makeSnapshot(context: Context, work: SnapshotWork): Promis
   return describe(work, committed, diverged);
 }
 
-/** What the local record says of the remote, or a look at it. */
+/** From the local record; tried out in the remote if this is its first backup from here. */
 async function knownCreateOnly(context: Context, { lineage }: SnapshotWork): Promise<CreateOnlySupport> {
   const { remote, clock, settings, signal } = context;
   const createOnly =

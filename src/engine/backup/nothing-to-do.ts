@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import type { Lineage } from '../lineage.ts';
 import { readLocalStatus } from '../local-status.ts';
 
-/** What the local record alone can say. */
+/** The result, if the local record is enough to know it. Makes no request. */
 export async function withoutRequest(
   context: Context,
   { minIntervalMs }: NonNullable<BackupOptions['local']>,
@@ -17,7 +17,7 @@ export async function withoutRequest(
   return soonAfter(context, parent, minIntervalMs);
 }
 
-/** The store's parent is younger than `minIntervalMs`, by this host's clock. */
+/** `too-soon` if the store's parent is younger than `minIntervalMs` by this host's clock. */
 export function soonAfter(
   { clock }: Context,
   parent: string | undefined,
@@ -28,7 +28,7 @@ export function soonAfter(
   return ageMs >= 0 && ageMs < minIntervalMs ? { type: 'too-soon', id: parent, ageMs } : undefined;
 }
 
-/** What can be said from the log and the file system's times alone. */
+/** The result, if the log and the files' times are enough to know it. */
 export function withoutCapture(
   view: LogView,
   lineage: Lineage,

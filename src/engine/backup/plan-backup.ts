@@ -12,7 +12,7 @@ export interface CapturedStore {
   readonly files: readonly CapturedFile[];
   /** Permission bits of the store itself. */
   readonly mode: number;
-  /** All below the store, by path. */
+  /** All directories below the store, by path. */
   readonly directories: readonly ManifestDirectory[];
   readonly emptyDirectories: readonly string[];
   readonly statistics: StoreStatistics;
@@ -20,12 +20,12 @@ export interface CapturedStore {
 
 export type BackupPlan =
   | { readonly type: 'unchanged' }
-  /** The guard: `reason` completes "Cannot back up …: ". */
+  /** The store lost too much. `reason` completes "Cannot back up …: ". */
   | { readonly type: 'refuse'; readonly reason: string }
   | {
       readonly type: 'commit';
       readonly upload: readonly CapturedFile[];
-      /** Files whose bytes a snapshot has. */
+      /** Files whose bytes an earlier snapshot has. */
       readonly reuse: readonly ReusedFile[];
       readonly uploadBytes: number;
       readonly reuseBytes: number;
@@ -38,17 +38,17 @@ export interface BackupFacts {
   /** The newest snapshot, whoever made it. */
   readonly newest: Manifest | undefined;
   readonly force: boolean;
-  /** A commit is due even with the parent's content: it settles what the parent was chosen over. */
+  /** Commit even if the content is the parent's: the commit settles the tips that the parent was chosen over. */
   readonly isCommitDue: boolean;
   readonly allowShrink: boolean;
   readonly maxShrink: number;
   /** Whether the remote has what a file of `parent` or `newest` relies on. */
   readonly isHeld: (snapshotId: string, path: string) => boolean;
-  /** Of the new snapshot. Only snapshots of the same format have something to reuse. */
+  /** Format of the new snapshot. Only a snapshot of the same format has something to reuse. */
   readonly format: number;
 }
 
-/** What a backup of `captured` has to do. A pure decision. */
+/** Decides what a backup of `captured` does. Pure. */
 export function planBackup(facts: BackupFacts): BackupPlan {
   const { captured, parent, newest } = facts;
   const base = parent ?? newest;
@@ -87,14 +87,14 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   };
 }
 
-/** Where the remote moved on, permissions alone are no reason to commit what it has left behind. */
+/** If the remote has a newer snapshot than the base, changed permissions alone are no reason for a commit. */
 function isHeldBy(base: Manifest, { captured, newest }: BackupFacts): boolean {
   return base.id === newest?.id ? hasContentOf(captured, base) : hasBytesOf(captured, base);
 }
 
 /**
- * Whether the store holds exactly what the snapshot holds: names, bytes and permissions. Times do not count, nor does
- * the mode of the store itself, which is the platform's where it is a mount point.
+ * Whether the store holds exactly what the snapshot holds: names, bytes and permissions. Times do not count. Nor does the
+ * mode of the store itself: if it is a mount point, the platform sets it.
  */
 export function hasContentOf(
   store: Pick<CapturedStore, 'files' | 'directories' | 'emptyDirectories'>,
@@ -117,7 +117,7 @@ export function hasBytesOf(store: Pick<CapturedStore, 'files'>, manifest: Pick<M
   return store.files.length === theirs.size && store.files.every((file) => theirs.has(key(file)));
 }
 
-/** A restore leaves the owner all rights. */
+/** Without the owner's rights: a restore always gives them. */
 const modesOf = (directories: readonly ManifestDirectory[]): string =>
   directories
     .map(({ path, mode }) => `${path}\0${mode | 0o700}`)
@@ -130,7 +130,7 @@ function shrinkage(
   maxShrink: number,
 ): string | undefined {
   if (base === undefined) return undefined;
-  // A store without its database is seen as something simpler, and then nothing is wrong with it.
+  // A store that lost its database looks like a simpler kind of store, and sound as such.
   if (isSimplerKind(captured.adapter, base.adapter)) {
     return `it looks like a ${captured.adapter} store, snapshot ${base.id} is of a ${base.adapter} store`;
   }

@@ -10,7 +10,7 @@ import type { StoreImage } from './capture-store.ts';
 import { hasBytesOf } from './plan-backup.ts';
 import type { BackupFacts } from './plan-backup.ts';
 
-/** Whether the snapshot that the store equals is there. "Nothing changed" is worth nothing without it. */
+/** Whether every object of a snapshot is there. Only then is "nothing changed" a good answer. */
 export async function isWhole(context: Context, view: LogView, id: string): Promise<boolean> {
   const entry = view.snapshots.find((each) => each.entry.id === id)?.entry;
   const manifest = entry && (await manifestIfReadable(context, view, entry));
@@ -18,7 +18,7 @@ export async function isWhole(context: Context, view: LogView, id: string): Prom
   return problemsOf(context, manifest, await findObjects(context, [manifest])).length === 0;
 }
 
-/** The snapshot that this store is judged by: its parent, else the newest. */
+/** The snapshot to compare this store with: its parent, else the newest. */
 export async function manifestBefore(
   context: Context,
   view: LogView,
@@ -29,7 +29,7 @@ export async function manifestBefore(
   return known ?? newestManifest(context, view);
 }
 
-/** The snapshot this store grew from. Where nothing is known, equal content counts as proof. */
+/** The snapshot that this store grew from. If no record says which, one of equal content is. */
 export async function parentManifest(
   context: Context,
   { view, lineage, image }: { readonly view: LogView; readonly lineage: Lineage; readonly image: StoreImage },
@@ -47,13 +47,12 @@ export async function parentManifest(
   return undefined;
 }
 
-/** What of a snapshot counts on this host, beside the image. */
+/** The part of a snapshot that counts as content on this host. */
 export const contentHere = ({ home }: Context, image: StoreImage, manifest: Manifest): Manifest =>
   snapshotContent(manifest, home.exclude, image.leftAlone);
 
 /**
- * Looks whether the objects are there that a backup of `image` could reuse. `lost`: the keys of those that are missing or
- * cut.
+ * Looks for the objects that a backup of `image` could reuse. `lost` has the keys of those that are missing or cut.
  */
 export async function lookAtBases(
   context: Context,

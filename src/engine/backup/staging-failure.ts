@@ -6,7 +6,7 @@ import { stagingRoot } from '../../home/home.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import type { Context } from '../context.ts';
 
-/** Nothing is lost when staging fails; the reader has to know what it takes. */
+/** The error for a failed capture. It says how much space is needed, or what removed the staging directory. */
 export async function stagingFailure(context: Context, error: unknown): Promise<unknown> {
   const { home, fs, diskSpace } = context;
   const staging = stagingRoot(home);

@@ -11,7 +11,10 @@ export interface UploadWork {
   readonly plan: Extract<BackupPlan, { type: 'commit' }>;
 }
 
-/** Writes the objects of snapshot `id`. Interrupted, it removes what it has uploaded, as far as there is time. A later rotation sweeps what stays. */
+/**
+ * Writes the objects of snapshot `id`. If it is interrupted, it removes as many of them as two seconds allow. A later
+ * rotation deletes the rest.
+ */
 export async function uploadContent(
   context: Context,
   id: string,
@@ -34,7 +37,7 @@ export async function uploadContent(
 
 const discardMs = 2000;
 
-/** No commit names these objects, and none ever will: the id is this attempt's own. The mark of a first backup goes last. */
+/** No commit will ever name these objects: the id belongs to this attempt alone. The mark of a first backup goes last. */
 async function discard({ remote }: Context, id: string): Promise<void> {
   const signal = AbortSignal.timeout(discardMs);
   try {

@@ -9,13 +9,13 @@ import { chooseSnapshot } from '../restore/choose-snapshot.ts';
 export interface SnapshotSummary extends LogEntry {
   /** Age of its commit by the server's clock, milliseconds. */
   readonly ageMs: number;
-  /** Nobody's parent, and not settled. More than one such: hosts wrote beside each other. */
+  /** No snapshot's parent, and not settled. More than one tip means that several hosts wrote at the same time. */
   readonly isTip: boolean;
-  /** Undefined while it is not pinned. */
+  /** Undefined if it is not pinned. */
   readonly pin: Pin | undefined;
 }
 
-/** Live snapshots, oldest first. Two requests, or one where this host knows the newest commit. */
+/** Live snapshots, oldest first. Costs two requests, or one if this host knows the newest commit. */
 export async function listSnapshots(context: Context): Promise<readonly SnapshotSummary[]> {
   const view = await readRemote(context);
   warnOfDamage(context, view);
@@ -34,12 +34,12 @@ export function summarise(view: LogView): readonly SnapshotSummary[] {
   }));
 }
 
-/** A manifest, and what the newest commit says of it. */
+/** A manifest, with the pin that the newest commit has for it. */
 export interface ShownSnapshot extends Omit<Manifest, 'pins'> {
   readonly pin: Pin | undefined;
 }
 
-/** A snapshot's whole manifest. `name` as for a restore. */
+/** A snapshot's whole manifest. `name`: as for a restore. */
 export async function showSnapshot(context: Context, name: string): Promise<ShownSnapshot> {
   const view = await readRemote(context);
   const entries = view.snapshots.map(({ entry }) => entry);

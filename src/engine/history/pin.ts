@@ -17,13 +17,13 @@ export interface PinOptions {
 
 export interface PinResult {
   readonly id: string;
-  /** As it stands now; undefined where the snapshot is not pinned. */
+  /** The pin now; undefined if the snapshot is not pinned. */
   readonly pin: Pin | undefined;
-  /** False when it was so before, and nothing was written. */
+  /** False if nothing had to be written. */
   readonly isChanged: boolean;
 }
 
-/** Keeps a snapshot, named as for a restore, until it is unpinned. Pinned again, it takes the new reason if there is one. */
+/** Keeps a snapshot until it is unpinned. `name`: as for a restore. A pinned snapshot takes a new reason. */
 export async function pin(context: Context, name: string, { reason }: PinOptions = {}): Promise<PinResult> {
   if (reason !== undefined && reason.length > maxReasonLength) {
     throw new SyncAgentError(
@@ -43,7 +43,7 @@ export async function pin(context: Context, name: string, { reason }: PinOptions
   return { id, pin: fresh, isChanged: true };
 }
 
-/** Leaves a snapshot to the retention rule again, as of the next backup or prune. */
+/** Removes a pin. The next backup or prune applies the retention rule to the snapshot again. */
 export async function unpin(context: Context, name: string): Promise<PinResult> {
   const view = await readRemote(context);
   const { id } = chooseSnapshot(entriesOf(view), name);
@@ -58,20 +58,20 @@ interface Change {
   readonly pin: Pin | undefined;
 }
 
-/** Drops nothing: who unpins by mistake has until the next backup or prune to pin again. */
+/** Drops nothing, so a mistaken unpin can be undone until the next backup or prune. */
 async function change(context: Context, view: LogView, { action, id, pin: fresh }: Change): Promise<void> {
   const committed = await recommit(context, view, {
     retain: (current) => planKeepingAll(entriesOf(current)),
     pins: (current) => {
       const entries = entriesOf(current);
-      // Dropped by another host, which was faster.
+      // Another host was faster and dropped it.
       if (!entries.some((entry) => entry.id === id)) throw noSuchSnapshot(id, entries);
       const others = [...pinsOf(current.head).values()].filter((each) => each.id !== id);
       return fresh === undefined ? others : [...others, fresh];
     },
   });
-  // A host that slept may have created a number that was used and freed meanwhile, which nobody reads. That the
-  // snapshot it committed again is live proves nothing here, since it was live before.
+  // A host that slept may have created a number that was used and freed in the meantime. Nobody reads that commit. The
+  // snapshot was live before, so that it is live now proves nothing.
   if (committed === undefined || pinsOf(committed.after.head).has(id) === (fresh !== undefined)) return;
   throw new SyncAgentError('BUSY', `Cannot ${action} snapshot ${id}: other hosts went on meanwhile`, {
     remedy: 'Run it again',

@@ -12,24 +12,24 @@ import { rotate, voidCommitsOf } from './rotate.ts';
 import { warnIfVersioned } from '../doctor/versioned-bucket.ts';
 
 export interface PruneOptions {
-  /** Tips to settle, named as for a restore: no longer reported as diverged, no longer kept beyond retention. Not the newest. */
+  /** Tips to settle, named as for a restore: no longer reported as diverged, nor kept beyond retention. Not the newest. */
   readonly resolve?: readonly string[];
   readonly dryRun?: boolean;
 }
 
 export interface PruneResult {
-  /** Tips that were settled now. */
+  /** Tips that this call settled. */
   readonly resolved: readonly string[];
   readonly dropped: readonly string[];
   readonly retained: readonly string[];
-  /** By id, oldest first: why the snapshot stays; an empty list for one that is dropped. */
+  /** Why each snapshot stays, by id, oldest first. Empty for a dropped one. */
   readonly reasons: Readonly<Record<string, readonly KeepReason[]>>;
-  /** Objects deleted now; what is younger than the grace period goes later. */
+  /** Number of objects deleted now. Those younger than the grace period are deleted later. */
   readonly objects: number;
   readonly isDryRun: boolean;
 }
 
-/** Applies the retention rule, and sweeps what crashed hosts left. Nothing to do costs no write. */
+/** Applies the retention rule, and deletes what crashed hosts left. Writes nothing if there is nothing to do. */
 export async function prune(context: Context, options: PruneOptions = {}): Promise<PruneResult> {
   await warnIfVersioned(context);
   const view = await readRemote(context);
@@ -44,8 +44,8 @@ export async function prune(context: Context, options: PruneOptions = {}): Promi
 }
 
 /**
- * Drops every snapshot but the newest, pinned ones and unresolved tips, at once: nobody else's restore of an older one
- * is waited for. Generations go on where they were.
+ * Drops and deletes every snapshot but the newest, pinned ones and unresolved tips. The grace period does not count, so
+ * another host's restore of an older snapshot may fail. Generations continue.
  */
 export async function clearHistory(
   context: Context,
@@ -71,7 +71,7 @@ interface Work {
   readonly atOnce: boolean;
 }
 
-/** The commit also fences off hosts in the middle of a backup, as `rotate` needs. */
+/** `rotate` needs a fresh commit: it makes hosts give up that are in the middle of a backup. */
 async function apply(context: Context, view: LogView, work: Work): Promise<PruneResult> {
   let plan = work.retain(view);
   const committed = await recommit(context, view, {
@@ -87,7 +87,7 @@ async function apply(context: Context, view: LogView, work: Work): Promise<Prune
   return { ...summary(plan, work.resolve), objects, isDryRun: false };
 }
 
-/** The newest is a tip whatever is said of it: what is wrong with it ends when another becomes the newest. */
+/** The newest snapshot is always a tip, so it cannot be settled. */
 function resolvable(view: LogView, name: string): string {
   const entries = view.snapshots.map(({ entry }) => entry);
   const { id } = chooseSnapshot(entries, name);
@@ -102,7 +102,7 @@ function marksOf({ head }: LogView, resolve: readonly string[] = []): Marks {
   return { resolved: [...(head?.resolved ?? []), ...resolve], pinned: [...pinsOf(head).keys()] };
 }
 
-/** Whether void commits or files that no snapshot names have outlived the grace period. */
+/** Whether there are void commits, or files that no snapshot names, older than the grace period. */
 async function hasGarbage(context: Context, view: LogView): Promise<boolean> {
   const { remote, settings, signal } = context;
   if (view.head === undefined) return false;

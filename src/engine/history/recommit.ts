@@ -11,8 +11,8 @@ import type { Context } from '../context.ts';
 import { newestManifest } from '../remote-log.ts';
 
 /**
- * What is live, settled and pinned is said by the newest commit, so a change of it is a commit: the newest snapshot
- * again, under a new number. Undefined when there is none.
+ * The newest commit says what is live, settled and pinned. To change that, the newest snapshot is committed again under a
+ * new number. Undefined if there is no snapshot.
  */
 export async function recommit(
   context: Context,
@@ -32,7 +32,7 @@ export async function recommit(
   const committed = await commitSnapshot(context, {
     ...work,
     draft: async (current) => {
-      // What is recommitted must be what no rule drops. The head need not be: a host that lost its lease made it.
+      // The newest snapshot is the one that no rule drops. The head can be another: a host that lost its lease made it.
       const newest = (await newestManifest(context, current)) ?? current.head ?? head;
       const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = newest;
       return { ...draft, uploadId, ...firstCommit(current, newest.id) };
@@ -46,7 +46,7 @@ export async function recommit(
   return committed;
 }
 
-/** The commit stands without its copy, and the next backup writes the one that is missing. */
+/** A commit counts without its copy. The next backup writes a missing one. */
 async function copyCommit(
   { remote, signal, emit }: Context,
   { manifest }: Committed,
@@ -61,7 +61,7 @@ async function copyCommit(
   }
 }
 
-/** Its age goes on: by the server's clock, not by that of the host it came from, which may be wrong. */
+/** Keeps the snapshot's age, by the server's clock: the clock of the host that made it may be wrong. */
 function firstCommit(view: LogView, id: string): Pick<Manifest, 'committedAt'> {
   const ageMs = view.snapshots.find(({ entry }) => entry.id === id)?.ageMs;
   return ageMs === undefined

@@ -21,18 +21,18 @@ export interface RotateWork {
   /** A commit that this process has just created, and when, by the server's clock. */
   readonly commit: Manifest;
   readonly committedAt: Date;
-  /** Snapshots whose files go whatever their age: a person said so. */
+  /** Snapshots whose files are deleted whatever their age, because a person said so. */
   readonly atOnce?: readonly string[];
 }
 
 /**
- * Deletes what no commit names any more and is older than the grace period: files, then what describes them. What is
- * live was decided by the commit itself; rotation only carries it out, and a crash leaves work for the next one.
+ * Deletes objects that no commit names and that are older than the grace period: files first, then what describes them. The
+ * commit has decided what is live. Rotation only carries it out, and a crash leaves work for the next one.
  *
- * It is safe against hosts in the middle of a backup only right after a commit of our own. Their files are unnamed
- * too; but one that read the log before our commit will find its number taken, and one that read it later and whose
- * files are older than the grace period has been at it for more than half of that, and gives up. So rotation
- * does nothing when the commit is older than half the grace period. Ages are by the server's clock throughout.
+ * No commit names the files of a backup in progress either, so rotation is safe only right after a commit of our own. A
+ * host that read the log before that commit will find its number taken. A host that read it later, and whose files are
+ * older than the grace period, has worked for more than half of that, and gives up. So rotation does nothing if the
+ * commit is older than half the grace period. All ages are by the server's clock.
  */
 export async function rotate(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
   enterPhase(context, 'rotate');
@@ -44,7 +44,7 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < reliableMs(settings.graceMs);
   if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
-  // A number that was used and freed while this host slept fences nobody off.
+  // If the number was used and freed while this host slept, no other host was made to give up.
   const isNamed = [view.head, ...view.head.log].some(
     ({ generation }) => generation === work.commit.generation,
   );
@@ -73,7 +73,7 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   }
   const doomed = [...candidates.values()].flat();
   await remote.remove(doomed, { signal });
-  // Last, so that files never lie there that nothing describes, whenever this is cut off.
+  // Last, so that a crash never leaves files that nothing describes.
   const descriptions = [
     ...voidCommits.filter(({ generation }) => !unreadable.has(generation)).map(({ key }) => key),
     ...(await listBesides(context, { view, isOld: (object) => isOld(object) || atOnce.size > 0 })),
@@ -87,9 +87,9 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
 }
 
 /**
- * Which snapshots the void commits describe. One that cannot be read, nor its copy, may be that of any directory that
- * nothing describes: those stay then, for `repair-remote`, which finds out. Younger commits are read only if it
- * matters for a directory.
+ * Which snapshots the void commits describe. If neither a commit nor its copy can be read, it may describe any directory
+ * that nothing else describes. Those directories stay for `repair-remote` to find out. Younger commits are read only if a
+ * directory depends on it.
  */
 async function readVoid(
   context: Context,
@@ -121,7 +121,7 @@ async function readVoid(
   return { described, unreadable };
 }
 
-/** Copies of commits that are void, and what first backups said of themselves. */
+/** Copies of void commits, and marks of first backups. */
 async function listBesides(
   { remote, signal }: Context,
   {
@@ -147,7 +147,7 @@ async function listBesides(
   return keys;
 }
 
-/** A server or credentials that refuse this may well do all the rest, and what stays is no snapshot's. */
+/** Unfinished uploads belong to no snapshot, so a server that refuses to list or abort them causes a warning only. */
 async function sweepUploads({ remote, signal, emit }: Context, cutoff: Date): Promise<void> {
   try {
     await remote.sweepUploads(historyPrefix, cutoff, { signal });
@@ -160,7 +160,7 @@ async function sweepUploads({ remote, signal, emit }: Context, cutoff: Date): Pr
 const sweepRemedy =
   'Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or let the bucket expire incomplete uploads';
 
-/** Commit objects that the newest commit does not name, other than itself. */
+/** Commit objects below the newest one that it does not name. */
 export function voidCommitsOf(view: LogView): LogView['commits'] {
   const live = liveGenerations(view);
   return view.commits.filter(

@@ -1,17 +1,17 @@
 import type { Context } from '../context.ts';
 
-/** What the remote holds below its prefix: snapshots, current files, the log, leases, and what is yet to be swept. */
+/** Everything below the remote's prefix: snapshots, current files, the log, leases, and garbage. */
 export interface RemoteUsage {
   readonly objects: number;
   readonly bytes: number;
-  /** All were counted; else there are more than these. */
+  /** False if there is more than was counted. */
   readonly isWhole: boolean;
 }
 
-/** A question must cost little, however much there is: so many pages, of a thousand objects each in S3. */
+/** Limits what a question costs. In S3, a page has a thousand objects. */
 const mostPages = 10;
 
-/** Lists the remote. */
+/** Counts by listing the remote. */
 export async function measureUsage({ remote, signal }: Context): Promise<RemoteUsage> {
   let [objects, bytes, pages] = [0, 0, 0];
   for await (const page of remote.list('', { signal })) {

@@ -16,7 +16,7 @@ export interface VerifyOptions {
   /** Default: the newest. */
   readonly snapshot?: string;
   readonly all?: boolean;
-  /** Read every byte and compare its SHA-256; else presence and sizes only. */
+  /** Read every byte and compare the SHA-256 of each file. Default: compare presence and sizes only. */
   readonly readData?: boolean;
 }
 
@@ -33,7 +33,7 @@ export interface VerifyReport {
   readonly readData: boolean;
 }
 
-/** Checks that what the commit log promises is there. Finds everything that is wrong, rather than the first. */
+/** Checks that everything is there that the commit log names. Reports all problems, not only the first. */
 export async function verify(context: Context, options: VerifyOptions = {}): Promise<VerifyReport> {
   enterPhase(context, 'verify');
   const view = await readRemote(context);
@@ -55,7 +55,7 @@ export async function verify(context: Context, options: VerifyOptions = {}): Pro
   };
 }
 
-/** What is missing may have been rotated away meanwhile. Only snapshots that the log still names can be damaged. */
+/** Without snapshots that another host rotated away in the meantime: they are not damaged. */
 async function withoutRotated(
   context: Context,
   snapshots: VerifyReport['snapshots'],
@@ -66,8 +66,8 @@ async function withoutRotated(
 }
 
 /**
- * Every commit object there is, void ones too: one that was damaged when others went on may be all that is known of a
- * snapshot. Of the copies those of the snapshots that were asked for, and whether there is one of a commit that is gone.
+ * Checks every commit object, void ones too: a damaged one may be all that is left of a snapshot. Checks the copies of the
+ * chosen snapshots, and whether a copy's commit is gone.
  */
 async function damagedCommitsOf(
   context: Context,
@@ -81,7 +81,7 @@ async function damagedCommitsOf(
       await readCommit(context, generation, { signal: whileAll });
       return [];
     } catch (error) {
-      // Rotated away meanwhile.
+      // Rotated away in the meantime.
       if (isSyncAgentError(error, 'NOT_FOUND')) return [];
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
       const copy = await readCopy(context, generation, { signal: whileAll });
@@ -98,7 +98,7 @@ async function damagedCommitsOf(
   return [...commits, ...copies].flat().concat(await findLostNewest(context, view));
 }
 
-/** The log is listed before its newest commit is read, and that commit names these: nobody rotated them away. */
+/** Nobody rotated these away: the log is listed before its newest commit is read, and that commit names them. */
 function missingCommits({ head, commits }: LogView): readonly string[] {
   const present = new Set(commits.map(({ generation }) => generation));
   return (head?.log ?? [])
