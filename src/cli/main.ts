@@ -1,10 +1,9 @@
 import { asSyncAgentError, errorDocument, errorLines, stackLines } from '../report/error.ts';
 import { styleFor } from '../report/style.ts';
-import { commands as allCommands } from './commands.ts';
-import { parseCommandLine } from './parse.ts';
+import type { Command } from './commands/command.ts';
 
 /** Runs a command line to its end and resolves to the exit code. Never rejects. */
-export async function main(args: readonly string[], commands = allCommands): Promise<number> {
+export async function main(args: readonly string[], commands?: readonly Command[]): Promise<number> {
   const { stdout, stderr, env } = process;
   const print = (line: string): void => void stdout.write(`${line}\n`);
   // What follows "--" may be another program's flags.
@@ -19,12 +18,14 @@ export async function main(args: readonly string[], commands = allCommands): Pro
       print(version);
       return 0;
     }
+    const known = commands ?? (await import('./commands.ts')).commands;
     if (asksForHelp(own)) {
       const { helpText } = await import('./help.ts');
-      print(await helpText(args, commands));
+      print(await helpText(args, known));
       return 0;
     }
-    const parsed = parseCommandLine(args, commands);
+    const { parseCommandLine } = await import('./parse.ts');
+    const parsed = parseCommandLine(args, known);
     const { carryOut } = await import('./carry-out.ts');
     return await carryOut(parsed, { print, form });
   } catch (thrown) {

@@ -216,12 +216,12 @@ describe.skipIf(missing !== undefined)(
 
     it('asks, tries, shows, writes, and a start then restores from it', async () => {
       const terminal = start();
-      await terminal.answer('Which directory shall be kept?', enter);
-      await terminal.answer('Where shall the snapshots be kept?', down + down + down + enter);
-      await terminal.answer('Which directory? Best on another disk', backup + enter);
-      await terminal.answer('Where shall the configuration stand?', down + enter);
+      await terminal.answer('Which directory should be backed up?', enter);
+      await terminal.answer('Where should snapshots be stored?', down + down + down + enter);
+      await terminal.answer('Which directory? Preferably on another disk', backup + enter);
+      await terminal.answer('Where should the configuration be written?', down + enter);
       await terminal.answer('Restore before each "npm start"', enter);
-      await terminal.answer('Write it?', enter);
+      await terminal.answer('Write these changes?', enter);
       const { exitCode, screen } = await terminal.done;
       expect({ exitCode, screen }).toMatchObject({ exitCode: 0 });
       expect(screen).toContain('./data/vectors (chroma, 395 KiB)');
@@ -245,11 +245,11 @@ describe.skipIf(missing !== undefined)(
         '--store',
         'data/vectors',
       );
-      await terminal.answer('Not everything works. What now?', enter);
-      await terminal.answer('Which directory shall be kept?', enter);
-      await terminal.answer('Where shall the snapshots be kept?', enter);
-      await terminal.answer('Which directory? Best on another disk', '\u0015' + backup + enter);
-      await terminal.answer('Write it?', enter);
+      await terminal.answer('A check failed. What now?', enter);
+      await terminal.answer('Which directory should be backed up?', enter);
+      await terminal.answer('Where should snapshots be stored?', enter);
+      await terminal.answer('Which directory? Preferably on another disk', '\u0015' + backup + enter);
+      await terminal.answer('Write these changes?', enter);
       expect(await terminal.done).toMatchObject({ exitCode: 0 });
       expect(JSON.parse(read('sync-agent.config.json'))).toMatchObject({ remote: remoteUrl() });
       expect(read('package.json')).toBe(packageText);
@@ -257,11 +257,11 @@ describe.skipIf(missing !== undefined)(
 
     it('ends with 130 and nothing written on Ctrl-C, early and at the last question', async () => {
       const early = start();
-      await early.answer('Which directory shall be kept?', ctrlC);
+      await early.answer('Which directory should be backed up?', ctrlC);
       expect(await early.done).toMatchObject({ exitCode: 130 });
       const late = start('--remote', remoteUrl(), '--store', 'data/vectors', '--config-in', 'file');
       await late.answer('Restore before each "npm start"', enter);
-      await late.answer('Write it?', ctrlC);
+      await late.answer('Write these changes?', ctrlC);
       expect(await late.done).toMatchObject({ exitCode: 130 });
       expect([added(), read('package.json')]).toEqual([[], packageText]);
     });
@@ -269,7 +269,7 @@ describe.skipIf(missing !== undefined)(
     it('does not touch a config that is there until told to', async () => {
       writeFileSync(join(cwd, 'sync-agent.config.json'), '{"keep": 7}');
       const terminal = start('--remote', remoteUrl());
-      await terminal.answer('has a config already. Change it?', enter);
+      await terminal.answer('already has a config. Change it?', enter);
       expect(await terminal.done).toMatchObject({ exitCode: 10 });
       expect(read('sync-agent.config.json')).toBe('{"keep": 7}');
       expect(existsSync(backup)).toBe(false);

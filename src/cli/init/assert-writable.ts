@@ -5,7 +5,7 @@ import { SyncAgentError } from '../../platform/errors.ts';
 import { redactText } from '../../report/redact.ts';
 import type { Scalar } from './plan-init.ts';
 
-/** Throws USAGE for settings that hold a credential, which it does not repeat, or that no later run would accept. */
+/** Throws USAGE for settings that hold a credential, which the message does not repeat, or that no later run would accept. */
 export function assertWritable(settings: Readonly<Record<string, Scalar>>): void {
   const { 's3.endpoint': endpoint, cron } = settings;
   if (typeof endpoint === 'string' && /\/\/[^/]*@/.test(endpoint)) {
@@ -27,7 +27,7 @@ export function assertWritable(settings: Readonly<Record<string, Scalar>>): void
   if (typeof cron === 'string') fixedTimes(cron);
 }
 
-/** In a command a variable may stand for one: `http://$USER:$PASSWORD@host`. */
+/** A command may name a variable instead: `http://$USER:$PASSWORD@host`. */
 function hasCredential(hook: string): boolean {
   const text = hook.trim();
   return /^https?:/i.test(text) ? redactText(text) !== text : /:\/\/[^\s/@"'$]+@/.test(text);

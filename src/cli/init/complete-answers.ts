@@ -6,7 +6,7 @@ import type { InitFacts } from './init-facts.ts';
 import { existingConfig, foreignPrestart } from './plan-init.ts';
 import type { ConfigPlace, InitAnswers } from './plan-init.ts';
 
-/** The answers of a run that asks nobody. Throws an error that names the flag of an answer that is missing. */
+/** The answers of a run that asks nobody. Throws an error that names the flag for a missing answer. */
 export function completeAnswers(
   given: GivenAnswers,
   facts: InitFacts,
@@ -16,14 +16,14 @@ export function completeAnswers(
   if (place !== undefined && !given.force) throw exists(place);
   return {
     store: given.store ?? onlyStore(found),
-    remote: given.remote ?? missing('where the snapshots are to be kept', '--remote s3://bucket/prefix'),
+    remote: given.remote ?? missing('where to store the snapshots', '--remote s3://bucket/prefix'),
     settings: given.settings,
     configIn: placeFor(given.configIn, place),
     prestart: given.prestart ?? prestartByDefault(facts),
   };
 }
 
-/** A second config beside the first would be refused by every later run. */
+/** Every later run would refuse a second config beside the first. */
 export function placeFor(wanted: ConfigPlace | undefined, existing: ConfigPlace | undefined): ConfigPlace {
   if (existing === undefined || wanted === undefined || wanted === existing)
     return existing ?? wanted ?? 'file';
@@ -33,8 +33,8 @@ export function placeFor(wanted: ConfigPlace | undefined, existing: ConfigPlace 
 }
 
 export function exists(place: ConfigPlace): SyncAgentError {
-  return new SyncAgentError('REFUSED', `Cannot set up: ${nameOf(place)} has a config already`, {
-    remedy: 'Add --force to change it; settings that are not named stay',
+  return new SyncAgentError('REFUSED', `Cannot set up: ${nameOf(place)} already has a config`, {
+    remedy: 'Add --force to change it; settings that you do not name stay',
   });
 }
 
@@ -42,13 +42,15 @@ function nameOf(place: ConfigPlace): string {
   return place === 'file' ? 'sync-agent.config.json' : 'package.json';
 }
 
-/** Databases only: a directory that merely has a usual name is for a person to judge. */
+/** Takes databases only: a person must judge a directory that merely has a usual name. */
 function onlyStore(found: readonly FoundStore[]): string {
   const best = found.filter(({ kind }) => kind === found[0]?.kind && kind !== plainKind.name);
   const [only, ...others] = best;
   if (only !== undefined && others.length === 0) return only.path;
   return missing(
-    only === undefined ? 'which directory to keep; none was found' : `which of ${best.length} stores to keep`,
+    only === undefined
+      ? 'which directory to back up; none was found'
+      : `which of ${best.length} stores to back up`,
     only === undefined ? '--store DIR' : `--store with one of ${best.map(({ path }) => path).join(', ')}`,
   );
 }

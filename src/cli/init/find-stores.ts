@@ -13,9 +13,9 @@ export interface FoundStore {
 }
 
 const habits = kinds.map((kind) => kind.habits ?? {});
-/** Directories that applications use by habit; there a store counts without a database too. */
+/** Usual names of data directories. They count even without a database. */
 const usualNames = habits.flatMap(({ directories = [] }) => directories);
-/** Variables in which applications keep the place of their store. */
+/** Variables in which applications have the path of their store. */
 const usualVariables = habits.flatMap(({ variables = [] }) => variables);
 
 const deepest = 3;
@@ -23,8 +23,8 @@ const deepest = 3;
 const mostDirectories = 500;
 
 /**
- * Directories that look like a store, likely ones first: below `cwd`, and where the environment points. `cwd` itself
- * is none: it holds the application.
+ * Directories that look like a store, the likeliest first: below `cwd`, and where variables point to. `cwd` itself is not
+ * among them: it holds the application.
  */
 export async function findStores(
   cwd: string,
@@ -43,7 +43,7 @@ export async function findStores(
 
 const rankOf = (name: string): number => kinds.findIndex((kind) => kind.name === name);
 
-/** Of stores within each other the outer one, unless only the inner one is a database. */
+/** If one store is inside another, keeps the outer one, unless only the inner one is a database. */
 function withoutNested(stores: readonly FoundStore[]): readonly FoundStore[] {
   const isWithin = (inner: FoundStore, outer: FoundStore): boolean => inner.path.startsWith(outer.path + sep);
   return stores.filter((store) =>
@@ -65,7 +65,7 @@ async function judge(
   return { path, kind, bytes: await bytesBelow(path) };
 }
 
-/** Breadth first, without what belongs to tools. */
+/** Breadth first, without directories that belong to tools. */
 async function directoriesBelow(root: string): Promise<readonly string[]> {
   const found: string[] = [];
   let level = [root];
@@ -85,7 +85,7 @@ async function directoriesBelow(root: string): Promise<readonly string[]> {
   return found.slice(0, mostDirectories);
 }
 
-/** A directory that snapshots are kept in holds the current files of a store, too. */
+/** A directory with snapshots in it also holds the current files of a store. */
 function isRemote(entries: readonly Dirent[]): boolean {
   return ['commits', 'history'].every((name) =>
     entries.some((entry) => entry.name === name && entry.isDirectory()),

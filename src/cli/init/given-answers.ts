@@ -7,7 +7,7 @@ import { assertWritable } from './assert-writable.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';
 import type { ConfigPlace, Scalar } from './plan-init.ts';
 
-/** What flags, the environment and a config said, before anybody is asked. */
+/** The answers in flags, environment and config, before anybody is asked. */
 export interface GivenAnswers {
   readonly store: string | undefined;
   readonly remote: string | undefined;

@@ -5,7 +5,7 @@ import { SyncAgentError, errnoOf, fromFileSystem, messageOf } from '../../platfo
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** What is there already: the texts as they are, and what they say. */
+/** The files that are there already: their texts, and what they say. */
 export interface InitFacts {
   readonly cwd: string;
   readonly configText: string | undefined;
@@ -14,7 +14,7 @@ export interface InitFacts {
   readonly manifest: JsonObject | undefined;
 }
 
-/** Throws USAGE for a file that cannot be understood: nothing is put into it. */
+/** Throws USAGE for a file that cannot be understood, so that it is never edited. */
 export async function readInitFacts(cwd: string): Promise<InitFacts> {
   const [configText, packageText] = await Promise.all([
     textOf(join(cwd, configFileName)),

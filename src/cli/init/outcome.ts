@@ -1,12 +1,11 @@
 import { basename, relative } from 'node:path';
+import { parseRemote } from '../../remotes/remote-url.ts';
 import { facts as factLines, printable } from '../../report/format.ts';
 import type { Outcome } from '../commands/command.ts';
-import type { Decision } from './decision.ts';
-import type { InitFacts } from './init-facts.ts';
-import { nextSteps } from './next-steps.ts';
-import type { InitPlan } from './plan-init.ts';
+import type { InitFacts, JsonObject } from './init-facts.ts';
+import type { Decision, InitAnswers, InitPlan } from './plan-init.ts';
 
-/** What was set up, and what is left to do. */
+/** The result of the command: what was set up, and the next steps. */
 export function outcomeOf({ answers, plan, report }: Decision, facts: InitFacts): Outcome {
   const steps = nextSteps(answers, plan, facts);
   const { writes, prestart, configFile } = plan;
@@ -23,7 +22,7 @@ export function outcomeOf({ answers, plan, report }: Decision, facts: InitFacts)
     },
     lines: [
       writes.length === 0
-        ? 'Nothing to write: it says so already'
+        ? 'Nothing to write: the files say so already'
         : `Wrote ${writes.map(({ path }) => relative(facts.cwd, path)).join(' and ')}`,
       ...factLines([
         ['store', printable(answers.store)],
@@ -37,7 +36,7 @@ export function outcomeOf({ answers, plan, report }: Decision, facts: InitFacts)
 
 /** The plan for a person to agree to. */
 export function describePlan({ writes, prestart, configFile }: InitPlan, cwd: string): readonly string[] {
-  if (writes.length === 0) return ['Nothing: it says so already'];
+  if (writes.length === 0) return ['Nothing: the files say so already'];
   const config = writes.find(({ path }) => path === configFile);
   return [
     ...(config === undefined
@@ -49,7 +48,28 @@ export function describePlan({ writes, prestart, configFile }: InitPlan, cwd: st
   ];
 }
 
-/** Of package.json only what is ours. */
+/** What a person has to do now, one line each, in order. */
+export function nextSteps(answers: InitAnswers, { prestart }: InitPlan, facts: InitFacts): readonly string[] {
+  const has = (field: string, name: string): boolean => {
+    const value = facts.manifest?.[field];
+    return typeof value === 'object' && value !== null && (value as JsonObject)[name] !== undefined;
+  };
+  const restores = prestart.type !== 'none';
+  return [
+    ...(facts.manifest !== undefined && !has('dependencies', 'sync-agent') ? ['npm install sync-agent'] : []),
+    ...(parseRemote(answers.remote).preparation ?? []),
+    'Run "npx sync-agent backup" regularly, for example by cron: the application may keep running',
+    ...(restores && !has('scripts', 'start')
+      ? ['Add a "start" script to package.json: "npm start" runs prestart before it']
+      : []),
+    restores
+      ? 'Start the application with "npm start": it restores the newest snapshot first'
+      : 'Start the application with: npx sync-agent restore && <start command>',
+    'See whether all is well: npx sync-agent status',
+  ];
+}
+
+/** Of package.json only our part. */
 function configText(text: string, path: string): string {
   if (basename(path) !== 'package.json') return text.trimEnd();
   const { syncAgent } = JSON.parse(text.replace(/^\uFEFF/, '')) as { readonly syncAgent?: unknown };

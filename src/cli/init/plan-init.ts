@@ -1,4 +1,6 @@
+import type { DoctorReport } from '../../engine/doctor/doctor.ts';
 import { isAbsolute, join, relative, sep } from 'node:path';
+import { placeKeys } from '../../settings/settings.ts';
 import { configFileName } from '../../settings/config-file.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { parseRemote } from '../../remotes/remote-url.ts';
@@ -13,15 +15,15 @@ export interface InitAnswers {
   /** Absolute. */
   readonly store: string;
   readonly remote: string;
-  /** Further settings by key, such as `s3.endpoint`, as they are to stand in the config. */
+  /** Further settings by key, such as `s3.endpoint`, as the config will have them. */
   readonly settings: Readonly<Record<string, Scalar>>;
   readonly configIn: ConfigPlace;
-  /** Whether package.json is to restore before each start. */
+  /** Put a restore before each start into package.json. */
   readonly prestart: boolean;
 }
 
 export interface InitPlan {
-  /** Files to write; none for a file that already says so. */
+  /** Files to write; a file that needs no change is not among them. */
   readonly writes: readonly FileWrite[];
   readonly configFile: string;
   readonly prestart: Prestart;
@@ -40,12 +42,16 @@ export type Prestart =
   | { readonly type: 'present'; readonly script: string }
   | { readonly type: 'none' };
 
+/** What is to be done, and what trying the answers out showed; undefined if that was skipped. */
+export interface Decision {
+  readonly answers: InitAnswers;
+  readonly plan: InitPlan;
+  readonly report: DoctorReport | undefined;
+}
+
 const restoreCall = 'sync-agent restore';
 
-/** What a question was asked about: its answer takes the place of what a config said before. */
-const asked = ['store', 'remote', 's3.endpoint', 's3.region'];
-
-/** What to write, and nothing done yet. Throws USAGE for answers that cannot stand together or hold a credential. */
+/** Decides what to write, and writes nothing. Throws USAGE for answers that contradict each other or hold a credential. */
 export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
   parseRemote(answers.remote);
   assertWritable(answers.settings);
@@ -69,13 +75,13 @@ export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
   return { writes: writes.filter(({ before, after }) => before !== after), configFile, prestart };
 }
 
-/** The present `prestart`, where there is one that does not restore yet. */
+/** The present `prestart`, if there is one that does not restore yet. */
 export function foreignPrestart(manifest: JsonObject | undefined): string | undefined {
   const script = prestartIn(manifest);
   return script === undefined || restores(script) ? undefined : script;
 }
 
-/** Where a config stands already. */
+/** Where a config is already. */
 export function existingConfig({ config, manifest }: InitFacts): ConfigPlace | undefined {
   if (config !== undefined) return 'file';
   return manifest?.['syncAgent'] === undefined ? undefined : 'package';
@@ -100,7 +106,7 @@ function restores(script: string): boolean {
   return /\bsync-agent\s+(restore|sync)\b/.test(script);
 }
 
-/** The config as it stands in a file: what was not asked stays, `s3.x` is `x` within `s3`. */
+/** The content of a config file. Settings that were not asked for stay; `s3.x` is `x` within `s3`. */
 function configOf({ store, remote, settings }: InitAnswers, facts: InitFacts): JsonObject {
   const before = facts.config ?? (facts.manifest?.['syncAgent'] as JsonObject | undefined) ?? {};
   const flat: Record<string, unknown> = {
@@ -112,7 +118,8 @@ function configOf({ store, remote, settings }: InitAnswers, facts: InitFacts): J
       for (const [name, each] of Object.entries(value)) flat[`s3.${name}`] ??= each;
     } else flat[key] ??= value;
   }
-  for (const key of asked.slice(2)) delete flat[key];
+  // The remote was asked for: the server of the remote before is no longer meant.
+  for (const key of placeKeys) if (key !== 'store' && key !== 'remote') delete flat[key];
   Object.assign(flat, settings);
   const entries = Object.entries(flat);
   const s3 = entries.flatMap(([key, value]) =>
@@ -124,7 +131,7 @@ function configOf({ store, remote, settings }: InitAnswers, facts: InitFacts): J
   };
 }
 
-/** `./chroma` for what lies below the config, so that the directory can move as a whole; else the absolute path. */
+/** `./chroma` for a path below the config, so that the directory can move as a whole; else the absolute path. */
 function shortPath(cwd: string, path: string): string {
   const short = relative(cwd, path);
   if (isAbsolute(short) || short === '..' || short.startsWith(`..${sep}`)) return path;

@@ -7,12 +7,12 @@ import type { FileWrite } from './plan-init.ts';
 
 /**
  * Writes the files one after the other, each atomically: a crash leaves every file as it was or as it is to be. BUSY,
- * with nothing written, if somebody changed one of them since the plan was made.
+ * with nothing written, if somebody changed one of them after the plan was made.
  */
 export async function writePlan(writes: readonly FileWrite[]): Promise<void> {
   for (const { path, before } of writes) {
     if ((await textOf(path)) === before) continue;
-    throw new SyncAgentError('BUSY', `Cannot write "${path}": it was changed meanwhile`, {
+    throw new SyncAgentError('BUSY', `Cannot write "${path}": it has changed in the meantime`, {
       remedy: 'Run "sync-agent init" again',
     });
   }
@@ -26,7 +26,7 @@ export async function writePlan(writes: readonly FileWrite[]): Promise<void> {
 }
 
 async function replaceFile({ path, before, after }: FileWrite): Promise<void> {
-  // A link is kept; what it points to is replaced.
+  // A link stays a link; its target is replaced.
   const target = before === undefined ? path : await realpath(path);
   const mode = before === undefined ? 0o666 : (await stat(target)).mode & 0o777;
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(4).toString('hex')}.tmp`);

@@ -7,20 +7,20 @@ import type { InitFacts } from '../init-facts.ts';
 import { existingConfig, foreignPrestart } from '../plan-init.ts';
 import type { ConfigPlace, InitAnswers, Scalar } from '../plan-init.ts';
 import type { Prompter } from './prompter.ts';
-import { askRemote } from './remote-questions.ts';
+import { askRemote } from './ask-remote.ts';
 
 export interface AskOptions {
   readonly facts: InitFacts;
   readonly found: readonly FoundStore[];
-  /** What the prefix of a bucket may be called. */
+  /** A name for the prefix in a bucket. */
   readonly name: string;
-  /** Answers of the round before; then everything is asked again. */
+  /** Answers of the last round, if this is not the first: everything is asked again. */
   readonly previous?: InitAnswers | undefined;
 }
 
 const elsewhere = ':elsewhere';
 
-/** Asks for what was not given. REFUSED if a config may not be changed. */
+/** Asks for what flags, environment and config did not say. REFUSED if an existing config may not be changed. */
 export async function askAnswers(
   prompter: Prompter,
   given: GivenAnswers,
@@ -29,7 +29,7 @@ export async function askAnswers(
   const place = existingConfig(facts);
   if (place !== undefined && !given.force && previous === undefined) {
     const file = place === 'file' ? 'sync-agent.config.json' : 'package.json';
-    if (!(await prompter.confirm(`${file} has a config already. Change it?`, false))) throw exists(place);
+    if (!(await prompter.confirm(`${file} already has a config. Change it?`, false))) throw exists(place);
   }
   const isAgain = previous !== undefined;
   const store =
@@ -52,24 +52,24 @@ async function askStore(
     found.length === 0
       ? elsewhere
       : await prompter.choose<string>({
-          message: 'Which directory shall be kept?',
+          message: 'Which directory should be backed up?',
           options: [
             ...found.map(({ path, kind, bytes }) => ({
               value: path,
               label: printable(relative(cwd, path).startsWith('..') ? path : `./${relative(cwd, path)}`),
               hint: `${kind}, ${formatBytes(bytes)}`,
             })),
-            { value: elsewhere, label: 'Another one' },
+            { value: elsewhere, label: 'Another directory' },
           ],
           initial: previous,
         });
   if (choice !== elsewhere) return choice;
   const answer = await prompter.ask({
-    message: 'Directory of the database; it need not exist yet',
+    message: 'Directory of the database (it need not exist yet)',
     initial: previous ?? './chroma',
     judge: (text) => {
-      if (text === '') return 'Name a directory';
-      return resolve(cwd, text) === cwd ? 'Not the directory of the application itself' : undefined;
+      if (text === '') return 'Enter a directory';
+      return resolve(cwd, text) === cwd ? 'This is the directory of the application itself' : undefined;
     },
   });
   return resolve(cwd, answer);
@@ -108,7 +108,7 @@ async function askPlace(
   if (given.configIn !== undefined || existing !== undefined || packageText === undefined)
     return placeFor(given.configIn, existing);
   return prompter.choose<ConfigPlace>({
-    message: 'Where shall the configuration stand?',
+    message: 'Where should the configuration be written?',
     options: [
       { value: 'file', label: 'sync-agent.config.json' },
       { value: 'package', label: 'package.json', hint: 'under "syncAgent"' },

@@ -3,7 +3,7 @@ import type { GivenAnswers } from '../../../../src/cli/init/given-answers.ts';
 import { completeAnswers } from '../../../../src/cli/init/complete-answers.ts';
 import type { FoundStore } from '../../../../src/cli/init/find-stores.ts';
 import type { InitFacts, JsonObject } from '../../../../src/cli/init/init-facts.ts';
-import { nextSteps } from '../../../../src/cli/init/next-steps.ts';
+import { nextSteps } from '../../../../src/cli/init/outcome.ts';
 import { planInit } from '../../../../src/cli/init/plan-init.ts';
 import type { InitAnswers } from '../../../../src/cli/init/plan-init.ts';
 
@@ -226,6 +226,6 @@ describe('next steps', () => {
     expect(stepsFor({ dependencies: { 'sync-agent': '*' }, scripts: { start: 'x' } })).not.toMatch(
       /install|"start" script/,
     );
-    expect(stepsFor(undefined)).toContain('npx sync-agent restore && <what starts it>');
+    expect(stepsFor(undefined)).toContain('npx sync-agent restore && <start command>');
   });
 });

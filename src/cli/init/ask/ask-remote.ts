@@ -17,9 +17,9 @@ export interface RemoteHints {
   readonly cwd: string;
   /** Absolute; a remote must not be inside it. */
   readonly store: string;
-  /** What the prefix may be called. */
+  /** A name for the prefix. */
   readonly name: string;
-  /** What was said before. */
+  /** Earlier answers. */
   readonly previous: Previous;
 }
 
@@ -32,10 +32,10 @@ const services = [
 
 type Service = (typeof services)[number]['value'];
 
-/** Asks where the snapshots shall be. Credentials are not asked for. */
+/** Asks where to store snapshots. It never asks for credentials. */
 export async function askRemote(prompter: Prompter, hints: RemoteHints): Promise<RemoteAnswers> {
   const service = await prompter.choose<Service>({
-    message: 'Where shall the snapshots be kept?',
+    message: 'Where should snapshots be stored?',
     options: services,
     initial: serviceOf(hints.previous),
   });
@@ -49,7 +49,7 @@ export async function askRemote(prompter: Prompter, hints: RemoteHints): Promise
     }
     case 'r2': {
       const account = await prompter.ask({
-        message: 'Account id of Cloudflare (32 hexadecimal digits, or the S3 API URL of the bucket)',
+        message: 'Cloudflare account ID (32 hexadecimal digits), or the S3 API URL of the bucket',
         initial: /^https:\/\/([0-9a-f]{32})\./.exec(hints.previous.endpoint ?? '')?.[1],
         judge: (answer) =>
           endpointOfR2(answer) === undefined
@@ -61,7 +61,7 @@ export async function askRemote(prompter: Prompter, hints: RemoteHints): Promise
     }
     case 'other': {
       const endpoint = await prompter.ask({
-        message: 'Endpoint of the server',
+        message: 'Server endpoint',
         initial: hints.previous.endpoint ?? 'http://localhost:9000',
         judge: judgeEndpoint,
       });
@@ -78,11 +78,11 @@ async function askDirectory(
 ): Promise<RemoteAnswers> {
   const known = previous.remote?.startsWith('file:') === true ? parseRemote(previous.remote) : undefined;
   const answer = await prompter.ask({
-    message: 'Which directory? Best on another disk',
+    message: 'Which directory? Preferably on another disk',
     initial: known?.directory,
     placeholder: '/mnt/backup/my-app',
     judge: (text) => {
-      if (text === '') return 'Name a directory';
+      if (text === '') return 'Enter a directory';
       const [inner, outer] = [relative(store, resolve(cwd, text)), relative(resolve(cwd, text), store)];
       return [inner, outer].some((each) => !each.startsWith('..') && !isAbsolute(each))
         ? 'The store and its remote must not be inside each other'
@@ -100,10 +100,11 @@ async function askBucket(prompter: Prompter, { name, previous }: RemoteHints): P
   const bucket = await prompter.ask({
     message: 'Bucket',
     initial: oldBucket,
-    judge: (text) => (/[/]/.test(text) ? 'The name alone, without slashes' : judgeRemote(`s3://${text}`)),
+    judge: (text) =>
+      /[/]/.test(text) ? 'Enter the name only, without slashes' : judgeRemote(`s3://${text}`),
   });
   const prefix = await prompter.ask({
-    message: 'Prefix in the bucket: one for each store (empty for the whole bucket)',
+    message: 'Prefix in the bucket, one per store (empty: the whole bucket)',
     initial: oldPrefix,
     judge: (text) => judgeRemote(`s3://${bucket}/${text}`),
   });
@@ -112,7 +113,7 @@ async function askBucket(prompter: Prompter, { name, previous }: RemoteHints): P
 
 function askRegion(prompter: Prompter, { previous }: RemoteHints): Promise<string> {
   return prompter.ask({
-    message: 'Region of the bucket (empty: AWS_REGION, or the profile, says)',
+    message: 'Region of the bucket (empty: from AWS_REGION or the profile)',
     initial: previous.region,
     placeholder: 'eu-central-1',
     judge: (text) => (/^[a-z0-9-]*$/.test(text) ? undefined : 'A region looks like eu-central-1'),
@@ -134,7 +135,7 @@ function endpointOfR2(text: string): string | undefined {
 function judgeEndpoint(text: string): string | undefined {
   if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return 'Write http://host:port or https://host';
   const { username, password } = new URL(text);
-  return username + password === '' ? undefined : 'Credentials do not belong into it';
+  return username + password === '' ? undefined : 'Leave credentials out of the endpoint';
 }
 
 function judgeRemote(text: string): string | undefined {

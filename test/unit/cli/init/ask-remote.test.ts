@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Prompter } from '../../../../src/cli/init/ask/prompter.ts';
-import { askRemote } from '../../../../src/cli/init/ask/remote-questions.ts';
-import type { RemoteAnswers, RemoteHints } from '../../../../src/cli/init/ask/remote-questions.ts';
+import { askRemote } from '../../../../src/cli/init/ask/ask-remote.ts';
+import type { RemoteAnswers, RemoteHints } from '../../../../src/cli/init/ask/ask-remote.ts';
 
 /** Answers in order; an answer that is refused is followed by the next. Undefined takes what is suggested. */
 async function asked(
