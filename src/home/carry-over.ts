@@ -4,16 +4,17 @@ import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf, isSyncAgentError, messageOf } from '../platform/errors.ts';
 import type { FileSystem, Owner } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
+import { lstatOrNone } from './move-entries.ts';
 import { emptyScan, scanStore } from '../stores/content/scan.ts';
 
 /**
- * Lets what the user excluded survive a swap: each such file gets a second name, a hard link, in `data`, which is about to become
- * the store. Whoever has it open goes on writing to it, the old store keeps it as well, and a crash leaves garbage in
- * staging. A file system without hard links gets a copy.
+ * Keeps excluded files through a swap. Each one gets a second name, a hard link, in `data`, which is about to become the store.
+ * A program that has the file open goes on writing to it, the old store keeps it too, and a crash only leaves garbage in
+ * staging. On a file system without hard links the file is copied.
  *
- * Resolves to the names in the store's root that stay there, so that the store has to be swapped entry by entry: what is
- * foreign, what is excluded and can have no second name, and all that is excluded where entries are swapped anyway
- * (`byEntries`). Rejects with REFUSED where something cannot be kept; then nothing was moved.
+ * Resolves to the names in the store's root that stay there, which means that the store must be swapped entry by entry. These
+ * are: foreign entries; excluded entries that can have no second name; and, if entries are swapped anyway (`byEntries`), all
+ * excluded ones. Rejects with REFUSED if something cannot be kept. Then nothing was moved.
  */
 export async function carryOver(
   fs: FileSystem,
@@ -50,9 +51,9 @@ export async function carryOver(
 interface Carried {
   readonly from: string;
   readonly data: string;
-  /** Below both. */
+  /** Relative to both. */
   readonly path: string;
-  /** Directories that got an entry. */
+  /** Directories that got a new entry, and must be synced. */
   readonly touched: Set<string>;
 }
 
@@ -61,8 +62,8 @@ async function carry(fs: FileSystem, work: Carried): Promise<void> {
   const [source, target] = [join(from, path), join(data, path)];
   try {
     if (path.includes('\uFFFD')) throw new Error('its name is not valid UTF-8');
-    await makeParents(fs, work);
-    const stats = await lstat(source).catch(orNone);
+    await carryParents(fs, work);
+    const stats = await lstatOrNone(source);
     if (stats === undefined) return;
     if (stats.isDirectory()) {
       await fs.makeDirectory(target);
@@ -72,7 +73,7 @@ async function carry(fs: FileSystem, work: Carried): Promise<void> {
     } else {
       await fs.remove(target);
       await fs.link(source, target).catch(async (error: unknown) => {
-        if (!stats.isFile() || !cannotLink.includes(errnoOf(error) ?? '')) throw error;
+        if (!stats.isFile() || !linkErrors.includes(errnoOf(error) ?? '')) throw error;
         await fs.copy(source, target);
         await fs.setAttributes(target, attributesOf(stats));
         await fs.sync(target);
@@ -89,8 +90,8 @@ async function carry(fs: FileSystem, work: Carried): Promise<void> {
   }
 }
 
-/** Other devices, users whose files may not be linked, and file systems that know no links. */
-const cannotLink: readonly string[] = [
+/** Errors of link(2) after which a copy helps: another device, a file that this user may not link, a file system without links. */
+const linkErrors: readonly string[] = [
   'EXDEV',
   'EPERM',
   'EACCES',
@@ -100,12 +101,12 @@ const cannotLink: readonly string[] = [
   'ENOSYS',
 ];
 
-/** With the modes that they have in the store, where the new one has none of that name. */
-async function makeParents(fs: FileSystem, { from, data, path, touched }: Carried): Promise<void> {
+/** Makes the missing parents in `data`, with the modes that they have in the store. */
+async function carryParents(fs: FileSystem, { from, data, path, touched }: Carried): Promise<void> {
   const names = path.split('/').slice(0, -1);
   for (const depth of names.keys()) {
     const parent = names.slice(0, depth + 1).join('/');
-    const present = await lstat(join(data, parent)).catch(orNone);
+    const present = await lstatOrNone(join(data, parent));
     if (present?.isDirectory() === false) throw new Error(`the snapshot has a file at "${parent}"`);
     if (present !== undefined) continue;
     await fs.makeDirectory(join(data, parent));
@@ -114,12 +115,12 @@ async function makeParents(fs: FileSystem, { from, data, path, touched }: Carrie
   }
 }
 
-/** Only root can give files away, and root's copy of another's file is that user's. */
+/** Only root can give files to another user. Root's copy of a user's file must stay that user's. */
 function attributesOf({ mode, uid, gid }: Stats): { readonly mode: number; readonly owner?: Owner } {
   return { mode: mode & 0o7777, ...(process.geteuid?.() === 0 ? { owner: { uid, gid } } : {}) };
 }
 
-/** Without what lies below another one. */
+/** The paths that are not below another one of them. */
 function outermost(paths: readonly string[]): readonly string[] {
   const all = new Set(paths);
   return paths.filter((path) => {
@@ -129,7 +130,3 @@ function outermost(paths: readonly string[]): readonly string[] {
 }
 
 const isWithin = (path: string, dir: string): boolean => path === dir || path.startsWith(`${dir}/`);
-
-function orNone(error: unknown): undefined {
-  if (errnoOf(error) !== 'ENOENT') throw error;
-}

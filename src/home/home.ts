@@ -9,21 +9,21 @@ import { mountPoints } from '../platform/mounts.ts';
 import { homeInsideStore } from '../stores/content/scan.ts';
 
 /**
- * Where the agent keeps what belongs to one store: lock, state, journal, staging and rollback copies. Always on the
- * store's own file system, so that a swap is a rename and never a copy.
+ * The directory where the agent keeps its own files for one store: lock, state, journal, staging and rollback copies. It is
+ * always on the store's file system, so that a swap is a rename and never a copy.
  */
 export interface Home {
-  /** The store's directory, absolute, symbolic links resolved. It may not exist. */
+  /** The store's directory: an absolute path without symbolic links. It need not exist. */
   readonly store: string;
   /** `.<name>.sync-agent` beside the store, or `.sync-agent` inside a store that cannot be renamed. */
   readonly dir: string;
-  /** `rename`: the store is swapped as a whole. `entries`: it is a mount point, its entries are swapped. */
+  /** `rename`: the store is swapped as a whole. `entries`: it cannot be renamed, so its entries are swapped. */
   readonly swap: 'rename' | 'entries';
-  /** What in the store is none of its content, by the user's word. */
+  /** The user's patterns for what in the store is not content. */
   readonly exclude?: Exclusions | undefined;
 }
 
-/** Rejects with DENIED when a directory on the way may not be searched, USAGE when one of them is a file or the path is none. */
+/** Rejects with DENIED if this user may not search a directory of the path, and with USAGE if the path cannot be a directory. */
 export async function locateHome(storePath: string): Promise<Home> {
   const path = resolve(storePath);
   try {
@@ -50,17 +50,19 @@ async function locate(storePath: string): Promise<Home> {
 }
 
 export const lockPath = (home: Home): string => join(home.dir, 'lock');
-/** Held by the agent that keeps running beside a store; `lockPath` by each operation. */
+/** The lock of the running agent. Each operation takes the one at `lockPath`. */
 export const agentLockPath = (home: Home): string => join(home.dir, 'agent-lock');
 export const agentStatusPath = (home: Home): string => join(home.dir, 'agent-status.json');
-/** Written to tell the running agent that the store was. */
+/** Touched to tell the running agent that the store was written. */
 export const notifyPath = (home: Home): string => join(home.dir, 'notify');
 export const statePath = (home: Home): string => join(home.dir, 'state.json');
 export const journalPath = (home: Home): string => join(home.dir, 'journal.json');
 export const stagingRoot = (home: Home): string => join(home.dir, 'staging');
+/** Where the image or download of one attempt is put together. */
+export const stagedData = (home: Home, attempt: string): string => join(stagingRoot(home), attempt, 'data');
 export const rollbackRoot = (home: Home): string => join(home.dir, 'rollback');
 
-/** Whether the store directory exists and holds anything besides the agent's own directory and what is no content. */
+/** Whether the store directory exists and has any content. The agent's own directory is not content. */
 export async function storeExists(home: Home): Promise<boolean> {
   try {
     for (const entry of await readdir(home.store, { withFileTypes: true })) {
@@ -79,12 +81,12 @@ function isLeftAlone({ store, exclude = noExclusions }: Home, entry: Dirent): bo
   return isExcluded(exclude, entry.name, entry.isDirectory()) || isForeign(store, entry, true);
 }
 
-/** What the system says as what a reader can act on; of a defect, that. */
+/** A system error as an error that a user can act on. Any other error, a defect, stays as it is. */
 function explained(error: unknown, action: string): unknown {
   return /^E[A-Z0-9]+$/.test(errnoOf(error) ?? '') ? fromFileSystem(error, action) : error;
 }
 
-/** A remote inside its store would back itself up, and a store inside its remote would be listed as objects. */
+/** A remote inside its store would back itself up. The files of a store inside its remote would be listed as objects. */
 export async function assertApart(home: Home, directory: string): Promise<void> {
   const remote = await resolvePath(directory);
   for (const [inner, outer] of [
@@ -97,13 +99,13 @@ export async function assertApart(home: Home, directory: string): Promise<void> 
       'USAGE',
       `Cannot keep the store "${home.store}" in "${directory}": one is inside the other`,
       {
-        remedy: 'Name a remote directory outside the store, best on another disk',
+        remedy: 'Name a remote directory outside the store, preferably on another disk',
       },
     );
   }
 }
 
-/** A directory made within a store would be backed up with it; one made within its home, swept or taken for a copy. */
+/** A directory inside the store would be backed up with it. One inside its home would be deleted or taken for a rollback copy. */
 export function assertOutside(home: Home, dir: string): void {
   const isInside = dir !== home.store && isWithin(dir, home.store);
   if (!isInside && !isWithin(dir, home.dir)) return;
@@ -129,12 +131,12 @@ async function resolveStore(path: string): Promise<string> {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
   const parent = await resolvePath(dirname(path));
-  // A link to what a lost disk had: that is where a restore puts the store.
+  // A link whose target was on a lost disk: a restore puts the store at the target.
   const target = await readlink(path).catch(() => undefined);
   return target === undefined ? join(parent, basename(path)) : resolveStore(resolve(parent, target));
 }
 
-/** Symbolic links resolved as far as the path exists: what is not there yet is made where its nearest ancestor leads. */
+/** Resolves symbolic links as far as the path exists. The missing rest is made below its nearest existing ancestor. */
 async function resolvePath(path: string): Promise<string> {
   try {
     return await realpath(path);
@@ -152,7 +154,7 @@ async function cannotBeRenamed(store: string, parent: string): Promise<boolean> 
   if (self.dev !== above.dev || (await mountPoints()).has(store)) return true;
   return access(parent, constants.W_OK).then(
     () => false,
-    // On a read-only disk nothing can be written inside the store either: the home stays where it was.
+    // On a read-only disk the store cannot be written either, so the home stays beside it.
     (error: unknown) => errnoOf(error) !== 'EROFS',
   );
 }

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { SyncAgentError, errnoOf } from '../platform/errors.ts';
+import { SyncAgentError } from '../platform/errors.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import { mountsBelow } from '../platform/mounts.ts';
+import { lstatOrNone } from './move-entries.ts';
 
 /**
- * Other file systems that are mounted below a store, which is about to be replaced by `data`: a second volume, a
- * ConfigMap, a single file. They are not ours to move, to empty or to take along. Where they hold what the snapshot has in their
- * place, that is taken out of `data`, and they stay. Else REFUSED, with nothing touched.
+ * Handles other file systems that are mounted below a store (a second volume, a ConfigMap, a single file) before `data` replaces
+ * the store. They are never moved or emptied. If a mount holds what the snapshot has in its place, that part is removed from
+ * `data`, and the mount stays. If it does not, rejects with REFUSED before anything is changed. Resolves to the mounts.
  */
 export async function settleInnerMounts(
   fs: FileSystem,
@@ -27,9 +28,10 @@ export async function settleInnerMounts(
     if (isHeld) continue;
     throw new SyncAgentError(
       'REFUSED',
-      `Cannot replace "${store}": another file system is mounted at "${mount}" in it, and the snapshot has other content in that place`,
+      `Cannot replace "${store}": another file system is mounted at "${mount}" in it, and its content differs from the snapshot's`,
       {
-        remedy: 'Unmount it, or take the snapshot out with "sync-agent restore --to" and copy what you need',
+        remedy:
+          'Unmount it, or restore the snapshot elsewhere with "sync-agent restore --to" and copy what you need',
       },
     );
   }
@@ -37,14 +39,14 @@ export async function settleInnerMounts(
   return mounts;
 }
 
-/** Whether each directory on the way exists as one, or nothing does. */
+/** Whether the path is free or a directory, and so is everything above it. */
 async function hasDirectories(root: string, relative: string): Promise<boolean> {
   if (relative === '.') return true;
   const stats = await lstatOrNone(join(root, relative));
   return stats === undefined ? hasDirectories(root, dirname(relative)) : stats.isDirectory();
 }
 
-/** Whether `present` has all that `wanted` has. What it has besides is its own. */
+/** Whether `present` has everything that `wanted` has. It may have more. */
 async function holds(present: string, wanted: string): Promise<boolean> {
   const [theirs, ours] = await Promise.all([lstatOrNone(present), lstatOrNone(wanted)]);
   if (ours === undefined) return true;
@@ -63,11 +65,4 @@ async function digest(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
-}
-
-async function lstatOrNone(path: string) {
-  return lstat(path).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
-    throw error;
-  });
 }

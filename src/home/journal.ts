@@ -15,20 +15,20 @@ const snapshotId = z.string().refine(isSnapshotId);
 const swapSchema = z.object({
   format: z.literal(journalFormat),
   type: z.literal('swap'),
-  /** The new store, complete, verified and on disk: `data` in a directory below staging, or a rollback copy. */
+  /** The new store: complete, verified and on disk. It is `data` in a directory below staging, or a rollback copy. */
   from: z.object({ type: z.enum(['staging', 'rollback']), name }),
   /** Where the old store goes, below the rollback directory. */
   rollback: name,
   keepRollback: z.boolean(),
-  /** Absent in journals of older versions: as the home says. */
+  /** Absent in journals of older versions: then `Home.swap` decides. */
   way: z.enum(['rename', 'entries']).optional(),
   /** Paths in the store that stay where they are. */
   kept: z.array(z.string()).optional(),
-  /** Where a swap by entries stands; absent in journals of older versions, which tell it from what is where. */
+  /** How far a swap by entries has got. Absent in journals of older versions: see `withPhase`. */
   phase: z.enum(['out', 'in', 'undo-in', 'undo-out']).optional(),
-  /** How many top-level entries `data` had, of those that are moved. */
+  /** The number of top-level entries in `data` that are moved. */
   entries: z.number().int().nonnegative(),
-  /** `placementFingerprint` of `data`: tells at the end whether somebody wrote since. Empty: as if somebody had. */
+  /** `placementFingerprint` of `data`. At the end it shows whether somebody wrote since. Empty means: as if somebody had. */
   placement: z.string(),
   location: z.string(),
   parent: z.object({ id: snapshotId, generation: z.number().int(), lastModifiedMs: z.number() }).nullable(),
@@ -46,8 +46,8 @@ const replaceSchema = z.object({
 const journalSchema = z.discriminatedUnion('type', [swapSchema, replaceSchema]);
 
 /**
- * What a restore is in the middle of. It names no path: everything is found below the store and its home, so that
- * nothing written here can point anywhere else.
+ * The swap or replacement that is under way. The journal has no absolute paths: everything is found below the store and its home,
+ * so a damaged or hostile journal cannot point anywhere else.
  */
 export type Journal = z.infer<typeof journalSchema>;
 export type SwapJournal = z.infer<typeof swapSchema>;
@@ -73,7 +73,7 @@ export async function readJournal(home: Home): Promise<Journal | undefined> {
       isNewer ? 'TOO_NEW' : 'STORE_CORRUPT',
       `Cannot finish the interrupted restore of "${home.store}": its journal "${path}" ${isNewer ? 'was written by a newer version' : 'is damaged'}`,
       {
-        remedy: 'Look at the store and the copies beside the journal, then move the journal away',
+        remedy: 'Look at the store and the rollback copies beside the journal, then move the journal away',
         cause: error,
       },
     );

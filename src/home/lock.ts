@@ -14,24 +14,24 @@ export interface Lock {
 }
 
 export interface LockStoreOptions {
-  /** What the holder does, for whoever finds the store locked. */
+  /** What the holder does. Shown to the user of another process that finds the store locked. */
   readonly command: string;
   readonly waitMs: number;
-  /** The wait begins, for the reason given. */
+  /** Called when the wait begins, with the reason. */
   readonly onWait: (why: string) => void;
   readonly clock: Clock;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Between two looks whether the holder has finished. */
+/** The pause between two attempts. */
 const pauseMs = 200;
 
 /**
- * Takes the store's lock: one operation per store. It is SQLite's exclusive lock on an empty file, held by the kernel:
- * it ends with its process, however that ends, and is seen across containers that share the disk. So there is no
- * stale lock to steal. `<lock>.json` names the holder for messages only.
+ * Takes the store's lock: one operation per store at a time. It is SQLite's exclusive lock on an empty file. The kernel holds it,
+ * so it ends with its process, however that ends, and works across containers that share the disk. There are no stale
+ * locks. `<lock>.json` names the holder, for messages only.
  *
- * Rejects with BUSY, naming the holder, when that has not finished after `waitMs`.
+ * Rejects with BUSY, and names the holder, if it has not finished after `waitMs`.
  */
 export async function lockStore(
   fs: FileSystem,
@@ -57,14 +57,14 @@ export async function lockStore(
   }
 }
 
-/** Takes the lock of the one agent that keeps running beside a store, as `lockStore` takes that of an operation. */
+/** Takes the lock of the running agent, of which there is one per store. It works as that of `lockStore`. */
 export function lockAgent(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
   const action = `Cannot watch the store "${home.store}"`;
-  // Somebody may just be asking whether it is held.
+  // `isAgentRunning` in another process may hold the lock for a moment.
   return takeLock(fs, home, { path: agentLockPath(home), holder, action, timeoutMs: 500 });
 }
 
-/** Whether an agent is running beside the store, on this host or in another container that shares the disk. */
+/** Whether an agent is running for the store, on this host or in another container that shares the disk. */
 export async function isAgentRunning(home: Home): Promise<boolean> {
   const path = agentLockPath(home);
   if ((await lstat(path).catch(() => undefined)) === undefined) return false;
@@ -85,7 +85,7 @@ export async function isAgentRunning(home: Home): Promise<boolean> {
 interface LockRequest {
   readonly path: string;
   readonly holder: { readonly command: string };
-  /** The beginning of messages. */
+  /** The beginning of error messages. */
   readonly action: string;
   readonly timeoutMs: number;
 }
@@ -129,7 +129,10 @@ async function takeLock(
   return { release: () => database.close() };
 }
 
-/** SQLite would make it, as a file of this user. Closing a descriptor of a present one would drop this process's lock. */
+/**
+ * Makes the file before SQLite does, so that it gets the store's owner and everybody may read it. An existing file is not opened:
+ * closing a descriptor would drop this process's lock on it.
+ */
 async function makeLockFile(fs: FileSystem, path: string): Promise<void> {
   if ((await lstat(path).catch(() => undefined)) !== undefined) return;
   try {
@@ -140,13 +143,13 @@ async function makeLockFile(fs: FileSystem, path: string): Promise<void> {
   }
 }
 
-/** Of a full disk the caller can tell more. */
+/** An error of SQLite as one that a user can act on. The caller explains a full disk. */
 function cannotOpen(error: unknown, path: string, action: string): unknown {
   if (isDiskFull(error)) return error;
   if (!(error instanceof Database.SqliteError)) return fromFileSystem(error, action);
   if (!/^SQLITE_(READONLY|PERM|CANTOPEN)/.test(error.code)) return error;
   return new SyncAgentError('DENIED', `${action}: "${path}" cannot be opened: ${error.message}`, {
-    remedy: 'Run it as the user that owns the store and what is kept beside it',
+    remedy: 'Run sync-agent as the user that owns the store and the files beside it',
     cause: error,
   });
 }
@@ -155,14 +158,14 @@ const isBusy = (error: unknown): boolean =>
   error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY');
 
 /**
- * What is in staging is deleted without a look, and old rollback copies are: neither may lead elsewhere. In a store
- * that is a mount point the application itself could have put a link there.
+ * Everything in staging, and old rollback copies, are deleted without a check, so neither directory may be a link to another
+ * place. In a store that is a mount point the application itself could have made such a link.
  */
 async function assertOwnDirectories(home: Home, action: string): Promise<void> {
   for (const path of [home.dir, stagingRoot(home), rollbackRoot(home)]) {
     const stats = await lstat(path).catch(() => undefined);
     if (stats === undefined || stats.isDirectory()) continue;
-    throw new SyncAgentError('REFUSED', `${action}: "${path}" is not a directory of its own`, {
+    throw new SyncAgentError('REFUSED', `${action}: "${path}" is not a real directory`, {
       remedy: 'Move it away: lock, state, staging and rollback copies belong there',
     });
   }

@@ -3,19 +3,19 @@ import { join } from 'node:path';
 import { errnoOf } from '../platform/errors.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 
-/** Between two directories of one file system, each move a rename, so that it can be done again wherever it was cut off. */
+/** A move between two directories of one file system. Each step is a rename, so an interrupted move can be done again. */
 export interface Move {
   readonly from: string;
   readonly to: string;
-  /** Whether a path, relative to `from`, stays where it is, with all that is in it. */
+  /** Whether a path, relative to `from`, stays where it is with everything in it. */
   readonly stays: (path: string) => boolean;
   /** Whether something below a path stays. */
   readonly holdsStaying: (path: string) => boolean;
 }
 
 /**
- * Moves all entries out of `from`. A directory that holds what stays, or that cannot be renamed because a lower
- * layer of an overlay has it (EXDEV), is made anew in `to` and its entries are moved; it goes once it is empty.
+ * Moves all entries out of `from`. Some directories cannot be renamed: those that hold something that stays, and those in a
+ * lower layer of an overlay (EXDEV). They are made again in `to`, their entries are moved, and they are removed once empty.
  */
 export async function moveOut(fs: FileSystem, move: Move, relative = ''): Promise<void> {
   const { from, to } = move;
@@ -41,8 +41,8 @@ export async function moveOut(fs: FileSystem, move: Move, relative = ''): Promis
 }
 
 /**
- * Moves all entries into `to`, where directories that hold what stays are filled; with `fillsAll`, whatever directory is there
- * already, since a `moveOut` may have been cut off in it. What else is in the way goes to `aside`.
+ * Moves all entries into `to`. A directory there that holds something that stays is filled. With `fillsAll` every existing
+ * directory is filled, because a `moveOut` may have been interrupted in it. Anything else that is in the way goes to `aside`.
  */
 export async function moveIn(
   fs: FileSystem,
@@ -71,8 +71,8 @@ export async function moveIn(
 }
 
 /**
- * `path`, or a name beside it that is not taken. Taken means that a program made a new store while a swap was
- * interrupted; it is kept as well.
+ * `path`, or a free name beside it. The path is taken if a program made a new store while a swap was interrupted. That one is
+ * kept too.
  */
 export async function freePlace(path: string): Promise<string> {
   for (let number = 1; ; number += 1) {
@@ -90,7 +90,7 @@ export async function namesIn(path: string): Promise<readonly string[]> {
 
 export async function lstatOrNone(path: string) {
   return lstat(path).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return undefined;
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
     throw error;
   });
 }

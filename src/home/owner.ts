@@ -5,7 +5,7 @@ import type { FileSystem, Owner } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
 
 export interface OwnerOptions {
-  /** `keep`: files stay those of whoever runs this. Default: of the store, or of the directory that it is to be made in. */
+  /** `keep`: files belong to the user of this process. Default: to the owner of the store, or of the directory where it will be. */
   readonly owner?: string | undefined;
   readonly onWarning: (message: string) => void;
 }
@@ -14,8 +14,8 @@ export interface OwnerOptions {
 export const ownerPattern = /^[^\s:]+(:[^\s:]+)?$/;
 
 /**
- * A file system on which all that is made belongs to the owner of the store: where root restores or backs up for another user,
- * that user goes on with the files, and with what is kept beside them. Without root's rights it is `fs`.
+ * A file system on which everything that is made belongs to the owner of the store. If root restores or backs up for another
+ * user, that user can go on with the files and with the home beside them. For any other user than root it is `fs` itself.
  */
 export async function ownedFileSystem(
   fs: FileSystem,
@@ -45,7 +45,7 @@ export async function ownedFileSystem(
   return owned(fs, give);
 }
 
-/** What an earlier run, before it knew whose it is, made for itself: the home, what is in it, and the copies' own directories. */
+/** What an earlier run as root may have made as its own: the home, the files in it, and the directories of rollback copies. */
 async function ownedPaths(dir: string): Promise<readonly string[]> {
   const [names, copies] = await Promise.all(
     [dir, join(dir, 'rollback')].map((each) => readdir(each).catch(() => undefined)),
@@ -85,14 +85,14 @@ async function missingDirectories(path: string): Promise<readonly string[]> {
   return [...(await missingDirectories(dirname(path))), path];
 }
 
-/** Of the store, else of the nearest directory above that exists. */
+/** The owner of the store, or of the nearest existing directory above it. */
 async function nearestOwner(store: string): Promise<Owner> {
   const found = await stat(store).catch(() => undefined);
   if (found !== undefined) return { uid: found.uid, gid: found.gid };
   return dirname(store) === store ? { uid: 0, gid: 0 } : nearestOwner(dirname(store));
 }
 
-/** By the host's own tables: what a directory service knows has to be given by numbers. */
+/** Looks names up in this host's own tables. A user of a directory service must be given by numbers. */
 async function ownerNamed(text: string): Promise<Owner> {
   const [user = '', group] = text.split(':');
   const account = await entryOf('/etc/passwd', user);
@@ -109,7 +109,7 @@ async function ownerNamed(text: string): Promise<Owner> {
 
 const isId = (number: number): boolean => Number.isInteger(number) && number >= 0 && number < 2 ** 32 - 1;
 
-/** The line of a name, or of a number, in a table of the host. */
+/** The line for a name or a number in a table of this host. */
 async function entryOf(table: string, key: string): Promise<readonly string[] | undefined> {
   const text = await readFile(table, 'utf8').catch(() => '');
   const lines = text.split('\n').map((line) => line.split(':'));

@@ -8,7 +8,7 @@ import { rollbackRoot } from './home.ts';
 import { mountsBelow } from '../platform/mounts.ts';
 import { scanStore } from '../stores/content/scan.ts';
 
-/** A store that a restore replaced. Its name begins with the time of that restore and sorts by it. */
+/** A store that a restore replaced. Its name begins with the time of that restore, so names sort by time. */
 export interface RollbackCopy {
   readonly name: string;
   readonly bytes: number;
@@ -17,25 +17,25 @@ export interface RollbackCopy {
 
 const namePattern = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9A-Za-z.-]+$/;
 
-/** Those that hold anything, oldest first. */
+/** All copies that hold any file, oldest first. */
 export async function listRollbackCopies(home: Home): Promise<readonly RollbackCopy[]> {
   const copies = await describeCopies(home);
   return copies.filter(({ isEmpty }) => !isEmpty).map(({ name, bytes, files }) => ({ name, bytes, files }));
 }
 
-/** Whether there is a copy of this name that holds anything. */
+/** Whether there is a copy of this name that holds any file. */
 export async function hasRollbackCopy(home: Home, name: string): Promise<boolean> {
   return (await listRollbackCopies(home)).some((copy) => copy.name === name);
 }
 
-/** Deletes those that hold nothing, and of the others all but the newest `keep`. */
+/** Deletes empty copies, and all others except the newest `keep`. */
 export async function pruneRollbackCopies(fs: FileSystem, home: Home, keep: number): Promise<void> {
   const copies = await describeCopies(home);
   const empty = copies.filter(({ isEmpty }) => isEmpty);
   const full = copies.filter(({ isEmpty }) => !isEmpty);
   for (const { name } of [...empty, ...full.slice(0, Math.max(0, full.length - keep))]) {
     const path = join(rollbackRoot(home), name);
-    // Another volume that came along with a store is not ours to empty.
+    // Another volume may be mounted in a copy: it came along with the store, and must not be emptied.
     if ((await mountsBelow(path)).length === 0) await fs.remove(path);
   }
 }
@@ -53,7 +53,7 @@ async function describeCopies(
   );
 }
 
-/** Rejects with NOT_FOUND when there is no such copy, naming those there are. */
+/** Rejects with NOT_FOUND if there is no such copy, and names the existing ones. */
 export async function assertRollbackCopy(home: Home, name: string): Promise<void> {
   const names = await copyNames(home);
   if (names.includes(name)) return;

@@ -12,27 +12,27 @@ const stateFormat = 1;
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
 
 const remoteStateSchema = z.object({
-  /** The snapshot this store's content was last equal to, and the commit object it is known by. */
+  /** The snapshot that the store's content was last equal to, and the commit object that identifies it. */
   parent: z.object({ id: z.string(), generation: z.number().int(), lastModifiedMs: z.number() }).nullable(),
-  /** Of the store when it was equal to `parent`; null when it may have been written since, or when a commit is due all the same. */
+  /** The store's fingerprint when it was equal to `parent`. Null if it may have been written since, or if a commit is due anyway. */
   fingerprint: hex.nullable(),
-  /** An upload about to be committed: if the log holds it, that is our parent and its answer was lost. */
+  /** An upload that is about to be committed. If the log has it, the answer was lost, and it is our parent. */
   pending: z.object({ id: z.string(), fingerprint: hex.nullable() }).nullable(),
   createOnly: z.enum(['enforced', 'ignored', 'rejected']).nullable(),
-  /** Snapshots that the store was chosen over: by a person who restored another one, or because they are damaged. */
+  /** Snapshots that lost against the store: a person restored another one, or they are damaged. */
   settled: z.array(z.string()),
 });
 
 const stateSchema = z.object({
   format: z.literal(stateFormat),
-  /** `storeIdentity` of the store that `remotes` speak of. */
+  /** `storeIdentity` of the store that `remotes` describe. */
   identity: z.string(),
   remotes: z.record(z.string(), remoteStateSchema),
-  /** `fingerprint` of the store when it was last found sound. */
+  /** The store's fingerprint when it was last found sound. */
   sound: hex.optional(),
 });
 
-/** What this host knows about the store and one remote. Losing it costs a comparison by content, never data. */
+/** What this host knows about the store and one remote. If it is lost, the next run compares contents; no data is lost. */
 export type RemoteState = z.infer<typeof remoteStateSchema>;
 export type LocalState = z.infer<typeof stateSchema>;
 
@@ -44,7 +44,7 @@ export const noRemoteState: RemoteState = {
   settled: [],
 };
 
-/** Undefined when there is none, or when it is damaged: lineage is then unknown and content decides. */
+/** Undefined if there is no state, or if it is damaged. Lineage is then unknown, and content decides. */
 export async function readState(home: Home): Promise<LocalState | undefined> {
   const path = statePath(home);
   let text: string;
@@ -76,7 +76,7 @@ export async function writeState(fs: FileSystem, home: Home, state: LocalState):
   await writeFileAtomic(fs, statePath(home), `${JSON.stringify(state, null, 1)}\n`);
 }
 
-/** The parent's manifest is kept beside the state, so that a backup need not fetch it. A cache: checked when read. */
+/** A cache of the parent's manifest, so that a backup need not fetch it. It is checked when it is read. */
 export function cachedManifestPath(home: Home, location: string): string {
   return join(home.dir, `parent-${createHash('sha256').update(location).digest('hex').slice(0, 16)}.json`);
 }

@@ -7,7 +7,7 @@ import { fingerprint, isSettled, storeIdentity } from '../../stores/content/fing
 import { emptyDirectoriesOf, scanStore } from '../../stores/content/scan.ts';
 import type { ScanResult } from '../../stores/content/scan.ts';
 import type { Capture, Problem } from '../../stores/adapter.ts';
-import { stagedData } from '../../home/swap.ts';
+import { stagedData } from '../../home/home.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { hashFile } from '../hash-file.ts';
