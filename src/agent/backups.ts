@@ -1,10 +1,11 @@
-import type { BackupOptions } from '../engine/backup/backup.ts';
+import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
 import type { SnapshotSummary } from '../engine/history/history.ts';
 import { eitherSignal } from '../platform/abort-signals.ts';
 import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError } from '../platform/errors.ts';
+import type { BackupReason } from '../platform/events.ts';
 import type { RunOperation } from './run-operation.ts';
-import type { BackUp } from './schedule/scheduler.ts';
+import type { BackUp, BackupAttempt } from './schedule/scheduler.ts';
 
 export interface BackupsOptions {
   readonly run: RunOperation;
@@ -38,9 +39,10 @@ export function createBackups({
   epoch,
 }: BackupsOptions): Backups {
   const backUp = async (
+    reason: BackupReason,
+    { signal: asked, retryAtMs }: BackupAttempt,
     options: BackupOptions,
-    [reason, { signal: asked, retryAtMs }]: Parameters<BackUp>,
-  ): ReturnType<BackUp> => {
+  ): Promise<BackupResult> => {
     const { signal, begun, release } = untilBegun(asked);
     try {
       return await run({
@@ -61,9 +63,9 @@ export function createBackups({
   };
 
   /**
-   * A signal that aborts with `asked`, and, until `begun` is called, when the agent stops: a backup that still runs its hook or
-   * waits for others has done nothing that the final backup could not do in better time. One that is made after the
-   * stop heeds only `asked`.
+   * A signal that aborts with `asked` and, until `begun` is called, when the agent stops. Before its first phase a backup only runs a
+   * hook or waits for others, so it gives way to the final backup. A backup that starts after the stop obeys only
+   * `asked`.
    */
   const untilBegun = (asked: AbortSignal) => {
     const early = new AbortController();
@@ -87,19 +89,16 @@ export function createBackups({
   };
 
   return {
-    scheduled: (reason, turn) => {
+    scheduled: (reason, attempt) => {
       const isByInterval = reason === 'change' || reason === 'retry';
-      return backUp({ local: { minIntervalMs: isByInterval ? intervalMs : 0 } }, [reason, turn]);
+      return backUp(reason, attempt, { local: { minIntervalMs: isByInterval ? intervalMs : 0 } });
     },
-    final: (deadlineMs) => (reason, turn) => {
+    final: (deadlineMs) => (reason, attempt) => {
       const beforeHookMs = Math.max(0, deadlineMs - clock.monotonic()) / 2;
       const limit = Number.isFinite(beforeHookMs) ? { beforeHookMs } : {};
-      return backUp({ local: { minIntervalMs: 0 }, ...limit }, [reason, turn]);
+      return backUp(reason, attempt, { local: { minIntervalMs: 0 }, ...limit });
     },
-    demanded:
-      (options) =>
-      (...turn) =>
-        backUp(options, turn),
+    demanded: (options) => (reason, attempt) => backUp(reason, attempt, options),
   };
 }
 

@@ -27,22 +27,22 @@ export async function finalBackup(
   { deadlineMs, signal: sooner }: Omit<SaveOptions, 'reason'>,
   { clock, backUp, isInSnapshot }: FinalBackupPorts,
 ): Promise<boolean> {
-  const look = async (): Promise<boolean> => {
+  const isEnough = async (): Promise<boolean> => {
     const leftMs = Math.floor(deadlineMs - clock.monotonic());
     return leftMs > 0 && isInSnapshot(leftMs);
   };
   /** Starts at half of the time, so that the answer is there at its end. */
-  const lookMeanwhile = (over: AbortSignal): Promise<boolean> => {
+  const askAtHalfTime = (over: AbortSignal): Promise<boolean> => {
     const halfMs = Math.max(0, deadlineMs - clock.monotonic()) / 2;
-    return clock.sleep(halfMs, { signal: over }).then(look, () => false);
+    return clock.sleep(halfMs, { signal: over }).then(isEnough, () => false);
   };
   const { signal, release } = timeLimit(deadlineMs, { clock, sooner });
   const tried = new AbortController();
-  const meanwhile = lookMeanwhile(tried.signal);
+  const meanwhile = askAtHalfTime(tried.signal);
   try {
     const isBackedUp = await backUp(signal);
     const isTimeOver = signal.aborted && sooner?.aborted !== true;
-    return isBackedUp || (isTimeOver && ((await meanwhile) || (await look())));
+    return isBackedUp || (isTimeOver && ((await meanwhile) || (await isEnough())));
   } finally {
     tried.abort();
     release();

@@ -50,6 +50,7 @@ const forbidden = [
   ['src/engine/g.ts', '../stores/find-adapter.ts'],
   ['src/engine/backup/g.ts', '../../formats/plain/keys.ts'],
   ['src/hooks/a.ts', '../engine/backup/backup.ts'],
+  ['src/hooks/b.ts', '../in-process/create-agent.ts'],
   ['src/report/a.ts', '../engine/backup/backup.ts'],
   ['src/cli/a.ts', '../bin.ts'],
   ['src/platform/errors.ts', './events.ts'],
@@ -66,7 +67,7 @@ const allowed = [
   ['src/engine/ok3.ts', '../stores/adapter.ts'],
   ['src/engine/ok4.ts', '../log/commit-log.ts'],
   ['src/agent/ok.ts', '../engine/backup/backup.ts'],
-  ['src/hooks/ok.ts', '../in-process/create-agent.ts'],
+  ['src/hooks/ok.ts', '../api/agent.ts'],
   ['src/cli/ok.ts', '../in-process/create-agent.ts'],
   ['src/bin.ts', './cli/main.ts'],
 ] as const;

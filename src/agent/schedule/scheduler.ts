@@ -18,7 +18,8 @@ import {
 import type { PlannedBackup, ScheduleSettings, ScheduleState } from './schedule.ts';
 import { turnQueue } from './turn-queue.ts';
 
-export interface Turn {
+/** What a backup gets when its turn comes. */
+export interface BackupAttempt {
   readonly signal: AbortSignal;
   /** When the backup is tried again if it fails now, milliseconds since the epoch; null: never. */
   readonly retryAtMs: () => number | null;
@@ -35,7 +36,7 @@ export interface SchedulerOptions {
 }
 
 /** Makes one backup. Rejects if it failed. */
-export type BackUp = (reason: BackupReason, turn: Turn) => Promise<BackupResult>;
+export type BackUp = (reason: BackupReason, attempt: BackupAttempt) => Promise<BackupResult>;
 
 export interface BackUpNowOptions {
   /** Ends the backup, or the wait for its turn. */
