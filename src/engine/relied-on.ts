@@ -8,8 +8,8 @@ import type { Context } from './context.ts';
 export type FoundObjects = ReadonlyMap<string, number>;
 
 /**
- * Lists the directories that hold the content of snapshots: one listing for each. Only sizes are known then; `verify
- * --read-data` compares hashes.
+ * Lists the directories that have the content of some snapshots, each once. A listing tells sizes, not hashes; `verify
+ * --read-data` compares those.
  */
 export async function findObjects(context: Context, contents: readonly Content[]): Promise<FoundObjects> {
   const { remote, formats, signal } = context;
@@ -64,8 +64,8 @@ export function problemsOf(
 }
 
 /**
- * Objects that live snapshots have in the directories of others, which may not be live any more. Costs a read for each
- * snapshot that has any.
+ * Keys of the objects that live snapshots have in the directories of others, which may not be live any more. Costs a read
+ * for each snapshot that has any.
  */
 export async function keysReliedOn(context: Context, view: LogView): Promise<ReadonlySet<string>> {
   const { formats, signal } = context;

@@ -9,14 +9,15 @@ import type { LogEntry, Manifest, ManifestFile } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { Context } from '../context.ts';
 
-/** What a history directory is by its files alone, or why it cannot be told. */
+/** A snapshot as its files alone describe it, or why they cannot. */
 export type ReadDirectory =
   | { readonly manifest: Omit<Manifest, 'generation' | 'parent'>; readonly why?: undefined }
   | { readonly why: string; readonly manifest?: undefined };
 
 /**
- * Reads every object of a snapshot's directory, and inspects the store that they make. Permissions, empty directories
- * and what was linked from elsewhere are lost with the manifest. `entry`: what a newer commit says of the snapshot.
+ * Describes a snapshot that has no manifest any more: reads every object of its directory, and inspects the store that they
+ * make. This works for the plain format only, in which objects are the files. Permissions, empty directories and files in
+ * older directories are lost with the manifest. `entry`: what a newer commit says of the snapshot.
  */
 export async function readDirectory(
   context: Context,

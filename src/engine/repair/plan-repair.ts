@@ -4,34 +4,34 @@ import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { byPrecedence } from '../../log/precedence.ts';
 import type { Remains } from './read-remains.ts';
 
-/** Where the description of a snapshot comes from; `files`: from reading its files, since nothing else is left. */
+/** What describes a snapshot. `files`: nothing else is left, so its files are read. */
 export type Origin = 'commit' | 'copy' | 'manifest.json' | 'files';
 
 export interface PlannedSnapshot {
   readonly entry: LogEntry;
   readonly origin: Origin;
-  /** Undefined where only its files can tell: `origin` is `files`. */
+  /** Undefined if `origin` is `files`. */
   readonly manifest: Manifest | undefined;
 }
 
 export interface RepairPlan {
-  /** The newest commit that says what is live, whatever it was found in; undefined where nothing says it. */
+  /** The newest manifest that says what is live, wherever it was found. Undefined if there is none. */
   readonly head: Manifest | undefined;
   readonly isHeadCommitted: boolean;
-  /** A commit that the head does not build on: its number was used again after it had been lost. */
+  /** A commit that the head does not build on: it was lost, and its number was used again. */
   readonly rival: Manifest | undefined;
-  /** What is live, oldest first. */
+  /** The live snapshots, oldest first. */
   readonly snapshots: readonly PlannedSnapshot[];
-  /** Directories that may be snapshots although nothing that can be read names them, oldest first. */
+  /** Directories that may be snapshots although nothing readable names them, oldest first. */
   readonly candidates: readonly string[];
-  /** Directories that stay as they are: never committed, or dropped. A later rotation sweeps them. */
+  /** Directories that were never committed, or were dropped. They stay, and a later rotation deletes them. */
   readonly unnamed: readonly string[];
 }
 
 /**
- * What the log of a remote was, by what is left of it. The highest number says what is live, be it a commit, a copy of
- * one or `manifest.json`. Directories beyond that count only where a description is known to be lost: where nothing but
- * them is left, or a commit that cannot be read has no copy. A pure decision.
+ * Decides what the log of a remote was, by what is left of it. The highest number says what is live, in a commit, a copy or
+ * `manifest.json`. Other directories count only if a description is known to be lost: nothing else is left, or a commit
+ * that cannot be read has no copy. Pure.
  */
 export function planRepair(remains: Remains): RepairPlan {
   const { commits, copies, published, directories } = remains;
@@ -42,7 +42,7 @@ export function planRepair(remains: Remains): RepairPlan {
       ? []
       : [{ generation: published.generation, manifest: published, origin: 'manifest.json' as const }]),
   ].flatMap(({ manifest, ...each }) => (manifest === undefined ? [] : [{ ...each, manifest }]));
-  // Of one number the commit counts: it comes first, and sorting is stable.
+  // Among equal numbers the commit wins: it comes first, and sorting is stable.
   const ranked = sound.toSorted((a, b) => b.generation - a.generation);
   const newest = ranked[0];
   const head = newest?.manifest;
@@ -83,8 +83,8 @@ function rivalOf(head: Manifest, { commits, copies }: Remains): Manifest | undef
 const byTime = (a: string, b: string): number => epochMsOf(a) - epochMsOf(b) || (a < b ? -1 : 1);
 
 /**
- * Numbers for snapshots that lost theirs, in their order: free ones below `limit` that lie between those of their
- * neighbours by time where there are any, else any. Undefined for one for which none is left.
+ * Numbers below `limit` for snapshots that lost theirs, in their order. If possible, a number lies between those of the
+ * neighbours in time; else any free one is taken. A snapshot gets none if no number is left.
  */
 export function freeNumbers(
   ids: readonly string[],

@@ -7,7 +7,7 @@ import type { Manifest } from '../../log/manifest.ts';
 import { readManifest } from '../../log/read-manifest.ts';
 import type { Context } from '../context.ts';
 
-/** Everything in a remote that says something of its snapshots. */
+/** Everything in a remote that says something about its snapshots. */
 export interface Remains {
   /** Commit objects by number; undefined for one that cannot be read. */
   readonly commits: ReadonlyMap<number, Manifest | undefined>;
@@ -15,11 +15,11 @@ export interface Remains {
   readonly copies: ReadonlyMap<number, Manifest | undefined>;
   /** `manifest.json`, if it can be read. */
   readonly published: Manifest | undefined;
-  /** The objects of each history directory, by snapshot. Those of first backups that were cut off are not there. */
+  /** The objects of each history directory, by snapshot, without those of interrupted first backups. */
   readonly directories: ReadonlyMap<string, readonly ObjectInfo[]>;
 }
 
-/** Lists and reads; one request for each commit, copy, and thousand objects of the history. */
+/** Costs one request for each commit, each copy, and each thousand objects of the history. */
 export async function readRemains(context: Context): Promise<Remains> {
   const { remote, signal } = context;
   const commits = new Map<number, Manifest | undefined>();

@@ -18,34 +18,34 @@ import type { Remains } from './read-remains.ts';
 export interface RepairedSnapshot {
   readonly id: string;
   readonly generation: number;
-  /** What described it; `files` means that it was read and inspected, and that nothing proves that it was committed. */
+  /** What described it. `files`: its files were read and inspected, and nothing proves that it was committed. */
   readonly origin: Origin;
-  /** What is written for it: its commit, the copy of that, both, or nothing. */
+  /** What the repair writes for it. */
   readonly writes: readonly ('commit' | 'copy')[];
-  /** What is missing of it. It stays in the log, so that nothing of the rest is deleted. */
+  /** What is missing of it. It stays in the log, so that the rest of its objects stay. */
   readonly problems: readonly string[];
 }
 
 export interface RepairResult {
-  /** The log as it is afterwards, oldest first. */
+  /** The log after the repair, oldest first. */
   readonly snapshots: readonly RepairedSnapshot[];
   /** Directories that are left alone, and why. */
   readonly left: readonly { readonly id: string; readonly why: string }[];
-  /** A new commit that names all of them is made first; its number, or undefined where the one there is says it all. */
+  /** Number of a new commit that names all of them. Undefined if the present one does. */
   readonly newCommit: number | undefined;
-  /** Objects that are written, or would be. */
+  /** Number of objects that the repair writes, or would write. */
   readonly objects: number;
   readonly isDryRun: boolean;
 }
 
 /**
- * Rebuilds the commit log from what is left in a remote. Deletes nothing and overwrites nothing but a copy that cannot be
- * read. A crash leaves work that the next run finds and does:
+ * Rebuilds the commit log from what is left in a remote. Deletes nothing, and overwrites only a copy that cannot be read.
+ * After a crash, the next run does the rest:
  *
- *     1 read everything                 crash: nothing happened
- *     2 COMMIT what names all of it     from here on the snapshots exist, and no rotation takes one
- *     3 copies of commits               crash: the next run reads those files once more
- *     4 the commits that are missing    crash: their copies count
+ *     1 read everything                 crash: nothing has happened
+ *     2 COMMIT: it names all snapshots  from now on the snapshots exist, and rotation keeps them
+ *     3 write missing copies            crash: the next run reads the files of those snapshots again
+ *     4 write missing commits           crash: their copies count
  */
 export async function repairRemote(
   context: Context,
@@ -86,11 +86,11 @@ interface Rebuilt {
   readonly head: Manifest;
   /** The head does not exist as a commit. */
   readonly isHeadDue: boolean;
-  /** Of everything that is live and known, the head among them. */
+  /** Of every live snapshot that can be described, the head included. */
   readonly manifests: readonly Manifest[];
   readonly origins: ReadonlyMap<string, Origin>;
   readonly left: RepairResult['left'];
-  /** Live by the log, and nothing can be read of them. */
+  /** Live snapshots that nothing describes any more. */
   readonly unknown: readonly { readonly entry: LogEntry; readonly why: string }[];
 }
 
@@ -133,7 +133,7 @@ async function rebuild(context: Context, remains: Remains): Promise<Rebuilt> {
   return joined(context, remains, { ...done, head: plan.head, isCommitted: plan.isHeadCommitted, found });
 }
 
-/** An older commit of the same snapshot serves where the one that the log names is gone. */
+/** Uses an older commit of the same snapshot if the one that the log names is gone. */
 function renumbered(manifest: Manifest, entry: LogEntry): Manifest {
   if (manifest.generation === entry.generation) return manifest;
   return { ...manifest, generation: entry.generation, parent: entry.parent, log: [], resolved: [] };
@@ -141,7 +141,7 @@ function renumbered(manifest: Manifest, entry: LogEntry): Manifest {
 
 type Done = Pick<Rebuilt, 'manifests' | 'origins' | 'left' | 'unknown'>;
 
-/** Nothing names a snapshot: those that are sound, in the order of their times, each the parent of the next. */
+/** For a remote in which nothing names a snapshot: takes those that are sound, by time, each the parent of the next. */
 function fromFilesAlone(
   { remote }: Context,
   { commits, copies }: Remains,
@@ -168,7 +168,7 @@ function fromFilesAlone(
   return { ...done, head, isHeadDue: true, manifests: [...chain.slice(0, -1), head], origins };
 }
 
-/** The head as it is, or, where snapshots were found that it does not name, one that names them, too. */
+/** The head, or a new one that also names the snapshots that were found besides. */
 function joined(
   { clock }: Context,
   { commits, copies }: Remains,
@@ -179,7 +179,7 @@ function joined(
   },
 ): Rebuilt {
   const { head, found } = work;
-  // A number whose commit is there but cannot be read is named by its copy.
+  // If the head's commit is there but cannot be read, its copy counts.
   if (found.length === 0) {
     const isHeadDue = !work.isCommitted && !commits.has(head.generation);
     return { ...work, head, isHeadDue };
@@ -216,7 +216,7 @@ function joined(
     uploadId: clock.randomHex(16),
     committedAt: newest.committedAt ?? newest.createdAt,
     log: others.toSorted((a, b) => a.generation - b.generation),
-    // Nobody wrote beside anybody: what they are the parents of is not known.
+    // Their children are unknown, so being tips does not mean that hosts wrote at the same time.
     resolved: [...head.resolved, ...added.filter(({ id }) => !parents.has(id)).map(({ id }) => id)],
     ...(head.pins === undefined ? {} : { pins: head.pins }),
   };

@@ -2,7 +2,7 @@ import { SyncAgentError } from '../../platform/errors.ts';
 import { isSnapshotId } from '../../log/layout.ts';
 import type { LogEntry } from '../../log/manifest.ts';
 
-/** Resolves a user's way of naming a snapshot. NOT_FOUND, or USAGE when several begin so. */
+/** Finds the snapshot that a user means by `name`. NOT_FOUND if there is none, USAGE if several ids begin with it. */
 export function chooseSnapshot(entries: readonly LogEntry[], name: string | undefined): LogEntry {
   const newest = entries.at(-1);
   if (newest === undefined) throw noSuchSnapshot(name ?? 'latest', entries);

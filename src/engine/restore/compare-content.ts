@@ -10,9 +10,9 @@ import { hashFile } from '../hash-file.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 
 /**
- * Whether a stopped store holds a snapshot's names and bytes, so that nothing is lost with it. Permissions, times and
- * empty directories do not count: a checkout, an archive or a copy does not keep them. Hashes a file only where the
- * snapshot has one of its size; `hashes` (by path) spares doing it again for the next snapshot.
+ * Whether a stopped store holds a snapshot's names and bytes, so that replacing it loses nothing. Permissions, times and
+ * empty directories do not count: a checkout, an archive or a copy does not keep them. Hashes a file only if the snapshot's
+ * has the same size. `hashes` (by path) keeps the results for the next snapshot.
  */
 export async function hasContentOfSnapshot(
   context: Context,
@@ -34,18 +34,18 @@ export async function hasContentOfSnapshot(
   return true;
 }
 
-/** What a program leaves beside its database that holds nothing. */
+/** Files that a program leaves beside its database and that hold no data. */
 const isNothing = (file: Pick<FileEntry, 'path' | 'size'>): boolean =>
   isTransient(file) || (file.size === 0 && file.path.endsWith('-journal'));
 
-/** The snapshots that may hold what `files` hold, by their size alone: so that few manifests are fetched. */
+/** The snapshots that may have the content of `files`, by size alone, so that few manifests are fetched. */
 export function snapshotsOfSize<T extends { readonly entry: LogEntry }>(
   snapshots: readonly T[],
   files: readonly Pick<FileEntry, 'path' | 'size'>[],
   exclude: Exclusions = noExclusions,
 ): readonly T[] {
   const atLeast = totalBytes(files.filter((file) => !isNothing(file)));
-  // How much of a snapshot is excluded, only its manifest tells.
+  // Only a manifest tells how much of its snapshot is excluded.
   if (exclude.length > 0) return snapshots.filter(({ entry }) => entry.bytes >= atLeast);
   const sizes = new Set([totalBytes(files), atLeast]);
   return snapshots.filter(({ entry }) => sizes.has(entry.bytes));

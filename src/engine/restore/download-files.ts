@@ -12,7 +12,7 @@ export interface DownloadTarget {
   readonly manifest: Manifest;
   /** An existing, private directory. */
   readonly dir: string;
-  /** A store whose files are taken instead if they are right. */
+  /** A store to copy files from if their content is the snapshot's. */
   readonly reuseFrom: string | undefined;
   readonly onBytes: (count: number) => void;
 }
@@ -23,8 +23,8 @@ export interface Downloaded {
 }
 
 /**
- * Builds a snapshot's files below `dir`, each verified by its SHA-256; not yet synced to disk. Rejects with
- * SNAPSHOT_CORRUPT naming the object that is missing or damaged, with DISK_FULL when the disk or a quota is.
+ * Downloads a snapshot's files into `dir` and verifies the SHA-256 of each. They are not yet synced to disk. Rejects with
+ * SNAPSHOT_CORRUPT, naming the object, if one is missing or damaged.
  */
 export async function downloadFiles(context: Context, target: DownloadTarget): Promise<Downloaded> {
   const { fs, settings } = context;
@@ -60,12 +60,12 @@ export async function downloadFiles(context: Context, target: DownloadTarget): P
 export interface FileDownload {
   readonly manifest: Manifest;
   readonly file: ManifestFile;
-  /** Where nothing is. */
+  /** Of the new file. */
   readonly path: string;
   readonly onBytes: (count: number) => void;
 }
 
-/** One file to a new path, verified, with its permissions and time. Not yet synced to disk. */
+/** Downloads one file and verifies it, with its permissions and time. It is not yet synced to disk. */
 export async function downloadFile(
   context: Context,
   { manifest, file, path, onBytes }: FileDownload,
@@ -87,7 +87,7 @@ async function reuse(context: Context, from: string, to: string, file: ManifestF
   return true;
 }
 
-/** A file system that ignores case or composition takes two names for one, and the second file for the first. */
+/** If a file system ignores case or Unicode composition, two names are one file there. */
 function namesCollide(manifest: Manifest, dir: string, found: number): SyncAgentError {
   return new SyncAgentError(
     'UNSUPPORTED',

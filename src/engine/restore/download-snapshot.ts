@@ -18,7 +18,7 @@ export interface SnapshotDownload {
   readonly reuseFrom: string | undefined;
 }
 
-/** Downloads a snapshot into a fresh directory; verified, validated and on disk when this resolves. */
+/** Downloads a snapshot into a new directory. When this resolves, it is verified, validated and synced to disk. */
 export async function downloadSnapshot(context: Context, request: SnapshotDownload): Promise<Downloaded> {
   enterPhase(context, 'download');
   await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
@@ -30,7 +30,7 @@ export async function downloadSnapshot(context: Context, request: SnapshotDownlo
     onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
   });
   await setDirectoryMode(context.fs, request.data, request.manifest.mode);
-  // The disk works on the one while the processor works on the other.
+  // One keeps the disk busy, the other the processor.
   await both(
     context.signal,
     (signal) => syncSnapshot({ ...context, signal }, request.manifest, request.data),
@@ -66,8 +66,8 @@ function tellRecorded({ emit }: Context, { id, damage = [], findings = [] }: Man
 }
 
 /**
- * Rejects with SNAPSHOT_CORRUPT, saying why, when verified files of the snapshot are no sound store. What was wrong when the
- * snapshot was made is in its manifest, and was accepted then.
+ * Rejects with SNAPSHOT_CORRUPT if the verified files are not a sound store. Damage that the manifest records was accepted
+ * when the snapshot was made.
  */
 export async function assertSound(context: Context, manifest: Manifest, dir: string): Promise<void> {
   enterPhase(context, 'validate');

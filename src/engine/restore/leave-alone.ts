@@ -24,13 +24,13 @@ export interface Decision {
   readonly lineage: Lineage;
   readonly candidate: LogEntry;
   readonly plan: Exclude<RestorePlan, { type: 'restore' }>;
-  /** To be recorded: a person named the candidate. */
+  /** A person named the candidate, which is recorded. */
   readonly isChosen: boolean;
-  /** Of a store that was compared by content; see `UnknownStore`. */
+  /** Of the store if it was compared by content; see `UnknownStore`. */
   readonly fingerprint: string | null | undefined;
 }
 
-/** Records what the comparison brought to light, and tells a divergence. */
+/** Records the result of the comparison, and reports a divergence. */
 export async function leaveAlone(context: Context, decision: Decision): Promise<LeftAlone> {
   const { view, lineage, candidate, plan, isChosen, fingerprint } = decision;
   const { id } = candidate;
@@ -57,7 +57,7 @@ export async function leaveAlone(context: Context, decision: Decision): Promise<
   }
 }
 
-/** Without a fingerprint the next backup asks the remote, and finds out that a commit is due. */
+/** Without a fingerprint, the next backup asks the remote and finds that a commit is due. */
 function chosenState(
   view: LogView,
   { state }: Lineage,

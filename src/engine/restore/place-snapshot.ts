@@ -29,34 +29,34 @@ import { snapshotContent } from '../snapshot-content.ts';
 import { assertSound, downloadSnapshot } from './download-snapshot.ts';
 
 export interface PlaceOptions {
-  /** No rollback copy; replace in place where the disk cannot hold both. */
+  /** Keep no rollback copy, and replace in place if the disk cannot hold both stores. */
   readonly skipBackup?: boolean;
-  /** Although a process has the store open. */
+  /** Restore although a process has the store open. */
   readonly force?: boolean;
   /** The journal of an interrupted replacement, from `recover`: the store is incomplete. */
   readonly interrupted?: ReplaceJournal | undefined;
 }
 
-/** What was decided. */
+/** What `restore` decided. */
 export interface Placement {
   readonly view: LogView;
   readonly lineage: Lineage;
   readonly manifest: Manifest;
   readonly why: string;
-  /** What the snapshot is put in the place of, if that is damaged. */
+  /** The present store, if it is damaged. */
   readonly damage: DamagedStore | undefined;
   readonly skipped: readonly string[];
   readonly options: PlaceOptions;
-  /** The newest snapshot was not simply taken: a person chose, or newer ones are damaged. */
+  /** A person chose the snapshot, or newer ones are damaged. */
   readonly isChosen: boolean;
 }
 
 interface Work extends Placement {
-  /** The snapshot as it was committed; `manifest` is what of it counts here. */
+  /** The snapshot as committed. `manifest` is the part that counts as content on this host. */
   readonly commit: Manifest;
 }
 
-/** A snapshot that stands in the place of the store. */
+/** A snapshot that has replaced the store. */
 export interface Restored {
   readonly type: 'restored';
   readonly id: string;
@@ -66,13 +66,13 @@ export interface Restored {
   readonly records: number;
   readonly downloadedBytes: number;
   readonly reusedBytes: number;
-  /** Where the previous store is kept; undefined when there was none, or it was not kept. */
+  /** Name of the copy of the previous store; undefined if there was no store, or it was not kept. */
   readonly rollbackCopy: string | undefined;
   /** Newer snapshots that were damaged, with the reason. */
   readonly skipped: readonly string[];
-  /** Other tips, which this snapshot does not build on and nobody has settled: what they hold is not in the store. */
+  /** Tips that this snapshot does not build on and nobody has settled: the store does not have their changes. */
   readonly tips: readonly string[];
-  /** Present when a damaged store was replaced: what is in no snapshot. */
+  /** Present if a damaged store was replaced: what no snapshot has. */
   readonly lost?: Lost;
 }
 
@@ -82,17 +82,18 @@ export interface Lost {
   readonly from: string;
   /** The last write to the damaged store, by its files' times. */
   readonly to: string;
-  /** How many records fewer the snapshot has; null when the damaged store's cannot be counted. */
+  /** How many records fewer the snapshot has; null if those of the damaged store cannot be counted. */
   readonly records: number | null;
 }
 
 /**
- * Puts a snapshot in the place of the store: beside it and swapped in where the disk holds both, else over it, where that
- * loses nothing. BUSY while a process has the store open, DISK_FULL with what it needs.
+ * Replaces the store by a snapshot. If the disk holds both, the snapshot is built beside the store and swapped in. If not,
+ * and if nothing is lost by it, the store's files are replaced one by one. BUSY if a process has the store open; DISK_FULL
+ * says how much space is needed.
  */
 export async function placeSnapshot(context: Context, given: Placement): Promise<Restored> {
   const { home } = context;
-  const work: Work = { ...given, commit: given.manifest, manifest: await contentHere(context, given) };
+  const work: Work = { ...given, commit: given.manifest, manifest: await restorableContent(context, given) };
   const { manifest, options, lineage } = work;
   await assertUnused(context, options.force ?? false);
   const isIncomplete = options.interrupted !== undefined;
@@ -115,10 +116,10 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
       if (lost !== undefined) tellLoss(context, work, lost);
       return { ...describe(manifest, downloaded), ...done, rollbackCopy };
     } catch (error) {
-      // From the journal on, staging is the new store: only the next run's `recover` may touch it.
+      // Once there is a journal, staging is the new store: only `recover` of the next run may touch it.
       if ((await readJournal(home)) !== undefined) throw error;
       await context.fs.remove(stagingRoot(home));
-      // A quota, or somebody else, took the space that seemed free.
+      // The disk has a quota, or another process took the space that was free.
       const isFull = isDiskFull(error);
       if (!isFull || !lineage.exists || !mayReplace)
         throw isFull
@@ -148,8 +149,8 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
 }
 
-/** What is excluded on this host is left as it is, also by a snapshot that has it. */
-async function contentHere({ home }: Context, { manifest, lineage }: Placement): Promise<Manifest> {
+/** Excluded files stay as they are, even if the snapshot has them. */
+async function restorableContent({ home }: Context, { manifest, lineage }: Placement): Promise<Manifest> {
   const { leftAlone } = lineage.exists ? await scanStore(home.store, home.exclude) : emptyScan;
   assertExclusionsFitSnapshot(manifest, home.exclude);
   return snapshotContent(manifest, home.exclude, leftAlone);
@@ -181,7 +182,7 @@ async function restoreBeside(
   await assertUnused(context, work.options.force ?? false);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
   const keepRollback = !isRollbackDeclined(work);
-  // What is damaged may be all that there is of the last writes.
+  // A damaged store may be the only copy of the last writes.
   const rollbackCopies = Math.max(work.damage === undefined ? 0 : 1, settings.rollbackCopies);
   await swapIn(fs, home, {
     from: { type: 'staging', name: attempt },
@@ -199,7 +200,7 @@ async function restoreBeside(
   };
 }
 
-/** A damaged store is kept, whatever was asked for: it may be all that there is of what was written last. */
+/** A damaged store is always kept: it may be the only copy of the last writes. */
 function isRollbackDeclined({ options, damage }: Placement): boolean {
   return damage === undefined && options.skipBackup === true;
 }
@@ -222,14 +223,14 @@ function tellLoss({ emit }: Context, { manifest, damage }: Placement, { from, to
   });
 }
 
-/** Whether nothing would be lost with the local store: its content is a live snapshot's. */
+/** Whether a live snapshot has the store's content, so that replacing the store loses nothing. */
 function isInRemote({ lineage, view }: Placement): boolean {
   return lineage.isUnchanged && view.snapshots.some(({ entry }) => entry.id === lineage.parent);
 }
 
 /**
- * A snapshot of a damaged store is passed over for the one that it grew from, which is a choice between the two. One that grew
- * beside that is another host's work, and stays a divergence.
+ * To restore the snapshot that a damaged one grew from is a choice between the two: the damaged one is settled. Other tips
+ * are another host's work, and stay a divergence.
  */
 function stateAfter({ view, manifest, lineage, isChosen }: Placement): RemoteState {
   const entries = view.snapshots.map(({ entry }) => entry);

@@ -4,23 +4,23 @@ import { isAncestor } from '../../log/retention.ts';
 export interface RestoreFacts {
   /** Live snapshots, ascending. */
   readonly snapshots: readonly LogEntry[];
-  /** The snapshot in question. */
+  /** The snapshot to restore, perhaps. */
   readonly target: LogEntry;
   readonly local:
     | { readonly type: 'missing' }
-    /** Grown from `parent`; `isUnchanged`: nothing was written since. */
+    /** The store grew from `parent`. `isUnchanged`: nothing was written since. */
     | {
         readonly type: 'known';
         readonly parent: string;
-        /** Of the parent's commit; undefined where that is not recorded. */
+        /** Of the parent's commit; undefined if it is not recorded. */
         readonly parentGeneration: number | undefined;
-        /** The parent grew from the newest snapshot there is, and its commit was lost. */
+        /** The parent grew from the newest snapshot, and the parent's commit was lost. */
         readonly isParentLost: boolean;
         readonly isUnchanged: boolean;
         /** Snapshots that the store was chosen over. */
         readonly settled: readonly string[];
       }
-    /** Of unknown origin: only its content can tell. */
+    /** No record says where the store comes from. Its content decides. */
     | {
         readonly type: 'unknown';
         /** A live snapshot with the same content. */
@@ -37,12 +37,12 @@ export interface RestoreFacts {
 export type RestorePlan =
   | { readonly type: 'restore'; readonly why: string }
   | { readonly type: 'equal' }
-  /** The local store has what no snapshot has, and the target is behind it. */
+  /** The local store has changes that no snapshot has, and the target is older. */
   | { readonly type: 'ahead'; readonly why: string }
-  /** Both moved since they were equal: a person decides. */
+  /** Both changed since they were equal: a person has to decide. */
   | { readonly type: 'diverged'; readonly why: string };
 
-/** Whether the target takes the place of the local store. A pure decision, from lineage and content; no clock counts. */
+/** Decides whether the target replaces the local store, by lineage and content and no clock. Pure. */
 export function planRestore(facts: RestoreFacts): RestorePlan {
   const { local, target } = facts;
   if (local.type === 'missing') return { type: 'restore', why: 'there is no local store' };
@@ -74,7 +74,7 @@ export function planRestore(facts: RestoreFacts): RestorePlan {
   };
 }
 
-/** Nothing local is lost: the store is what snapshot `equalTo` was. */
+/** For a store that equals snapshot `equalTo`: replacing it loses nothing. */
 function planFromCleanStore(facts: RestoreFacts, equalTo: string): RestorePlan {
   const { snapshots, target } = facts;
   if (isAncestor(snapshots, target.id, equalTo))
@@ -89,7 +89,7 @@ function planFromCleanStore(facts: RestoreFacts, equalTo: string): RestorePlan {
   };
 }
 
-/** Rotation drops what newer snapshots superseded. A log that does not reach as far as the parent is another one. */
+/** Rotation drops superseded snapshots. But a log that ends before the parent's commit is another log. */
 function planFromLostSnapshot({ local, target }: RestoreFacts, equalTo: string): RestorePlan {
   const generation = local.type === 'known' ? local.parentGeneration : undefined;
   if (generation !== undefined && target.generation <= generation) {

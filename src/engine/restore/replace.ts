@@ -26,17 +26,17 @@ export interface Replaced {
 /**
  * Restores in place, file by file, for a disk that cannot hold old and new together. There is no rollback copy.
  *
- *     1 every object that is needed is read and verified   crash: nothing happened
- *     2 journal written                                    crash: the next restore goes on from here; until it has
- *     3 files replaced one by one, strangers removed       finished, the store is incomplete and backups refuse
- *     4 state written, journal removed                     crash before: every file is found right, and this done again
+ *     1 read and verify every file that is needed   crash: nothing has happened
+ *     2 write the journal                           crash: the next restore goes on from here; until it has finished,
+ *     3 replace file by file, remove other files    the store is incomplete and backups refuse it
+ *     4 write the state, remove the journal         crash before: the next restore finds every file right, and does this
  */
 export async function replaceStore(
   context: Context,
   manifest: Manifest,
   after: {
     readonly state: RemoteState;
-    /** Even if nothing is written: no fingerprint, so that the next backup asks the remote. */
+    /** The next backup commits even an unchanged store. So no fingerprint is recorded, and that backup asks the remote. */
     readonly isCommitDue: boolean;
   },
 ): Promise<Replaced> {
@@ -89,7 +89,7 @@ async function replaceFile(
   const place = join(home.store, work.file.path);
   const staged = join(stagingRoot(home), 'file');
   const { freeBytes } = await context.diskSpace(home.store);
-  // Keep the old file while there is room for both: it is still right for whoever looks at the store now.
+  // While there is room for both, keep the old file until the new one takes its place.
   if (freeBytes < work.file.size + spareBytes) await fs.remove(place);
   const download = { manifest: work.manifest, file: work.file, path: staged, onBytes: work.report };
   try {
@@ -105,10 +105,10 @@ async function replaceFile(
   await fs.sync(dirname(place));
 }
 
-/** Room that is left to the rest of the system. */
+/** Space that stays free for the rest of the system. */
 export const spareBytes = 16 * 1024 * 1024;
 
-/** Rejects with DISK_FULL, giving the numbers, when the snapshot does not fit even without the present store. */
+/** Rejects with DISK_FULL if the snapshot does not fit even without the present store. */
 export async function assertReplacementFits(context: Context, manifest: Manifest): Promise<void> {
   const { freeBytes } = await context.diskSpace(context.home.store);
   const present = totalBytes((await scanPresent(context)).files);
@@ -119,11 +119,11 @@ export async function assertReplacementFits(context: Context, manifest: Manifest
 
 export interface Shortage {
   readonly freeBytes: number;
-  /** Room that is needed besides; default 0. */
+  /** Space that must stay free; default 0. */
   readonly spareBytes?: number;
   /** Completes "are free". */
   readonly where: string;
-  /** What helps as well as more space, to follow "or". */
+  /** Another remedy than more space, to follow "or". */
   readonly instead?: string;
 }
 
@@ -163,7 +163,7 @@ async function differingFiles(
   return differing;
 }
 
-/** What Node cannot spell cannot be removed by name: better known while the old store is whole. */
+/** Node cannot remove a file whose name is not valid Unicode. Better to fail while the old store is whole. */
 function assertRemovable({ oddities }: ScanResult): void {
   const unspeakable = oddities.find(({ path }) => path.includes('\uFFFD'));
   if (unspeakable === undefined) return;
@@ -172,7 +172,7 @@ function assertRemovable({ oddities }: ScanResult): void {
   });
 }
 
-/** What is left alone cannot make room. */
+/** Files that are left alone must not be in the way of the snapshot's. */
 function assertNothingInTheWay({ leftAlone }: ScanResult, manifest: Manifest): void {
   const files = new Set(manifest.files.map(({ path }) => path));
   for (const { path } of leftAlone) {
@@ -186,7 +186,7 @@ function assertNothingInTheWay({ leftAlone }: ScanResult, manifest: Manifest): v
   }
 }
 
-/** What is mounted in the store is another file system's: no rename reaches into it, and nobody here may empty it. */
+/** No rename reaches into another file system that is mounted in the store, and its files are not ours to remove. */
 function assertNoneInside(mounts: readonly string[], wanted: readonly ManifestFile[]): void {
   for (const { path } of wanted) {
     const mount = mounts.find(
@@ -209,13 +209,13 @@ function parentsOf(path: string): readonly string[] {
   return names.slice(1).map((_, depth) => names.slice(0, depth + 1).join('/'));
 }
 
-/** Removes what the snapshot does not hold, and what is in the way: a file where it has a directory, or the reverse. */
+/** Removes files that the snapshot does not have, and files in the place of its directories, or the reverse. */
 async function removeStrangers(
   context: Context,
   manifest: Manifest,
   mounts: readonly string[],
 ): Promise<void> {
-  // As things are now: a log may have come since.
+  // Scanned again: a log file may be new since.
   const present = await scanPresent(context);
   const leftAlone = new Set([...mounts, ...present.leftAlone.map(({ path }) => path)]);
   const holders = new Set([...leftAlone].flatMap(parentsOf));

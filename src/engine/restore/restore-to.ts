@@ -24,8 +24,8 @@ export interface RestoreToResult {
 }
 
 /**
- * Puts a snapshot into a directory of its own, for a look or a test: `context.home` is that directory's. It must be
- * missing or empty, appears complete or not at all, and has no lineage.
+ * Restores a snapshot into a directory of its own, for a look or a test. `context.home` is that directory's. It must be
+ * missing or empty. The files appear completely or not at all, and have no lineage.
  */
 export async function restoreTo(
   context: Context,

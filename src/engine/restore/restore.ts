@@ -26,7 +26,7 @@ export interface RestoreOptions extends PlaceOptions {
   readonly snapshot?: string;
   /** Restore although the local store has something newer, or is in use. */
   readonly force?: boolean;
-  /** What becomes of a store that would be left alone, and is damaged; default: that of the settings. */
+  /** What to do with a damaged store that would be left alone; default: as the settings say. */
   readonly onDamage?: OnDamage | undefined;
   readonly dryRun?: boolean;
 }
@@ -44,16 +44,16 @@ export type RestoreResult =
   | Restored;
 
 interface PassedOver {
-  /** Newer snapshots that are damaged or lost, with the reason; absent where there are none. */
+  /** Newer snapshots that are damaged or lost, with the reason. Absent if there are none. */
   readonly skipped?: readonly string[];
 }
 
 /**
- * Puts the right snapshot in the place of the local store, or leaves it alone. The caller holds the store's lock and
- * has called `recover`. Until the swap (see `swap.ts`) nothing but staging is written, so a crash costs a download.
+ * Replaces the local store by the right snapshot, or leaves it alone. The caller holds the store's lock and has called
+ * `recover`. Until the swap (see `swap.ts`) only staging is written, so a crash costs a download.
  *
- * An application starts on what is there when this resolves. So a store that is left alone was found sound: what was
- * written since its snapshot is looked at. STORE_CORRUPT when it is damaged, also when the remote is out of reach.
+ * An application starts on the store when this resolves. So a store that was written since its snapshot is inspected before
+ * it is left alone. STORE_CORRUPT if it is damaged, also if the remote is out of reach.
  */
 export async function restore(
   context: Context,
@@ -79,11 +79,11 @@ async function decide(context: Context, options: RestoreOptions, view: LogView):
   }
   warnSkipped(context, skipped);
   const entries = view.snapshots.map(({ entry }) => entry);
-  /** Whatever the store holds. `latest` is the newest that can be had; of a name nothing else will do. */
+  /** Restore whatever the store holds. `latest` means the newest that is whole; a name means this one only. */
   const isAsked = options.snapshot !== undefined;
   const named = isAsked && options.snapshot !== 'latest';
   const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
-  // What a person had committed although it was damaged, only a person takes.
+  // A snapshot that a person committed although the store was damaged is restored only if a person names it.
   const offered =
     named || interrupted !== undefined ? entries : entries.filter(({ damaged }) => damaged !== true);
   if (offered.length === 0) throw noneIsSound(entries);
@@ -114,7 +114,7 @@ async function decide(context: Context, options: RestoreOptions, view: LogView):
       if (onDamage === 'fail') throw notStarted(context, damage, plan, candidate);
     }
     if (candidate === target && !named) {
-      // A listing is little beside the download that follows.
+      // This costs a listing, which is little beside the download.
       const lost = await findLostNewest(context, view);
       skipped.push(...lost);
       warnSkipped(context, lost);
@@ -147,7 +147,7 @@ async function decide(context: Context, options: RestoreOptions, view: LogView):
   });
 }
 
-/** Who insists waits; so does who has no store to go on with. */
+/** A restore with --force or a named snapshot waits for the remote. So does one that has no store to fall back on. */
 async function readLogForStart(context: Context, options: RestoreOptions): Promise<LogView> {
   const insists =
     options.force === true || options.snapshot !== undefined || options.interrupted !== undefined;
@@ -156,7 +156,7 @@ async function readLogForStart(context: Context, options: RestoreOptions): Promi
   return insists || ms === undefined ? readRemote(context) : askBeforeStart(context, ms, readRemote);
 }
 
-/** Platforms give a start a minute or more; with a store, it is not worth more of it. */
+/** Platforms give a start a minute or more. If there is a store, waiting is not worth more than this. */
 const presentStoreMs = 20_000;
 
 const passedOverBy = (skipped: readonly string[]): PassedOver => (skipped.length === 0 ? {} : { skipped });
@@ -170,7 +170,7 @@ function noneIsSound(entries: readonly LogEntry[]): SyncAgentError {
   );
 }
 
-/** What is missing may have been rotated away by others: then the log tells of newer snapshots. */
+/** A missing object may have been rotated away by another host. Then the log has a newer commit. */
 async function hasMovedOn(context: Context, view: LogView): Promise<boolean> {
   return (await readRemote(context)).head?.generation !== view.head?.generation;
 }
@@ -193,7 +193,7 @@ interface LocalFacts {
   readonly fingerprint?: string | null;
 }
 
-/** Damage alone is no reason to replace a store that holds what no snapshot has. */
+/** Damage alone is no reason to replace a store that has changes that no snapshot has. */
 function notStarted(
   context: Context,
   damage: DamagedStore,

@@ -14,14 +14,14 @@ import { messagesOf } from '../soundness/soundness.ts';
 
 export interface RollbackResult {
   readonly copy: string;
-  /** Where the store that was replaced is kept now; undefined when there was none. */
+  /** Name of the copy of the replaced store; undefined if there was none. */
   readonly rollbackCopy: string | undefined;
 }
 
 /**
- * Puts a rollback copy back in the store's place; the present store becomes a rollback copy in turn. Its lineage is
- * then unknown, and it was chosen over the snapshot that was restored: the next restore leaves it alone, and the next
- * backup makes it the newest.
+ * Replaces the store by a rollback copy, and keeps the present store as a rollback copy. The lineage is then unknown, and
+ * the copy counts as chosen over the restored snapshot: the next restore leaves it alone, and the next backup makes it the
+ * newest.
  */
 export async function rollBack(
   context: Context,
@@ -56,11 +56,11 @@ export async function rollBack(
   return { copy, rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined };
 }
 
-/** A copy may be a damaged store that was replaced. Rejects with STORE_CORRUPT; with `force` it is only told. */
+/** A rollback copy may be a damaged store. Rejects with STORE_CORRUPT; with `force`, it only warns. */
 async function assertCopySound(context: Context, copy: string, force: boolean): Promise<void> {
   const dir = join(rollbackRoot(context.home), copy);
   const { files, oddities } = await scanStore(dir);
-  // Who opens a FIFO waits for ever.
+  // Opening a FIFO would block for ever.
   if (oddities.length > 0) return;
   const recorded = await knownParent(context);
   const isLikeIt = recorded?.databases?.some((path) => files.some((file) => file.path === path)) === true;

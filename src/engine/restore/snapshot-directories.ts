@@ -17,7 +17,7 @@ export function directoriesOf(manifest: Manifest): readonly string[] {
   return [...found];
 }
 
-/** Of all directories below the root. */
+/** Sets the modes of all directories below the root. */
 export async function setDirectoryModes(fs: FileSystem, manifest: Manifest, dir: string): Promise<void> {
   const modes = new Map(manifest.directories?.map(({ path, mode }) => [path, mode]));
   for (const path of directoriesOf(manifest)) {
@@ -26,8 +26,8 @@ export async function setDirectoryModes(fs: FileSystem, manifest: Manifest, dir:
 }
 
 /**
- * The owner keeps all rights, whatever the snapshot says: without them the directory could neither be moved nor, one
- * day, be removed. Bits beyond the permissions stay as they are: volumes hand their group on by one of them.
+ * Always leaves the owner all rights: without them the directory could be neither moved nor removed. Bits beyond the
+ * permissions stay as they are: volumes use one to pass on their group.
  */
 export async function setDirectoryMode(
   fs: FileSystem,

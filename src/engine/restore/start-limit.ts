@@ -2,8 +2,8 @@ import { SyncAgentError } from '../../platform/errors.ts';
 import type { Context } from '../context.ts';
 
 /**
- * Asks the remote what a start has to know, for `ms` at most: an application that has a store must not wait for a network that
- * is silent or trickles. Rejects with REMOTE_UNREACHABLE then, at once; what is still under way is told to end.
+ * Asks the remote at a start, for `ms` at most: an application that has a store must not wait for a silent or slow network.
+ * Then it rejects with REMOTE_UNREACHABLE at once, and aborts the requests.
  */
 export async function askBeforeStart<T>(
   context: Context,

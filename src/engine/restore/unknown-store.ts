@@ -10,11 +10,11 @@ import type { RestoreFacts } from './plan-restore.ts';
 
 export interface UnknownStore {
   readonly facts: Extract<RestoreFacts['local'], { type: 'unknown' }>;
-  /** Of the store as it was compared; null when a later write could hide in the same timestamp. */
+  /** Of the store as it was compared. Null if a later write could have the same timestamp. */
   readonly fingerprint: string | null;
 }
 
-/** Looks at a stopped store that no local state speaks of: only its content can tell where it comes from. */
+/** Describes a stopped store that has no local state. Only its content can say where it comes from. */
 export async function describeUnknownStore(
   context: Context,
   view: LogView,
@@ -30,7 +30,7 @@ export async function describeUnknownStore(
   };
 }
 
-/** Of a store that somebody works in, nobody can say. */
+/** False if a process uses the store: it may be about to write. */
 async function isEmptyStore({ home, signal, detectAdapter, findStoreUsers }: Context): Promise<boolean> {
   if ((await findStoreUsers(home.store)).length > 0) return false;
   return (await detectAdapter(home.store)).holdsNothing(home.store, { signal });
