@@ -9,6 +9,8 @@
  *     --large-mb N    size of the SQLite store that memory is measured with, default 2048
  *     --hot N         backups of each store while it is written, default 8
  *     --write         writes docs/benchmarks.md, if the run was complete and the machine quiet
+ *
+ * To try the benchmark itself: --rounds 1 --records 1500 --files 1500 --large-mb 100 --hot 1
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
