@@ -21,10 +21,10 @@ export async function helpText(args: readonly string[], commands: readonly Comma
     .epilogue(epilogue);
   parser = withFlags(parser, commonFlags, isCompletion);
   for (const command of commands) {
-    const { name, describe, positionals = [], options = {} } = command;
+    const { name, describe, positionals = [] } = command;
     const words = positionals.map((each) => (each.isRequired ? `<${each.name}>` : `[${each.name}]`));
     parser = parser.command([name, ...words].join(' '), describe, (builder) =>
-      withUsage(withFlags(builder, new Map(Object.entries(options)), isCompletion), command),
+      withUsage(withFlags(builder, ownFlags(command), isCompletion), command),
     );
   }
   parser = parser.completion('completion', 'Print a completion script for bash or zsh');
@@ -59,6 +59,12 @@ function withFlags<T>(parser: Argv<T>, flags: ReadonlyMap<string, Flag>, isCompl
   return parser;
 }
 
+/** In a group of their own: yargs prints the groups of a command before those of all commands. */
+function ownFlags({ options = {} }: Command): ReadonlyMap<string, Flag> {
+  const group = 'Flags of this command:';
+  return new Map(Object.entries(options).map(([name, flag]) => [name, { ...flag, group }]));
+}
+
 function withUsage<T>(parser: Argv<T>, { name, describe, positionals = [], rest }: Command): Argv<T> {
   for (const each of positionals) parser.positional(each.name, { type: 'string', describe: each.describe });
   if (rest === undefined) return parser;
@@ -68,9 +74,9 @@ function withUsage<T>(parser: Argv<T>, { name, describe, positionals = [], rest 
   );
 }
 
-const epilogue = `Settings may also stand in the environment (SYNC_AGENT_STORE, SYNC_AGENT_S3_ENDPOINT …), in
-sync-agent.config.json or in "syncAgent" of package.json. Credentials come from where the AWS
-command line takes them.
+const epilogue = `Settings can also come from the environment (SYNC_AGENT_STORE, SYNC_AGENT_S3_ENDPOINT …), from
+sync-agent.config.json, or from "syncAgent" in package.json. Credentials come from where the AWS
+command line finds them.
 
 Exit codes: 0 done, or nothing to do; 1 defect; 2 usage; 3 not found; 4 diverged; 5 damaged data;
 6 remote out of reach; 7 denied; 8 busy; 9 disk full; 10 refused; 11 too new; 130 interrupted.`;
