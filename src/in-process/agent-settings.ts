@@ -14,7 +14,7 @@ export interface AgentSettings
   extends RemoteSettings, Optional<Omit<EngineSettings, 'agent' | 'prefixBytes'>> {
   /** Directory to keep. */
   readonly store: string;
-  /** `s3://bucket/prefix` or `file:///dir`. */
+  /** A URL of any kind of remote, such as `s3://bucket/prefix` or `file:///directory`. */
   readonly remote: string;
   /** `auto` recognises the kind of store by its files. */
   readonly adapter?: 'auto' | StoreKindName | undefined;

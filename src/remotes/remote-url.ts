@@ -7,7 +7,7 @@ import { unusableUrl } from './unusable-url.ts';
 /** The registered kinds, whatever their settings. */
 const kinds: readonly RemoteKind[] = remoteKinds;
 
-/** What URLs of remotes look like, for help and messages: `s3://bucket/prefix or file:///absolute/directory`. */
+/** What URLs of remotes look like, for help and messages: `s3://bucket/prefix or file:///directory`. */
 export const remoteForms: string = kinds.map(({ form }) => form).join(' or ');
 
 export interface KnownLocation extends RemoteLocation {

@@ -1,6 +1,7 @@
 import { SyncAgentError } from '../platform/errors.ts';
 import { defaultHttpAddress } from '../web/http-address.ts';
 import type { HttpSettings } from '../web/http-address.ts';
+import { remoteForms } from '../remotes/remote-url.ts';
 import { inHookVariable } from './environment.ts';
 import { librarySettings } from './library-settings.ts';
 import type { LibrarySettings } from './library-settings.ts';
@@ -13,8 +14,7 @@ export type LocatedSettings = LibrarySettings & { readonly store: string; readon
 export function agentSettings(config: Config): LocatedSettings {
   if (config.remote === undefined) {
     throw new SyncAgentError('USAGE', 'Cannot work without a remote: none is configured', {
-      remedy:
-        'Run "sync-agent init", which asks for it; or add --remote s3://bucket/prefix or --remote file:///backup/dir, or set SYNC_AGENT_REMOTE',
+      remedy: `Run "sync-agent init", which asks for it; or add --remote ${remoteForms}; or set SYNC_AGENT_REMOTE`,
     });
   }
   return localSettings(config, config.remote);

@@ -7,7 +7,7 @@ import { createDirectoryRemote } from './directory-remote.ts';
 /** A directory of this host, mostly on another disk or a network share. */
 export const directoryKind: RemoteKind<never> = {
   scheme: 'file',
-  form: 'file:///absolute/directory',
+  form: 'file:///directory',
   parse: (url) => {
     const path = parseFileUrl(url);
     return {

@@ -1,5 +1,6 @@
 import { ownerPattern } from '../../home/owner.ts';
 import { longestLabel } from '../../log/manifest.ts';
+import { remoteForms } from '../../remotes/remote-url.ts';
 import { parseExclusion } from '../../stores/content/exclusions.ts';
 import { storeKinds } from '../../stores/registry.ts';
 import { choice, kind, text } from '../kind.ts';
@@ -48,8 +49,8 @@ export const storeTable = {
     scope: 'place',
   },
   remote: {
-    kind: text('s3://bucket/prefix or file:///dir'),
-    help: 'Place for the snapshots: s3://bucket/prefix or file:///dir',
+    kind: text(remoteForms),
+    help: `Place for the snapshots: ${remoteForms}`,
     details: 'There is no default.',
     library: 'remote',
     scope: 'place',
