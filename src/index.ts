@@ -19,7 +19,7 @@ export type { AgentPorts } from './in-process/create-agent.ts';
 export type { Agent, CallOptions } from './api/agent.ts';
 export type { Clock } from './platform/clock.ts';
 export type { BackupOptions, BackupResult } from './engine/backup/backup.ts';
-export type { DoctorCheck } from './engine/doctor/doctor-check.ts';
+export type { DoctorCheck } from './engine/doctor/check.ts';
 export type { DoctorReport } from './engine/doctor/doctor.ts';
 export type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from './engine/history/history.ts';
 export type { AcquireOptions, Lease, ReleaseResult, RenewResult } from './engine/lease/lease.ts';

@@ -42,22 +42,20 @@ export interface Remote {
   remove(keys: readonly string[], options?: CallOptions): Promise<void>;
   /** Aborts unfinished uploads below `prefix` that were begun before `before` (server time); resolves to their number. */
   sweepUploads(prefix: string, before: Date, options?: CallOptions): Promise<number>;
-  /** What of the remote's own settings matters to people, as far as it can be found out: two requests. Absent: nothing does. */
-  traits?(options?: CallOptions): Promise<RemoteTraits>;
+  /** What people should know of the remote's own settings, as far as it can be found out with a few requests. */
+  remarks?(options?: CallOptions): Promise<readonly RemoteRemark[]>;
   /** Releases connections. The store cannot be used afterwards. */
   close(): Promise<void>;
 }
 
-/** An absent member is not known. */
-export interface RemoteTraits {
-  /** The proxy that requests go through. */
-  readonly proxy?: string;
-  /** Whether deleted and replaced objects stay as old versions. */
-  readonly versioning?: 'on' | 'suspended' | 'off';
-  /** How objects are locked by default, where they can be at all. */
-  readonly objectLock?: string;
-  /** A rule for the remote's own clean-up, which ends old versions. JSON. */
-  readonly cleanUpRule?: string;
+/** Something that the remote, or what stands before it, does of its own accord. */
+export interface RemoteRemark {
+  /** One word, for a list: `proxy`. */
+  readonly name: string;
+  /** `fact`: all is well. `keeps-deleted`: deleted bytes stay and cost, which every deletion by hand says, too. */
+  readonly type: 'fact' | 'keeps-deleted';
+  readonly message: string;
+  readonly remedy?: string;
 }
 
 /** Bytes that can be read again from the start, so that a failed upload can be repeated. */

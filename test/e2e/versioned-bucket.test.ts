@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PutBucketLifecycleConfigurationCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
-import type { LifecycleRule } from '@aws-sdk/client-s3';
+import type { BucketLifecycleConfiguration } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { Agent } from '../../src/api/agent.ts';
@@ -53,13 +53,12 @@ describe.skipIf(realS3() === undefined)('a bucket that keeps old versions', () =
       const { checks } = await agent.doctor();
       const check = checks.find(({ name }) => name === 'versions');
       expect(check).toMatchObject({ status: 'warn' });
-      const rule = JSON.parse(/\{.*\}/.exec(check?.remedy ?? '')?.[0] ?? '') as LifecycleRule;
-      expect(rule).toMatchObject({ Filter: { Prefix: 'app/' } });
+      const LifecycleConfiguration = JSON.parse(
+        /\{.*\}/.exec(check?.remedy ?? '')?.[0] ?? '',
+      ) as BucketLifecycleConfiguration;
+      expect(LifecycleConfiguration.Rules).toMatchObject([{ Filter: { Prefix: 'app/' } }]);
       await client.send(
-        new PutBucketLifecycleConfigurationCommand({
-          Bucket: bucket,
-          LifecycleConfiguration: { Rules: [rule] },
-        }),
+        new PutBucketLifecycleConfigurationCommand({ Bucket: bucket, LifecycleConfiguration }),
       );
     } finally {
       client.destroy();

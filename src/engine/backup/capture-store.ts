@@ -16,7 +16,7 @@ import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
 import { lastKnownManifest } from '../known-manifests.ts';
 import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
 import type { SoundBase } from '../soundness/soundness.ts';
-import { warnOfTwins } from '../doctor/twin-servers.ts';
+import { warnOfTwins } from '../twin-servers.ts';
 
 export interface StoreImage extends CapturedStore {
   /** Problems that put no record at risk. */

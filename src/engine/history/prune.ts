@@ -9,7 +9,6 @@ import type { Context } from '../context.ts';
 import { readRemote } from '../remote-log.ts';
 import { recommit } from './recommit.ts';
 import { rotate, voidCommitsOf } from './rotate.ts';
-import { warnIfVersioned } from '../doctor/versioned-bucket.ts';
 
 export interface PruneOptions {
   /** Tips to settle, named as for a restore: no longer reported as diverged, nor kept beyond retention. Not the newest. */
@@ -31,7 +30,7 @@ export interface PruneResult {
 
 /** Applies the retention rule, and deletes what crashed hosts left. Writes nothing if there is nothing to do. */
 export async function prune(context: Context, options: PruneOptions = {}): Promise<PruneResult> {
-  await warnIfVersioned(context);
+  await warnOfKeptVersions(context);
   const view = await readRemote(context);
   const resolve = (options.resolve ?? []).map((name) => resolvable(view, name));
   const retain = (current: LogView): RetentionPlan =>
@@ -51,7 +50,7 @@ export async function clearHistory(
   context: Context,
   options: { readonly dryRun?: boolean } = {},
 ): Promise<PruneResult> {
-  await warnIfVersioned(context);
+  await warnOfKeptVersions(context);
   const view = await readRemote(context);
   const retain = (current: LogView): RetentionPlan =>
     planClearing(
@@ -128,4 +127,11 @@ function summary(
     retained: retained.map((entry) => entry.id),
     reasons: Object.fromEntries(reasons),
   };
+}
+
+/** What is called deleted may still cost. */
+async function warnOfKeptVersions({ remote, emit, signal }: Context): Promise<void> {
+  const remarks = (await remote.remarks?.({ signal })) ?? [];
+  for (const { message, remedy } of remarks.filter(({ type }) => type === 'keeps-deleted'))
+    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
 }

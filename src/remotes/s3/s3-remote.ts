@@ -24,7 +24,7 @@ import type {
   Remote,
   PutOptions,
   PutResult,
-  RemoteTraits,
+  RemoteRemark,
 } from '../remote.ts';
 import { prefixed } from '../wrappers/prefixed-remote.ts';
 import { readParts } from '../read-body.ts';
@@ -36,7 +36,7 @@ import { copyInParts, uploadInParts } from './s3-multipart.ts';
 import { S3Remover } from './s3-remove.ts';
 import { S3Session, type S3Call } from './connection/s3-session.ts';
 import type { S3Settings } from './s3-settings.ts';
-import { s3Traits } from './s3-traits.ts';
+import { s3Remarks } from './s3-remarks.ts';
 
 const MiB = 1024 * 1024;
 const largestCreateOnlyBytes = 8 * MiB;
@@ -211,8 +211,8 @@ class S3Remote implements Remote {
     return sweepUploads(this.#session, prefix, before, options);
   }
 
-  traits(options: CallOptions = {}): Promise<RemoteTraits> {
-    return s3Traits(this.#session, this.#session.settings.proxy?.shown, options);
+  remarks(options: CallOptions = {}): Promise<readonly RemoteRemark[]> {
+    return s3Remarks(this.#session, options);
   }
 
   async close(): Promise<void> {

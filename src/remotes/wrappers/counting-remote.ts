@@ -53,14 +53,11 @@ export function counting(store: Remote): CountingRemote {
       return store.remove(keys, options);
     },
     sweepUploads: (prefix, before, options) => store.sweepUploads(prefix, before, options),
-    ...(store.traits === undefined
-      ? {}
-      : {
-          traits: (options) => {
-            counts.head += 2;
-            return store.traits?.(options) ?? Promise.resolve({});
-          },
-        }),
+    remarks: async (options) => {
+      if (store.remarks === undefined) return [];
+      counts.head += 2;
+      return store.remarks(options);
+    },
     close: () => store.close(),
   };
 }

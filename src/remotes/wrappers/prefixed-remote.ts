@@ -21,9 +21,7 @@ export function prefixed(store: Remote, prefix: string): Remote {
         options,
       ),
     sweepUploads: (keyPrefix, before, options) => store.sweepUploads(base + keyPrefix, before, options),
-    ...(store.traits === undefined
-      ? {}
-      : { traits: (options) => store.traits?.(options) ?? Promise.resolve({}) }),
+    remarks: async (options) => (await store.remarks?.(options)) ?? [],
     close: () => store.close(),
   };
 }

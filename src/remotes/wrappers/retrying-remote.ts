@@ -13,7 +13,7 @@ import type {
   Remote,
   PutOptions,
   PutResult,
-  RemoteTraits,
+  RemoteRemark,
 } from '../remote.ts';
 import { stretchBytes } from './deadline.ts';
 import { defaultRetryPolicy, patient, withRetry, type FailedAttempt, type RetryPolicy } from './retry.ts';
@@ -107,8 +107,8 @@ class RetryingRemote implements Remote {
   }
 
   /** Not retried: what is not known need not be. */
-  async traits(options?: CallOptions): Promise<RemoteTraits> {
-    return (await this.#store.traits?.(options)) ?? {};
+  async remarks(options?: CallOptions): Promise<readonly RemoteRemark[]> {
+    return (await this.#store.remarks?.(options)) ?? [];
   }
 
   close(): Promise<void> {

@@ -112,7 +112,11 @@ describe('a remote behind a proxy', () => {
     expect(String(await collect((await remote.get('a')).body, 100))).toBe('text');
     expect(proxy.asked.length).toBeGreaterThan(1);
     expect(proxy.asked[0]).toMatch(/^PUT http:\/\/s3\.example\.invalid(:80)?\/bucket\/app\/a/);
-    expect(await remote.traits?.()).toMatchObject({ proxy: proxy.url });
+    expect(await remote.remarks?.()).toContainEqual({
+      name: 'proxy',
+      type: 'fact',
+      message: `requests go through ${proxy.url}`,
+    });
   });
 
   it('that wants a password is told for that, without showing one', async () => {
@@ -127,19 +131,17 @@ describe('a remote behind a proxy', () => {
     const { remote } = await openThrough('http://127.0.0.1:9');
     await expect(remote.head('a')).rejects.toMatchObject({
       code: 'REMOTE_UNREACHABLE',
-      remedy: expect.stringContaining('the proxy http://127.0.0.1:9') as string,
+      message: expect.stringMatching(
+        /^Cannot look up "a" in s3:\/\/bucket\/app: the proxy http:\/\/127\.0\.0\.1:9 cannot be reached: nothing listens/,
+      ) as string,
+      remedy: expect.stringContaining('check HTTP_PROXY, HTTPS_PROXY and NO_PROXY') as string,
     });
   });
 });
 
 describe('which proxy', () => {
-  const proxied = async (url: string, env: NodeJS.ProcessEnv): Promise<string | undefined> => {
-    for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY']) {
-      vi.stubEnv(name, env[name]);
-      vi.stubEnv(name.toLowerCase(), env[name.toLowerCase()]);
-    }
-    return (await proxyFor(url, {}))?.shown;
-  };
+  const proxied = async (url: string, env: NodeJS.ProcessEnv): Promise<string | undefined> =>
+    (await proxyFor(url, {}, env))?.shown;
 
   it.each([
     ['https://s3.example.com', {}, undefined],
@@ -149,6 +151,17 @@ describe('which proxy', () => {
     ['http://s3.example.com', { ALL_PROXY: 'http://p:1' }, 'http://p:1'],
     ['https://s3.example.com', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '.example.com' }, undefined],
     ['https://s3.example.com', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '*' }, undefined],
+    ['https://s3.example.com', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'example.com' }, 'http://p:1'],
+    ['https://s3.example.com', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'a, S3.Example.com' }, undefined],
+    ['https://s3.example.com', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '*.example.com:443' }, undefined],
+    ['https://s3.example.com', { HTTPS_PROXY: 'p:1' }, 'https://p:1'],
+    ['http://10.1.2.3:9000', { HTTP_PROXY: 'http://p:1', NO_PROXY: '10.0.0.0/8' }, undefined],
+    ['http://11.1.2.3:9000', { HTTP_PROXY: 'http://p:1', NO_PROXY: '10.0.0.0/8' }, 'http://p:1'],
+    ['http://10.1.2.3:9000', { HTTP_PROXY: 'http://p:1', NO_PROXY: '10.1.2.3' }, undefined],
+    ['http://10.1.2.3:9000', { HTTP_PROXY: 'http://p:1', NO_PROXY: '10.1.2.0/99' }, 'http://p:1'],
+    ['http://[fd00::1]:9000', { HTTP_PROXY: 'http://p:1', NO_PROXY: 'fd00::/8' }, undefined],
+    ['http://[::1]:9000', { HTTP_PROXY: 'http://p:1', NO_PROXY: '[0:0::1]:9000' }, undefined],
+    ['http://10.example.com', { HTTP_PROXY: 'http://p:1', NO_PROXY: '10.0.0.0/8' }, 'http://p:1'],
     ['https://s3.example.com:9', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 's3.example.com:8' }, 'http://p:1'],
   ])('%s with %j: %s', async (url, env, expected) => {
     expect(await proxied(url, env)).toBe(expected);

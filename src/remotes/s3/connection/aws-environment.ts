@@ -66,7 +66,7 @@ function endpointIn(env: Readonly<NodeJS.ProcessEnv>): AwsEnvironment['endpoint'
 /** The value itself may be a secret, so a message never holds it. */
 function assertClean(name: string, value: string): void {
   const [first = '', last = ''] = [value.at(0), value.at(-1)];
-  const end = [last, first].find((each) => /[\s\uFEFF"']/.test(each));
+  const end = [last, first].find((each) => /[\s"']/.test(each));
   const inner = !paths.includes(name) && /\s/.test(value);
   if (end === undefined && !inner) return;
   const what = end === undefined ? 'a blank or a line break in it' : `${nameOf(end)} at one of its ends`;
@@ -76,9 +76,11 @@ function assertClean(name: string, value: string): void {
 }
 
 function nameOf(character: string): string {
+  // JavaScript counts it among the blanks.
+  if (character === '\uFEFF') return 'a byte order mark';
   if (/[\r\n]/.test(character)) return 'a line break';
   if (/["']/.test(character)) return 'a quote';
-  return /\s/.test(character) ? 'a blank' : 'a character that cannot be seen';
+  return 'a blank';
 }
 
 /**

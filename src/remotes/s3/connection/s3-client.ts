@@ -18,6 +18,8 @@ export interface S3Connection {
   readonly client: S3Client;
   /** A server other than AWS. */
   readonly endpoint: URL | undefined;
+  /** AWS_PROFILE, unless there are keys that come before it. */
+  readonly profile: string | undefined;
   /** Whether anything was ever answered. */
   hasAnswered(): boolean;
   /** The Date header of the response that `output` came from. */
@@ -59,6 +61,7 @@ export function createS3Client(settings: S3Settings): S3Connection {
   return {
     client,
     endpoint,
+    profile: keys === undefined ? process.env['AWS_PROFILE'] || undefined : undefined,
     hasAnswered: () => hasAnswered,
     serverTimeOf: (output) => times.get(output),
     checksums,

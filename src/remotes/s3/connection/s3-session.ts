@@ -97,8 +97,17 @@ export class S3Session {
     const clock = this.settings.retry?.clock ?? systemClock;
     const action = describeCall(operation, this.shown(subject), place);
     const secrets = (): readonly string[] => this.#clients.secrets();
-    const { proxy } = this.settings;
-    return { operation, subject, action, signal, now: () => clock.now(), secrets, proxy: proxy?.shown };
+    return {
+      operation,
+      subject,
+      action,
+      signal,
+      now: () => clock.now(),
+      secrets,
+      proxy: this.settings.proxy?.shown,
+      endpoint: this.#clients.endpoint,
+      profile: this.#clients.profile,
+    };
   }
 
   shown(key: string): string {

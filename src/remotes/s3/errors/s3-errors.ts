@@ -18,6 +18,10 @@ export interface S3CallContext {
   readonly secrets?: () => readonly string[];
   /** The proxy between this host and the server. */
   readonly proxy?: string | undefined;
+  /** The server, if it is not Amazon. */
+  readonly endpoint?: URL | undefined;
+  /** AWS_PROFILE, if the credentials come from a profile. */
+  readonly profile?: string | undefined;
 }
 
 /** Names under which S3 servers report damage or a pause in transit although the status is 4xx. */
@@ -100,9 +104,16 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
     return { code: 'USAGE', why: 'no region is configured', remedy: 'Set AWS_REGION' };
   if (name === 'NoSuchBucket') {
     const hint = /\/\/[^/]*[A-Z_]/.test(context.action) ? '; most servers have lower-case names only' : '';
+    const { endpoint } = context;
+    const path = endpoint?.pathname.replace(/\/+$/, '') ?? '';
+    // Servers take the first name in a path for the bucket.
+    const first =
+      path === ''
+        ? ''
+        : `Leave the path "${path}" out of the endpoint, unless the server has S3 below it: --s3-endpoint ${endpoint?.origin}. `;
     return {
       code: 'NOT_FOUND',
-      remedy: `Create the bucket, or check its name, the endpoint and the region${hint}`,
+      remedy: `${first}Create the bucket, or check its name, the endpoint and the region${hint}`,
     };
   }
   if (name === 'NoSuchUpload') return { code: 'REMOTE_UNREACHABLE' };
@@ -119,6 +130,8 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
   if (denied.test(name) || status === 401 || status === 403) {
     // An answer to HEAD has no body to say that it was the clock.
     const retryable = name === 'Forbidden' && facts.clockCorrected;
+    if (name === 'CredentialsProviderError' && context.profile !== undefined)
+      return deniedByProfile(context.profile);
     return { code: 'DENIED', retryable, remedy: remedyForDenied(name) };
   }
   if (status === 407)
@@ -128,7 +141,7 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
       remedy: 'Write them into HTTP_PROXY and HTTPS_PROXY',
     };
   if (status === 412) return { code: 'ALREADY_EXISTS', why: 'it already exists' };
-  if (status === undefined || status < 300) return classifyNetwork(facts);
+  if (status === undefined || status < 300) return classifyNetwork(facts, context);
   if (status === 501)
     return { code: 'REMOTE_UNREACHABLE', why: `the server does not implement it: ${facts.summary}` };
   const retryable = status >= 500 || status === 408 || status === 409 || status === 429 || passing.has(name);
@@ -148,9 +161,9 @@ function remedyForRedirect({ headers, message }: S3Facts): string {
   return `The bucket is in another region${region === undefined ? '' : `, "${region}"`}; set AWS_REGION or the region option`;
 }
 
-function classifyNetwork(facts: S3Facts): Classification {
+function classifyNetwork(facts: S3Facts, { proxy }: S3CallContext): Classification {
   const { status, errno = '', name, message, peer } = facts;
-  const network = status === undefined ? explainNetwork({ errno, name, message, peer }) : undefined;
+  const network = status === undefined ? explainNetwork({ errno, name, message, peer, proxy }) : undefined;
   if (network !== undefined) return { code: 'REMOTE_UNREACHABLE', ...network };
   const broken = status !== undefined || name === 'TimeoutError' || /checksum mismatch/i.test(message);
   const system = errno !== '' && (!errno.startsWith('ERR_') || errno === 'ERR_STREAM_PREMATURE_CLOSE');
@@ -163,6 +176,15 @@ function classifySkew({ headers, clockCorrected }: S3Facts, { now }: S3CallConte
   const there = Number.isNaN(date.getTime()) ? 'unknown' : date.toISOString();
   const remedy = `Set this host's clock: here it is ${here}, at the server ${there}`;
   return { code: 'DENIED', retryable: clockCorrected, remedy };
+}
+
+function deniedByProfile(profile: string): Classification {
+  return {
+    code: 'DENIED',
+    why: `the profile "${profile}", which AWS_PROFILE names, gives no credentials`,
+    remedy:
+      'Check that ~/.aws/credentials or ~/.aws/config has a profile of that name with credentials, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+  };
 }
 
 function remedyForDenied(name: string): string {

@@ -7,6 +7,8 @@ export interface NetworkFacts {
   readonly message: string;
   /** Where it was meant to go, if that is known: `localhost:9000`. */
   readonly peer?: string | undefined;
+  /** The proxy that connections go to instead of the server. */
+  readonly proxy?: string | undefined;
 }
 
 export interface NetworkFailure extends SyncAgentErrorOptions {
@@ -19,8 +21,23 @@ const checkEndpoint = 'Check the endpoint, and that the server runs';
 /** What waits to be over costs little to try again; what is written wrong stays wrong. */
 const passing = { retryable: true } as const;
 
+const noConnection =
+  /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|ETIMEDOUT)$|did not establish a connection/;
+
 /** What went wrong before there was an answer; undefined when it was not the network. */
 export function explainNetwork(facts: NetworkFacts): NetworkFailure | undefined {
+  const failure = explain(facts);
+  const { proxy, errno, message } = facts;
+  if (proxy === undefined || !(noConnection.test(errno) || noConnection.test(message))) return failure;
+  // Only the proxy is connected to: that is what cannot be reached, whatever the server does.
+  return {
+    ...failure,
+    why: `the proxy ${proxy} cannot be reached: ${failure?.why ?? message}`,
+    remedy: 'Check that the proxy runs',
+  };
+}
+
+function explain(facts: NetworkFacts): NetworkFailure | undefined {
   const { errno, message, name } = facts;
   const at = facts.peer === undefined ? '' : ` at ${facts.peer}`;
   if (certificateErrors.test(errno)) return explainCertificate(errno, message);

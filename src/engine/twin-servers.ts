@@ -1,6 +1,6 @@
-import type { StoreUser } from '../../stores/in-use.ts';
-import type { StoreAdapter } from '../../stores/adapter.ts';
-import type { Context } from '../context.ts';
+import type { StoreUser } from '../stores/in-use.ts';
+import type { StoreAdapter } from '../stores/adapter.ts';
+import type { Context } from './context.ts';
 
 /** The processes of one program that have one store open; undefined when none has company. */
 export function describeTwins(users: readonly StoreUser[]): string | undefined {

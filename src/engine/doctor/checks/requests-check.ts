@@ -1,22 +1,27 @@
-import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
-import { collect, textBody } from '../../remotes/body.ts';
-import type { Body } from '../../remotes/remote.ts';
-import { probeCreateOnly } from '../../log/create-only.ts';
-import { historyDirectory, makeSnapshotId, probeKey } from '../../log/layout.ts';
-import type { Context } from '../context.ts';
-import type { DoctorCheck } from './doctor-check.ts';
-import { failed } from './doctor-local.ts';
+import { SyncAgentError, isSyncAgentError } from '../../../platform/errors.ts';
+import { collect, textBody } from '../../../remotes/body.ts';
+import type { Body } from '../../../remotes/remote.ts';
+import { probeCreateOnly } from '../../../log/create-only.ts';
+import { historyDirectory, makeSnapshotId, probeKey } from '../../../log/layout.ts';
+import type { Context } from '../../context.ts';
+import { failedWith } from '../check.ts';
+import type { Check, Finding, RemoteFacts } from '../check.ts';
 
 const content = 'sync-agent doctor';
 
-/** Clocks this far apart make ages and times in listings misleading; S3 refuses requests at 15 minutes. */
+/** Clocks this far apart make ages and times in listings misleading; servers refuse requests at 15 minutes. */
 const toleratedSkewMs = 60_000;
 
 /**
  * Tries every kind of request on objects in a history directory of its own, which no manifest names: rotation sweeps
  * it if this process dies.
  */
-export async function probeRemote(context: Context): Promise<readonly DoctorCheck[]> {
+export const requestsCheck: Check<RemoteFacts> = {
+  name: 'write',
+  find: ({ context }) => tryRequests(context),
+};
+
+async function tryRequests(context: Context): Promise<readonly Finding[]> {
   const { remote, clock, signal } = context;
   const id = makeSnapshotId(clock.now(), clock.randomHex(4));
   const key = probeKey(id);
@@ -27,15 +32,15 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
   } catch (error) {
     if (isSyncAgentError(error, 'DENIED')) {
       const detail = `objects cannot be written: this host can restore, but cannot back up (${error.message})`;
-      return [{ name: 'write', status: 'warn', detail, remedy: error.remedy }];
+      return [{ status: 'warn', detail, remedy: error.remedy }];
     }
-    return [failed('write', orThrow(error))];
+    throw error;
   }
   const skew = checkClock(serverTime, sentAt, clock.now());
-  const checks: DoctorCheck[] = [{ name: 'write', status: 'ok', detail: 'objects can be written' }, skew];
+  const findings: Finding[] = [{ status: 'ok', detail: 'objects can be written' }, skew];
   const keys = [key, probeKey(id, 'copy'), probeKey(id, 'wrong-checksum-on-purpose')];
   try {
-    checks.push(
+    findings.push(
       await attempt('consistency', 'what was written is listed and read at once', () =>
         readBack(context, id, key),
       ),
@@ -43,7 +48,7 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
     const copied = await attempt('copy', 'the server copies objects', () =>
       remote.copy(key, probeKey(id, 'copy'), { signal, bytes: 1 }),
     );
-    checks.push(
+    findings.push(
       copied.status === 'ok'
         ? copied
         : {
@@ -53,17 +58,17 @@ export async function probeRemote(context: Context): Promise<readonly DoctorChec
             remedy: 'Unchanged files will be uploaded again with every snapshot',
           },
     );
-    checks.push(await checkChecksums(context, probeKey(id, 'wrong-checksum-on-purpose')));
+    findings.push(await checkChecksums(context, probeKey(id, 'wrong-checksum-on-purpose')));
   } finally {
     // Whatever the fate of the checks, also when they were interrupted.
     const { signal: _, ...calm } = context;
-    checks.push(await attempt('delete', 'objects can be deleted', () => calm.remote.remove(keys)));
+    findings.push(await attempt('delete', 'objects can be deleted', () => calm.remote.remove(keys)));
   }
-  if (checks.at(-1)?.status === 'ok') checks.push(await checkCreateOnly(context));
-  return checks;
+  if (findings.at(-1)?.status === 'ok') findings.push(await checkCreateOnly(context));
+  return findings;
 }
 
-function checkClock(serverTime: Date, sentAt: number, answeredAt: number): DoctorCheck {
+function checkClock(serverTime: Date, sentAt: number, answeredAt: number): Finding {
   const name = 'clock';
   // The server's time has a resolution of one second.
   const early = sentAt - serverTime.getTime() - 1000;
@@ -75,7 +80,7 @@ function checkClock(serverTime: Date, sentAt: number, answeredAt: number): Docto
     name,
     status: 'warn',
     detail: `this host's clock is ${Math.round(skewMs / 1000)} s ${early > late ? 'ahead of' : 'behind'} the server's`,
-    remedy: 'Synchronise it (NTP): snapshots are named by it, and S3 refuses requests from 15 minutes on',
+    remedy: 'Synchronise it (NTP): snapshots are named by it, and servers refuse requests from 15 minutes on',
   };
 }
 
@@ -91,13 +96,13 @@ async function readBack({ remote, signal }: Context, id: string, key: string): P
     'UNSUPPORTED',
     `Cannot rely on ${remote.location}: an object just written was not read or listed as it was written`,
     {
-      remedy: 'Use a store with read-after-write consistency',
+      remedy: 'Use a remote with read-after-write consistency',
     },
   );
 }
 
 /** Sends bytes with a SHA-256 that is not theirs; a server that checks it refuses them. */
-async function checkChecksums(context: Context, key: string): Promise<DoctorCheck> {
+async function checkChecksums(context: Context, key: string): Promise<Finding> {
   const name = 'checksums';
   const refusal = new AbortController();
   const signal =
@@ -127,7 +132,7 @@ async function checkChecksums(context: Context, key: string): Promise<DoctorChec
   };
 }
 
-async function checkCreateOnly({ remote, clock, settings, signal }: Context): Promise<DoctorCheck> {
+async function checkCreateOnly({ remote, clock, settings, signal }: Context): Promise<Finding> {
   const name = 'create-only';
   try {
     const support = await probeCreateOnly(remote, makeSnapshotId(clock.now(), clock.randomHex(4)), {
@@ -139,24 +144,19 @@ async function checkCreateOnly({ remote, clock, settings, signal }: Context): Pr
       name,
       status: 'warn',
       detail: `create-only writes are ${support}: racing hosts could overwrite each other's commit`,
-      remedy: 'Let a single host back up to this remote, or use a store that enforces If-None-Match',
+      remedy:
+        'Let a single host back up to this remote, or use one that enforces create-only writes (If-None-Match)',
     };
   } catch (error) {
-    return failed(name, orThrow(error));
+    return { name, ...failedWith(error) };
   }
 }
 
-async function attempt(name: string, detail: string, work: () => Promise<unknown>): Promise<DoctorCheck> {
+async function attempt(name: string, detail: string, work: () => Promise<unknown>): Promise<Finding> {
   try {
     await work();
     return { name, status: 'ok', detail };
   } catch (error) {
-    return failed(name, orThrow(error));
+    return { name, ...failedWith(error) };
   }
-}
-
-/** The error as a finding, unless it ends the whole run. */
-function orThrow(error: unknown): SyncAgentError {
-  if (!(error instanceof SyncAgentError) || error.code === 'INTERRUPTED') throw error;
-  return error;
 }
