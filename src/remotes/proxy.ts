@@ -2,6 +2,7 @@ import type { Agent as HttpAgent } from 'node:http';
 import type { Agent as HttpsAgent, AgentOptions } from 'node:https';
 import type { HttpsProxyAgent } from 'https-proxy-agent';
 import { SyncAgentError } from '../platform/errors.ts';
+import { proxyUrl } from './proxy-url.ts';
 
 /** An HTTP proxy that stands between this host and a server. */
 export interface Proxy {
@@ -11,11 +12,9 @@ export interface Proxy {
   readonly https: HttpsAgent;
 }
 
-const variables = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'];
-
 /**
  * The proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in either case, name for a URL; undefined for none. Its agents
- * send plain HTTP through it, and TLS through a tunnel. Loaded only if one of the variables is set. USAGE for a proxy of
+ * send plain HTTP through it, and TLS through a tunnel. Their library is loaded only if there is one. USAGE for a proxy of
  * another kind.
  */
 export async function proxyFor(
@@ -23,10 +22,8 @@ export async function proxyFor(
   options: AgentOptions,
   env: Readonly<NodeJS.ProcessEnv> = process.env,
 ): Promise<Proxy | undefined> {
-  if (!variables.some((name) => env[name] || env[name.toLowerCase()])) return undefined;
-  const { getProxyForUrl } = await import('proxy-from-env');
-  const text = getProxyForUrl(url);
-  if (text === '') return undefined;
+  const text = proxyUrl(new URL(url), env);
+  if (text === undefined) return undefined;
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
     const shown = text.replace(/.*@/, '***@');
     throw new SyncAgentError('USAGE', `Cannot use the proxy "${shown}": it is not an http(s) URL`, {

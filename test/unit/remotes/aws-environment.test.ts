@@ -41,7 +41,7 @@ describe('what the environment says of S3', () => {
     ['AWS_REGION', 'us-east-1\t', 'a blank'],
     ['AWS_ENDPOINT_URL_S3', '"http://x"', 'a quote'],
     ['AWS_PROFILE', "'work'", 'a quote'],
-    ['AWS_ACCESS_KEY_ID', '\uFEFFid', 'one of its ends'],
+    ['AWS_ACCESS_KEY_ID', '\uFEFFid', 'a byte order mark at one of its ends'],
     ['AWS_CA_BUNDLE', '/etc/ca.pem\n', 'a line break'],
   ])('refuses %s=%j by its name, without its value', (name, value, what) => {
     const attempt = (): unknown => readAwsEnvironment({ ...keys, [name]: value });

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { fromS3 } from '../../../src/remotes/s3/errors/s3-errors.ts';
+import { versionsRemark } from '../../../src/remotes/s3/s3-remarks.ts';
 
 const now = Date.UTC(2026, 10, 21, 12);
 const action = 'put "history/a/x" to s3://bucket/prefix';
@@ -195,5 +196,53 @@ describe('fromS3', () => {
 
   it('turns whatever an aborted signal causes into INTERRUPTED', () => {
     expect(map(broken('ECONNRESET'), AbortSignal.abort()).code).toBe('INTERRUPTED');
+  });
+});
+
+describe('what a person would look at first', () => {
+  it('is the path of an endpoint, when there is no such bucket', () => {
+    const at = (endpoint: string) =>
+      fromS3(answer('NoSuchBucket', 404), { action, now: () => now, endpoint: new URL(endpoint) }).remedy;
+    expect(at('http://host:9000/a/b')).toMatch(
+      /^Leave the path "\/a\/b" out of the endpoint.*--s3-endpoint http:\/\/host:9000/,
+    );
+    expect(at('http://host:9000/')).toMatch(/^Create the bucket/);
+  });
+
+  it('is the profile that gives no credentials', () => {
+    const error = Object.assign(new Error('Could not load credentials from any providers'), {
+      name: 'CredentialsProviderError',
+    });
+    expect(fromS3(error, { action, now: () => now, profile: 'wrok' })).toMatchObject({
+      code: 'DENIED',
+      message: expect.stringContaining('the profile "wrok", which AWS_PROFILE names') as string,
+    });
+    expect(map(error).message).not.toContain('profile');
+  });
+
+  it('is the proxy, when a connection fails', () => {
+    const failure = fromS3(broken('ECONNREFUSED'), { action, now: () => now, proxy: 'http://proxy:3128' });
+    expect(failure.message).toContain('the proxy http://proxy:3128 cannot be reached: nothing listens');
+    const reset = fromS3(broken('ECONNRESET'), { action, now: () => now, proxy: 'http://proxy:3128' });
+    expect(reset.message).not.toContain('the proxy');
+    expect(reset.remedy).toContain('http://proxy:3128');
+  });
+});
+
+describe('the remark on a versioned bucket', () => {
+  it('has a lifecycle configuration that "aws s3api put-bucket-lifecycle-configuration" takes', () => {
+    const { remedy = '' } = versionsRemark(true, undefined, 'app');
+    expect(JSON.parse(remedy.slice(remedy.indexOf('{')))).toMatchObject({
+      Rules: [
+        { Status: 'Enabled', Filter: { Prefix: 'app/' }, NoncurrentVersionExpiration: { NoncurrentDays: 1 } },
+      ],
+    });
+  });
+
+  it('says what Object Lock does to that', () => {
+    expect(versionsRemark(true, 'governance, 1 day', '').message).toContain(
+      'Object Lock is on (governance, 1 day)',
+    );
+    expect(versionsRemark(false, undefined, '').message).toContain('may still hold');
   });
 });
