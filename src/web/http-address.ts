@@ -3,23 +3,23 @@ import { isIP, isIPv6 } from 'node:net';
 export interface HttpAddress {
   /** A name or an IP address, IPv6 without its brackets. */
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number;
 }
 
 /** Where a running agent serves its status page and metrics. */
 export interface HttpSettings extends HttpAddress {
-  /** Somebody asked for this port: if it is taken, no other will do. */
+  /** The user asked for this port. If it is taken, no other port is used. */
   readonly isPortFixed: boolean;
   readonly token: string | undefined;
 }
 
-/** This host only: whoever wants more has to say so. */
+/** Reachable from this host only. The user must ask for more. */
 export const defaultHttpAddress: HttpAddress = { host: '127.0.0.1', port: 8477 };
 
 export const httpAddressForm = '[host:]port, such as 8477, 0.0.0.0:8477 or [::1]:8477, or off';
 
-/** `8477`, `localhost:8477`, `[::1]:8477`, `off`; undefined for anything else. */
+/** Parses `8477`, `localhost:8477`, `[::1]:8477` or `off`. Undefined for anything else. */
 export function parseHttpAddress(text: string): HttpAddress | 'off' | undefined {
   const trimmed = text.trim();
   if (trimmed.toLowerCase() === 'off') return 'off';
@@ -31,12 +31,12 @@ export function parseHttpAddress(text: string): HttpAddress | 'off' | undefined 
   return { host: six ?? name ?? defaultHttpAddress.host, port: Number(port) };
 }
 
-/** `127.0.0.1:8477`, `[::1]:8477`, as it stands in a URL. */
+/** `127.0.0.1:8477` or `[::1]:8477`, as in a URL. */
 export function formatHttpAddress({ host, port }: HttpAddress): string {
   return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }
 
-/** A name's last label is no number: what looks like an IPv4 address has to be one. */
+/** The last label of a host name is never a number: a text that looks like an IPv4 address must be one. */
 function isHostName(name: string): boolean {
   if (isIP(name) === 4) return true;
   const labels = name.replace(/\.$/, '').split('.');

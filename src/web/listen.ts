@@ -6,11 +6,11 @@ import { SyncAgentError, errnoOf, messageOf } from '../platform/errors.ts';
 
 export interface Listening {
   readonly port: number;
-  /** The port that was meant is taken by somebody else. */
+  /** The wanted port is taken, so this is another one. */
   readonly isElsewhere: boolean;
 }
 
-/** Listens there; on any free port when nobody asked for the one that is taken. */
+/** Listens at the address. If the port is taken, and the user did not ask for it, takes any free port. */
 export async function listen(server: Server, settings: HttpSettings): Promise<Listening> {
   try {
     return { port: await bind(server, settings), isElsewhere: false };
@@ -39,7 +39,7 @@ function explained(error: unknown, settings: HttpSettings): SyncAgentError {
   switch (errnoOf(error)) {
     case 'EADDRINUSE':
       return new SyncAgentError('USAGE', `${action}: another process listens there`, {
-        remedy: 'Choose another port with --http, or leave it out for any that is free',
+        remedy: 'Choose another port with --http, or omit --http to use any free port',
         cause: error,
       });
     case 'EADDRNOTAVAIL':
@@ -51,7 +51,7 @@ function explained(error: unknown, settings: HttpSettings): SyncAgentError {
       });
     case 'EACCES':
     case 'EPERM':
-      return new SyncAgentError('DENIED', `${action}: this user may not`, {
+      return new SyncAgentError('DENIED', `${action}: this user may not use that port`, {
         remedy: 'Choose a port above 1023 with --http',
         cause: error,
       });

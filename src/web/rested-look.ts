@@ -1,14 +1,14 @@
 import type { DiskFacts } from './disk-facts.ts';
 
-const leastRestMs = 5000;
-/** Looking may take a twentieth of the time, on a store of a million files too. */
+const minRestMs = 5000;
+/** The rest is this many times as long as the look was: looks take at most a twentieth of the time, even for a million files. */
 const restPerWork = 19;
-/** Whoever asks is answered within this, though the disk be a network that went away. */
+/** A request is answered within this time, even if the disk is a network disk that does not answer. */
 const patienceMs = 2000;
 
 /**
- * The same look, shared by all who ask at once and answered from memory while it rests, so that no scraper keeps the
- * disk busy. Null when it failed, or takes too long. `now` never jumps, milliseconds.
+ * A `look` whose result is shared by all requests at the same time, and kept in memory for a while, so that no metrics scraper
+ * keeps the disk busy. Resolves to null if the look fails or takes too long. `now` is a clock that never jumps, in milliseconds.
  */
 export function restedLook(
   look: () => Promise<DiskFacts>,
@@ -24,7 +24,7 @@ export function restedLook(
     } catch {
       return null;
     } finally {
-      restsUntil = now() + Math.max(leastRestMs, (now() - began) * restPerWork);
+      restsUntil = now() + Math.max(minRestMs, (now() - began) * restPerWork);
     }
   };
   return () => {

@@ -25,7 +25,7 @@ export interface Reply {
 }
 
 export interface Route {
-  /** GET answers HEAD, too. */
+  /** A GET route answers HEAD too. */
   readonly method: 'GET' | 'POST';
   readonly reply: (query: URLSearchParams) => Promise<Reply>;
 }
@@ -37,7 +37,7 @@ export interface RouteContext {
   readonly now: () => number;
 }
 
-/** Everything that is served, by its path. */
+/** All routes, by their path. */
 export function createRoutes({ agent, metrics, look, now }: RouteContext): ReadonlyMap<string, Route> {
   const get = (reply: Route['reply']): Route => ({ method: 'GET', reply });
   return new Map<string, Route>([

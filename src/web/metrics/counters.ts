@@ -13,7 +13,7 @@ const requestKinds = [
   'remove',
 ] as const satisfies readonly (keyof RequestCounts)[];
 
-/** Counters and histograms in `registry`; returns what feeds them. Series that are known beforehand begin at 0. */
+/** Makes counters and histograms in `registry`. Returns the function that feeds them. Known series begin at 0. */
 export function createCounters(registry: Registry): (event: RecordedEvent) => void {
   const registers = [registry];
   const counter = <Label extends string>(name: string, help: string, ...labelNames: readonly Label[]) =>
@@ -27,20 +27,20 @@ export function createCounters(registry: Registry): (event: RecordedEvent) => vo
 
   const operations = counter(
     'sync_agent_operations_total',
-    'Operations that ended, by what came of them',
+    'Operations that ended, by outcome',
     'operation',
     'outcome',
   );
   const durations = histogram(
     'sync_agent_operation_duration_seconds',
-    'How long operations took, also those that failed',
+    'How long operations took, including failed ones',
     [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600],
     'operation',
   );
   const failures = counter('sync_agent_failures_total', 'Operations that failed, by error code', 'code');
   const requests = counter(
     'sync_agent_remote_requests_total',
-    'Requests of the remote, without repeated ones',
+    'Requests to the remote, without retries',
     'kind',
   );
   const sent = counter('sync_agent_remote_sent_bytes_total', 'Bytes of objects sent to the remote');
@@ -48,10 +48,10 @@ export function createCounters(registry: Registry): (event: RecordedEvent) => vo
     'sync_agent_remote_received_bytes_total',
     'Bytes of objects received from the remote',
   );
-  const retries = counter('sync_agent_remote_retries_total', 'Requests of the remote that were repeated');
+  const retries = counter('sync_agent_remote_retries_total', 'Retries of requests to the remote');
   const stalls = histogram(
     'sync_agent_writer_stall_seconds',
-    'How long a capture held back the writers of the store, in sum',
+    'How long a capture held back the writers of the store, in total',
     stallBuckets,
   );
   const longestStalls = histogram(

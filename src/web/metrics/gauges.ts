@@ -2,36 +2,36 @@ import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { DiskFacts } from '../disk-facts.ts';
 import { isFailing } from '../readiness.ts';
 
-/** What is not known has no sample: 0 would be a time, and an age of half a century. */
+/** An unknown value has no sample. 0 would be a time: an alert would see an age of half a century. */
 export const gaugeHelp = {
   sync_agent_start_time_seconds: 'When the agent started, Unix time',
-  sync_agent_interval_seconds: 'The interval within which changes are to be saved',
+  sync_agent_interval_seconds: 'The interval within which changes should be saved',
   sync_agent_last_success_timestamp_seconds:
-    'When a backup last ended well, with or without a new snapshot, Unix time; no sample before the first',
+    'When a backup last succeeded, with or without a new snapshot, Unix time; no sample before the first',
   sync_agent_last_snapshot_timestamp_seconds:
-    'When the newest snapshot was taken that this store made or was restored from, Unix time',
+    'When the snapshot of this store was taken (the newest that it made or was restored from), Unix time',
   sync_agent_next_backup_timestamp_seconds:
-    'When the next backup begins, Unix time; no sample while none is due',
-  sync_agent_dirty: '1 while the store holds what no snapshot has',
+    'When the next backup begins, Unix time; no sample if none is planned',
+  sync_agent_dirty: '1 while the store has changes that no snapshot has',
   sync_agent_dirty_since_timestamp_seconds:
-    'Since when the store holds what no snapshot has, Unix time; no sample while all is saved',
-  sync_agent_overdue: '1 when changes have been unsaved for longer than the interval, and some',
-  sync_agent_failing: '1 while the last operation failed and none succeeded since',
+    'Since when the store has changes that no snapshot has, Unix time; no sample while all is saved',
+  sync_agent_overdue: '1 while changes have been unsaved for longer than the interval plus a margin',
+  sync_agent_failing: '1 if a backup or restore failed, and no backup has succeeded since',
   sync_agent_running: '1 while an operation is running',
-  sync_agent_tips: "Snapshots that are nobody's parent and not settled; two or more: hosts diverged",
+  sync_agent_tips: "Snapshots that are nobody's parent and not settled; two or more mean that hosts diverged",
   sync_agent_snapshots: 'Snapshots in the remote, as of the last time the agent asked',
   sync_agent_snapshots_bytes:
     'Sum of the sizes of all snapshots in the remote, as of the last time the agent asked',
   sync_agent_newest_snapshot_bytes: 'Size of the newest snapshot in the remote',
   sync_agent_newest_snapshot_records: 'Records in the newest snapshot in the remote',
   sync_agent_newest_snapshot_findings:
-    'What was not as it should be in the store when the newest snapshot was made, without a record at risk',
-  sync_agent_newest_snapshot_damaged: '1 when the store was damaged when the newest snapshot was made',
+    'Problems of the store in the newest snapshot that put no record at risk',
+  sync_agent_newest_snapshot_damaged: '1 if the newest snapshot is of a damaged store',
   sync_agent_store_bytes: 'Size of the local store',
-  sync_agent_store_files: 'Files of the local store',
-  sync_agent_rollback_copies: 'Replaced stores that are kept beside the store',
-  sync_agent_rollback_copies_bytes: 'Size of all replaced stores that are kept',
-  sync_agent_disk_free_bytes: 'Bytes that may still be written to the file system of the store',
+  sync_agent_store_files: 'Files in the local store',
+  sync_agent_rollback_copies: 'Rollback copies: replaced stores that are kept beside the store',
+  sync_agent_rollback_copies_bytes: 'Size of all rollback copies',
+  sync_agent_disk_free_bytes: 'Free bytes on the file system of the store',
   sync_agent_disk_size_bytes: 'Size of the file system of the store',
   process_resident_memory_bytes: 'Resident memory of the agent',
 } as const;
@@ -40,7 +40,7 @@ export type GaugeName = keyof typeof gaugeHelp;
 
 export type GaugeValues = Partial<Readonly<Record<GaugeName, number | null>>>;
 
-/** Null: not known, or there is none. */
+/** Null means that a value is unknown or absent. */
 export function gaugeValues(status: DaemonStatus, facts: DiskFacts | null): GaugeValues {
   return { ...statusValues(status), ...localValues(facts) };
 }

@@ -22,7 +22,7 @@ const states = [
   'stopped',
 ] as const satisfies readonly DaemonStatus['state'][];
 
-/** One agent's metrics, in a registry of their own. Gauges are read when asked, counters fed by events. */
+/** The metrics of one agent, in a registry of their own. Gauges are read on request, counters are fed by events. */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];

@@ -7,7 +7,7 @@ import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';
 import { ago, ahead, clockTime, shortDuration, timeTag } from './times.ts';
 
-/** The three numbers: how much is at risk, when it is saved, and what there is to go back to. */
+/** The three cards: what is at risk, when it is saved, and the snapshot of this store. */
 export function cards(status: DaemonStatus, nowMs: number): Html {
   return html`<section class="cards" aria-label="At a glance">
     ${riskCard(status, nowMs)} ${nextCard(status, nowMs)} ${newestCard(status, nowMs)}
@@ -45,9 +45,9 @@ function nextCard(status: DaemonStatus, nowMs: number): Html {
   if (nextBackupAtMs === null) {
     const note =
       running !== null
-        ? 'Planned when this operation has ended'
+        ? 'Will be planned after this operation'
         : cron === null
-          ? 'Nothing is to be backed up'
+          ? 'There is nothing to back up'
           : `Fixed times: ${cron}`;
     return card(
       'Next backup',
@@ -68,7 +68,7 @@ function newestCard({ lastSnapshot, history }: DaemonStatus, nowMs: number): Htm
     return card(
       'Snapshot of this store',
       'none yet',
-      html`<p class="note">No snapshot is known that this store comes from</p>`,
+      html`<p class="note">The agent knows no snapshot of this store</p>`,
     );
   }
   const { id, createdAtMs } = lastSnapshot;
@@ -82,7 +82,7 @@ function newestCard({ lastSnapshot, history }: DaemonStatus, nowMs: number): Htm
   );
 }
 
-/** What is going on at this moment; nothing when nothing is. */
+/** The running operation. Null if there is none. */
 export function runningSection({ running }: DaemonStatus, nowMs: number): Html | null {
   if (running === null) return null;
   const { operation, reason, phase, done, total, startedAtMs } = running;

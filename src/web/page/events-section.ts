@@ -6,7 +6,7 @@ import { ago, clockTime, timeTag } from './times.ts';
 
 const shown = 20;
 
-/** What happened of late, newest first; steps within an operation are left to the log. */
+/** The newest events, newest first. Steps within an operation are only in the log. */
 export function eventsSection({ recentEvents }: DaemonStatus, nowMs: number): Html {
   const events = recentEvents.filter(({ event }) => describeEvent(event).level !== 'debug');
   const items = events.slice(-shown).toReversed();

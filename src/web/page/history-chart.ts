@@ -5,18 +5,18 @@ import type { Html } from './html.ts';
 
 const width = 1000;
 const height = 160;
-/** Room above the tallest bar, for marks. */
+/** Space above the tallest bar, for marks. */
 const head = 16;
 const slotsAtLeast = 12;
 
 export interface ChartMarks {
-  /** None while hosts do not diverge. */
+  /** Empty unless hosts have diverged. */
   readonly tips: readonly string[];
-  /** The snapshot that the store here made or was restored from. */
+  /** The snapshot that this store made or was restored from. */
   readonly ownId: string | undefined;
 }
 
-/** A bar for each snapshot, as high as it is large; a line through their records; below, when each was taken. */
+/** A bar for the size of each snapshot, a line for their records, and below them a tick for the time of each. */
 export function historyChart(
   snapshots: readonly SnapshotSummary[],
   { tips, ownId }: ChartMarks,
@@ -55,11 +55,11 @@ export function historyChart(
     >
       <path class="ground" d="M0 ${height}H${width}" />
       ${bars} ${hasRecords ? html`<path class="line" d="${line}" /><path class="dots" d="${dots}" />` : null}</svg
-    >${rhythm(snapshots, nowMs)}`;
+    >${timeTicks(snapshots, nowMs)}`;
 }
 
-/** Ticks at the true distances in time, up to now. */
-function rhythm(snapshots: readonly SnapshotSummary[], nowMs: number): Html {
+/** A tick for each snapshot, in true distances of time, up to now. */
+function timeTicks(snapshots: readonly SnapshotSummary[], nowMs: number): Html {
   const times = snapshots.map(({ createdAt }) => Date.parse(createdAt)).filter((time) => !Number.isNaN(time));
   const first = Math.min(...times);
   const span = Math.max(1, nowMs - first);

@@ -9,10 +9,10 @@ import { ago, shortDuration, timeTag } from './times.ts';
 const charted = 60;
 const listed = 6;
 
-/** What there is to go back to. */
+/** The snapshots in the remote. */
 export function historySection(status: DaemonStatus, nowMs: number): Html {
   const { history, lastSnapshot } = status;
-  // One tip is the newest snapshot, and says nothing.
+  // If there is one tip, it is the newest snapshot, and needs no mark.
   const tips = status.tips.length > 1 ? status.tips : [];
   if (history === null) {
     return html`<section class="panel">
@@ -25,7 +25,7 @@ export function historySection(status: DaemonStatus, nowMs: number): Html {
   if (snapshots.length === 0) {
     return html`<section class="panel">
       <h2>Snapshots</h2>
-      <p class="note">There is none in the remote, ${asOf}.</p>
+      <p class="note">The remote has none, ${asOf}.</p>
     </section>`;
   }
   const shown = snapshots.slice(-charted);
@@ -74,8 +74,8 @@ function legend(shown: readonly SnapshotSummary[], { tips, lastSnapshot }: Daemo
   const hasOwn = shown.some(({ id }) => id === lastSnapshot?.id && (tips.length < 2 || !tips.includes(id)));
   return html`${key('size', `size, up to ${formatBytes(bytes)}`)}
   ${records > 0 ? key('records', `records, up to ${formatCount(records)}`) : null}
-  ${hasOwn ? key('own', 'where this store stands') : null}
-  ${tips.length > 1 ? key('tip', 'tip: nobody went on from it') : null}`;
+  ${hasOwn ? key('own', 'the snapshot of this store') : null}
+  ${tips.length > 1 ? key('tip', 'tip: no snapshot continues it') : null}`;
 }
 
 const key = (kind: string, label: string): Html => html`<span class="key ${kind}">${label}</span>`;

@@ -1,6 +1,6 @@
 import { printable } from '../../report/format.ts';
 
-/** Text that is safe within a page: written here, or escaped. */
+/** Text that is safe in a page: it is written in this source, or escaped. */
 export class Html {
   readonly text: string;
 
@@ -11,7 +11,7 @@ export class Html {
 
 export type HtmlValue = Html | string | number | null | readonly HtmlValue[];
 
-/** A template whose values are escaped, also within quoted attributes. Lists are joined, null is nothing. */
+/** A template whose values are escaped, in text and in quoted attributes. Lists are joined. Null adds nothing. */
 export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   return new Html(strings.reduce((text, part, index) => text + render(values[index - 1] ?? null) + part));
 }

@@ -1,4 +1,4 @@
-/** The page's only style; its hash stands in the content security policy. */
+/** The page's only style. Its hash is in the content security policy. */
 export const pageStyle = `
 :root {
   color-scheme: light dark;

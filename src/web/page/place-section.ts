@@ -6,10 +6,10 @@ import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';
 import { ago, clockTime, shortDuration, timeTag } from './times.ts';
 
-/** Below this, a restore or a capture may not find room. */
+/** With a smaller share of free space, a restore or a capture may run out of space. */
 const scarceShare = 0.1;
 
-/** Where the store is, where it goes, and the disk that it is on. */
+/** The store, its remote and its disk. */
 export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowMs: number): Html {
   const { store, remote, detection, intervalMs, cron, lastSuccessAtMs } = status;
   return html`<div class="columns">
@@ -20,7 +20,7 @@ export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowM
         ${entry('Remote', html`<code>${remote}</code>`)}
         ${entry('Saved', cron === null ? `within ${shortDuration(intervalMs)} of a change` : `at ${cron}`)}
         ${entry('Last success', lastSuccessAtMs === null ? 'none yet' : moment(lastSuccessAtMs, nowMs))}
-        ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'looking again and again')}
+        ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'regular checks of all files')}
       </dl>
     </section>
     <section class="panel">
@@ -38,13 +38,14 @@ const moment = (atMs: number, nowMs: number): Html =>
   html`${timeTag(atMs, ago(nowMs, atMs))} <span class="utc">${clockTime(nowMs, atMs)}</span>`;
 
 function sizeOf(facts: DiskFacts | null): string {
-  if (facts?.store === undefined || facts.store === null) return 'cannot be seen, or there is none';
+  if (facts?.store === undefined || facts.store === null)
+    return 'unknown: there is no store, or it cannot be read';
   return `${formatBytes(facts.store.bytes)} in ${counted(facts.store.files, 'file')}`;
 }
 
 function diskPart(facts: DiskFacts | null): Html {
   const disk = facts?.disk ?? null;
-  if (disk === null) return html`<p class="note">The disk cannot be seen.</p>`;
+  if (disk === null) return html`<p class="note">The disk cannot be read.</p>`;
   const { freeBytes, totalBytes } = disk;
   const free = totalBytes > 0 ? freeBytes / totalBytes : 0;
   const label = `${formatBytes(freeBytes)} free of ${formatBytes(totalBytes)}`;
@@ -54,7 +55,7 @@ function diskPart(facts: DiskFacts | null): Html {
 
 function rollbackPart(facts: DiskFacts | null): Html {
   const copies = facts?.rollbackCopies ?? null;
-  if (copies === null) return html`<p class="note">Rollback copies cannot be seen.</p>`;
+  if (copies === null) return html`<p class="note">Rollback copies cannot be read.</p>`;
   if (copies.length === 0)
     return html`<p class="note">No rollback copies: no restore has replaced this store.</p>`;
   const items = copies

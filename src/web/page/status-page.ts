@@ -14,16 +14,16 @@ import { summaryOf } from './summary.ts';
 import { shortDuration } from './times.ts';
 
 export interface StatusPageOptions {
-  /** Loads itself again every few seconds. */
+  /** Whether the page reloads itself every few seconds. */
   readonly refreshes?: boolean;
 }
 
-/** No layout of the source may come between the tags: the policy has the hash of just this text. */
+/** No blanks of this source may come between the tags: the security policy has the hash of exactly this text. */
 const styleElement = new Html(`<style>${pageStyle}</style>`);
 const busyRefreshSeconds = 2;
 const calmRefreshSeconds = 10;
 
-/** The whole page, without script. Everything in `status` is taken for hostile, and escaped. */
+/** The whole page, without scripts. Everything in `status` may be hostile, and is escaped. */
 export function statusPage(
   status: DaemonStatus,
   facts: DiskFacts | null,
@@ -66,7 +66,7 @@ export function statusPage(
     </html> `.text;
 }
 
-/** Whoever reads slowly, or has it read to them, can stop the page. */
+/** A user who needs more time to read, or a screen reader, can stop the reloads. */
 function refreshLink(refreshes: boolean, seconds: number): Html {
   return refreshes
     ? html`refreshed every ${seconds} s (<a href="/?refresh=off">stop</a>)`

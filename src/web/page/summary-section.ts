@@ -3,20 +3,20 @@ import type { Html, HtmlValue } from './html.ts';
 import { toneIcon } from './svg.ts';
 import type { Summary } from './summary.ts';
 
-/** The sentence that a person came for. */
+/** The top of the page: the headline, with its details and what to do. */
 export function summarySection({ tone, headline, detail, remedy }: Summary): Html {
   return html`<section class="summary" role="status">
     ${toneIcon(tone)}
     <div>
-      <h1>${words(headline)}</h1>
+      <h1>${keepWordsTogether(headline)}</h1>
       ${detail === null ? null : html`<p>${detail}</p>`}
       ${remedy === null ? null : html`<p class="remedy">${remedy}</p>`}
     </div>
   </section>`;
 }
 
-/** Names of hosts are not torn apart at their hyphens, if they are short enough for a phone. */
-function words(headline: string): readonly HtmlValue[] {
+/** Keeps short words with hyphens, such as host names, on one line. A long one may still break on a phone. */
+function keepWordsTogether(headline: string): readonly HtmlValue[] {
   return headline
     .split(/(\s+)/)
     .map((word) =>

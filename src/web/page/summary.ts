@@ -3,19 +3,19 @@ import type { DaemonStatus, RunningOperation } from '../../api/daemon-status.ts'
 import { isFailing } from '../readiness.ts';
 import { ago, ahead, shortDuration, longDuration } from './times.ts';
 
-/** `good`: all saved. `busy`: at work. `waiting`: not saved yet, as it should be. `split`: hosts diverged. */
+/** `good`: all is saved. `busy`: an operation runs. `waiting`: not saved yet, but in time. `split`: hosts diverged. */
 export type Tone = 'good' | 'busy' | 'waiting' | 'bad' | 'split' | 'calm';
 
 export interface Summary {
   readonly tone: Tone;
-  /** The one sentence that a person came for. */
+  /** The state in one sentence. */
   readonly headline: string;
   readonly detail: string | null;
-  /** What to do; null when nothing is to be done. */
+  /** What to do. Null if there is nothing to do. */
   readonly remedy: string | null;
 }
 
-/** The worst that is true decides: what endangers data before what waits for a person before what is going on. */
+/** The worst fact decides: first what puts data at risk, then what waits for a person, then what is going on. */
 export function summaryOf(status: DaemonStatus, nowMs: number): Summary {
   if (status.state === 'stopped') return stopped(status, nowMs);
   if (isFailing(status)) return failing(status, nowMs);
@@ -52,11 +52,12 @@ function failing(status: DaemonStatus, nowMs: number): Summary {
     tone: 'bad',
     headline: `${what} have failed for ${longDuration(nowMs - failingSince(status))}`,
     detail: sentences(lastError === null ? null : `${lastError.message}.`, lost, again),
-    remedy: lastError?.remedy ?? 'Run "sync-agent doctor" on this host: it tries what a backup needs',
+    remedy:
+      lastError?.remedy ?? 'Run "sync-agent doctor" on this host: it tests everything that a backup needs',
   };
 }
 
-/** The first failure of the present series, as far back as events are kept. */
+/** When the current series of failures began, as far as the kept events show. */
 function failingSince({ recentEvents, lastError, lastSuccessAtMs }: DaemonStatus): number {
   const since = lastSuccessAtMs ?? -Infinity;
   const first = recentEvents.find(
@@ -80,7 +81,8 @@ function overdue(status: DaemonStatus, nowMs: number): Summary {
           ? 'No backup is planned.'
           : `Next backup ${ahead(nowMs, nextBackupAtMs)}.`,
     ),
-    remedy: 'Look at the recent events below; "sync-agent doctor" tries what a backup needs',
+    remedy:
+      'Look at the recent events below, or run "sync-agent doctor": it tests everything that a backup needs',
   };
 }
 
@@ -91,8 +93,8 @@ function diverged({ tips, history }: DaemonStatus): Summary {
   const who = hosts.size > 1 ? [...hosts].join(' and ') : 'hosts';
   return {
     tone: 'split',
-    headline: `Diverged: ${who} wrote beside each other`,
-    detail: `${tips.length === 2 ? 'Both' : `All ${tips.length}`} lines are kept and nothing is lost, but a person has to choose one.`,
+    headline: `Diverged: ${who} wrote independently`,
+    detail: `${tips.length === 2 ? 'Both' : `All ${tips.length}`} lines of snapshots are kept and nothing is lost, but a person must choose one.`,
     remedy: null,
   };
 }
@@ -102,8 +104,8 @@ function stopping({ dirtySinceMs, running }: DaemonStatus, nowMs: number): Summa
     return { tone: 'calm', headline: 'Stopping, and all is saved', detail: null, remedy: null };
   return {
     tone: 'busy',
-    headline: 'Stopping: saving what is left',
-    detail: sentences(`Unsaved for ${longDuration(nowMs - dirtySinceMs)}.`, progressOf(running)),
+    headline: 'Stopping: saving the last changes',
+    detail: sentences(`Unsaved for ${longDuration(nowMs - dirtySinceMs)}.`, phaseSentence(running)),
     remedy: null,
   };
 }
@@ -112,7 +114,7 @@ function restoring(running: RunningOperation): Summary {
   return {
     tone: 'busy',
     headline: 'Restoring the store',
-    detail: sentences('The application should wait until this is over.', progressOf(running)),
+    detail: sentences('The application should wait until this is over.', phaseSentence(running)),
     remedy: null,
   };
 }
@@ -131,7 +133,7 @@ function saving({ dirtySinceMs }: DaemonStatus, running: RunningOperation, nowMs
       dirtySinceMs === null
         ? 'Saving now'
         : `Saving now, after ${longDuration(nowMs - dirtySinceMs)} of changes`,
-    detail: progressOf(running),
+    detail: phaseSentence(running),
     remedy: null,
   };
 }
@@ -141,7 +143,7 @@ function saved({ lastSuccessAtMs, lastSnapshot }: DaemonStatus, nowMs: number): 
     return {
       tone: 'calm',
       headline: 'Nothing to save yet',
-      detail: 'The first snapshot is made when the store holds something.',
+      detail: 'The first snapshot is made when the store has any content.',
       remedy: null,
     };
   }
@@ -149,7 +151,7 @@ function saved({ lastSuccessAtMs, lastSnapshot }: DaemonStatus, nowMs: number): 
   return {
     tone: 'good',
     headline: `All saved${when}`,
-    detail: 'Nothing was written since.',
+    detail: 'Nothing has been written since.',
     remedy: null,
   };
 }
@@ -163,8 +165,8 @@ function unsaved(status: DaemonStatus, dirtySinceMs: number, nowMs: number): Sum
     headline: `Unsaved for ${longDuration(nowMs - dirtySinceMs)}, ${next}`,
     detail:
       lastSuccessAtMs === null
-        ? 'There is no backup of this store by this agent yet.'
-        : `All that was written before is saved; the last backup ended ${ago(nowMs, lastSuccessAtMs)}.`,
+        ? 'This agent has not backed up the store yet.'
+        : `All earlier changes are saved: the last backup ended ${ago(nowMs, lastSuccessAtMs)}.`,
     remedy: null,
   };
 }
@@ -172,7 +174,7 @@ function unsaved(status: DaemonStatus, dirtySinceMs: number, nowMs: number): Sum
 const isSaving = (running: RunningOperation | null): running is RunningOperation =>
   running !== null && (running.operation === 'backup' || running.operation === 'sync');
 
-const progressOf = (running: RunningOperation | null): string | null =>
+const phaseSentence = (running: RunningOperation | null): string | null =>
   running === null || running.phase === null ? null : `${phaseNames[running.phase]}.`;
 
 const sentences = (...parts: readonly (string | null)[]): string =>

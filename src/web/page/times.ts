@@ -7,7 +7,7 @@ const minute = 60 * second;
 const hour = 60 * minute;
 const day = 24 * hour;
 
-/** A length of time as one says it, one unit: `a moment`, `42 seconds`, `4 minutes`, `3 hours`, `2 days`. */
+/** A duration in words, with one unit: `a moment`, `42 seconds`, `4 minutes`, `3 hours`, `2 days`. */
 export function longDuration(ms: number): string {
   if (!(ms >= 2 * second)) return 'a moment';
   if (ms < minute) return some(ms / second, 'second');
@@ -16,7 +16,7 @@ export function longDuration(ms: number): string {
   return some(ms / day, 'day');
 }
 
-/** The same in a small space: `42 s`, `4 min`, `3 h`, `2 d`; larger ones with the rest: `1 h 20 min`. */
+/** A short duration: `42 s`, `4 min`, `3 h`, `2 d`. From an hour on with the rest: `1 h 20 min`. */
 export function shortDuration(ms: number): string {
   if (!(ms >= second)) return '0 s';
   if (ms < minute) return `${Math.floor(ms / second)} s`;
@@ -31,12 +31,12 @@ export const ago = (nowMs: number, atMs: number): string =>
 export const ahead = (nowMs: number, atMs: number): string =>
   atMs - nowMs < 2 * second ? 'now' : `in ${longDuration(atMs - nowMs)}`;
 
-/** A moment, relative, with the absolute time for programs and for whoever points at it. */
+/** A relative time. The absolute time is there for programs, and as a tooltip. */
 export function timeTag(atMs: number, label: string): Html {
   return html`<time datetime="${isoOf(atMs)}" title="${formatUtc(atMs)}">${label}</time>`;
 }
 
-/** `12:30:05Z`, with its date if that is another one than today's. */
+/** `12:30:05Z`, with the date if it is not today's. */
 export function clockTime(nowMs: number, atMs: number): string {
   const full = formatUtc(atMs);
   const today = formatUtc(nowMs).slice(0, 11);

@@ -5,7 +5,7 @@ import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { ago, clockTime, timeTag } from './times.ts';
 
-/** What to type when hosts wrote beside each other. */
+/** What to type after hosts have diverged. */
 export function divergenceSection({ tips, history }: DaemonStatus): Html | null {
   if (tips.length < 2) return null;
   const lines = tips.map((tip) => {
@@ -14,49 +14,51 @@ export function divergenceSection({ tips, history }: DaemonStatus): Html | null 
   });
   const [a = '', b = ''] = tips.slice(-2).map(typable);
   return html`<section class="panel split" aria-labelledby="divergence">
-    <h2 id="divergence">Which line goes on?</h2>
+    <h2 id="divergence">Which line of snapshots continues?</h2>
     <p>
-      Two hosts went on from the same snapshot, or a store was restored while another was still written. Each
-      of these has something that the others lack:
+      Two hosts continued from the same snapshot, or a store was restored while another host still wrote to
+      its own. Each of these snapshots has changes that the others lack:
     </p>
     <ul>
       ${lines}
     </ul>
-    <p>See how they differ, and look inside one without touching the store:</p>
+    <p>Compare them, and look inside one without changing the store:</p>
     <pre><code>sync-agent diff ${a} ${b}
 sync-agent restore --snapshot ${a} --to ./look</code></pre>
     <p>
-      On the host that gives way, stop the application and take over the other line. Then settle the tip that
-      is not wanted; it stays in the remote until rotation takes it:
+      On the host whose changes are given up, stop the application and restore the other line. Then settle the
+      tip that is not wanted. It stays in the remote until rotation removes it:
     </p>
     <pre><code>sync-agent restore --snapshot ${b}
 sync-agent prune --resolve ${a}</code></pre>
   </section>`;
 }
 
-/** An id goes into a command to be copied only if no shell reads more than a word in it. */
+/** The page shows commands to copy. An id goes into them only if a shell reads it as a single word. */
 const typable = (id: string): string => (/^[\w.:-]+$/.test(id) ? id : 'SNAPSHOT');
 
-/** What the newest snapshot says was not as it should be, when no record was at risk or a person insisted. */
+/** The problems in the newest snapshot: those that put no record at risk, or damage that a person accepted. */
 export function findingsSection({ history }: DaemonStatus): Html | null {
   const newest = history?.snapshots.at(-1);
   if (newest === undefined || (newest.damaged !== true && newest.findings === undefined)) return null;
   const { findings = 0 } = newest;
   return html`<section class="panel">
-    <h2>${newest.damaged === true ? 'The newest snapshot is of a damaged store' : 'Worth mending'}</h2>
+    <h2>
+      ${newest.damaged === true ? 'The newest snapshot is of a damaged store' : 'Problems in the store'}
+    </h2>
     <p>
       ${
         newest.damaged === true
-          ? 'It was kept by a person’s word, and is restored only by its name.'
-          : `${findings === 1 ? 'One thing is' : `${findings} things are`} not as it should be in the store. No record is at risk.`
+          ? 'A person insisted on it. It is restored only if it is named.'
+          : `${findings === 1 ? 'There is one problem' : `There are ${findings} problems`}, but no record is at risk.`
       }
-      This says what, and what mends it:
+      This command shows ${findings === 1 ? 'it, and how to fix it' : 'the problems, and how to fix them'}:
     </p>
     <pre><code>sync-agent show latest</code></pre>
   </section>`;
 }
 
-/** The last thing that failed, when the headline does not tell it already. */
+/** The last failure, unless the headline already shows it. */
 export function lastErrorSection(status: DaemonStatus, nowMs: number): Html | null {
   const { lastError } = status;
   if (lastError === null || isFailing(status)) return null;

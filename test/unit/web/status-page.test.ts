@@ -20,7 +20,7 @@ const headlines: Record<keyof typeof sampleStatuses, readonly [tone: string, hea
   saving: ['busy', 'Saving now, after 58 minutes of changes'],
   failing: ['bad', 'Backups have failed for 70 minutes'],
   overdue: ['bad', 'Overdue: unsaved for 2 hours'],
-  diverged: ['split', 'Diverged: web-2 and web-1 wrote beside each other'],
+  diverged: ['split', 'Diverged: web-2 and web-1 wrote independently'],
   starting: ['busy', 'Restoring the store'],
   fresh: ['calm', 'Nothing to save yet'],
   stopped: ['bad', 'Stopped with 2 minutes of changes unsaved'],
@@ -150,10 +150,10 @@ describe('the page', () => {
 
   it('goes without local facts, and without history', () => {
     const text = textOf(statusPage({ ...savedStatus, history: null }, null, noon));
-    expect(text).toContain('The disk cannot be seen');
+    expect(text).toContain('The disk cannot be read');
     expect(text).toContain('The remote has not been asked yet');
     const nothing = { atMs: noon, disk: null, store: null, rollbackCopies: null };
-    expect(textOf(statusPage(savedStatus, nothing, noon))).toContain('Rollback copies cannot be seen');
+    expect(textOf(statusPage(savedStatus, nothing, noon))).toContain('Rollback copies cannot be read');
   });
 
   it('loads itself again, faster while something runs, and not at all if asked', () => {
