@@ -19,7 +19,7 @@ export type SyncResult = BackupResult | RestoreResult;
 
 export type SyncPlan = 'backup' | 'restore' | 'diverged';
 
-/** Only the store moved, or neither did: a backup. Only the remote moved: a restore. Both: diverged. A pure decision. */
+/** Only the store has changed, or neither: a backup. Only the remote: a restore. Both: diverged. A pure decision. */
 export function planSync(snapshots: readonly LogEntry[], lineage: Lineage): SyncPlan {
   const newest = snapshots.at(-1);
   if (!lineage.exists) return 'restore';
@@ -31,7 +31,7 @@ export function planSync(snapshots: readonly LogEntry[], lineage: Lineage): Sync
   return isAncestor(snapshots, newest.id, lineage.parent) ? 'backup' : 'diverged';
 }
 
-/** What a sync is going to do, found out before it does anything. */
+/** What a sync is going to do, before it does anything. */
 export interface ForeseenSync {
   readonly operation: 'backup' | 'restore';
   /** For `sync` to go on with; undefined when an interrupted restore has to be finished first. */
@@ -46,12 +46,12 @@ export interface RemoteReading {
   readonly readAtMs: number;
 }
 
-/** A reading that is older is made again: other hosts commit. */
+/** An older reading is not used, since other hosts commit too. */
 const freshMs = 10_000;
 
 /**
- * Carries the plan out on one reading of the remote's log. `reading` is one made before the caller took the store's lock. The plan
- * is always made anew under the lock: the store may have been written since.
+ * Backs up or restores, as planned, on one reading of the remote's log. `reading`: what `foreseeSync` has read. The plan
+ * is made again here, under the store's lock: the store may have been written since.
  */
 export async function sync(
   context: Context,
@@ -88,7 +88,7 @@ export async function foreseeSync(context: Context, options: SyncOptions = {}): 
   return { operation: isRestore ? 'restore' : 'backup', reading: { view, recorded, readAtMs } };
 }
 
-/** Damage and the content of a store of unknown origin count too. So where lineage leaves it open, the restore is tried dry. */
+/** Damage counts too, and the content of a store of unknown origin. So if lineage leaves it open, a dry run of the restore tells. */
 async function willRestore(
   context: Context,
   options: RestoreOptions,
@@ -103,10 +103,12 @@ async function willRestore(
     if (planRestore({ snapshots, target, local, isNamed: false, force: false }).type === 'restore')
       return true;
   }
-  return (await restore(context, { ...options, dryRun: true, view })).type === 'planned';
+  // The sync itself will emit what this finds.
+  const silent = { ...context, emit: () => undefined };
+  return (await restore(silent, { ...options, dryRun: true, view })).type === 'planned';
 }
 
-/** A backup or restore in between, by a hook for one, wrote down another parent, and the log went on. */
+/** False after a backup or restore in between, by a hook for example: it recorded another parent, and the log went on. */
 async function isCurrent({ home, clock }: Context, reading: RemoteReading): Promise<boolean> {
   if (clock.monotonic() - reading.readAtMs > freshMs) return false;
   return isDeepStrictEqual(await readState(home), reading.recorded);

@@ -173,6 +173,17 @@ describe('a sync', () => {
     await other.remove();
   });
 
+  it('tells a divergence once, with hooks as without', async () => {
+    await settle();
+    const other = await makeHost({ remote });
+    await other.write({ b: 'of unknown origin' });
+    expect((await other.agent.foreseeSync()).operation).toBe('backup');
+    expect(other.events.filter(({ type }) => type === 'diverged')).toEqual([]);
+    expect(await other.agent.sync()).toMatchObject({ type: 'diverged' });
+    expect(other.events.filter(({ type }) => type === 'diverged')).toHaveLength(1);
+    await other.remove();
+  });
+
   it('whose remote cannot be read counts as a backup that failed, asked once', async () => {
     await settle();
     const failing = { ...host.agent, foreseeSync: () => Promise.reject(new Error('no answer')) };
