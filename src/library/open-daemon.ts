@@ -112,9 +112,9 @@ function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
   return {
     ...daemon,
     claim,
-    start: async () => {
+    start: async (options) => {
       await claim();
-      await daemon.start();
+      await daemon.start(options);
     },
     close: async () => {
       await server?.close();
