@@ -113,6 +113,24 @@ describe('docs/troubleshooting.md', () => {
   });
 });
 
+describe('docs/architecture.md', () => {
+  const text = read('docs/architecture.md');
+  const order = /^platform < .*$/m.exec(text)?.[0].split(' < ') ?? [];
+
+  it('has every room of src, in the order that lint and its test enforce', () => {
+    const directories = readdirSync(join(repository, 'src'), { withFileTypes: true });
+    const rooms = directories.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    expect(order.toSorted()).toEqual(rooms.toSorted());
+    const enforced = /const rooms = \[(.*?)\]/s.exec(read('test/unit/import-direction.test.ts'))?.[1] ?? '';
+    expect(order).toEqual([...enforced.matchAll(/'([a-z-]+)'/g)].map(([, room]) => room));
+  });
+
+  it('says what each room holds, in the same order', () => {
+    const rows = tableRows(text, 'Rooms').map(([room]) => room?.replaceAll('`', ''));
+    expect(rows).toEqual(order);
+  });
+});
+
 describe('docs and CONTRIBUTING.md', () => {
   it.each([...documents, 'CONTRIBUTING.md', ...platformPages()])('name only files that exist: %s', (path) => {
     // A line of its own, with a colon, is the title of a file that the page writes.
