@@ -20,6 +20,8 @@ import type { Remote } from '../remotes/remote.ts';
  * - **Bounded memory**, whatever the size of a file.
  *
  * The engine deletes objects, a format does not.
+ *
+ * `test/conformance/format-conformance.ts` tests these promises on each implementation.
  */
 export interface ContentFormat {
   /** In the manifests of its snapshots. Never given to another format. */
