@@ -1,5 +1,6 @@
-import { parseDuration } from '../settings/units.ts';
 import { SyncAgentError } from '../platform/errors.ts';
+import { choice, duration } from '../settings/kind.ts';
+import type { Kind } from '../settings/kind.ts';
 
 /** The flags and positionals of one command, as typed. */
 export interface Flags {
@@ -11,17 +12,13 @@ export interface Flags {
   choice<const T extends string>(name: string, choices: readonly T[]): T | undefined;
 }
 
-/** Reads what `parseCommandLine` found. Throws USAGE for a value that is not of the kind asked for. */
+/** Reads what `parseCommandLine` found. Throws USAGE for a value of another kind than asked for. */
 export function createFlags(values: Readonly<Record<string, string | boolean | readonly string[]>>): Flags {
   const text = (name: string): string | undefined => {
     const value = values[name];
     return typeof value === 'string' ? value : undefined;
   };
-  const read = <T>(
-    name: string,
-    expected: string,
-    parse: (value: string) => T | undefined,
-  ): T | undefined => {
+  const read = <T>(name: string, { read: parse, expected }: Kind<T>): T | undefined => {
     const value = text(name);
     if (value === undefined) return undefined;
     const result = parse(value);
@@ -38,8 +35,7 @@ export function createFlags(values: Readonly<Record<string, string | boolean | r
       const value = values[name];
       return typeof value === 'object' ? value : [];
     },
-    duration: (name) => read(name, 'a duration with its unit, such as 90s, 1h or 2h30m', parseDuration),
-    choice: (name, choices) =>
-      read(name, `one of ${choices.join(', ')}`, (value) => choices.find((each) => each === value)),
+    duration: (name) => read(name, duration),
+    choice: (name, choices) => read(name, choice(...choices)),
   };
 }

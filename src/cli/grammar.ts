@@ -18,6 +18,9 @@ export interface Flag {
   readonly setting?: SettingKey;
 }
 
+/** By name. */
+export type Flags = ReadonlyMap<string, Flag>;
+
 /** How yargs reads words. It is the same for running a command, help and completion. */
 export const parserConfiguration = {
   'boolean-negation': false,
@@ -31,7 +34,7 @@ export const parserConfiguration = {
 } as const;
 
 /** The flags that every command has, by name. */
-export const commonFlags: ReadonlyMap<string, Flag> = new Map<string, Flag>([
+export const commonFlags: Flags = new Map<string, Flag>([
   [
     'config',
     {
@@ -45,7 +48,7 @@ export const commonFlags: ReadonlyMap<string, Flag> = new Map<string, Flag>([
 ]);
 
 /** All flags that a command understands, by name. */
-export function flagsOf({ options = {} }: Pick<Command, 'options'>): ReadonlyMap<string, Flag> {
+export function flagsOf({ options = {} }: Pick<Command, 'options'>): Flags {
   return new Map<string, Flag>([...commonFlags, ...Object.entries(options)]);
 }
 

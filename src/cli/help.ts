@@ -2,7 +2,7 @@ import yargs from 'yargs';
 import type { Argv } from 'yargs';
 import type { Command } from './commands/command.ts';
 import { commonFlags, parserConfiguration } from './grammar.ts';
-import type { Flag } from './grammar.ts';
+import type { Flags } from './grammar.ts';
 
 /** The text of `--help`, of a completion script, or the candidates a shell asks for. */
 export async function helpText(args: readonly string[], commands: readonly Command[]): Promise<string> {
@@ -44,7 +44,7 @@ async function printedBy(work: () => Promise<unknown>): Promise<string> {
   return lines.join('\n');
 }
 
-function withFlags<T>(parser: Argv<T>, flags: ReadonlyMap<string, Flag>, isCompletion: boolean): Argv<T> {
+function withFlags<T>(parser: Argv<T>, flags: Flags, isCompletion: boolean): Argv<T> {
   for (const [name, { type, isList, describe, group, defaultDescription, choices }] of flags) {
     parser.option(name, {
       type,
@@ -60,7 +60,7 @@ function withFlags<T>(parser: Argv<T>, flags: ReadonlyMap<string, Flag>, isCompl
 }
 
 /** In a group of their own: yargs prints the groups of a command before those of all commands. */
-function ownFlags({ options = {} }: Command): ReadonlyMap<string, Flag> {
+function ownFlags({ options = {} }: Command): Flags {
   const group = 'Flags of this command:';
   return new Map(Object.entries(options).map(([name, flag]) => [name, { ...flag, group }]));
 }

@@ -1,10 +1,10 @@
-import yargsParser from 'yargs-parser';
-import { settingNamed } from '../settings/settings.ts';
 import { suggestion } from '../settings/suggest.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { Command, Positional } from './commands/command.ts';
-import { flagsOf, parserConfiguration } from './grammar.ts';
-import type { Flag } from './grammar.ts';
+import { flagsOf } from './grammar.ts';
+import type { Flags } from './grammar.ts';
+import { readLine, switchIn, valueIn } from './read-line.ts';
+import type { FlagValue, Line } from './read-line.ts';
 
 export interface ParsedCommand {
   readonly command: Command;
@@ -15,14 +15,7 @@ export interface ParsedCommand {
   readonly values: Readonly<Record<string, FlagValue>>;
 }
 
-type FlagValue = string | boolean | readonly string[];
-type Flags = ReadonlyMap<string, Flag>;
-
-/**
- * Understands a command line. Throws USAGE that names what is wrong and, where there is one, the near miss. This is the parser
- * that yargs has inside. Yargs itself takes too long to load for a run with nothing to do; it makes help and completion, from
- * the same flags.
- */
+/** Understands a command line. Throws USAGE that names what is wrong and the near miss, if there is one. */
 export function parseCommandLine(args: readonly string[], commands: readonly Command[]): ParsedCommand {
   const every = new Map(commands.flatMap((command) => [...flagsOf(command)]));
   const line = readLine(args, every);
@@ -60,67 +53,12 @@ export function parseCommandLine(args: readonly string[], commands: readonly Com
   };
 }
 
-interface Line {
-  /** All before "--". */
-  readonly args: readonly string[];
-  readonly words: readonly string[];
-  readonly afterDashes: readonly string[];
-  /** By flag, what yargs understood. A flag that needs a value and has none is undefined. */
-  readonly given: ReadonlyMap<string, unknown>;
-}
-
-function readLine(args: readonly string[], flags: Flags): Line {
-  const namesOf = (type: Flag['type']): string[] =>
-    [...flags].flatMap(([name, flag]) => (flag.type === type ? [name] : []));
-  const { argv } = yargsParser.detailed([...args], {
-    string: namesOf('string'),
-    boolean: namesOf('boolean'),
-    narg: Object.fromEntries(namesOf('string').map((name) => [name, 1])),
-    configuration: parserConfiguration,
-  });
-  const { _: words, '--': afterDashes = [], ...given } = argv;
-  return {
-    args: args.slice(0, args.length - afterDashes.length),
-    words: words.map(String),
-    afterDashes: afterDashes.map(String),
-    given: new Map(Object.entries(given)),
-  };
-}
-
 function assertKnown({ given, args }: Line, flags: Flags, command?: Command): void {
   for (const name of given.keys()) {
     if (flags.has(name)) continue;
     const typed = args.find((arg) => /^--?([^=]+)/.exec(arg)?.[1] === name) ?? `--${name}`;
     throw unknownFlag(typed.split('=')[0] ?? '', flags, command);
   }
-}
-
-/** The value of a flag that takes one. Throws if it is missing, or if there are several and the flag is no list. */
-function valueIn({ given, args }: Line, name: string, { isList, setting }: Flag): FlagValue | undefined {
-  if (!given.has(name)) return undefined;
-  const values = [given.get(name)].flat() as readonly (string | undefined)[];
-  for (const value of values) {
-    const isSwallowed = value?.startsWith('--') === true && !args.includes(`--${name}=${value}`);
-    if (value === undefined || value === '' || isSwallowed)
-      throw new SyncAgentError('USAGE', `Cannot use --${name}: it needs a value`);
-  }
-  if (isList === true) return values.map(String);
-  const isSecret = setting !== undefined && settingNamed(setting).secrecy !== undefined;
-  return onlyOne(name, values.map(String), { isSecret });
-}
-
-/** The value of a flag that stands alone, as typed: yargs would take `--force=maybe` for `--force=false`. */
-function switchIn({ given, args }: Line, name: string): FlagValue | undefined {
-  const texts = args.flatMap((arg) => (arg.startsWith(`--${name}=`) ? [arg.slice(name.length + 3)] : []));
-  if (texts.length === 0) return given.get(name) as boolean | undefined;
-  return onlyOne(name, [...texts, ...(args.includes(`--${name}`) ? ['true'] : [])]);
-}
-
-function onlyOne(name: string, values: readonly string[], { isSecret = false } = {}): string | undefined {
-  const different = [...new Set(values)];
-  if (different.length < 2) return different[0];
-  const quoted = isSecret ? '' : `: ${different.join(', ')}`;
-  throw new SyncAgentError('USAGE', `Cannot use --${name} more than once${quoted}`);
 }
 
 function yesOrNo(value: FlagValue, flag: string, { name }: Command): boolean {

@@ -7,8 +7,8 @@ import type { Layer } from './parse-layer.ts';
 export const configFileName = 'sync-agent.config.json';
 
 /**
- * The config file's settings: of `path` if given, else of `sync-agent.config.json` or of `syncAgent` in package.json,
- * both in `cwd`. Undefined when there is neither; USAGE when there are both. Relative paths in it are made absolute.
+ * The settings of the config file: of `path` if given, else of `sync-agent.config.json` or `syncAgent` in package.json, both in
+ * `cwd`. Undefined if there is neither, USAGE if there are both. Relative paths in the file become absolute.
  */
 export async function fileLayer(cwd: string, path: string | undefined): Promise<Layer | undefined> {
   if (path !== undefined) {
@@ -34,7 +34,7 @@ export async function fileLayer(cwd: string, path: string | undefined): Promise<
 
 function layerOf(file: string, content: unknown, within = ''): Layer {
   if (!isObject(content)) throw unusable(file, `${within === '' ? 'it' : '"syncAgent"'} is not an object`);
-  // No prototype: a key of that name is one more unknown key.
+  // Without a prototype, "__proto__" is an unknown key like any other.
   const values: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const [key, value] of Object.entries(content)) {
     if (key === '$schema') continue;
@@ -49,7 +49,7 @@ function layerOf(file: string, content: unknown, within = ''): Layer {
   return { values, nameOf: (key) => `"${within}${key}" in ${file}` };
 }
 
-/** Undefined when the file does not exist. A package.json that does not speak of us is not ours to judge: it may be anything. */
+/** Undefined if the file does not exist. A package.json that does not mention us may be anything: we do not judge it. */
 async function readJson(path: string, { isOurs = true } = {}): Promise<unknown> {
   let text: string;
   try {

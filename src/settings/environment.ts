@@ -4,16 +4,16 @@ import { environmentPrefix, variableOf } from './setting.ts';
 import { settingKeys } from './settings.ts';
 import { suggestion } from './suggest.ts';
 
-/** Names the config file; not a setting itself. */
+/** Names the config file. It is not a setting itself. */
 export const configVariable = `${environmentPrefix}CONFIG`;
 
 /** Set for the commands that hooks run. */
 export const inHookVariable = `${environmentPrefix}IN_HOOK`;
 
-/** Variables that are no settings: those of hooks and supervised commands, of this project's tests and development. */
+/** Other variables with our prefix: of hooks, of supervised commands, of this project's tests and development. */
 const foreign = /^SYNC_AGENT_(IN_HOOK|RUN_ID|TEST_.*|GLIBC_DIR)$/;
 
-/** The settings in `SYNC_AGENT_*`; an empty variable counts as unset. Throws USAGE for one that means nothing. */
+/** The settings in `SYNC_AGENT_*`. An empty variable counts as unset. Throws USAGE for an unknown one. */
 export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {
   const keys = new Map(settingKeys.map((key) => [variableOf(key), key]));
   const values: Record<string, unknown> = {};
@@ -40,14 +40,10 @@ export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {
   return { values, nameOf: variableOf };
 }
 
-/** Env files of Docker and systemd units keep quotes that a shell would have taken away. */
+/** Env files of Docker and systemd units keep quotes that a shell would remove. */
 function assertBare(name: string, text: string): void {
   if (!/^(["']).*\1$/s.test(text)) return;
-  throw new SyncAgentError(
-    'USAGE',
-    `Cannot use the environment variable ${name}: its value stands in quotes`,
-    {
-      remedy: 'Leave the quotes out: env files keep them',
-    },
-  );
+  throw new SyncAgentError('USAGE', `Cannot use the environment variable ${name}: its value is in quotes`, {
+    remedy: 'Remove the quotes: env files keep them',
+  });
 }

@@ -11,7 +11,7 @@ export interface Layer {
   readonly nameOf: (key: string) => string;
 }
 
-/** Judges one layer. Throws USAGE naming the setting as its user wrote it, and for unknown ones the nearest that exists. */
+/** Checks one layer. Throws USAGE that names the setting as its user wrote it, and for an unknown one the nearest that exists. */
 export function parseLayer({ values, nameOf }: Layer): Config {
   const given = Object.keys(values).filter((key) => values[key] !== undefined);
   const unknown = given.find((key) => !isSettingKey(key));

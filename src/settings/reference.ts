@@ -33,5 +33,5 @@ function row(key: SettingKey): string {
     (kind.flag === 'switch' ? undefined : defaultNote) ?? '',
     details === undefined ? help : `${help}. ${details}`,
   ];
-  return `| ${cells.join(' | ')} |`.replaceAll('|  |', '| |');
+  return `|${cells.map((cell) => (cell === '' ? ' ' : ` ${cell} `)).join('|')}|`;
 }

@@ -14,11 +14,11 @@ export interface ConfigSources {
   readonly configFile?: string | undefined;
   readonly env: Readonly<NodeJS.ProcessEnv>;
   readonly cwd: string;
-  /** Is shown what the config file says before any of it is judged: it may say how errors should look. */
+  /** Gets the values of the config file before they are checked: they may say how to print errors. */
   readonly onFile?: (values: Readonly<Record<string, unknown>>) => void;
 }
 
-/** Flags over environment over config file. Throws USAGE for whatever cannot be understood. */
+/** Flags win over the environment, the environment over the config file. Throws USAGE for anything not understood. */
 export async function resolveConfig(sources: ConfigSources): Promise<Config & { readonly store: string }> {
   const { flags, env, cwd } = sources;
   const file = await fileLayer(cwd, sources.configFile ?? (env[configVariable] || undefined));
@@ -31,7 +31,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<Config & { 
   return { ...config, store: resolve(cwd, config.store ?? defaultOf('store')) };
 }
 
-/** What no setting can be judged for alone. */
+/** Checks that concern several settings. */
 function assertConsistent({ quiet, verbose }: Config): void {
   if (quiet === true && verbose === true) {
     throw new SyncAgentError('USAGE', 'Cannot be quiet and verbose at once', {

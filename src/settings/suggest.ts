@@ -1,4 +1,4 @@
-/** The candidate that `word` is most likely a misspelling of; undefined when none is near. */
+/** The candidate that `word` most likely misspells; undefined if none is near. */
 export function closest(word: string, candidates: readonly string[]): string | undefined {
   const plain = normalise(word);
   let best: { readonly candidate: string; readonly distance: number } | undefined;

@@ -10,7 +10,7 @@ import type { Config } from './settings.ts';
 
 export type LocatedSettings = LibrarySettings & { readonly store: string; readonly remote: string };
 
-/** What an agent is made from. USAGE without a remote: a default place for backups would be a trap. */
+/** The settings of an agent. USAGE without a remote: a default place for backups would be a trap. */
 export function agentSettings(config: Config): LocatedSettings {
   if (config.remote === undefined) {
     throw new SyncAgentError('USAGE', 'Cannot work without a remote: none is configured', {
@@ -26,7 +26,7 @@ export function localSettings(config: Config, remote = ''): LocatedSettings {
   return { ...settings, store: config.store ?? defaultOf('store'), remote };
 }
 
-/** Undefined when there is none, and within a hook: what a hook calls must not call that hook again. */
+/** Undefined if there is none, and inside a hook: a command that a hook calls must not call the hook again. */
 export function hookSettings(
   config: Config,
   env: Readonly<NodeJS.ProcessEnv>,
@@ -36,13 +36,13 @@ export function hookSettings(
   return Object.keys(texts).length === 0 || env[inHookVariable] ? undefined : hooks;
 }
 
-/** Null: nowhere. */
+/** Null: serve nothing. */
 export function httpSettings({ http, httpToken }: Config): HttpSettings | null {
   if (http === 'off') return null;
   return { ...(http ?? defaultHttpAddress), isPortFixed: http !== undefined, token: httpToken };
 }
 
-/** For everything between the signal to stop and the exit, milliseconds. Platforms give 10 to 30 seconds, most of them 30. */
+/** Time from the signal to stop until the exit, milliseconds. Platforms give 10 to 30 seconds, most of them 30. */
 export function shutdownBudgetMs({ shutdownBudget = defaultOf('shutdownBudget') }: Config): number {
   return shutdownBudget;
 }

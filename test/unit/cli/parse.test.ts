@@ -22,6 +22,19 @@ describe('a command line', () => {
     expect(parse('list --json=false').settings).toMatchObject({ json: 'false' });
   });
 
+  it('keeps what a switch of a setting was given, for its own judge', () => {
+    expect(parse('list --json=yes').settings).toMatchObject({ json: 'yes' });
+    expect(parse('list --json').settings).toMatchObject({ json: true });
+    expect(parse('backup --force=false').values).toEqual({ force: false });
+  });
+
+  it('takes a value that begins with a dash, and one with two after "="', () => {
+    expect(parse('list --http-token -abc --host=--x').settings).toMatchObject({
+      httpToken: '-abc',
+      host: '--x',
+    });
+  });
+
   it('may repeat a setting that is a list', () => {
     expect(parse('backup --exclude *.log --exclude=/cache/').settings).toMatchObject({
       exclude: ['*.log', '/cache/'],
@@ -30,6 +43,14 @@ describe('a command line', () => {
 
   it('gives positionals their names', () => {
     expect(parse('diff ~1 latest').values).toEqual({ from: '~1', to: 'latest' });
+  });
+
+  it('may have its command after "--"', () => {
+    expect(parse('--json -- show latest')).toMatchObject({
+      command: { name: 'show' },
+      settings: { json: true },
+      values: { snapshot: 'latest' },
+    });
   });
 
   it('leaves what follows "--" to the command that is run', () => {
@@ -74,6 +95,9 @@ describe('a command line', () => {
     ['restore --snapshot --force', /--snapshot: it needs a value/, /.*/],
     ['list --keep=', /--keep: it needs a value/, /.*/],
     ['list --keep 3 --keep 4', /more than once: 3, 4/, /.*/],
+    ['list --http-token abc --http-token def', /--http-token more than once$/, /.*/],
+    ['list --json --json=false', /more than once: false, true/, /.*/],
+    ['-- bakcup', /no such command/, /"backup"/],
     ['backup --force=maybe', /--force = "maybe"/, /.*/],
   ])('%j is refused', (line, message, remedy) => {
     expect(() => parse(line)).toThrow(
