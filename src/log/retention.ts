@@ -115,7 +115,7 @@ function planOf(
 }
 
 /**
- * Snapshots that are nobody's parent, the newest last. If there are several, hosts wrote at the same time, and a person must
+ * Snapshots that are nobody's parent, the newest last. If there are several, hosts have diverged, and a person must
  * choose one. The newest snapshot is always one of them.
  */
 export function unresolvedTips(

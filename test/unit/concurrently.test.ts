@@ -21,7 +21,7 @@ async function isOpen(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('concurrently', () => {
-  it('gives the results in the order of the items, so many at once', async () => {
+  it('gives the results in the order of the items, and runs no more than allowed at once', async () => {
     let running = 0;
     let most = 0;
     const results = await concurrently([30, 10, 20, 0, 5], { concurrency: 2 }, async (ms, _, index) => {
@@ -34,7 +34,7 @@ describe('concurrently', () => {
     expect(most).toBe(2);
   });
 
-  it('after a failure begins no more, tells what is under way, and waits for its end', async () => {
+  it('after a failure begins no more work, aborts the running work, and waits for its end', async () => {
     const [first, second] = [pending<void>(), pending<void>()];
     const begun: string[] = [];
     const told: unknown[] = [];
@@ -52,7 +52,7 @@ describe('concurrently', () => {
     expect(begun).toEqual(['a', 'b']);
   });
 
-  it('passes on that the caller was interrupted', async () => {
+  it('passes the interruption of the caller on', async () => {
     const interruption = new AbortController();
     const all = concurrently(
       ['a'],
@@ -79,7 +79,7 @@ describe('both', () => {
     ).toEqual([1, 'b']);
   });
 
-  it('rejects with what failed first, once the other has ended, which is told', async () => {
+  it('rejects with the first failure, after the other work was aborted and has ended', async () => {
     const slow = pending<string>();
     let told = false;
     const two = both(

@@ -5,7 +5,7 @@ import { createListeners } from '../../src/platform/listeners.ts';
 import { eitherSignal } from '../../src/platform/abort-signals.ts';
 
 describe('listeners', () => {
-  it('are told in order, until they end it, each as often as it was added', () => {
+  it('are called in order until they are removed, each as often as it was added', () => {
     const listeners = createListeners<number>();
     const told: string[] = [];
     const first = (event: number): void => void told.push(`first ${event}`);
@@ -18,7 +18,7 @@ describe('listeners', () => {
     expect(told).toEqual(['first 1', 'first 1', 'second 1', 'first 2', 'second 2']);
   });
 
-  it('that throw keep nobody from being told, and their error reaches the process', async () => {
+  it('that throw do not stop the others, and their error reaches the process', async () => {
     // In a thread: here the runner takes whatever is uncaught.
     const script = `
       const { parentPort } = require('node:worker_threads');
@@ -39,7 +39,7 @@ describe('listeners', () => {
 });
 
 describe('either of two signals', () => {
-  it('aborts with the reason of the first, also when that was before', () => {
+  it('aborts with the reason of the first, even if that aborted before', () => {
     const [one, other] = [new AbortController(), new AbortController()];
     const either = eitherSignal(one.signal, other.signal);
     expect(either.signal.aborted).toBe(false);

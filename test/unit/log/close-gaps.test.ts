@@ -30,7 +30,7 @@ const forests = fc
   });
 
 describe('dropping snapshots from between others', () => {
-  it('leaves who is whose ancestor as it was', () => {
+  it('keeps the ancestors of each snapshot', () => {
     fc.assert(
       fc.property(forests, ({ entries, retained, dropped }) => {
         const closed = closeGaps(retained, dropped, []).entries;
@@ -42,7 +42,7 @@ describe('dropping snapshots from between others', () => {
     );
   });
 
-  it('makes no second tips where there were none', () => {
+  it('makes no new tips', () => {
     fc.assert(
       fc.property(forests, ({ entries, retained, dropped }) => {
         const before = unresolvedTips(entries, []).map(({ id }) => id);
@@ -53,7 +53,7 @@ describe('dropping snapshots from between others', () => {
     );
   });
 
-  it('names the true parent where no ancestor is left, and survives lineage that runs in circles', () => {
+  it('keeps the true parent if no ancestor is left, and ends on circular lineage', () => {
     expect(closeGaps([entry(3, 2)], [entry(2, 1)], []).entries).toEqual([entry(3, 2)]);
     const circle = closeGaps([entry(3, 1)], [entry(1, 2), entry(2, 1)], []);
     expect(circle).toEqual({ entries: [entry(3, 1)], settled: [] });

@@ -132,7 +132,7 @@ const oddPaths = [
 ];
 
 describe('a path in a manifest', () => {
-  it.each(foreignPaths)('is refused where it leads elsewhere or to what is ours: %j', (path) => {
+  it.each(foreignPaths)('is refused if it leads out of the store or to our own files: %j', (path) => {
     for (const members of [
       honest([file(path)]),
       honest([], { emptyDirectories: [path] }),
@@ -144,7 +144,7 @@ describe('a path in a manifest', () => {
     }
   });
 
-  it.each(oddPaths)('is taken as it is where it is only odd: %j', (path) => {
+  it.each(oddPaths)('is accepted if it is only odd: %j', (path) => {
     expect(decode(forge(honest([file(path)])), 'key').files[0]?.path).toBe(path);
   });
 
@@ -230,7 +230,7 @@ const hostileTexts: Record<string, string | (() => string)> = {
     `{"format":1,"files":${'['.repeat(200_000)}${']'.repeat(200_000)}}`,
 };
 
-describe('a manifest that is none', () => {
+describe('an invalid manifest', () => {
   it.each(Object.keys(hostileTexts))('is refused, naming the object: %s', (name) => {
     const text = hostileTexts[name];
     expect(() => decode(typeof text === 'function' ? text() : (text ?? ''), 'the-key')).toThrow(
@@ -241,14 +241,14 @@ describe('a manifest that is none', () => {
     );
   });
 
-  it('is not refused for pins: none, odd ones, or many of one snapshot', () => {
+  it('is accepted with any pins: none, odd ones, or several of one snapshot', () => {
     for (const pins of [[], [pin()], [pin(), pin({ reason: '\u001b[31m\r\n\u202E\uD800' })]]) {
       expect(decode(forge(honest([], { pins })), 'key').pins).toEqual(pins);
     }
     expect(decode(forge(honest()), 'key').pins).toBeUndefined();
   });
 
-  it('is told from one of a newer version, which says so', () => {
+  it('is not mistaken for one of a newer version', () => {
     const said = forge(honest());
     for (const newer of [
       forge({ format: 2, whatever: true }),
@@ -272,7 +272,7 @@ describe('a manifest that is none', () => {
     );
   });
 
-  it('is refused with any one member replaced by any value of another type, or is read alike', () => {
+  it('with one member of another type is refused, or read as before', () => {
     const members = honest([file('a')]);
     fc.assert(
       fc.property(fc.constantFrom(...Object.keys(members)), fc.jsonValue(), (key, value) => {
@@ -331,7 +331,7 @@ describe('a restore from a hostile remote', () => {
     expect(await readFile(join(root, 'secret'), 'utf8')).toBe('mine');
   });
 
-  it('takes no bytes that are not what the manifest says, longer, shorter or others', async () => {
+  it('refuses bytes that differ from the manifest: longer, shorter or others', async () => {
     for (const text of ['evil!', 'evi', 'good', '']) {
       await publish([file('a')]);
       await remote.put(historyKey(id, 'a'), textBody(text));
@@ -343,14 +343,14 @@ describe('a restore from a hostile remote', () => {
     }
   });
 
-  it('stops at a size that lies before it fills the disk', async () => {
+  it('stops before a false size fills the disk', async () => {
     await publish([file('a', { size: 2 ** 50 })]);
     await putObject('a');
     await expect(host.agent.restore()).rejects.toMatchObject({ code: 'DISK_FULL' });
     expect(await host.read()).toBeUndefined();
   });
 
-  it('restores every odd name to the byte', async () => {
+  it('restores every odd name exactly', async () => {
     await publish(oddPaths.map((path) => file(path)));
     for (const path of oddPaths) await putObject(path);
     await host.agent.restore();
@@ -365,7 +365,7 @@ describe('a restore from a hostile remote', () => {
     await expect(host.agent.restore()).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
   });
 
-  it('makes the directory that a link in the place of the store leads to, and nothing else', async () => {
+  it('if the store is a link, makes only the directory that it points to', async () => {
     await mkdir(join(root, 'elsewhere'));
     await symlink(join(root, 'elsewhere/lost'), join(root, 'store'));
     await publish([file('a')]);
@@ -375,7 +375,7 @@ describe('a restore from a hostile remote', () => {
     expect(await readdir(join(root, 'elsewhere'))).toEqual(['.lost.sync-agent', 'lost']);
   });
 
-  it('lets nothing outside its prefix be deleted by backup, prune or clear-history', async () => {
+  it('cannot make backup, prune or clear-history delete anything outside the prefix', async () => {
     const foreign = ['photos/cat.jpg', 'mine-too/history/x', 'mine', 'history/photos/cat.jpg'];
     for (const key of foreign) await remote.put(key, textBody('mine'));
     const own = prefixed(remote, 'mine');

@@ -61,20 +61,20 @@ describe('a manifest of a later format', () => {
   });
   const refused = (code: string) => expect.objectContaining({ code }) as Error;
 
-  it('is read with its content by who knows the format', () => {
+  it('is read with its content by a reader that knows the format', () => {
     for (const manifest of [later(), later({ linked: true })])
       expect(decodeManifest(encodeManifest(manifest), 'key', readable)).toEqual(manifest);
     expect(logEntryOf(later({ linked: true }))).toMatchObject({ linked: true });
     expect(logEntryOf(later())).not.toHaveProperty('linked');
   });
 
-  it('is too new for who does not, and for nobody else', () => {
+  it('is too new only for a reader that does not know it', () => {
     const text = encodeManifest(later());
     expect(() => decodeManifest(text, 'key', [1])).toThrow(refused('TOO_NEW'));
     expect(() => decodeManifest(text, 'key', [1, 3])).toThrow(refused('TOO_NEW'));
   });
 
-  it('is damaged where a bit of its format flipped, known or not', () => {
+  it('is damaged if a bit of its format flipped, known or not', () => {
     const text = encodeManifest(later());
     for (const flipped of ['3', '6', '0'])
       expect(() =>
@@ -82,7 +82,7 @@ describe('a manifest of a later format', () => {
       ).toThrow(refused('SNAPSHOT_CORRUPT'));
   });
 
-  it('is damaged without its content', () => {
+  it('is damaged if its content is missing', () => {
     const { content: _, ...rest } = later();
     expect(() => decodeManifest(encodeManifest(rest), 'key', readable)).toThrow(refused('SNAPSHOT_CORRUPT'));
   });
@@ -119,7 +119,7 @@ describe('a manifest', () => {
 });
 
 describe('bit rot in a manifest', () => {
-  it('is found, whichever bit it is: never another content, never "written by a newer version"', () => {
+  it('is found, whichever bit flips: it never looks like other content or like a newer version', () => {
     const text = Buffer.from(encodeManifest(sample()));
     for (let bit = 0; bit < text.length * 8; bit += 1) {
       const rotten = Buffer.from(text);

@@ -78,7 +78,7 @@ describe('the retention rule', () => {
     expect(generations(planRetention(forked, nothing, { resolved: [idOf(2)] }).retained)).toEqual([3]);
   });
 
-  it('says why', () => {
+  it('gives its reasons', () => {
     const { reasons } = planRetention(
       chain(times),
       { ...nothing, keepLast: 2, keepHourly: 2, keepDaily: 9, keepWithinMs: 1, graceMs: 2 },
@@ -99,11 +99,11 @@ describe('the retention rule', () => {
     ]);
   });
 
-  it('keeps the newest even where it is told to keep none', () => {
+  it('keeps the newest even if it should keep none', () => {
     expect(kept({ keepLast: 0 })).toEqual([8]);
   });
 
-  it('lets snapshots that a wrong clock dated into the future go after as many others', () => {
+  it('drops snapshots that a wrong clock dated into the future once as many others have followed', () => {
     const future = Array.from({ length: 5 }, (_, n) => `2099-01-0${n + 1}T00:00:00Z`);
     const honest = Array.from({ length: 5 }, (_, n) => `2026-01-0${n + 1}T00:00:00Z`);
     const snapshots = chain([...future, ...honest]).map((aged, index) => ({
@@ -173,7 +173,7 @@ const holds = (property: (each: Case) => void): void =>
 const plan = ({ snapshots, policy, marks }: Case): RetentionPlan => planRetention(snapshots, policy, marks);
 
 describe('whatever the clocks say, the retention rule', () => {
-  it('drops neither the newest, nor a pinned one, nor an unresolved tip, nor what is within the grace period', () => {
+  it('never drops the newest, a pinned one, an unresolved tip, or one within the grace period', () => {
     holds((each) => {
       const entries = each.snapshots.map((aged) => aged.entry);
       const tips = new Set(unresolvedTips(entries, each.marks.resolved));
@@ -187,7 +187,7 @@ describe('whatever the clocks say, the retention rule', () => {
     });
   });
 
-  it('keeps or drops each, in order, and has a reason for exactly those that it keeps', () => {
+  it('keeps or drops each in order, and has a reason exactly for those that it keeps', () => {
     holds((each) => {
       const { retained, dropped, reasons } = plan(each);
       const entries = each.snapshots.map((aged) => aged.entry);
@@ -229,7 +229,7 @@ describe('whatever the clocks say, the retention rule', () => {
     );
   });
 
-  it('keeps what a plain reading of it keeps', () => {
+  it('keeps the same as a second, simple implementation', () => {
     holds((each) => {
       expect(generations(plan(each).retained)).toEqual(plainlyKept(each));
     });

@@ -36,7 +36,7 @@ describe('a supervised command', () => {
     ]);
   });
 
-  it('that ends by itself is saved without haste, as long as the backup moves on', async () => {
+  it('that ends by itself: its backup has no time limit while it makes progress', async () => {
     const { result, backups, events } = await live({
       command: { exitsAfterMs: 1000 },
       stops: [{ ms: 600_000 }],
@@ -47,7 +47,7 @@ describe('a supervised command', () => {
     expect(events.at(-2)).toEqual({ type: 'stopping', reason: 'command-exit' });
   });
 
-  it('that ends by itself holds nobody for longer than the budget when the backup stands still', async () => {
+  it('that ends by itself: a backup without progress is given up after the budget', async () => {
     const { result, endedMs } = await live({
       command: { exitsAfterMs: 1000 },
       stops: [{ ms: 600_000, heedsAbort: false }],
@@ -56,7 +56,7 @@ describe('a supervised command', () => {
     expect(endedMs).toBe(26_000);
   });
 
-  it('that ends by itself and leaves a process behind: that one is asked, waited for, and saved', async () => {
+  it('that ends by itself and leaves a process behind: that process is asked to end, waited for, and saved', async () => {
     const { log, result } = await live({
       command: { exitsAfterMs: 1000 },
       other: { endsAfter: { SIGTERM: 300 } },
@@ -72,7 +72,7 @@ describe('a supervised command', () => {
     expect(result).toMatchObject({ exitCode: 0, isSaved: true });
   });
 
-  it('that was asked to stop and leaves a process behind: that one is asked as well, and killed if it does not heed', async () => {
+  it('that was asked to stop and leaves a process behind: that process is asked too, and killed if it does not end', async () => {
     const { log, result, backups } = await live({ command: heedful, other: {}, signals: [term(1000)] });
     expect(log.slice(5)).toEqual([
       '1000 command SIGTERM',
@@ -89,7 +89,7 @@ describe('a supervised command', () => {
     expect(result).toMatchObject({ exitCode: 0, isSaved: true });
   });
 
-  it('that does not pass the signal on: its processes are asked after a while', async () => {
+  it('that does not forward the signal: its processes are asked after a while', async () => {
     const { log } = await live({
       command: { exitsAfterMs: 30_000 },
       other: { endsAfter: { SIGTERM: 10 } },
@@ -108,7 +108,7 @@ describe('a supervised command', () => {
     expect(events.at(-1)).toMatchObject({ type: 'stopped', isSaved: false, writers: [{ pid: 44 }] });
   });
 
-  it('is saved once more when another writer was gone by the end of the backup', async () => {
+  it('is saved once more if another writer ended during the backup', async () => {
     const { result, backups } = await live({ command: { exitsAfterMs: 1000 }, writerUntilMs: 1050 });
     expect(backups).toHaveLength(2);
     expect(result).toMatchObject({ isSaved: true, writers: [] });
@@ -136,7 +136,7 @@ describe('a supervised command', () => {
     },
   );
 
-  it('that runs beyond its share is backed up beside it, killed, and looked at again', async () => {
+  it('that runs too long is backed up while it runs, killed, and backed up again', async () => {
     const { log, result, endedMs } = await live({
       stops: [{ ms: 3000 }, { ms: 200 }],
       signals: [term(1000)],
@@ -154,7 +154,7 @@ describe('a supervised command', () => {
     expect(endedMs).toBe(19_950);
   });
 
-  it('that was killed so late that nobody could look again is said to be unsaved since the last look', async () => {
+  it('that was killed too late for another backup counts as unsaved since the last one began', async () => {
     const { result, endedMs } = await live({
       stops: [{ ms: 500 }, { ms: 60_000 }],
       signals: [term(1000)],
@@ -163,13 +163,13 @@ describe('a supervised command', () => {
     expect(endedMs).toBe(25_000);
   });
 
-  it('whose backup beside it takes all the time is killed, and unsaved since that backup began', async () => {
+  it('whose backup takes all the time is killed, and counts as unsaved since that backup began', async () => {
     // It ends as late as it may, when no time is left for another.
     const { result } = await live({ stops: [{ ms: 9000, heedsAbort: false }], signals: [term(1000)] });
     expect(result).toMatchObject({ exitCode: 137, isSaved: false, unsavedSinceMs: 16_000 });
   });
 
-  it('is not sent a Ctrl-C that the terminal has given to it already', async () => {
+  it('gets no second Ctrl-C: the terminal has sent it already', async () => {
     const { log } = await live({
       command: { exitsAfterMs: 3000 },
       signals: [{ atMs: 1000, name: 'SIGINT', isTyped: true }],
@@ -177,7 +177,7 @@ describe('a supervised command', () => {
     expect(log.filter((line) => line.includes('command SIG'))).toEqual([]);
   });
 
-  it('gets SIGTERM for a SIGINT that it did not heed', async () => {
+  it('gets SIGTERM after a SIGINT that it ignored', async () => {
     const { log, result } = await live({
       command: heedful,
       signals: [{ atMs: 1000, name: 'SIGINT', isTyped: true }],
@@ -186,7 +186,7 @@ describe('a supervised command', () => {
     expect(result).toMatchObject({ exitCode: 0, isSaved: true });
   });
 
-  it('gets SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH, which ask for nothing else', async () => {
+  it('gets SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH, which do nothing else', async () => {
     const names = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH'] as const;
     const { log, endedMs } = await live({
       command: { exitsAfterMs: 60_000 },
@@ -198,19 +198,19 @@ describe('a supervised command', () => {
     expect(endedMs).toBe(60_100);
   });
 
-  it('is killed at once by a second signal, and the backup told to give up', async () => {
+  it('is killed at once by a second signal, and its backup is aborted', async () => {
     const { log, result, endedMs } = await live({ signals: [term(1000), term(3000)] });
     expect(log).toContain('3000 command SIGKILL');
     expect(result).toMatchObject({ exitCode: 137, isSaved: false });
     expect(endedMs).toBe(3000);
   });
 
-  it('is not hurried by a signal that came twice within a second', async () => {
+  it('is not killed by a signal that came twice within a second', async () => {
     const { result } = await live({ command: heedful, signals: [term(1000), term(1900)] });
     expect(result).toMatchObject({ exitCode: 0, isSaved: true });
   });
 
-  it('is not waited for longer than a second after a second signal, whatever hangs', async () => {
+  it('has ended one second after a second signal, whatever hangs', async () => {
     const { endedMs, result } = await live({
       command: heedful,
       stops: [{ ms: 900_000, heedsAbort: false }],
@@ -220,7 +220,7 @@ describe('a supervised command', () => {
     expect(result).toMatchObject({ exitCode: 0, isSaved: false });
   });
 
-  it('that does not even end when killed is not waited for', async () => {
+  it('that does not end when it is killed is not waited for', async () => {
     const { endedMs, result } = await live({
       command: { cannotBeKilled: true },
       signals: [term(1000)],
@@ -234,7 +234,7 @@ describe('a supervised command', () => {
     expect(log).toContain('24500 command SIGKILL');
   });
 
-  it('is bound by the budget of a signal that comes while it is saved', async () => {
+  it('has the budget of a signal that comes during its final backup', async () => {
     const { endedMs, backups } = await live({
       command: { exitsAfterMs: 1000 },
       stops: [{ ms: 900_000 }],

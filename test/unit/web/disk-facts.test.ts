@@ -34,14 +34,14 @@ describe('a look at the disk', () => {
     expect(facts.disk?.totalBytes).toBeGreaterThan(facts.disk?.freeBytes ?? Infinity);
   });
 
-  it('of a store that is not there still tells the rest', async () => {
+  it('of a missing store still shows the rest', async () => {
     const facts = await lookAtDisk(await locateHome(join(directory, 'none')), noon);
     expect(facts).toMatchObject({ store: null, rollbackCopies: [] });
     expect(facts.disk?.totalBytes).toBeGreaterThan(0);
   });
 });
 
-describe('looks rest', () => {
+describe('a look at the disk is shared', () => {
   const setUp = (costMs = 0) => {
     const state = { now: 0, looks: 0 };
     const look = restedLook(
@@ -55,7 +55,7 @@ describe('looks rest', () => {
     return { state, look };
   };
 
-  it('for five seconds, and are answered from memory meanwhile', async () => {
+  it('for five seconds: requests are answered from memory', async () => {
     const { state, look } = setUp();
     await look();
     state.now = 4999;
@@ -64,7 +64,7 @@ describe('looks rest', () => {
     expect(await look()).toMatchObject({ atMs: 2 });
   });
 
-  it('for longer the longer they take', async () => {
+  it('for longer if it took longer', async () => {
     const { state, look } = setUp(10_000);
     await look();
     state.now += 10_000 * 19 - 1;
@@ -75,7 +75,7 @@ describe('looks rest', () => {
     expect(state.looks).toBe(2);
   });
 
-  it('after a failure, too, which is no facts', async () => {
+  it('after a failure too, which gives no facts', async () => {
     let looks = 0;
     const look = restedLook(
       () => {

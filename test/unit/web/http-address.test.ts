@@ -42,7 +42,7 @@ describe('an HTTP address', () => {
     `${'a'.repeat(64)}:1`,
   ])('%j is refused', (text) => expect(parseHttpAddress(text)).toBeUndefined());
 
-  it('is written as it stands in a URL', () => {
+  it('is written as in a URL', () => {
     expect(formatHttpAddress({ host: '::1', port: 1 })).toBe('[::1]:1');
     expect(formatHttpAddress({ host: 'localhost', port: 1 })).toBe('localhost:1');
   });
@@ -52,7 +52,7 @@ describe('HTTP settings', () => {
   const settingsOf = async (flags: Record<string, unknown>) =>
     httpSettings(await resolveConfig({ flags, env: {}, cwd: '/' }));
 
-  it('are loopback and a port that may give way, unless somebody says otherwise', async () => {
+  it('are loopback and a port that may be replaced, by default', async () => {
     expect(await settingsOf({})).toEqual({
       host: '127.0.0.1',
       port: 8477,
@@ -61,16 +61,16 @@ describe('HTTP settings', () => {
     });
   });
 
-  it('insist on a port that was asked for, though it is the default one', async () => {
+  it('keep a port that the user asked for, even if it is the default one', async () => {
     expect(await settingsOf({ http: '8477' })).toMatchObject({ port: 8477, isPortFixed: true });
   });
 
-  it('are none when off', async () => {
+  it('are absent if http is off', async () => {
     expect(await settingsOf({ http: 'off' })).toBeNull();
     expect(httpSettings(parseLayer({ values: { http: false }, nameOf: String }))).toBeNull();
   });
 
-  it('that are nonsense are an error that shows how to write them', async () => {
+  it('that are invalid are an error that shows the right form', async () => {
     await expect(settingsOf({ http: '::1:8477' })).rejects.toMatchObject({
       code: 'USAGE',
       message: expect.stringMatching(/--http = "::1:8477": expected .*\[::1\]:8477/) as string,

@@ -72,7 +72,7 @@ describe('routes', () => {
     expect(await ask('/healthz')).toMatchObject({ status: 200, body: 'ok\n' });
   });
 
-  it.each(['saved', 'unsaved', 'saving', 'diverged'] as const)('/readyz is content with %s', async (name) => {
+  it.each(['saved', 'unsaved', 'saving', 'diverged'] as const)('/readyz is 200 for %s', async (name) => {
     const { ask, agent } = await start();
     agent.set(sampleStatuses[name]);
     expect(await ask('/readyz')).toMatchObject({ status: 200, body: '{"ready":true,"reasons":[]}\n' });
@@ -94,7 +94,7 @@ describe('routes', () => {
     });
   });
 
-  it('/status.json is the whole status and the local facts', async () => {
+  it('/status.json is the whole status and the facts of the disk', async () => {
     const { ask } = await start();
     const { status, headers, body } = await ask('/status.json');
     expect({ status, type: headers['content-type'], cache: headers['cache-control'] }).toEqual({
@@ -105,7 +105,7 @@ describe('routes', () => {
     expect(JSON.parse(body)).toEqual({ ...savedStatus, local: sampleFacts });
   });
 
-  it('/ is the page, with or without refreshing', async () => {
+  it('/ is the page, with or without reloads', async () => {
     const { ask } = await start();
     expect((await ask('/')).body).toMatch(/http-equiv="refresh".*All saved 4 minutes ago/s);
     expect((await ask('/?refresh=off')).body).not.toContain('http-equiv="refresh"');
@@ -119,7 +119,7 @@ describe('routes', () => {
     expect(body).toContain('sync_agent_operations_total{operation="backup",outcome="committed"} 1');
   });
 
-  it('POST /notify is passed on', async () => {
+  it('POST /notify notifies the agent', async () => {
     const { ask, agent } = await start();
     expect(await ask('/notify', { method: 'POST', body: '{"any":"thing"}' })).toMatchObject({
       status: 202,
@@ -137,7 +137,7 @@ describe('routes', () => {
     }
   });
 
-  it('what is not there is 404', async () => {
+  it('an unknown path is 404', async () => {
     const { ask } = await start();
     for (const path of [
       '/favicon.ico',
@@ -165,7 +165,7 @@ describe('routes', () => {
     expect(agent.calls.notify).toBe(0);
   });
 
-  it('every answer has headers against being framed, sniffed or scripted', async () => {
+  it('every answer has headers against frames, sniffing and scripts', async () => {
     const { ask } = await start();
     for (const [path, method] of [
       ['/', 'GET'],
@@ -196,7 +196,7 @@ describe('who may do what', () => {
     return status;
   };
 
-  it('beyond loopback there is no server without a token', async () => {
+  it('without a token the server does not start beyond loopback', async () => {
     for (const host of ['0.0.0.0', '::', '10.0.0.1', 'agent.example']) {
       await expect(start({ host })).rejects.toMatchObject({
         code: 'USAGE',
@@ -206,7 +206,7 @@ describe('who may do what', () => {
     }
   });
 
-  it.each(['127.0.0.1', '0.0.0.0'])('where there is a token, a POST has to bear it: %s', async (host) => {
+  it.each(['127.0.0.1', '0.0.0.0'])('if there is a token, a POST must send it: %s', async (host) => {
     const bearing = (authorization: string) => statusOf({ host, token }, post({ authorization }));
     expect(await statusOf({ host, token }, post({}))).toBe(401);
     expect(await bearing('Bearer wrong-horse-battery')).toBe(401);
@@ -239,7 +239,7 @@ describe('who may do what', () => {
     },
   );
 
-  it('beyond loopback any name will do, for those who have the token', async () => {
+  it('beyond loopback any host name is accepted with the token', async () => {
     const headers = { host: 'agent.example', authorization: `Bearer ${token}` };
     expect(await statusOf({ host: '0.0.0.0', token }, post(headers))).toBe(202);
   });
@@ -255,13 +255,13 @@ describe('who may do what', () => {
     expect(await statusOf({ token }, post({ ...headers, authorization: `Bearer ${token}` }))).toBe(403);
   });
 
-  it('a page of this very server may, and so may a person', async () => {
+  it('a page of this server may, and so may a person', async () => {
     expect(await statusOf({}, post({ host: 'localhost:1', origin: 'http://localhost:1' }))).toBe(202);
     expect(await statusOf({}, post({ 'sec-fetch-site': 'same-origin' }))).toBe(202);
     expect(await statusOf({}, post({ 'sec-fetch-site': 'none' }))).toBe(202);
   });
 
-  it('loopback is told from what looks like it', () => {
+  it('names that only look like loopback are not loopback', () => {
     for (const host of [
       '127.0.0.1',
       '127.1.2.3',
@@ -287,7 +287,7 @@ describe('who may do what', () => {
 });
 
 describe('limits', () => {
-  it('a body that nobody needs is not read to its end', async () => {
+  it('a body that is too long is not read to its end', async () => {
     const { ask, agent } = await start();
     expect((await ask('/notify', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413);
     const chunked = { method: 'POST', body: 'x'.repeat(2000), headers: { 'transfer-encoding': 'chunked' } };
@@ -304,31 +304,31 @@ describe('limits', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  it('what is no HTTP is 400, and the server goes on', async () => {
+  it('a request that is not HTTP is 400, and the server goes on', async () => {
     const { server, ask } = await start();
     expect(await raw(server, '\u0016\u0003\u0001 hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
     expect((await ask('/healthz')).status).toBe(200);
   });
 
-  it('a client that says nothing more is sent away', async () => {
+  it('a client that stops in the middle of a request is disconnected', async () => {
     const { server } = await start();
     expect(await raw(server, 'GET / HTTP/1.1\r\nhost: local')).toMatch(/^HTTP\/1\.1 408 /);
   }, 20_000);
 
-  it('a client without a Host header may read, as old health checkers do, and no more', async () => {
+  it('a client without a Host header may only read, as old health checkers do', async () => {
     const { server } = await start();
     expect(await raw(server, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
     expect(await raw(server, 'POST /notify HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 403 /);
   });
 
-  it('a scraper does not make the disk busy, nor do a hundred', async () => {
+  it('a hundred scrapers do not make the disk busy', async () => {
     const { ask, agent } = await start();
     await Promise.all(Array.from({ length: 50 }, () => ask('/metrics')));
     for (let i = 0; i < 20; i += 1) await ask('/status.json');
     expect(agent.calls.look).toBe(1);
   });
 
-  it('nothing looks at the disk for what needs no look', async () => {
+  it('a path that needs no facts of the disk does not look at it', async () => {
     const { ask, agent } = await start();
     for (const path of ['/healthz', '/readyz', '/none']) await ask(path);
     expect(agent.calls.look).toBe(0);
@@ -343,7 +343,7 @@ describe('limits', () => {
     });
   });
 
-  it('a agent that fails is a 500 that tells nothing of it', async () => {
+  it('an agent that fails is a 500 that shows no details', async () => {
     const fail = () => {
       throw new Error('secret detail');
     };
@@ -356,7 +356,7 @@ describe('limits', () => {
   });
 });
 
-it('no answer holds a credential that an error quoted', async () => {
+it('no answer has a credential that an error quoted', async () => {
   const { ask, agent } = await start({ token });
   const message = 'GET https://b.example/k?X-Amz-Signature=deadbeefdeadbeef failed';
   const { failing } = sampleStatuses;
@@ -373,7 +373,7 @@ it('no answer holds a credential that an error quoted', async () => {
 });
 
 describe('the address', () => {
-  it('that was asked for and is taken is an error that says so', async () => {
+  it('that the user asked for and is taken is an error that says so', async () => {
     const port = await takenPort();
     await expect(start({ port, isPortFixed: true })).rejects.toMatchObject({
       code: 'USAGE',
@@ -381,7 +381,7 @@ describe('the address', () => {
     });
   });
 
-  it('that nobody asked for gives way, and that is told', async () => {
+  it('that is taken and nobody asked for is replaced, with a warning', async () => {
     const port = await takenPort();
     const events: (DaemonEvent | AgentEvent)[] = [];
     const { server, ask } = await start({ port, isPortFixed: false, emit: (event) => events.push(event) });
@@ -399,7 +399,7 @@ describe('the address', () => {
     });
   });
 
-  it('that is in use is told as a URL', async () => {
+  it('is reported as a URL', async () => {
     const { server } = await start({ host: '::1' });
     expect(server.url).toMatch(/^http:\/\/\[::1\]:\d+\/$/);
     expect((await fetch(server.url)).status).toBe(200);
@@ -407,7 +407,7 @@ describe('the address', () => {
 });
 
 describe('closing', () => {
-  it('takes no more, and listens to no more events', async () => {
+  it('takes no more requests, and listens to no more events', async () => {
     const { server, agent } = await start();
     expect(agent.calls.listeners).toBe(1);
     await fetch(server.url);
@@ -416,7 +416,7 @@ describe('closing', () => {
     await expect(fetch(server.url)).rejects.toThrow();
   });
 
-  it('does not wait for a client that says nothing', async () => {
+  it('does not wait for a client that sends nothing', async () => {
     const { server } = await start();
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
     await once(socket, 'connect');

@@ -52,7 +52,7 @@ const tell = (event: (typeof sampleEvents)[keyof typeof sampleEvents]) =>
   metrics.record({ atMs: noon, event });
 
 describe('metrics', () => {
-  it('follow the conventions: a prefix, base units, _total for counters only, a sentence of help', async () => {
+  it('follow the conventions: a prefix, base units, _total for counters only, a help text', async () => {
     for (const [name, { type, help }] of await scrape()) {
       expect(name).toMatch(/^(sync_agent|process)_[a-z]+(_[a-z]+)*$/);
       expect({ name, isTotal: name.endsWith('_total') }).toEqual({ name, isTotal: type === 'counter' });
@@ -61,7 +61,7 @@ describe('metrics', () => {
     }
   });
 
-  it('tell the status in seconds and bytes', async () => {
+  it('show the status in seconds and bytes', async () => {
     expect(await samplesOf(sampleStatuses.unsaved)).toMatchObject({
       [`sync_agent_build_info{version="0.1.0",node_version="${process.version}"}`]: 1,
       sync_agent_interval_seconds: 3600,
@@ -86,7 +86,7 @@ describe('metrics', () => {
     expect((await samplesOf())['process_resident_memory_bytes']).toBeGreaterThan(10 * 1024 ** 2);
   });
 
-  it('tell failing, overdue and diverged', async () => {
+  it('show failing, overdue and diverged', async () => {
     expect(await samplesOf(sampleStatuses.failing)).toMatchObject({
       sync_agent_failing: 1,
       sync_agent_overdue: 1,
@@ -94,7 +94,7 @@ describe('metrics', () => {
     expect(await samplesOf(sampleStatuses.diverged)).toMatchObject({ sync_agent_tips: 2 });
   });
 
-  it('have no sample for what is not known, also when it was known before', async () => {
+  it('have no sample for an unknown value, even if it was known before', async () => {
     await scrape(sampleStatuses.unsaved);
     const samples = await samplesOf({ ...sampleStatuses.fresh, history: null }, null);
     const unknown = [
@@ -111,7 +111,7 @@ describe('metrics', () => {
     expect(samples).toMatchObject({ sync_agent_dirty: 0, sync_agent_running: 0 });
   });
 
-  it('count operations, what they cost, and what they held up', async () => {
+  it('count operations, their costs, and how long they held writers back', async () => {
     tell(sampleEvents['operation-finished']);
     tell(sampleEvents['operation-finished']);
     tell(sampleEvents.captured);
@@ -145,13 +145,13 @@ describe('metrics', () => {
     });
   });
 
-  it('of two agents in one process are apart', async () => {
+  it('of two agents in one process are separate', async () => {
     tell(sampleEvents['operation-finished']);
     metrics = createMetrics();
     expect(await samplesOf()).toMatchObject({ sync_agent_remote_sent_bytes_total: 0 });
   });
 
-  it('stay one line each, whatever a label holds', async () => {
+  it('stay on one line each, whatever a label contains', async () => {
     const text = await metrics.render({ ...savedStatus, version: 'a"b\\c\nd' }, null);
     expect(() => parse(text)).not.toThrow();
   });

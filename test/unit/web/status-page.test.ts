@@ -48,7 +48,7 @@ describe('the summary', () => {
     });
   });
 
-  it('puts data at risk before a choice that can wait, and that before what is going on', () => {
+  it('shows data at risk before a choice that can wait, and that before a running operation', () => {
     const { failing, diverged, saving } = sampleStatuses;
     const { tips } = diverged;
     expect(summaryOf({ ...failing, tips }, noon).tone).toBe('bad');
@@ -56,17 +56,17 @@ describe('the summary', () => {
     expect(summaryOf({ ...saving, tips }, noon).tone).toBe('split');
   });
 
-  it('forgets a failure once a backup ended well', () => {
+  it('forgets a failure once a backup has succeeded', () => {
     const lastError = sampleStatuses.failing.lastError;
     expect(summaryOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
   });
 
-  it('does not call it a failing backup when a look at the remote failed', () => {
+  it('does not call a failed look at the remote a failing backup', () => {
     const lastError = { ...sampleStatuses.failing.lastError, atMs: noon, operation: 'list' as const };
     expect(summaryOf({ ...savedStatus, lastError }, noon).tone).toBe('good');
   });
 
-  it('of each state is no nonsense, whatever else is known', () => {
+  it('of each state is a real sentence, whatever else is known', () => {
     const states: DaemonStatus['state'][] = ['starting', 'idle', 'waiting', 'working', 'stopping', 'stopped'];
     for (const state of states) {
       for (const sample of Object.values(sampleStatuses)) {
@@ -91,7 +91,7 @@ describe('the page', () => {
     expect(statusPage(savedStatus, sampleFacts, noon)).toBe(statusPage(savedStatus, sampleFacts, noon));
   });
 
-  it('has no script, no style but its own, and nothing from elsewhere', () => {
+  it('has no script, only its own style, and nothing from other servers', () => {
     for (const name of names) {
       const page = statusPage(sampleStatuses[name], sampleFacts, noon);
       expect(page).not.toMatch(/<script|\son[a-z]+=|\sstyle=|javascript:/i);
@@ -116,7 +116,7 @@ describe('the page', () => {
     expect(textOf(page)).toContain('24 snapshots in the remote');
   });
 
-  it('marks pinned snapshots where summaries tell of pins', () => {
+  it('marks pinned snapshots', () => {
     const { id } = sampleSnapshot(minute);
     const pin = { id, reason: 'release', at: '2026-11-21T12:00:00.000Z', host: 'web-1' };
     const pinned = sampleSnapshot(minute, { pin });
@@ -131,24 +131,24 @@ describe('the page', () => {
     );
   });
 
-  it('shows the newest events first, and leaves steps to the log', () => {
+  it('shows the newest events first, without steps of operations', () => {
     const text = textOf(statusPage(savedStatus, sampleFacts, noon));
     expect(text.indexOf('Backup ended')).toBeLessThan(text.indexOf('Backup began'));
     expect(text).not.toContain('Captured');
   });
 
-  it('tells of every kind of event', () => {
+  it('can show every kind of event', () => {
     const recentEvents = Object.values(sampleEvents).map((event, index) => ({ atMs: noon - index, event }));
     expect(() => statusPage({ ...savedStatus, recentEvents }, sampleFacts, noon)).not.toThrow();
   });
 
-  it('tells of a failure that is over, below', () => {
+  it('shows a failure that is over further below', () => {
     const lastError = { ...sampleStatuses.failing.lastError, atMs: noon - 60 * minute };
     const text = textOf(statusPage({ ...savedStatus, lastError }, sampleFacts, noon));
     expect(text).toMatch(/All saved.*Last failure.*REMOTE_UNREACHABLE.*Check the network/);
   });
 
-  it('goes without local facts, and without history', () => {
+  it('works without facts of the disk, and without history', () => {
     const text = textOf(statusPage({ ...savedStatus, history: null }, null, noon));
     expect(text).toContain('The disk cannot be read');
     expect(text).toContain('The remote has not been asked yet');
@@ -156,14 +156,14 @@ describe('the page', () => {
     expect(textOf(statusPage(savedStatus, nothing, noon))).toContain('Rollback copies cannot be read');
   });
 
-  it('loads itself again, faster while something runs, and not at all if asked', () => {
+  it('reloads itself, faster while an operation runs, and not at all if asked', () => {
     const refreshOf = (page: string) => /http-equiv="refresh" content="(\d+)"/.exec(page)?.[1];
     expect(refreshOf(statusPage(savedStatus, sampleFacts, noon))).toBe('10');
     expect(refreshOf(statusPage(sampleStatuses.saving, sampleFacts, noon))).toBe('2');
     expect(refreshOf(statusPage(savedStatus, sampleFacts, noon, { refreshes: false }))).toBeUndefined();
   });
 
-  it('escapes whatever others may have named', () => {
+  it('escapes every text that comes from outside', () => {
     const evil = `"><img src=x onerror=alert(1)>'&\u202E\u0000\u001B]0;`;
     const snapshots = [0, 1].map((age) =>
       sampleSnapshot(age, { id: `${evil}${age}`, host: evil, createdAt: evil }),
@@ -205,7 +205,7 @@ describe('times in words', () => {
     [3e12, '34,722 days', '34722 d 5 h'],
   ])('%d ms', (ms, long, short) => expect([longDuration(ms), shortDuration(ms)]).toEqual([long, short]));
 
-  it('a moment that clocks disagree about is now', () => {
+  it('a time that differs only by clock skew is now', () => {
     expect(ago(noon, noon + 5000)).toBe('just now');
     expect(ahead(noon, noon - 5000)).toBe('now');
   });
