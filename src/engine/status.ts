@@ -11,7 +11,6 @@ import { listRollbackCopies } from '../home/rollback-copies.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import { scanStore } from '../stores/content/scan.ts';
 import type { StoreAdapter } from '../stores/adapter.ts';
-import { isCommitDue } from './tips.ts';
 import type { Context } from './context.ts';
 import { warnIfEmptied } from './emptied-remote.ts';
 import { measureUsage } from './history/usage.ts';
@@ -20,27 +19,10 @@ import { summarise } from './history/history.ts';
 import type { SnapshotSummary } from './history/history.ts';
 import { leaseStatus } from './lease/lease-status.ts';
 import type { LeaseStatus } from './lease/lease-status.ts';
-import { knownFacts, readLineage } from './lineage.ts';
+import { readLineage } from './lineage.ts';
 import { readRemote } from './remote-log.ts';
-import type { Lineage } from './lineage.ts';
-import { planRestore } from './restore/plan-restore.ts';
-
-/** How the local store relates to the newest snapshot. */
-export type Relation =
-  | 'no-store'
-  | 'empty-remote'
-  | 'up-to-date'
-  /** Only the store may have moved since the newest snapshot. */
-  | 'changed'
-  /** A person restored another snapshot than the newest: the next backup commits the store as the newest. */
-  | 'chosen'
-  /** Only the remote moved. */
-  | 'behind'
-  | 'diverged'
-  /** Nothing is recorded of the store, or the remote could not be asked. */
-  | 'unknown'
-  /** A replacement in place was interrupted; only a restore can finish it. */
-  | 'incomplete';
+import { relate } from './relation.ts';
+import type { Relation } from './relation.ts';
 
 export interface StatusReport {
   readonly relation: Relation;
@@ -107,7 +89,7 @@ const patienceMs = 15_000;
 export async function status(context: Context): Promise<StatusReport> {
   const { home } = context;
   const [view, lease, usage, store, rollbackCopies, disk, journal] = await Promise.all([
-    askRemote(context),
+    readRemoteOrError(context),
     ask(context, leaseStatus),
     ask(context, measureUsage),
     describeStore(context),
@@ -138,30 +120,8 @@ export async function status(context: Context): Promise<StatusReport> {
   };
 }
 
-/** Decides where the store stands in the log, as a restore does. A pure decision. */
-export function relate(lineage: Lineage, view: LogView | undefined): Relation {
-  if (!lineage.exists) return 'no-store';
-  const snapshots = view?.snapshots.map(({ entry }) => entry) ?? [];
-  const target = snapshots.at(-1);
-  if (view !== undefined && target === undefined) return 'empty-remote';
-  if (target === undefined) return 'unknown';
-  if (view !== undefined && isCommitDue(view, lineage.state)) return 'chosen';
-  if (lineage.parent === undefined) return 'unknown';
-  const local = knownFacts(lineage, lineage.parent);
-  switch (planRestore({ snapshots, target, local, isNamed: false, force: false }).type) {
-    case 'equal':
-      return 'up-to-date';
-    case 'ahead':
-      return 'changed';
-    case 'restore':
-      return 'behind';
-    case 'diverged':
-      return 'diverged';
-  }
-}
-
 /** The log, or why it could not be read, within `patienceMs`. */
-export function askRemote(context: Context): Promise<LogView | RemoteError> {
+export function readRemoteOrError(context: Context): Promise<LogView | RemoteError> {
   return ask(context, readRemote);
 }
 

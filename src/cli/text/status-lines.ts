@@ -1,4 +1,5 @@
-import type { Relation, StatusReport } from '../../engine/status.ts';
+import type { Relation } from '../../engine/relation.ts';
+import type { StatusReport } from '../../engine/status.ts';
 import type { RemoteUsage } from '../../engine/history/usage.ts';
 import type { StatusFile } from '../../api/daemon-status.ts';
 import {

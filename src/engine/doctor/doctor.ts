@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../platform/errors.ts';
 import type { Context } from '../context.ts';
-import { askRemote } from '../status.ts';
+import { readRemoteOrError } from '../status.ts';
 import type { Check, DoctorCheck, RemoteFacts } from './check.ts';
 import { runCheck } from './check.ts';
 import { diskCheck } from './checks/disk-check.ts';
@@ -59,7 +59,7 @@ const gravity: readonly ErrorCode[] = [
 export async function doctor(context: Context): Promise<DoctorReport> {
   const checks: DoctorCheck[] = [];
   for (const check of localChecks) checks.push(...(await runCheck(check, context)));
-  const view = await askRemote(context);
+  const view = await readRemoteOrError(context);
   if ('snapshots' in view) {
     const detail = `${context.remote.location} can be listed and read`;
     checks.push({ name: 'read', status: 'ok', detail });

@@ -3,7 +3,7 @@ import type { Context } from '../../context.ts';
 import { findEmptied } from '../../emptied-remote.ts';
 import { summarise } from '../../history/history.ts';
 import { readLineage } from '../../lineage.ts';
-import { relate } from '../../status.ts';
+import { relate } from '../../relation.ts';
 import type { Check, Finding, RemoteFacts } from '../check.ts';
 
 /** Whether hosts wrote beside each other, and how the store stands to the newest snapshot. */
