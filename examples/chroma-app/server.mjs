@@ -16,7 +16,7 @@ import { ChromaClient } from 'chromadb';
 const { env } = process;
 const port = Number(env.PORT ?? 3000);
 const chromaPort = Number(env.CHROMA_PORT ?? 8000);
-/** What starts the Chroma server; `$CHROMA_PORT` and `$CHROMA_PATH` are in its environment. */
+/** Shell command that starts the Chroma server; `$CHROMA_PORT` and `$CHROMA_PATH` are in its environment. */
 const chromaCommand =
   env.CHROMA_COMMAND ?? 'exec chroma run --host 127.0.0.1 --port "$CHROMA_PORT" --path "$CHROMA_PATH"';
 const chromaPath = env.SYNC_AGENT_STORE ?? './chroma';
@@ -96,7 +96,7 @@ async function untilUp() {
   }
 }
 
-/** One last backup while Chroma still runs, then SIGINT, which Chroma heeds. */
+/** One last backup while Chroma still runs, then SIGINT, which Chroma obeys. */
 async function stop() {
   if (isStopping) return;
   isStopping = true;

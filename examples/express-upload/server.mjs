@@ -26,8 +26,8 @@ agent.on((event) => {
   if (event.type === 'warning') console.error(event.message);
 });
 
-// Before anything else: an application must not begin empty while there are snapshots. A restore that fails ends this
-// program here, and so must one that found that two machines wrote beside each other.
+// Before anything else: an application must not start empty while there are snapshots. A failed restore ends this program
+// here. So does one that found that two machines wrote independently.
 const restored = await agent.restore();
 console.log(`restore: ${restored.type}`);
 if (restored.type === 'diverged') throw new Error(`Cannot start: ${restored.why}`);

@@ -23,9 +23,8 @@ agent.on((event) => {
   if (event.type === 'warning') console.error(event.message);
 });
 
-// Before the database is opened: an application must not begin empty while there are snapshots, and a restore puts
-// another file in its place. One that fails ends this program here, and so must one that found that two machines
-// wrote beside each other.
+// Before the database is opened: an application must not start empty while there are snapshots, and a restore replaces
+// the file. A failed restore ends this program here. So does one that found that two machines wrote independently.
 const restored = await agent.restore();
 console.log(`restore: ${restored.type}`);
 if (restored.type === 'diverged') throw new Error(`Cannot start: ${restored.why}`);
