@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import type { Clock } from '../../src/platform/clock.ts';
-import { chooseSnapshot } from '../../src/engine/restore/choose-snapshot.ts';
+import { chooseSnapshot } from '../../src/engine/history/choose-snapshot.ts';
 import { commitSnapshot } from '../../src/engine/backup/commit.ts';
 import type { Context } from '../../src/engine/context.ts';
 import { divergedTips } from '../../src/engine/tips.ts';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { RestoreToResult } from '../../engine/restore/restore-to.ts';
-import type { Lost, Restored } from '../../engine/restore/place-snapshot.ts';
+import type { Lost } from '../../engine/restore/lost-writes.ts';
+import type { Restored } from '../../engine/restore/place-snapshot.ts';
 import type { RestoreResult } from '../../engine/restore/restore.ts';
 import {
   counted,

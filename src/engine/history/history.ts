@@ -4,7 +4,7 @@ import { pinsOf } from '../../log/manifest.ts';
 import { unresolvedTips } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
 import { manifestOf, readRemote, warnOfDamage } from '../remote-log.ts';
-import { chooseSnapshot } from '../restore/choose-snapshot.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface SnapshotSummary extends LogEntry {
   /** Age of its commit by the server's clock, milliseconds. */

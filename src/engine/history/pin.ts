@@ -3,7 +3,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import type { Pin } from '../../log/manifest.ts';
 import { pinsOf } from '../../log/manifest.ts';
 import { planKeepingAll } from '../../log/retention.ts';
-import { chooseSnapshot, noSuchSnapshot } from '../restore/choose-snapshot.ts';
+import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from '../context.ts';
 import { readRemote } from '../remote-log.ts';
 import { recommit } from './recommit.ts';

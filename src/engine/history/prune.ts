@@ -4,7 +4,7 @@ import { historyDirectory, historyPrefix, isSnapshotId } from '../../log/layout.
 import { pinsOf } from '../../log/manifest.ts';
 import { planClearing, planRetention } from '../../log/retention.ts';
 import type { KeepReason, Marks, RetentionPlan } from '../../log/retention.ts';
-import { chooseSnapshot } from '../restore/choose-snapshot.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
 import type { Context } from '../context.ts';
 import { readRemote } from '../remote-log.ts';
 import { recommit } from './recommit.ts';

@@ -10,7 +10,7 @@ import { enterPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
 import { findLostNewest, manifestOf, readRemote } from '../remote-log.ts';
 import { findObjects, problemsOf } from '../relied-on.ts';
-import { chooseSnapshot } from '../restore/choose-snapshot.ts';
+import { chooseSnapshot } from './choose-snapshot.ts';
 
 export interface VerifyOptions {
   /** Default: the newest. */

@@ -22,11 +22,13 @@ import type { Downloaded } from './download-files.ts';
 import { cacheManifest } from '../known-manifests.ts';
 import { parentRef } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
-import { assertReplacementFits, diskFull, replaceStore, spareBytes } from './replace.ts';
+import { diskFull, spareBytes } from './disk-shortage.ts';
+import { assertReplacementFits, replaceStore } from './replace.ts';
 import type { DamagedStore } from '../soundness/judge-store.ts';
-import { messagesOf } from '../soundness/soundness.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 import { assertSound, downloadSnapshot } from './download-snapshot.ts';
+import { lostSince, warnOfLoss } from './lost-writes.ts';
+import type { Lost } from './lost-writes.ts';
 
 export interface PlaceOptions {
   /** Keep no rollback copy, and replace in place if the disk cannot hold both stores. */
@@ -76,16 +78,6 @@ export interface Restored {
   readonly lost?: Lost;
 }
 
-/** What was written to a damaged store since the snapshot that took its place. Times are ISO 8601. */
-export interface Lost {
-  /** When the snapshot was taken. */
-  readonly from: string;
-  /** The last write to the damaged store, by its files' times. */
-  readonly to: string;
-  /** How many records fewer the snapshot has; null if those of the damaged store cannot be counted. */
-  readonly records: number | null;
-}
-
 /**
  * Replaces the store by a snapshot. If the disk holds both, the snapshot is built beside the store and swapped in. If not,
  * and if nothing is lost by it, the store's files are replaced one by one. BUSY if a process has the store open; DISK_FULL
@@ -113,7 +105,8 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
     try {
       const { downloaded, rollbackCopy } = await restoreBeside(context, work, state);
       tell(context, manifest.id, tips);
-      if (lost !== undefined) tellLoss(context, work, lost);
+      if (work.damage !== undefined && lost !== undefined)
+        warnOfLoss(context, manifest.id, { damage: work.damage, lost });
       return { ...describe(manifest, downloaded), ...done, rollbackCopy };
     } catch (error) {
       // Once there is a journal, staging is the new store: only `recover` of the next run may touch it.
@@ -203,24 +196,6 @@ async function restoreBeside(
 /** A damaged store is always kept: it may be the only copy of the last writes. */
 function isRollbackDeclined({ options, damage }: Placement): boolean {
   return damage === undefined && options.skipBackup === true;
-}
-
-function lostSince({ createdAt, statistics }: Manifest, { records, lastWriteMs }: DamagedStore): Lost {
-  const fromMs = Date.parse(createdAt);
-  return {
-    from: new Date(fromMs).toISOString(),
-    to: new Date(Math.max(fromMs, lastWriteMs)).toISOString(),
-    records: records === null ? null : Math.max(0, records - statistics.records),
-  };
-}
-
-function tellLoss({ emit }: Context, { manifest, damage }: Placement, { from, to }: Lost): void {
-  emit({
-    type: 'warning',
-    code: 'STORE_CORRUPT',
-    message: `The store was damaged: ${messagesOf(damage?.damage ?? [])}. Snapshot ${manifest.id} took its place: what was written from ${from} to ${to} is missing`,
-    remedy: 'The damaged store is kept as a rollback copy, "sync-agent rollback" lists it',
-  });
 }
 
 /** Whether a live snapshot has the store's content, so that replacing the store loses nothing. */

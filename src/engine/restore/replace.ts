@@ -17,6 +17,7 @@ import type { Context } from '../context.ts';
 import { hashFile } from '../hash-file.ts';
 import { downloadFile } from './download-files.ts';
 import { directoriesOf, setDirectoryModes } from './snapshot-directories.ts';
+import { diskFull, spareBytes } from './disk-shortage.ts';
 
 export interface Replaced {
   readonly downloadedBytes: number;
@@ -105,9 +106,6 @@ async function replaceFile(
   await fs.sync(dirname(place));
 }
 
-/** Space that stays free for the rest of the system. */
-export const spareBytes = 16 * 1024 * 1024;
-
 /** Rejects with DISK_FULL if the snapshot does not fit even without the present store. */
 export async function assertReplacementFits(context: Context, manifest: Manifest): Promise<void> {
   const { freeBytes } = await context.diskSpace(context.home.store);
@@ -115,30 +113,6 @@ export async function assertReplacementFits(context: Context, manifest: Manifest
   const needed = totalBytes(manifest.files);
   if (freeBytes + present < needed)
     throw diskFull(manifest, { freeBytes: freeBytes + present, where: 'even without the present store' });
-}
-
-export interface Shortage {
-  readonly freeBytes: number;
-  /** Space that must stay free; default 0. */
-  readonly spareBytes?: number;
-  /** Completes "are free". */
-  readonly where: string;
-  /** Another remedy than more space, to follow "or". */
-  readonly instead?: string;
-}
-
-export function diskFull(
-  manifest: Manifest,
-  { freeBytes, where, instead, ...more }: Shortage,
-): SyncAgentError {
-  const needed = totalBytes(manifest.files);
-  const spare = more.spareBytes ?? 0;
-  const missing = needed + spare - freeBytes;
-  return new SyncAgentError(
-    'DISK_FULL',
-    `Cannot restore snapshot ${manifest.id}: it needs ${needed} bytes${spare > 0 ? ` and ${spare} that stay free` : ''}, ${freeBytes} are free ${where}${missing > 0 ? `, ${missing} are missing` : ''}`,
-    { remedy: `Free some space${instead === undefined ? '' : `, or ${instead}`}` },
-  );
 }
 
 async function scanPresent({ home }: Context): Promise<ScanResult> {

@@ -9,10 +9,10 @@ import { readJournal } from '../../home/journal.ts';
 import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { manifestOf, readRemote } from '../remote-log.ts';
-import { diskFull, spareBytes } from './replace.ts';
+import { diskFull, spareBytes } from './disk-shortage.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 import { downloadSnapshot } from './download-snapshot.ts';
-import { chooseSnapshot } from './choose-snapshot.ts';
+import { chooseSnapshot } from '../history/choose-snapshot.ts';
 
 export interface RestoreToResult {
   readonly type: 'restored-to';

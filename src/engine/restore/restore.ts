@@ -3,7 +3,7 @@ import { storeExists } from '../../home/home.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
-import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
+import { chooseSnapshot, noSuchSnapshot } from '../history/choose-snapshot.ts';
 import type { Context, OnDamage } from '../context.ts';
 import { warnIfEmptied } from '../emptied-remote.ts';
 import { assertSoundStore, damageAtStart, damagedStore, isProven } from '../soundness/go-on.ts';
