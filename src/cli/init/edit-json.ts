@@ -1,4 +1,5 @@
-import { findNodeAtLocation, parseTree } from 'jsonc-parser';
+import { isDeepStrictEqual } from 'node:util';
+import { applyEdits, findNodeAtLocation, modify, parseTree } from 'jsonc-parser';
 import type { Node } from 'jsonc-parser';
 
 /** What a JSON text looks like, so that what is added looks the same. */
@@ -28,7 +29,7 @@ export function setInJson(
   value: unknown,
   { before }: { readonly before?: string } = {},
 ): string {
-  const root = parseTree(text.replace(/^\uFEFF/, ' '));
+  const root = parseTree(withoutMark(text));
   const style = styleOf(text);
   // The innermost object that is there already.
   const depth = path.findLastIndex((_, index) => nodeAt(root, path.slice(0, index))?.type === 'object');
@@ -51,6 +52,38 @@ export function setInJson(
   return next === undefined
     ? splice(text, { offset: last.offset + last.length, length: 0 }, `,${separator}${member}`)
     : splice(text, { offset: next.offset, length: 0 }, `${member},${separator}`);
+}
+
+/** Turns the object `before`, which is at `path` in a JSON text, into `after`. What is the same in both keeps its characters. */
+export function changeInJson(
+  text: string,
+  path: readonly string[],
+  before: Readonly<Record<string, unknown>>,
+  after: Readonly<Record<string, unknown>>,
+): string {
+  let changed = text;
+  for (const key of Object.keys(before)) {
+    if (!Object.hasOwn(after, key))
+      changed = applyEdits(changed, modify(withoutMark(changed), [...path, key], undefined, {}));
+  }
+  for (const [key, value] of Object.entries(after)) {
+    const old = before[key];
+    if (isDeepStrictEqual(old, value)) continue;
+    changed =
+      isObject(old) && isObject(value)
+        ? changeInJson(changed, [...path, key], old, value)
+        : setInJson(changed, [...path, key], value);
+  }
+  return changed;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A byte order mark would not parse. A space leaves all offsets as they are. */
+function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, ' ');
 }
 
 function nodeAt(root: Node | undefined, path: readonly string[]): Node | undefined {

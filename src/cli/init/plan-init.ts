@@ -5,7 +5,7 @@ import { configFileName } from '../../settings/config-file.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { parseRemote } from '../../remotes/remote-url.ts';
 import { assertWritable } from './assert-writable.ts';
-import { setInJson, styleOf } from './edit-json.ts';
+import { changeInJson, setInJson, styleOf } from './edit-json.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';
 
 export type ConfigPlace = 'file' | 'package';
@@ -60,14 +60,24 @@ export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
   const configFile = answers.configIn === 'file' ? join(cwd, configFileName) : packageFile;
   const content = configOf(answers, facts);
 
+  const before = presentConfig(facts);
   let edited = packageText;
-  if (answers.configIn === 'package') edited = setInJson(need(edited, cwd), ['syncAgent'], content);
+  if (answers.configIn === 'package') {
+    const text = need(edited, cwd);
+    edited =
+      before === undefined
+        ? setInJson(text, ['syncAgent'], content)
+        : changeInJson(text, ['syncAgent'], before, content);
+  }
   const prestart = answers.prestart ? prestartOf(facts) : ({ type: 'none' } as const);
   if (prestart.type === 'added' || prestart.type === 'extended') {
     edited = setInJson(need(edited, cwd), ['scripts', 'prestart'], prestart.script, { before: 'start' });
   }
-  const { indent, newline } = styleOf(configText ?? packageText ?? '');
-  const config = `${JSON.stringify(content, null, indent)}\n`.replaceAll('\n', newline);
+  const { indent, newline } = styleOf(packageText ?? '');
+  const config =
+    configText === undefined || before === undefined
+      ? `${JSON.stringify(content, null, indent)}\n`.replaceAll('\n', newline)
+      : changeInJson(configText, [], before, content);
   const writes = [
     ...(answers.configIn === 'file' ? [{ path: configFile, before: configText, after: config }] : []),
     ...(edited === undefined ? [] : [{ path: packageFile, before: packageText, after: edited }]),
@@ -106,9 +116,13 @@ function restores(script: string): boolean {
   return /\bsync-agent\s+(restore|sync)\b/.test(script);
 }
 
+function presentConfig({ config, manifest }: InitFacts): JsonObject | undefined {
+  return config ?? (manifest?.['syncAgent'] as JsonObject | undefined);
+}
+
 /** The content of a config file. Settings that were not asked for stay; `s3.x` is `x` within `s3`. */
 function configOf({ store, remote, settings }: InitAnswers, facts: InitFacts): JsonObject {
-  const before = facts.config ?? (facts.manifest?.['syncAgent'] as JsonObject | undefined) ?? {};
+  const before = presentConfig(facts) ?? {};
   const flat: Record<string, unknown> = {
     store: shortPath(facts.cwd, store),
     remote: shortRemote(facts.cwd, remote),

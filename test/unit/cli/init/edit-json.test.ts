@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { setInJson } from '../../../../src/cli/init/edit-json.ts';
+import { changeInJson, setInJson } from '../../../../src/cli/init/edit-json.ts';
 
 const script = (text: string): string =>
   setInJson(text, ['scripts', 'prestart'], 'sync-agent restore', { before: 'start' });
@@ -53,6 +53,44 @@ describe('a property set in a JSON text', () => {
         const inner = typeof outer === 'object' && outer !== null && !Array.isArray(outer) ? outer : {};
         const expected = { ...document, outer: { ...inner, [key]: value } };
         expect(edited).toEqual(JSON.parse(JSON.stringify(expected)));
+      }),
+    );
+  });
+});
+
+describe('an object changed in a JSON text', () => {
+  it('keeps the characters of what stays the same', () => {
+    const text =
+      '{\n    "exclude": ["*.log",   "/cache/"],\n    "remote" : "old", "s3": {"region": "x",  "partSize": "16MiB"},\n    "keep": 7\n}\n';
+    const before = JSON.parse(text) as Record<string, unknown>;
+    const { keep: _, ...others } = before;
+    const after = { ...others, remote: 'new', s3: { partSize: '16MiB' }, store: './data' };
+    expect(changeInJson(text, [], before, after)).toBe(
+      '{\n    "exclude": ["*.log",   "/cache/"],\n    "remote" : "new", "s3": {"partSize": "16MiB"},\n    "store": "./data"\n}\n',
+    );
+  });
+
+  it('may begin with a byte order mark', () => {
+    const text = '\uFEFF{ "keep": 7, "store": "./a" }';
+    expect(changeInJson(text, [], { keep: 7, store: './a' }, { store: './b' })).toBe(
+      '\uFEFF{"store": "./b" }',
+    );
+  });
+
+  it('reads as the object wanted, whatever both are', () => {
+    const objects = fc.dictionary(
+      fc.string().filter((key) => key !== '__proto__'),
+      fc.jsonValue().filter((value) => !JSON.stringify(value).includes('__proto__')),
+    );
+    fc.assert(
+      fc.property(objects, objects, fc.constantFrom('', '  ', '\t'), (before, after, indent) => {
+        const plain = JSON.parse(JSON.stringify({ before, after })) as Record<
+          string,
+          Record<string, unknown>
+        >;
+        const text = JSON.stringify({ outer: plain['before'] }, null, indent);
+        const changed = changeInJson(text, ['outer'], plain['before'] ?? {}, plain['after'] ?? {});
+        expect(JSON.parse(changed)).toEqual({ outer: plain['after'] });
       }),
     );
   });
