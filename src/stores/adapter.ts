@@ -4,8 +4,8 @@ import type { FileSystem } from '../platform/file-system.ts';
 import type { ScanResult } from './content/scan.ts';
 
 /**
- * What the engine needs to know of a kind of store: how to recognise one, how to take a consistent image of it
- * while its application writes, and how to tell whether an image is sound.
+ * What the engine asks of a store: what kind it is, a consistent image of it while its application writes, and whether an
+ * image is sound. `find-adapter.ts` makes one from a kind of store.
  */
 export interface StoreAdapter {
   /** That of its kind, as in manifests: `chroma`. */
@@ -47,9 +47,9 @@ export interface CaptureOptions {
 export interface Capture {
   /** The store at the captured instant, without what is no content: journals, shared memory. */
   readonly source: ScanResult;
-  /** As `source`, with the write-ahead logs that were folded into their databases: what `dir` itself looked like. */
+  /** As `source`, and with the write-ahead logs that were folded into their databases: the files of `dir` itself. */
   readonly fingerprinted: ScanResult;
-  /** By `clock.now()`, just before the look that `source` is of. */
+  /** When the scan of `source` began, by `clock.now()`. */
   readonly lookedAtMs: number;
   /** How long writers were held back, milliseconds, the sum and the longest single hold. */
   readonly heldMs: number;

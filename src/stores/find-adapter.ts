@@ -6,7 +6,7 @@ import { kindNamed, kinds, plainKind } from './find-kind.ts';
 import { inspectStore } from './inspect.ts';
 import type { CaptureKind, StoreKind } from './store-kind.ts';
 
-/** The adapter of a kind that a snapshot or a setting names. What is excluded from a store, no caller can forget. */
+/** The adapter of a kind that a snapshot or a setting names. It leaves `exclude` alone in every call. */
 export function adapterNamed(name: string, exclude?: Exclusions): StoreAdapter {
   const kind = kindNamed(name);
   if (kind === undefined) {
@@ -22,7 +22,7 @@ export function adapterNamed(name: string, exclude?: Exclusions): StoreAdapter {
   return adapterOf(kind, exclude);
 }
 
-/** The adapter of the first kind, from the most particular, that `dir` turns out to be. */
+/** The adapter of the first kind in the registry that recognises `dir`. */
 export async function detectAdapter(dir: string, exclude?: Exclusions): Promise<StoreAdapter> {
   for (const kind of kinds) if (await kind.detect(dir, exclude)) return adapterOf(kind, exclude);
   return adapterOf(plainKind, exclude);

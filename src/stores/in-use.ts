@@ -7,11 +7,11 @@ import type { Exclusions } from './content/exclusions.ts';
 
 export interface StoreUser {
   readonly pid: number;
-  /** Command line, or the program's name where that cannot be read. */
+  /** Command line, or the program's name if that cannot be read. */
   readonly command: string;
-  /** The program's file; undefined where the system does not tell. */
+  /** The program's file; undefined if the system does not tell. */
   readonly executable: string | undefined;
-  /** Whether it has a file of the store open for writing; true where the system does not tell. */
+  /** Whether it has a file of the store open for writing; true if the system does not tell. */
   readonly mayWrite: boolean;
 }
 

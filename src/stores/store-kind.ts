@@ -39,6 +39,8 @@ export interface StoreKind {
   readonly needs?: readonly NeededFile[];
   /** Whether a store without any database is none of this kind: then the last one cannot be excluded. */
   readonly needsDatabase?: boolean;
+  /** A file whose replacement means that the store was made anew: nothing that was recorded of it counts any more. */
+  readonly mainFile?: string;
   /** What to do when two servers have one store open. Undefined for a kind that does not mind. */
   readonly remedyForTwoServers?: string;
   /** How people and applications place such stores, for `init` to find them. */

@@ -17,9 +17,9 @@ import type { Capture, CaptureOptions } from '../adapter.ts';
 import { waitUntilQuiet } from './wait-until-quiet.ts';
 import type { CaptureKind, UnfinishedWrites } from '../store-kind.ts';
 
-/** A server that persists one index after the other rests only once the fence holds it, so it is not waited for longer. */
+/** A server that persists one index after the other pauses only once the fence holds it, so waiting longer is no use. */
 const activeMs = 2000;
-/** Less is copied under the fence as well. */
+/** If fewer bytes are missing, they are copied under the fence. */
 const worthCopyingBytes = 1024 * 1024;
 
 /**
@@ -55,7 +55,7 @@ export async function capture(
         await clock.sleep(Math.min(25 * (attempts - 1), 250), { signal });
       }
       const found = await prepare(dir, kind, image, { ...options, deadline, tally });
-      // Files vanish while their owner works. That our own directory did would look the same until the deadline.
+      // Files vanish while an application works. If our own directory vanished, it would look the same until the deadline.
       await lstat(target);
       if (found === undefined) continue;
       databases = found;
@@ -95,7 +95,7 @@ interface PrepareOptions extends CaptureOptions {
   readonly tally: ChangeTally;
 }
 
-/** Steps 1 and 2; resolves to the databases. Undefined when the store moved under our hands: look again. */
+/** Steps 1 and 2. Resolves to the databases; undefined if the store changed too much meanwhile: look again. */
 async function prepare(
   dir: string,
   kind: CaptureKind,
@@ -110,7 +110,7 @@ async function prepare(
     await image.prepare(contentOf(scan, databases), databases, copyingAtMs);
 
     const { files } = await scanWholeStore(dir, options.exclude);
-    // Writers are not held back for what is not theirs to end.
+    // Writers are not held back for a write that does not go on: they cannot end it.
     const stalledMs = Math.max(0, deadline - clock.monotonic());
     const patience = { clock, signal, activeMs: Math.min(activeMs, stalledMs), stalledMs, pauseMs: 250 };
     const judge = (some: readonly FileEntry[], nowMs: number): UnfinishedWrites =>
@@ -143,7 +143,7 @@ async function raise(
   }
 }
 
-/** Moves what the copied `-wal` files hold into the copied databases, so that one file says it all. */
+/** Moves the contents of copied `-wal` files into the copied databases, so that each database is one file. */
 async function fold(
   { source, lookedAtMs }: CaughtUp,
   target: string,

@@ -19,24 +19,24 @@ export interface CatchUpSubject {
 }
 
 export interface CatchUpOptions extends CaptureOptions {
-  /** For how long the store may go on changing, milliseconds: writers wait meanwhile. */
+  /** How long the store may go on changing, milliseconds. Writers wait meanwhile. */
   readonly patienceMs: number;
-  /** How much may be left to copy, databases aside: writers wait for that, too. */
+  /** How many bytes may be left to copy, databases aside. Writers wait for that, too. */
   readonly budgetBytes: number;
 }
 
 export interface CaughtUp {
   readonly source: ScanResult;
-  /** By `clock.now()`, just before the look that `source` is of. */
+  /** When the scan of `source` began, by `clock.now()`. */
   readonly lookedAtMs: number;
 }
 
 /**
- * Looks at all files (A), makes the image equal to them, looks again (B), and has it when A = B. If not, what differs is
- * brought up to date and looked at once more, instead of letting the writers go and beginning anew: under the fence nothing
- * new can be committed, so what its owner still does, such as making the folder of a collection or ending a persist, ends.
+ * Looks at all files (A), makes the image equal to them, and looks again (B). The image is done when A = B. If not, it copies
+ * the differences and looks once more, instead of letting the writers go and beginning again: under the fence nothing new can be
+ * committed, so the application's unfinished work, such as making the folder of a collection or ending a persist, comes to an end.
  *
- * Undefined when the store moved all the time, or when too much is left to copy to keep writers waiting for it.
+ * Undefined if the store changed all the time, or if too much is left to copy to keep writers waiting for it.
  */
 export async function catchUp(
   subject: CatchUpSubject,
@@ -48,7 +48,7 @@ export async function catchUp(
   const unfenced = new Set(fence.unfenced.map(({ path }) => path));
   const fenced = databases.filter((path) => !unfenced.has(path));
   const covered = new Set(fenced.flatMap((path) => [path, `${path}-wal`]));
-  // The fence stands for what it covers; the rest must be old enough for its times to prove anything.
+  // The fence protects the files that it covers. The others must be old enough for their times to prove anything.
   const judge = (files: readonly FileEntry[], nowMs: number): UnfinishedWrites => {
     const { active, stalled } = kind.unfinishedWrites(files, nowMs, options.unfinishedMs);
     const others = files.filter((file) => !covered.has(file.path));

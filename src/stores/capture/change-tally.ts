@@ -2,16 +2,16 @@ import { SyncAgentError } from '../../platform/errors.ts';
 
 const named = 3;
 
-/** Counts what kept a capture from ending, to say so when it gave up. */
+/** Counts the files that kept a capture from ending, to name them when it gives up. */
 export class ChangeTally {
   readonly #times = new Map<string, number>();
 
-  /** Takes a note of files that were seen to change, or to be in the middle of a write. */
+  /** Counts files that were seen to change, or to be in the middle of a write. */
   note(paths: readonly string[]): void {
     for (const path of paths) this.#times.set(path, (this.#times.get(path) ?? 0) + 1);
   }
 
-  /** What gave no rest most often, as the end of a sentence; empty when nothing was noted. */
+  /** The files that were counted most often, as the end of a sentence. Empty if there are none. */
   describe(): string {
     const worst = [...this.#times].toSorted(([, a], [, b]) => b - a);
     const list = worst

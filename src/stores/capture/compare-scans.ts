@@ -16,7 +16,7 @@ export function hotJournals(scan: ScanResult, databases: readonly string[]): rea
   return scan.files.filter((file) => journals.has(file.path) && file.size > 0).map(({ path }) => path);
 }
 
-/** The paths at which two looks differ: files written, made or gone, directories made, gone or with another mode. */
+/** The paths at which two scans differ: files written, made or gone, directories made, gone or with another mode. */
 export function differences(a: ScanResult, b: ScanResult): readonly string[] {
   const files = new Map(b.files.map((file) => [file.path, file]));
   const changed = new Set<string>();

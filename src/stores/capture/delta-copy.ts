@@ -5,8 +5,8 @@ import type { FileSystem } from '../../platform/file-system.ts';
 const chunkBytes = 256 * 1024;
 
 /**
- * A copy that is made while its source changes and set right later: `openDeltaCopy` costs a full copy, or, of a copy that
- * was made before, what `catchUp` costs. `catchUp` reads both sides and writes only what differs, which is what makes holding
+ * A copy that is made while its source changes, and corrected later. `openDeltaCopy` costs a full copy, or as much as `catchUp`
+ * if there is a copy already. `catchUp` reads both sides and writes only what differs, which is what makes holding
  * writers back short (0.12 s per 500 MB in the page cache).
  *
  * Keeps the source open until `close`: see the danger in `raiseFence`. No other descriptor stays open, since a store may have

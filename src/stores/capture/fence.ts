@@ -30,7 +30,7 @@ export interface FenceOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** While one database is waited for, the writers of those before it wait as well: so long at most, milliseconds. */
+/** The longest wait for one database, milliseconds, because the writers of those before it wait as well. */
 const turnMs = 1000;
 
 /**
@@ -60,7 +60,7 @@ export async function raiseFence(
   }
 }
 
-/** Resolves to a database that was waited for in vain, while it would not have been right to go on waiting. */
+/** Resolves to the path of a database whose turn did not come within `turnMs` while others were held. */
 async function tryToRaise(
   dir: string,
   files: readonly DatabaseFile[],

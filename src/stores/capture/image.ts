@@ -10,13 +10,13 @@ import type { FileEntry, ScanResult } from '../content/scan.ts';
 
 /** A copy of a changing store that knows which version of each file it holds. */
 export interface Image {
-  /** Copies what is not held in its present version; opens the databases. Files that change meanwhile do no harm. */
+  /** Copies files that are not held in their present version, and opens the databases. Files may change meanwhile. */
   prepare(content: ScanResult, databases: readonly string[], nowMs: number): Promise<void>;
   /** Copies files that are not databases and not held in their present version. */
   update(content: ScanResult, nowMs: number): Promise<void>;
-  /** Bytes that `catchUp` would have to copy, databases aside. */
+  /** Bytes that `catchUp` would have to copy, without the databases. */
   missingBytes(content: ScanResult): number;
-  /** Makes the copy equal to `content`, given that it does not change meanwhile. */
+  /** Makes the copy equal to `content`, provided that the store does not change meanwhile. */
   catchUp(content: ScanResult, nowMs: number): Promise<void>;
   closeDatabases(): void;
 }
@@ -61,7 +61,7 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
       try {
         await fs.copy(join(dir, file.path), to);
       } catch (error) {
-        // The source vanished, as files do while their owner works; unless it is our own directory that did.
+        // The source vanished, as files do while an application works. But our own directory may be gone instead.
         if (errnoOf(error) === 'ENOENT' && (await lstat(target).catch(() => undefined)) !== undefined)
           continue;
         throw error;

@@ -6,17 +6,17 @@ import type { UnfinishedWrites } from '../store-kind.ts';
 export interface QuietOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
-  /** For how long writes that go on are waited for, milliseconds. */
+  /** How long to wait for writes that go on, milliseconds. */
   readonly activeMs: number;
-  /** For how long writes that do not go on are. */
+  /** How long to wait for writes that do not go on, milliseconds. */
   readonly stalledMs: number;
-  /** The longest pause between two looks, milliseconds. */
+  /** The longest pause between two looks at the files, milliseconds. */
   readonly pauseMs: number;
 }
 
 /**
- * Waits until nothing of `files` is in the middle of a write; resolves to what still is when patience ends. Looks at the
- * unfinished files alone, less and less often: whoever needs to know that all rest looks at all afterwards.
+ * Waits until none of `files` is in the middle of a write; resolves to those that still are when the time is over. Looks
+ * only at the unfinished files, less and less often. A caller that needs all files to be at rest scans all of them afterwards.
  */
 export async function waitUntilQuiet(
   dir: string,

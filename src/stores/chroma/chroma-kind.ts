@@ -36,6 +36,7 @@ export const chromaKind = {
       why: 'the vector indexes need such files',
     })),
   ],
+  mainFile: database,
   remedyForTwoServers: 'Stop all but one: two servers on one directory lose vectors',
   habits: {
     directories: ['chroma', 'chroma_data', 'chroma-data', '.chroma'],

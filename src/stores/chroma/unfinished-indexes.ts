@@ -23,7 +23,7 @@ const aheadNs = 60_000_000_000n;
 const absurdNs = 86_400_000_000_000n;
 
 /**
- * Which indexes do not rest, as far as times tell. Chroma rewrites all five files in place, in one order, without a lock
+ * Which indexes are being written, as far as times tell. Chroma rewrites all five files in place, in one order, without a lock
  * that another process could take. So an index rests when its files are older than a timestamp tick, and none is newer than
  * its pickle. If one is, its persist is under way, or its server died, or the files are copies that were given the times of
  * their copying: nothing was written to it for `unfinishedMs`, and it is taken as it is, for validation to judge.
@@ -70,7 +70,7 @@ function pickleOf(folder: readonly FileEntry[]): FileEntry | undefined {
   return folder.find(({ path }) => path.endsWith(`/${pickle}`));
 }
 
-/** Since the last write. Whoever copies a file may choose its mtime, but not its ctime. */
+/** Time since the last write. A copy may be given any mtime, but not any ctime. */
 function ageOf(folder: readonly FileEntry[], now: bigint): bigint {
   // A time far in the future is no present write's: the clock was set back.
   const times = folder.map((file) => file.ctimeNs).filter((time) => time <= now + aheadNs);

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { emptyDirectoriesOf } from './scan.ts';
 import type { FileEntry, ScanResult } from './scan.ts';
+import { kinds } from '../find-kind.ts';
 
 /**
  * A digest of every file's path, identity, size and times. Equal digests of one store at two moments mean that
@@ -55,12 +56,14 @@ function digest(scan: ScanResult, fields: (file: FileEntry) => readonly unknown[
   return hash.digest('hex');
 }
 
+const mainFiles = kinds.flatMap(({ mainFile }) => (mainFile === undefined ? [] : [mainFile]));
+
 /**
  * Names the incarnation of a store: another value means that somebody deleted and made it anew, so that what we
  * recorded about it says nothing of its present content.
  */
 export async function storeIdentity(store: string): Promise<string> {
-  const parts = [store, join(store, 'chroma.sqlite3')].map(async (path) => {
+  const parts = [store, ...mainFiles.map((name) => join(store, name))].map(async (path) => {
     const stats = await stat(path, { bigint: true }).catch(() => undefined);
     return stats === undefined ? '-' : `${stats.dev}:${stats.ino}:${stats.birthtimeNs}`;
   });

@@ -49,7 +49,7 @@ export function isForeign(dir: string, entry: Dirent, isTop: boolean): boolean {
   return isForeignName(entry.name, kindOf(entry), isTop);
 }
 
-/** By name alone, for what does not stand on a disk. Without a kind: whether there is a kind that is foreign. */
+/** By the name alone, for entries that are on no disk. Without `kind`: whether it is foreign as any kind. */
 export function isForeignName(name: string, kind: EntryKind | undefined, isTop: boolean): boolean {
   return foreign.some(
     (each) =>

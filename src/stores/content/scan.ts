@@ -55,7 +55,7 @@ export interface Oddity {
   readonly problem: string;
 }
 
-/** What a scan of a store that is missing would find. */
+/** The scan of a store that is missing. */
 export const emptyScan: ScanResult = {
   files: [],
   directories: [],
@@ -169,7 +169,7 @@ function entryOf(path: string, stats: BigIntStats | undefined): FileEntry | unde
   };
 }
 
-/** Lets others have their turn, now and then. */
+/** Lets other work run now and then. */
 function makeBreather(): () => Promise<unknown> | undefined {
   let since = performance.now();
   return () => {

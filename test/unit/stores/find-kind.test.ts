@@ -1,4 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { storeIdentity } from '../../../src/stores/content/fingerprint.ts';
 import { adapterNamed } from '../../../src/stores/find-adapter.ts';
 import { isSimplerKind, kinds, plainKind } from '../../../src/stores/find-kind.ts';
 
@@ -34,4 +38,15 @@ describe('the kinds of store', () => {
       }),
     );
   });
+});
+
+it('the identity of a store is as older versions recorded it: its directory, and the main file of Chroma', async () => {
+  const store = await mkdtemp(join(tmpdir(), 'sync-agent-identity-'));
+  try {
+    expect(await storeIdentity(store)).toMatch(/^\d+:\d+:\d+ -$/);
+    await writeFile(join(store, 'chroma.sqlite3'), '');
+    expect(await storeIdentity(store)).toMatch(/^\d+:\d+:\d+ \d+:\d+:\d+$/);
+  } finally {
+    await rm(store, { recursive: true });
+  }
 });
