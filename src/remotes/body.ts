@@ -21,7 +21,7 @@ export function fileBody(path: string, size: number): Body {
   return { size, open: (range) => readFileRange(path, range ?? { start: 0, end: size }) };
 }
 
-/** One buffer serves for all chunks, each valid until the next is asked for: fresh ones pile up to tens of megabytes. */
+/** All chunks share one buffer, so a chunk is valid until the next is asked for. Fresh buffers would pile up to tens of megabytes. */
 export async function* readFileRange(path: string, range: ByteRange): AsyncGenerator<Uint8Array> {
   const handle = await open(path, 'r');
   try {

@@ -21,7 +21,7 @@ export function compareKeys(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Throws a RangeError for a range that no store can serve. */
+/** Throws a RangeError for a range that no remote can serve. */
 export function assertRange(range: ByteRange | undefined): void {
   if (range === undefined) return;
   const { start, end } = range;

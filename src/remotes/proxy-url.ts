@@ -10,8 +10,8 @@ export function proxyUrl(url: URL, env: Readonly<NodeJS.ProcessEnv>): string | u
 }
 
 /**
- * Whether NO_PROXY lists the host: by its name; with a leading dot or `*` the end of it; as an address or a range of them (CIDR), as
- * curl and Go read it. An entry may have a port. Names are not looked up.
+ * Whether NO_PROXY lists the host. An entry is a name; the end of a name, after a dot or `*`; an address; or a range of addresses
+ * (CIDR), as in curl and Go. It may have a port. Names are not looked up.
  */
 function isExempt(url: URL, noProxy: string): boolean {
   const host = url.hostname.toLowerCase().replace(/^\[|\]$/g, '');

@@ -34,7 +34,7 @@ export async function proxyFor(
     import('http-proxy-agent'),
     import('https-proxy-agent'),
   ]);
-  // Their types go by the scheme.
+  // The types of these agents ask for a scheme.
   const address = text as `http://${string}`;
   return {
     shown: new URL(text).origin,
@@ -43,7 +43,7 @@ export async function proxyFor(
   };
 }
 
-/** Behind the tunnel the agent forgets what it was told of certificates. */
+/** Behind the tunnel the agent forgets its certificate authorities. */
 function trusting(agent: HttpsProxyAgent<string>, { ca }: AgentOptions): HttpsProxyAgent<string> {
   if (ca === undefined) return agent;
   const connect = agent.connect.bind(agent);

@@ -10,13 +10,13 @@ import type { RetryEvent } from './wrappers/retrying-remote.ts';
  * costs time to load is imported by `open`.
  */
 export interface RemoteKind<Settings = unknown> {
-  /** Of its URLs, without the colon, in lower case. Settings of this kind are passed on under this name. */
+  /** The scheme of its URLs in lower case, without the colon. Settings of this kind have this name. */
   readonly scheme: string;
   /** What its URLs look like, for messages and help: `s3://bucket/prefix`. */
   readonly form: string;
   /** Reads a URL of this scheme. Does no input or output. Throws USAGE; the message never repeats a credential. */
   parse(url: string): RemoteLocation<Settings>;
-  /** What a person meant who wrote a text that is no URL of any kind, as a remedy. Undefined if it is not of this kind. */
+  /** For a text that is no URL of any kind: what to write instead, if it was meant for this kind. */
   recognise?(text: string): string | undefined;
   /** A URL that is relative to a directory, made absolute. Undefined if it is not relative, or not of this kind. */
   resolve?(text: string, base: string): string | undefined;
@@ -28,7 +28,7 @@ export interface RemoteLocation<Settings = unknown> {
   readonly url: string;
   /** The directory of this host that the remote is in, if it is: the store must not overlap with it. Absolute. */
   readonly directory?: string;
-  /** What a person has to prepare on each host before the first backup, one sentence each. For `init`. */
+  /** Steps that a person has to take on each host before the first backup, one sentence each. `init` prints them. */
   readonly preparation?: readonly string[];
   /** Connects to nothing yet. */
   open(parts: RemoteParts, settings: Settings | undefined): Promise<OpenRemote>;
@@ -38,14 +38,14 @@ export interface RemoteLocation<Settings = unknown> {
 export interface RemoteParts {
   readonly clock: Clock;
   readonly fs: FileSystem;
-  /** To be told of what the remote itself repeats. Whole calls are repeated by the caller of `open`. */
+  /** Call this when the remote itself repeats a request. The caller of `open` repeats whole calls. */
   readonly onRetry: (event: RetryEvent) => void;
 }
 
 export interface OpenRemote {
   /** Without retries. */
   readonly remote: Remote;
-  /** How calls are retried, as far as it differs from the default. */
+  /** How calls are retried, if that differs from the default. */
   readonly retry?: Partial<Omit<RetryPolicy, 'clock'>> | undefined;
   /** Tells this remote from every other, if its URL does not. For local state; holds no credential. */
   readonly id?: string | undefined;

@@ -8,17 +8,17 @@
  *   client sees its effect.
  * - **Whole objects**: a reader sees an object complete or not at all, whatever the writer's fate.
  * - **Create-only**: of any number of racing `put(..., { ifAbsent: true })` of one key exactly one resolves; the
- *   others reject with ALREADY_EXISTS. Holds only where `probeCreateOnly` of the remote says so; a server that
+ *   others reject with ALREADY_EXISTS. Not every server keeps this promise: `probeCreateOnly` tries it. A server that
  *   refuses the condition itself: UNSUPPORTED. After a lost answer and a retry, ALREADY_EXISTS may mean the caller's
  *   own write: tell by reading it back.
  * - **Absence**: `get` of a missing key rejects with NOT_FOUND, `head` resolves to undefined, `remove` of one resolves.
  * - **Listing** is complete, in ascending order of the keys' UTF-8 bytes, and tolerates concurrent changes.
- * - **Failure** is a SyncAgentError: REMOTE_UNREACHABLE (retryable where the same call may succeed later), DENIED,
+ * - **Failure** is a SyncAgentError: REMOTE_UNREACHABLE (retryable if the same call may succeed later), DENIED,
  *   NOT_FOUND, ALREADY_EXISTS, DISK_FULL, INTERRUPTED. A failed `put` with a 5xx or time-out *may have happened*.
  * - **Memory** used is bounded, whatever the object's size.
  */
 export interface Remote {
-  /** For people: `s3://bucket/prefix`, `file:///dir`. Never holds a credential. */
+  /** For people: `s3://bucket/prefix`, `file:///directory`. Never holds a credential. */
   readonly location: string;
 
   put(key: string, body: Body, options?: PutOptions): Promise<PutResult>;
@@ -44,11 +44,11 @@ export interface Remote {
   sweepUploads(prefix: string, before: Date, options?: CallOptions): Promise<number>;
   /** What people should know of the remote's own settings, as far as it can be found out with a few requests. */
   remarks?(options?: CallOptions): Promise<readonly RemoteRemark[]>;
-  /** Releases connections. The store cannot be used afterwards. */
+  /** Releases connections. The remote cannot be used afterwards. */
   close(): Promise<void>;
 }
 
-/** Something that the remote, or what stands before it, does of its own accord. */
+/** Something that the remote, or a proxy before it, does by itself. */
 export interface RemoteRemark {
   /** One word, for a list: `proxy`. */
   readonly name: string;
@@ -75,17 +75,17 @@ export interface CallOptions {
 }
 
 export interface CopyOptions extends CallOptions {
-  /** How many they are, when known: how long the server may take. */
+  /** The size of the object, if it is known. It decides how long the server may take. */
   readonly bytes?: number | undefined;
 }
 
 export interface PutOptions extends CallOptions {
   /** Create-only. Bodies up to 8 MiB. */
   readonly ifAbsent?: boolean;
-  /** SHA-256 of the body, lower-case hexadecimal, sent along as a checksum where the store takes one. */
+  /** SHA-256 of the body, lower-case hexadecimal, sent along as a checksum if the remote takes one. */
   readonly sha256?: string;
   readonly contentType?: string;
-  /** Called as bytes of the body leave; the sum may exceed `size` where a part is sent again. */
+  /** Called as bytes of the body leave; the sum may exceed `size` if a part is sent again. */
   readonly onBytes?: (count: number) => void;
 }
 
@@ -119,7 +119,7 @@ export interface ObjectInfo {
 export interface ListOptions extends CallOptions {
   /** Only keys that sort after this one. */
   readonly startAfter?: string;
-  /** Objects of one page at most, where the server can be told: for callers that want to see a few. */
+  /** Objects of one page at most, for callers that want to see a few. Not every server can be told. */
   readonly pageSize?: number;
 }
 

@@ -18,7 +18,7 @@ export interface EventText {
   readonly sentence: string;
 }
 
-/** What each operation is called in "… failed" and "… ended". */
+/** The name of each operation in "… failed" and "… ended". */
 export const operationNames: Readonly<Record<Operation, string>> = {
   backup: 'Backup',
   restore: 'Restore',
@@ -162,7 +162,7 @@ const error = (sentence: string): EventText => ({ level: 'error', sentence });
 /** As the command line says it. */
 const lineOf = (event: AgentEvent): string => linesOf(event, 'verbose', plainStyle).join(' ');
 
-/** What goes on all the time, and is of interest only when it fails. */
+/** Events that come all the time and matter only when they fail. */
 const isQuiet = (operation: Operation): boolean => operation === 'list' || operation === 'lease';
 
 function whenBackedUp({ intervalMs, cron }: Extract<DaemonEvent, { type: 'started' }>): string {

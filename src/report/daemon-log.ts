@@ -17,7 +17,7 @@ export interface LogStream {
 
 export interface DaemonLogOptions {
   readonly format: LogFormat;
-  /** The least that is told. */
+  /** Events below this level are left out. */
   readonly level: EventLevel;
   readonly stream: LogStream;
   /** For text. */
@@ -30,7 +30,7 @@ export interface DaemonLog {
   readonly emit: (event: DaemonEvent | AgentEvent) => void;
 }
 
-/** Progress comes by the chunk; a log wants a sign of life. */
+/** Progress comes with each chunk. A log needs a sign of life now and then. */
 const progressEveryMs = 10_000;
 const levels: readonly EventLevel[] = ['debug', 'info', 'warn', 'error'];
 
@@ -39,7 +39,7 @@ export function defaultLogFormat(stream: LogStream): LogFormat {
   return stream.isTTY === true ? 'text' : 'json';
 }
 
-/** A line for each event. A stream that breaks costs the log and nothing else: backups matter more. */
+/** Writes a line for each event. If the stream breaks, the log is lost and nothing else: backups matter more. */
 export function createDaemonLog(options: DaemonLogOptions): DaemonLog {
   const { format, level, now = Date.now } = options;
   const write = unbreakable(options.stream);
@@ -88,7 +88,7 @@ function textLines(write: (text: string) => void, style: Style, now: () => numbe
   };
 }
 
-/** A reader that is gone ends it; a disk that is full costs a line. */
+/** A reader that has gone ends the log. A full disk costs a line. */
 function unbreakable(stream: LogStream): (text: string) => void {
   let isOver = false;
   const judge = (error: unknown): void => {

@@ -2,7 +2,7 @@ import type { AgentEvent, LeaseEvent, Phase } from '../platform/events.ts';
 import { counted, formatBytes, formatDuration, printable } from './format.ts';
 import type { Style } from './style.ts';
 
-/** What each phase is called while it goes on. */
+/** The name of each phase while it goes on. */
 export const phaseNames: Readonly<Record<Phase, string>> = {
   capture: 'Capturing the store',
   validate: 'Checking the store',
@@ -17,7 +17,7 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
 
 export type Verbosity = 'quiet' | 'normal' | 'verbose';
 
-/** The lines an event is worth on stderr, progress aside. */
+/** The lines that an event prints on stderr. Progress is not among them. */
 export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): readonly string[] {
   const isVerbose = verbosity === 'verbose';
   switch (event.type) {
@@ -64,7 +64,7 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
   }
 }
 
-/** One tip: it is the store that stands beside it. */
+/** There is one tip, so it is the store that diverged from it. */
 export function divergenceOf(tips: readonly string[]): string {
   return tips.length === 1
     ? `The store and the remote have diverged; newest snapshot: ${tips.join('')}`

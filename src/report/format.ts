@@ -40,7 +40,7 @@ export function formatDuration(ms: number): string {
   return parts.join(' ');
 }
 
-/** `3h 2m ago`; clocks differ, so that a moment in the future is `just now`. */
+/** `3h 2m ago`. Clocks differ, so a moment in the future is `just now`. */
 export function formatAge(ms: number): string {
   return ms < 1000 ? 'just now' : `${formatDuration(ms)} ago`;
 }
@@ -86,7 +86,7 @@ export function printable(text: string): string {
     .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, '\uFFFD');
 }
 
-/** `2026-11-21 11:30:05Z`; `an unknown time` for what is none. */
+/** `2026-11-21 11:30:05Z`, or `an unknown time` for a value that is no time. */
 export function formatUtc(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime())

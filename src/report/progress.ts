@@ -2,7 +2,7 @@ import type { Phase } from '../platform/events.ts';
 import { phaseNames } from './events.ts';
 import { formatBytes } from './format.ts';
 
-/** Shows how far a long operation is. Whoever prints something else meanwhile calls `hide` before. */
+/** Shows how far a long operation is. Call `hide` before anything else is printed. */
 export interface Progress {
   enter(phase: Phase): void;
   advance(done: number, total: number): void;
@@ -13,7 +13,7 @@ export interface Progress {
 }
 
 export interface TerminalStream {
-  /** 0, or none, where the width is not known. */
+  /** 0 or undefined if the width is not known. */
   readonly columns?: number | undefined;
   write(text: string): unknown;
 }
@@ -64,7 +64,7 @@ export function barProgress(stream: TerminalStream, { now }: Options): Progress 
   };
 }
 
-/** A line when a phase begins to take long, and one every ten seconds after: for logs. */
+/** For logs: a line once a phase takes long, and one every ten seconds after. */
 export function lineProgress(print: (line: string) => void, { now }: Options): Progress {
   const everyMs = 10_000;
   let state: { readonly phase: Phase; saidAt: number } | undefined;

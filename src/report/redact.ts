@@ -4,8 +4,8 @@ const secretName =
   /^(proxy-)?authorization$|secret|password|passphrase|token$|api-?key|access-?key|credential|signature|^cookie$|^x-amz-/i;
 
 /**
- * What in a text gives access to something; each leaves its beginning, so that one sees what was there. Repetitions are
- * bounded, so that no text takes more than linear time.
+ * Credentials in a text. The beginning of each stays, so that a reader sees what was there. Repetitions are bounded, so
+ * that every text takes linear time.
  */
 const secretTexts: readonly RegExp[] = [
   // Presigned URLs and their older form.
@@ -20,12 +20,12 @@ const secretTexts: readonly RegExp[] = [
   /(\b(?:AKIA|ASIA))[A-Z0-9]{16}\b/g,
 ];
 
-/** The text without what could be used to get in. Messages quote servers, and servers quote requests. */
+/** The text without credentials. Messages quote servers, and servers quote requests. */
 export function redactText(text: string): string {
   return secretTexts.reduce((rest, pattern) => rest.replace(pattern, `$1${hidden}`), text);
 }
 
-/** Plain data without credentials: neither under a name that says so, nor within a text. */
+/** Plain data without credentials, whether a field's name tells them or they are within a text. */
 export function redact<T>(value: T): T {
   return redacted(value) as T;
 }

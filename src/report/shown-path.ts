@@ -7,7 +7,7 @@ export interface Place {
   readonly home: string | undefined;
 }
 
-/** An absolute path as a person at `cwd` would write it: relative to it, or to the home directory, where it is inside. */
+/** An absolute path as a person at `cwd` would write it: relative to that or to the home directory, if it is inside. */
 export function shownPath(path: string, { cwd, home }: Place): string {
   const fromHere = within(cwd, path);
   if (fromHere !== undefined) return fromHere === '' ? '.' : `.${sep}${fromHere}`;
@@ -15,7 +15,7 @@ export function shownPath(path: string, { cwd, home }: Place): string {
   return fromHome === undefined ? path : join('~', fromHome);
 }
 
-/** A remote's location: of a directory its path, without the escapes of a URL. */
+/** A remote's location. A file URL becomes a path, without the escapes of a URL. */
 export function shownLocation(location: string, place: Place): string {
   if (!location.startsWith('file://')) return location;
   try {
@@ -25,7 +25,7 @@ export function shownLocation(location: string, place: Place): string {
   }
 }
 
-/** Undefined when `path` is not inside, and inside the root, where everything is. */
+/** Undefined if `path` is not inside `directory`, or if that is the root, in which everything is. */
 function within(directory: string, path: string): string | undefined {
   if (!isAbsolute(directory) || relative('/', directory) === '') return undefined;
   const way = relative(directory, path);

@@ -75,7 +75,7 @@ export async function* readObject(
   }
 }
 
-/** Tells a file from the one that is published under its key next. */
+/** Differs from that of the file that is published under the same key next. */
 export function versionOf(stats: BigIntStats): string {
   return `${stats.ino}-${stats.size}-${stats.mtimeNs}`;
 }
@@ -84,7 +84,7 @@ export function missing(action: string): SyncAgentError {
   return new SyncAgentError('NOT_FOUND', `Cannot ${action}: it does not exist`);
 }
 
-/** What a remote's caller is told of an error of the file system. */
+/** An error of the file system, as the caller of a remote gets it. */
 export function describeFailure(error: unknown, action: string): unknown {
   if (error instanceof SyncAgentError || error instanceof RangeError) return error;
   const code = errnoOf(error) ?? '';

@@ -7,7 +7,7 @@ import { makeParents, statEntry, temporaryDirectory } from './directory-tree.ts'
 /** File systems without hard links answer with one of these. */
 const linkRefusals = ['EPERM', 'EXDEV', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
 const publishAttempts = 50;
-/** A claim lives for one rename; a longer life means that its owner died. */
+/** A claim lives for one rename. If it is older than this, its owner died. */
 const staleClaimMs = 60_000;
 
 export function cannotLink(error: unknown): boolean {
@@ -17,7 +17,7 @@ export function cannotLink(error: unknown): boolean {
 export interface Publication {
   readonly root: string;
   readonly key: string;
-  /** A complete, durable file in the temporary directory; consumed. */
+  /** A complete, durable file in the temporary directory. It is moved away. */
   readonly temporary: string;
 }
 
@@ -25,14 +25,14 @@ export interface Publication {
 export async function publish(fs: FileSystem, { root, key, temporary }: Publication): Promise<void> {
   const target = join(root, key);
   await withParents(fs, root, key, () => fs.rename(temporary, target));
-  // rename does nothing, and keeps the source, where both names are links to one file.
+  // If both names are links to one file, rename does nothing and keeps the source.
   await fs.remove(temporary);
   await fs.sync(dirname(target));
 }
 
 /**
  * Creates the object; false if it exists. A crash leaves no object or the whole one, and perhaps the temporary file.
- * Atomic among any number of hosts through `link`; where the file system has none, through an exclusive claim file.
+ * Atomic among any number of hosts by `link`, or by an exclusive claim file if the file system has no links.
  */
 export async function publishIfAbsent(fs: FileSystem, publication: Publication): Promise<boolean> {
   const { root, key, temporary } = publication;

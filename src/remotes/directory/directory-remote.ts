@@ -89,7 +89,7 @@ class DirectoryRemote implements Remote {
     return this.#run('get', key, options, async (action) => {
       this.#assertKey(key);
       assertRange(options.range);
-      // The check is for links on the way; the file is what the handle says it is.
+      // This check finds links on the way. All else is read from the handle.
       if ((await statObject(this.#root, key)) === undefined) throw missing(action);
       const handle = await open(join(this.#root, key), constants.O_RDONLY | constants.O_NOFOLLOW).catch(
         (error: unknown) => {
@@ -233,7 +233,7 @@ class DirectoryRemote implements Remote {
     try {
       return await use(temporary);
     } catch (error) {
-      // The first error is the one to report; what stays behind is swept later.
+      // The first error is reported. A file that stays behind is swept later.
       await this.#fs.remove(temporary).catch(() => {});
       throw error;
     }

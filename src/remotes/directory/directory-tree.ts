@@ -20,11 +20,11 @@ export async function statEntry(path: string): Promise<BigIntStats | undefined> 
   }
 }
 
-/** A missing root is an empty remote; one that cannot be a directory, for a file at it or above it, is out of reach. */
+/** A missing root is an empty remote. If there is a file in its place or above it, the remote is out of reach. */
 export async function assertRoot(root: string, action: string): Promise<void> {
   const stats = await stat(root).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOTDIR') return 'blocked' as const;
-    // Whatever else is wrong with the root, the call itself meets it.
+    // The call itself meets every other problem of the root.
     return undefined;
   });
   if (stats === undefined || (stats !== 'blocked' && stats.isDirectory())) return;
@@ -54,7 +54,7 @@ export async function statObject(root: string, key: string): Promise<BigIntStats
   return stats?.isFile() === true ? stats : undefined;
 }
 
-/** Creates the directories that lead to `key`, each durable. Throws REFUSED where a link or an object is in the way. */
+/** Creates the directories that lead to `key`, each durable. Throws REFUSED if a link or an object is in the way. */
 export async function makeParents(fs: FileSystem, root: string, key: string): Promise<void> {
   if ((await statEntry(root)) === undefined) {
     await fs.makeDirectory(root);
@@ -84,8 +84,8 @@ export function lastModifiedOf(stats: BigIntStats): Date {
 }
 
 /**
- * When an object came to be. One of several hard links shares both times of its inode with the others, and each new
- * link would make all of them young; its own directory tells when it was added. Errs only towards younger.
+ * When an object was created. Hard links share the times of their inode, and each new link would make all of them young;
+ * so the directory of the object tells when it was added. A mistake makes an object younger, never older.
  */
 export async function objectModified(root: string, key: string, stats: BigIntStats): Promise<Date> {
   const parent = stats.nlink > 1n ? await statEntry(join(root, dirname(key))) : undefined;

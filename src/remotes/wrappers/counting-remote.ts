@@ -2,19 +2,19 @@ import type { RequestCounts } from '../../platform/events.ts';
 import type { Body, Remote } from '../remote.ts';
 
 export interface CountingRemote extends Remote {
-  /** What was asked of the store so far, failed calls included. */
+  /** What was asked of the remote so far, failed calls included. */
   counts(): RequestCounts;
 }
 
-/** Counts the calls that reach `store`; below the retrying decorator that means every attempt. */
-export function counting(store: Remote): CountingRemote {
+/** Counts the calls that reach `remote`; below the retrying decorator that means every attempt. */
+export function counting(remote: Remote): CountingRemote {
   const counts = { put: 0, get: 0, head: 0, list: 0, copy: 0, remove: 0, bytesSent: 0, bytesReceived: 0 };
   return {
-    location: store.location,
+    location: remote.location,
     counts: () => ({ ...counts }),
     put: (key, body: Body, options) => {
       counts.put += 1;
-      return store.put(key, body, {
+      return remote.put(key, body, {
         ...options,
         onBytes: (count) => {
           counts.bytesSent += count;
@@ -24,7 +24,7 @@ export function counting(store: Remote): CountingRemote {
     },
     get: async (key, options) => {
       counts.get += 1;
-      const result = await store.get(key, options);
+      const result = await remote.get(key, options);
       return {
         ...result,
         body: observed(result.body, (chunk) => {
@@ -34,31 +34,31 @@ export function counting(store: Remote): CountingRemote {
     },
     head: (key, options) => {
       counts.head += 1;
-      return store.head(key, options);
+      return remote.head(key, options);
     },
     list: (prefix, options) =>
-      observed(store.list(prefix, options), () => {
+      observed(remote.list(prefix, options), () => {
         counts.list += 1;
       }),
     listDirectories: (prefix, options) => {
       counts.list += 1;
-      return store.listDirectories(prefix, options);
+      return remote.listDirectories(prefix, options);
     },
     copy: (from, to, options) => {
       counts.copy += 1;
-      return store.copy(from, to, options);
+      return remote.copy(from, to, options);
     },
     remove: (keys, options) => {
       counts.remove += keys.length;
-      return store.remove(keys, options);
+      return remote.remove(keys, options);
     },
-    sweepUploads: (prefix, before, options) => store.sweepUploads(prefix, before, options),
+    sweepUploads: (prefix, before, options) => remote.sweepUploads(prefix, before, options),
     remarks: async (options) => {
-      if (store.remarks === undefined) return [];
+      if (remote.remarks === undefined) return [];
       counts.head += 2;
-      return store.remarks(options);
+      return remote.remarks(options);
     },
-    close: () => store.close(),
+    close: () => remote.close(),
   };
 }
 

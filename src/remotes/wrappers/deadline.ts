@@ -1,14 +1,14 @@
 import { SyncAgentError } from '../../platform/errors.ts';
 
 /**
- * How long requests may take. Bodies are measured in stretches: each has the same time, however its bytes are spread, so
- * that one timer notices silence as well as a server that trickles, and a transfer takes as long as its size lets it.
+ * How long requests may take. A body is measured in stretches of bytes, and each stretch has the same time. So one timer
+ * notices silence as well as a server that trickles, and a large transfer has the time that it needs.
  */
 export const stretchBytes = 128 * 1024;
 
 /** Node's timers hold no more. */
 const largestTimerMs = 2 ** 31 - 1;
-/** What the kernel may hold of a body that has left this process, and how fast it has to drain. */
+/** Bytes of a body that the kernel may still hold when they have left this process, and how fast they have to drain. */
 const mostBufferedBytes = 4 * 1024 * 1024;
 const drainBytesPerMs = 16;
 const copyBaseMs = 60_000;
@@ -19,18 +19,18 @@ export function answerMs(baseMs: number, bytes = 0): number {
   return Math.min(baseMs + Math.min(bytes, mostBufferedBytes) / drainBytesPerMs, largestTimerMs);
 }
 
-/** How long the server may work on `bytes` without a word: a minute, and a second per MiB. At most, and by itself, `mostMs`. */
+/** How long the server may work on `bytes` without a word: a minute, and a second per MiB, but at most `mostMs`. If `bytes` is not known: `mostMs`. */
 export function copyMs(mostMs: number, bytes: number | undefined): number {
   const ms = bytes === undefined ? mostMs : Math.min(mostMs, copyBaseMs + bytes / copyBytesPerMs);
   return Math.min(ms, largestTimerMs);
 }
 
 export interface DeadlineOptions {
-  /** For the answer, headers and what comes with them, once all of the body was sent. */
+  /** Time for the answer, headers and all, once the whole body was sent. */
   readonly ms: number;
-  /** Of the body; 0 or none: it is sent at once. */
+  /** Size of the body. 0 or undefined: there is nothing to send. */
   readonly bytes?: number | undefined;
-  /** For each stretch of the body on its way. */
+  /** Time for each stretch of the body. */
   readonly stretchMs?: number | undefined;
   /** For the message: `put "x" to s3://bucket`. */
   readonly action: string;
@@ -43,19 +43,19 @@ export interface Timed {
 
 const sentListeners = new WeakMap<object, (bytes: number) => void>();
 
-/** Tells the request that `abortSignal` belongs to that so much of its body has left. */
+/** Tells the request of `abortSignal` how many more bytes of its body have left. */
 export function tellSent(abortSignal: object | undefined, bytes: number): void {
   if (abortSignal !== undefined) sentListeners.get(abortSignal)?.(bytes);
 }
 
-/** Whether anybody measures how the body of this request leaves. */
+/** Whether the body of this request is measured while it leaves. */
 export function isTimed(abortSignal: object | undefined): boolean {
   return abortSignal !== undefined && sentListeners.has(abortSignal);
 }
 
 /**
- * Runs one request, and gives it up as REMOTE_UNREACHABLE, retryable, when its body does not leave or its answer is not
- * there in time: however busily a server trickles bytes, and also when something that was told to stop does not.
+ * Runs one request. If its body does not leave or its answer does not come in time, it rejects with REMOTE_UNREACHABLE,
+ * retryable: also if the server trickles bytes, and if something that was told to stop does not.
  */
 export async function withDeadline<T>(
   request: (options: Timed) => Promise<T>,
@@ -101,7 +101,7 @@ export async function withDeadline<T>(
 
 export const remedyForSilence = 'Check the network, the endpoint, and that the server is well';
 
-/** A timer that starts anew with each stretch of bytes, and can be halted while nobody waits for them. */
+/** A timer that starts again with each stretch of bytes. It can be halted while nobody waits for them. */
 export class Stretch {
   readonly #ms: number;
   readonly #onLate: (moved: number) => void;
@@ -122,7 +122,7 @@ export class Stretch {
     this.#timer = setTimeout(() => this.#onLate(this.#moved), this.#leftMs);
   }
 
-  /** Its time stands still until `start`. */
+  /** Halts the timer until `start`. */
   stop(): void {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);

@@ -31,37 +31,43 @@ export interface RetryingOptions extends Partial<RetryPolicy> {
  * Repeats calls whose error is `retryable`. A body that breaks is resumed at the byte it reached, from the same
  * version of the object; a listing after the last key it delivered. Progress starts the count anew, and enough of it the time.
  */
-export function retrying(store: Remote, options: RetryingOptions = {}): Remote {
-  return new RetryingRemote(store, options);
+export function retrying(remote: Remote, options: RetryingOptions = {}): Remote {
+  return new RetryingRemote(remote, options);
 }
 
 class RetryingRemote implements Remote {
-  readonly #store: Remote;
+  readonly #remote: Remote;
   readonly #policy: RetryPolicy;
   readonly #onRetry: ((event: RetryEvent) => void) | undefined;
 
-  constructor(store: Remote, { onRetry, ...policy }: RetryingOptions) {
-    this.#store = store;
+  constructor(remote: Remote, { onRetry, ...policy }: RetryingOptions) {
+    this.#remote = remote;
     this.#policy = { ...defaultRetryPolicy, ...policy };
     this.#onRetry = onRetry;
   }
 
   get location(): string {
-    return this.#store.location;
+    return this.#remote.location;
   }
 
   put(key: string, body: Body, options?: PutOptions): Promise<PutResult> {
-    return this.#retry('put', key, options, () => this.#store.put(key, body, options), patient(this.#policy));
+    return this.#retry(
+      'put',
+      key,
+      options,
+      () => this.#remote.put(key, body, options),
+      patient(this.#policy),
+    );
   }
 
   async get(key: string, options?: GetOptions): Promise<GetResult> {
     const startedMs = this.#policy.clock.monotonic();
-    const result = await this.#retry('get', key, options, () => this.#store.get(key, options));
+    const result = await this.#retry('get', key, options, () => this.#remote.get(key, options));
     return { ...result, body: this.#resuming(key, result, { ...options, startedMs }) };
   }
 
   head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined> {
-    return this.#retry('head', key, options, () => this.#store.head(key, options));
+    return this.#retry('head', key, options, () => this.#remote.head(key, options));
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListPage> {
@@ -70,7 +76,7 @@ class RetryingRemote implements Remote {
     try {
       for (;;) {
         const next = await this.#retry('list', prefix, options, () => {
-          pages ??= this.#store.list(prefix, remaining)[Symbol.asyncIterator]();
+          pages ??= this.#remote.list(prefix, remaining)[Symbol.asyncIterator]();
           return pages.next().catch((error: unknown) => {
             pages = undefined;
             throw error;
@@ -88,31 +94,31 @@ class RetryingRemote implements Remote {
 
   listDirectories(prefix: string, options?: CallOptions): Promise<DirectoryListing> {
     return this.#retry('listDirectories', prefix, options, () =>
-      this.#store.listDirectories(prefix, options),
+      this.#remote.listDirectories(prefix, options),
     );
   }
 
   copy(from: string, to: string, options?: CopyOptions): Promise<void> {
-    return this.#retry('copy', from, options, () => this.#store.copy(from, to, options));
+    return this.#retry('copy', from, options, () => this.#remote.copy(from, to, options));
   }
 
   remove(keys: readonly string[], options?: CallOptions): Promise<void> {
-    return this.#retry('remove', describeKeys(keys), options, () => this.#store.remove(keys, options));
+    return this.#retry('remove', describeKeys(keys), options, () => this.#remote.remove(keys, options));
   }
 
   sweepUploads(prefix: string, before: Date, options?: CallOptions): Promise<number> {
     return this.#retry('sweepUploads', prefix, options, () =>
-      this.#store.sweepUploads(prefix, before, options),
+      this.#remote.sweepUploads(prefix, before, options),
     );
   }
 
   /** Not retried: what is not known need not be. */
   async remarks(options?: CallOptions): Promise<readonly RemoteRemark[]> {
-    return (await this.#store.remarks?.(options)) ?? [];
+    return (await this.#remote.remarks?.(options)) ?? [];
   }
 
   close(): Promise<void> {
-    return this.#store.close();
+    return this.#remote.close();
   }
 
   async *#resuming(
@@ -132,7 +138,7 @@ class RetryingRemote implements Remote {
     const next = async (): Promise<IteratorResult<Uint8Array>> => {
       if (chunks === undefined) {
         const range = { start: position, end };
-        const rest = await this.#store.get(key, { ...options, range, ifVersion: first.version });
+        const rest = await this.#remote.get(key, { ...options, range, ifVersion: first.version });
         chunks = rest.body[Symbol.asyncIterator]();
       }
       try {

@@ -11,7 +11,7 @@ export interface AwsEnvironment {
   readonly endpoint: { readonly text: string; readonly variable: string } | undefined;
 }
 
-/** Variables that hold one word each, so that a blank or a quote at an end is a mistake of whoever stored it. */
+/** Variables that hold one word each. A blank or a quote at an end is a mistake. */
 const words = [
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
@@ -31,7 +31,7 @@ const paths = [
   'AWS_WEB_IDENTITY_TOKEN_FILE',
 ];
 
-/** USAGE naming a variable that holds what cannot be meant, DENIED naming the half of a pair of keys that is missing. */
+/** Throws USAGE for a variable with a value that cannot be meant, DENIED if one key of the pair is missing. Both name the variable. */
 export function readAwsEnvironment(env: Readonly<NodeJS.ProcessEnv>): AwsEnvironment {
   for (const name of [...words, ...paths]) assertClean(name, env[name] ?? '');
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: sessionToken } = env;
@@ -84,8 +84,8 @@ function nameOf(character: string): string {
 }
 
 /**
- * A user without an entry in /etc/passwd, in a container without HOME, has no home directory, and the SDK does not go on
- * without one, although it need not be there.
+ * The SDK needs to know a home directory, although it need not exist. In a container without HOME, a user without an entry in
+ * /etc/passwd has none.
  */
 export function ensureHomeDirectory(env: NodeJS.ProcessEnv): void {
   try {

@@ -9,8 +9,8 @@ interface Handler {
 }
 
 /**
- * Lets the bodies of a client's requests leave slice by slice, so that it shows whether the server takes them: written at
- * once, a body tells nothing until the answer. They are signed by then, and their length is in a header.
+ * Sends the bodies of a client's requests slice by slice, so that it can be seen whether the server takes them. A body that is
+ * written at once tells nothing until the answer. Bodies are signed by then, and their length is in a header.
  */
 export function paceBodies(client: S3Client): void {
   const handler = client.config.requestHandler as unknown as Handler;
@@ -27,7 +27,7 @@ function paced(request: object, abortSignal: object | undefined): object {
   });
 }
 
-/** A slice that is asked for means that those before it have left. */
+/** When a slice is asked for, those before it have left. */
 function* slices(body: Uint8Array, abortSignal: object | undefined): Generator<Uint8Array> {
   for (let start = 0; start < body.byteLength; start += sliceBytes) {
     const slice = body.subarray(start, start + sliceBytes);

@@ -9,7 +9,7 @@ import { proxyFor } from '../../proxy.ts';
 import type { Proxy } from '../../proxy.ts';
 import type { S3Settings } from '../s3-settings.ts';
 
-// Read by the SDK when a client is made; the versions of Node that this package supports are its own business.
+// The SDK reads this when a client is made. This package decides itself which versions of Node it supports.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 const sockets = { keepAlive: true, maxSockets: 64 };
@@ -25,7 +25,7 @@ export interface S3Connection {
   /** The Date header of the response that `output` came from. */
   serverTimeOf(output: object): Date | undefined;
   readonly checksums: 'when_required' | 'when_supported';
-  /** What requests were signed with so far: must not show in any message. */
+  /** Keys and tokens that requests were signed with so far. No message may show them. */
   secrets(): readonly string[];
   destroy(): void;
 }
@@ -41,7 +41,7 @@ export function createS3Client(settings: S3Settings): S3Connection {
   const client = new S3Client({
     requestHandler: handlerOptions(settings),
     maxAttempts: 1,
-    // With it the SDK opens a new connection for every bigger body.
+    // With this header the SDK would open a new connection for every larger body.
     expectContinueHeader: false,
     requestChecksumCalculation: sdkChecksums,
     responseChecksumValidation: sdkChecksums,
@@ -109,7 +109,7 @@ export function endpointOf(settings: S3Settings): URL | undefined {
   return url;
 }
 
-/** Custom servers seldom care for the region, but a signature needs one. AWS itself is left to the SDK's chain. */
+/** A signature needs a region, although most servers other than AWS ignore it. For AWS the SDK finds the region. */
 function regionOf(settings: S3Settings, endpoint: URL | undefined): S3ClientConfig['region'] {
   const configured = settings.region || readAwsEnvironment(process.env).region;
   if (configured !== undefined) return configured;
@@ -126,7 +126,7 @@ function regionOf(settings: S3Settings, endpoint: URL | undefined): S3ClientConf
   };
 }
 
-/** How long an answer may take is the business of `deadline.ts`. */
+/** `deadline.ts` decides how long an answer may take. */
 function handlerOptions(settings: S3Settings): NonNullable<S3ClientConfig['requestHandler']> {
   return {
     connectionTimeout: settings.connectTimeoutMs ?? 5000,
@@ -142,7 +142,7 @@ export function s3Proxy(settings: S3Settings): Promise<Proxy | undefined> {
   return proxyFor(url, { ...sockets, ...trustedAuthorities() });
 }
 
-/** AWS_CA_BUNDLE as in the AWS command line, which the SDK for JavaScript leaves out. */
+/** AWS_CA_BUNDLE, as in the AWS command line. The SDK for JavaScript does not read it. */
 function trustedAuthorities(): { readonly ca?: string } {
   const path = process.env['AWS_CA_BUNDLE'];
   if (path === undefined || path === '') return {};
@@ -184,7 +184,7 @@ interface MutableRequest {
   readonly body?: unknown;
 }
 
-/** DeleteObjects must carry a checksum; the one that every server knows is Content-MD5, not the SDK's CRC-32. */
+/** DeleteObjects must carry a checksum. Every server knows Content-MD5, but not the SDK's CRC-32. */
 function replaceDeleteChecksums(client: S3Client): void {
   client.middlewareStack.add(
     (next, context) => async (args) => {

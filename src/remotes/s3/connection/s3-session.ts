@@ -25,7 +25,7 @@ export interface SendOptions {
   readonly ms?: number;
 }
 
-/** What all requests to one bucket share. Keys include the prefix; only messages leave it out, as people think of it. */
+/** Shared by all requests to one bucket. Keys include the prefix. Messages leave it out. */
 export class S3Session {
   readonly location: string;
   readonly settings: S3Settings;
@@ -52,17 +52,17 @@ export class S3Session {
     return this.settings.stallTimeoutMs ?? 30_000;
   }
 
-  /** For an answer that no body precedes, nor much work. */
+  /** Time for an answer before which the server has little to do. */
   get answerTimeoutMs(): number {
     return this.settings.answerTimeoutMs ?? Math.min(20_000, this.stallTimeoutMs);
   }
 
-  /** For what the server does to `bytes` by itself. */
+  /** Time for a server-side copy of `bytes`. */
   copyMs(bytes: number | undefined): number {
     return copyMs(this.settings.copyTimeoutMs ?? 600_000, bytes);
   }
 
-  /** Runs one request within its deadline, and turns whatever goes wrong into the error of the call. */
+  /** Runs one request within its deadline. Every failure becomes the error of the call. */
   async send<T>(
     call: S3Call,
     request: (options: Timed) => Promise<T>,
@@ -78,7 +78,7 @@ export class S3Session {
     }
   }
 
-  /** A server that expects TLS drops what comes without: no repetition helps. Looked at once. */
+  /** A server that expects TLS drops connections without it, and no retry helps. Tried only once. */
   #isTlsExpected(failure: SyncAgentError, { signal }: S3Call): Promise<boolean> | false {
     const { endpoint } = this.#clients;
     const isDropped = failure.retryable && /^(ECONNRESET|EPIPE)$/.test(errnoOf(failure.cause) ?? '');
@@ -158,7 +158,7 @@ export class S3Session {
     return this.known(this.#clients.serverTimeOf(output), call);
   }
 
-  /** The age of objects must never be judged by this host's clock, so that there is nothing to fall back on. */
+  /** There is no fallback: the age of objects must never be judged by this host's clock. */
   known(time: Date | undefined, { action }: S3Call): Date {
     if (time !== undefined) return time;
     throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: the answer does not tell the time`, {

@@ -3,7 +3,7 @@ import { aborted } from '../../../platform/abort-signals.ts';
 
 const patienceMs = 2000;
 
-/** Whether TLS is spoken at a port, whoever's certificate it shows. Never rejects. */
+/** Whether a server speaks TLS at a port, with any certificate. Never rejects. */
 export async function speaksTls(url: URL, signal: AbortSignal | undefined): Promise<boolean> {
   const limit = AbortSignal.timeout(patienceMs);
   const host = url.hostname.replace(/^\[|\]$/g, '');

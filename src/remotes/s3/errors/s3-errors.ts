@@ -14,7 +14,7 @@ export interface S3CallContext {
   readonly signal?: AbortSignal | undefined;
   /** This host's clock, milliseconds since the epoch. */
   readonly now: () => number;
-  /** What must not show in any message. */
+  /** Keys and tokens that no message may show. */
   readonly secrets?: () => readonly string[];
   /** The proxy between this host and the server. */
   readonly proxy?: string | undefined;
@@ -24,7 +24,7 @@ export interface S3CallContext {
   readonly profile?: string | undefined;
 }
 
-/** Names under which S3 servers report damage or a pause in transit although the status is 4xx. */
+/** Names of passing errors, such as damage in transit, that S3 servers report with a status of 4xx. */
 const passing = new Set([
   'RequestTimeout',
   'IncompleteBody',
@@ -63,7 +63,7 @@ export function fromS3(error: unknown, context: S3CallContext): SyncAgentError {
   });
 }
 
-/** What a proxy says, or fails to do, looks as if the server did. */
+/** An error of a proxy looks like one of the server. */
 function withProxy(
   code: SyncAgentError['code'],
   remedy: string | undefined,
@@ -150,7 +150,7 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
   return { code: 'REMOTE_UNREACHABLE', retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
-/** Amazon redirects to the bucket's region; what stands before other servers, mostly from http to https. */
+/** Amazon redirects to the bucket's region. A proxy before another server mostly redirects from http to https. */
 function remedyForRedirect({ headers, message }: S3Facts): string {
   const region = headers['x-amz-bucket-region'] ?? /expecting '([a-z0-9-]+)'/.exec(message)?.[1];
   const target = headers['location'] ?? '';
@@ -263,7 +263,7 @@ const statusNames: Readonly<Record<number, string>> = {
   504: 'GatewayTimeout',
 };
 
-/** Servers and proxies sometimes quote the request; what they may have quoted of its signature is cut out. */
+/** Servers and proxies sometimes quote the request. Its signature is cut out. */
 function redact(message: string, secrets: readonly string[]): string {
   return secrets
     .reduce((text, secret) => text.replaceAll(secret, '***'), message)
@@ -282,12 +282,12 @@ function parseRetryAfter(header: string | undefined, now: number): number | unde
   return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
-/** The server's name for what went wrong, such as NoSuchUpload; empty where it gave none. */
+/** The server's name for the error, such as NoSuchUpload. Empty if it gave none. */
 export function serverErrorName(error: unknown): string {
   return isSyncAgentError(error) && error.cause instanceof Error ? error.cause.name : '';
 }
 
-/** The server knows no such operation, whatever it is asked. */
+/** Whether the server does not know this operation at all. */
 export function isUnsupported(error: unknown): boolean {
   return ['NotImplemented', 'MethodNotAllowed'].includes(serverErrorName(error));
 }

@@ -5,20 +5,20 @@ export interface NetworkFacts {
   readonly errno: string;
   readonly name: string;
   readonly message: string;
-  /** Where it was meant to go, if that is known: `localhost:9000`. */
+  /** The address that was tried, if it is known: `localhost:9000`. */
   readonly peer?: string | undefined;
   /** The proxy that connections go to instead of the server. */
   readonly proxy?: string | undefined;
 }
 
 export interface NetworkFailure extends SyncAgentErrorOptions {
-  /** Plain words instead of the system's or a library's; undefined to keep those. */
+  /** In plain words. Undefined: the words of the system or the library will do. */
   readonly why?: string;
 }
 
 const certificateErrors = /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|ERR_TLS/;
 const checkEndpoint = 'Check the endpoint, and that the server runs';
-/** What waits to be over costs little to try again; what is written wrong stays wrong. */
+/** For failures that may pass. A typing error stays one. */
 const passing = { retryable: true } as const;
 
 const noConnection =
@@ -29,7 +29,7 @@ export function explainNetwork(facts: NetworkFacts): NetworkFailure | undefined 
   const failure = explain(facts);
   const { proxy, errno, message } = facts;
   if (proxy === undefined || !(noConnection.test(errno) || noConnection.test(message))) return failure;
-  // Only the proxy is connected to: that is what cannot be reached, whatever the server does.
+  // All connections go to the proxy, so it is the proxy that cannot be reached.
   return {
     ...failure,
     why: `the proxy ${proxy} cannot be reached: ${failure?.why ?? message}`,
