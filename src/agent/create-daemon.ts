@@ -1,5 +1,5 @@
 import type { BackupReason } from '../platform/events.ts';
-import { aborted, eitherSignal } from '../platform/abort-signals.ts';
+import { whenAborted, eitherSignal } from '../platform/abort-signals.ts';
 import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
 import { epochMsOf } from '../log/layout.ts';
 import { createBackups } from './backups.ts';
@@ -157,7 +157,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   /** The final backup. If nothing was written it costs a look at the files' times. */
   const saveAll = async (reason: BackupReason, deadlineMs: number, signal: AbortSignal): Promise<boolean> => {
     // A start that is under way gives up, which may take longer than there is time.
-    await Promise.race([starting?.catch(() => undefined), aborted(signal)]);
+    await Promise.race([starting?.catch(() => undefined), whenAborted(signal)]);
     await Promise.all([watcher?.stop(), listening]);
     await scheduler.stop({ signal });
     if (starting === undefined) return true;

@@ -12,11 +12,11 @@ import { freePlace, lstatOrNone, moveIn, moveOut, namesIn } from './move-entries
 import type { Move } from './move-entries.ts';
 
 /** Where the new store is before the swap. */
-export const dataOf = (home: Home, { from }: Pick<SwapJournal, 'from'>): string =>
+export const newStorePath = (home: Home, { from }: Pick<SwapJournal, 'from'>): string =>
   from.type === 'staging' ? stagedData(home, from.name) : join(rollbackRoot(home), from.name);
 
 /** Where the old store goes: the rollback copy. */
-export const asideOf = (home: Home, { rollback }: Pick<SwapJournal, 'rollback'>): string =>
+export const oldStorePath = (home: Home, { rollback }: Pick<SwapJournal, 'rollback'>): string =>
   join(rollbackRoot(home), rollback);
 
 /**
@@ -31,13 +31,13 @@ export async function placeStore(fs: FileSystem, home: Home, journal: SwapJourna
 }
 
 async function swapWhole(fs: FileSystem, home: Home, journal: SwapJournal): Promise<boolean> {
-  const data = dataOf(home, journal);
+  const data = newStorePath(home, journal);
   if ((await lstatOrNone(data)) === undefined) return true;
   let aside: string | undefined;
   if ((await lstatOrNone(home.store)) === undefined) {
     await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
   } else {
-    aside = await freePlace(asideOf(home, journal));
+    aside = await freePlace(oldStorePath(home, journal));
     await fs.makeDirectory(dirname(aside));
     try {
       await fs.rename(home.store, aside);
@@ -80,11 +80,15 @@ async function swapEntries(fs: FileSystem, home: Home, begun: SwapJournal): Prom
   let journal = begun;
   try {
     if (journal.phase === 'out') {
-      await moveOut(fs, { from: home.store, to: asideOf(home, journal), ...(await staying(home, journal)) });
+      await moveOut(fs, {
+        from: home.store,
+        to: oldStorePath(home, journal),
+        ...(await staying(home, journal)),
+      });
       journal = await inPhase(fs, home, journal, 'in');
     }
     if (journal.phase === 'in') {
-      const { data, aside } = { data: dataOf(home, journal), aside: asideOf(home, journal) };
+      const { data, aside } = { data: newStorePath(home, journal), aside: oldStorePath(home, journal) };
       await moveIn(fs, { from: data, to: home.store, aside, ...(await staying(home, journal)) });
       return true;
     }
@@ -100,13 +104,13 @@ async function swapEntries(fs: FileSystem, home: Home, begun: SwapJournal): Prom
 /** Moves everything back, whatever phase had been reached. */
 async function goBack(fs: FileSystem, home: Home, failed: SwapJournal): Promise<void> {
   let journal = failed;
-  const staged = join(dataOf(home, journal), '');
+  const staged = join(newStorePath(home, journal), '');
   if (journal.phase === 'in') journal = await inPhase(fs, home, journal, 'undo-in');
   if (journal.phase === 'undo-in') {
     await moveOut(fs, { from: home.store, to: staged, ...(await staying(home, journal)) });
   }
   if (journal.phase !== 'undo-out') journal = await inPhase(fs, home, journal, 'undo-out');
-  const aside = asideOf(home, journal);
+  const aside = oldStorePath(home, journal);
   await moveIn(fs, {
     from: aside,
     to: home.store,
@@ -154,7 +158,7 @@ async function inPhase(
 async function withPhase(fs: FileSystem, home: Home, journal: SwapJournal): Promise<SwapJournal> {
   if (journal.phase !== undefined) return journal;
   const kept = journal.kept ?? [];
-  const staged = (await namesIn(dataOf(home, journal))).filter((name) => !kept.includes(name));
+  const staged = (await namesIn(newStorePath(home, journal))).filter((name) => !kept.includes(name));
   return inPhase(fs, home, journal, staged.length === journal.entries ? 'out' : 'in');
 }
 

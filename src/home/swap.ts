@@ -12,7 +12,7 @@ import { settleInnerMounts } from './inner-mounts.ts';
 import { readJournal, removeJournal, writeJournal } from './journal.ts';
 import type { ReplaceJournal, SwapJournal } from './journal.ts';
 import { lstatOrNone, namesIn } from './move-entries.ts';
-import { asideOf, canBeRenamed, dataOf, placeStore } from './place-store.ts';
+import { oldStorePath, canBeRenamed, newStorePath, placeStore } from './place-store.ts';
 import { pruneRollbackCopies } from './rollback-copies.ts';
 import { noRemoteState, writeState } from './state.ts';
 
@@ -53,7 +53,7 @@ export interface SwapRequest {
 }
 
 export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): Promise<void> {
-  const data = dataOf(home, request);
+  const data = newStorePath(home, request);
   const mounts = await settleInnerMounts(fs, {
     store: home.store,
     data,
@@ -77,7 +77,7 @@ export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): 
     placement: isCommitDue ? '' : placementFingerprint(await scanStore(data, home.exclude)),
   };
   await writeJournal(fs, home, journal);
-  await carryOut(fs, home, journal, rollbackCopies);
+  await finishSwap(fs, home, journal, rollbackCopies);
 }
 
 /**
@@ -91,7 +91,7 @@ export async function recover(
 ): Promise<ReplaceJournal | undefined> {
   const journal = await readJournal(home);
   if (journal?.type === 'swap') {
-    if (await hasBegun(home, journal)) await carryOut(fs, home, journal, options.rollbackCopies);
+    if (await hasBegun(home, journal)) await finishSwap(fs, home, journal, options.rollbackCopies);
     else await removeJournal(fs, home);
   }
   await fs.remove(stagingRoot(home));
@@ -100,14 +100,14 @@ export async function recover(
 
 async function hasBegun(home: Home, journal: SwapJournal): Promise<boolean> {
   if (journal.phase !== undefined && journal.phase !== 'out') return true;
-  if ((await lstatOrNone(asideOf(home, journal))) !== undefined) return true;
+  if ((await lstatOrNone(oldStorePath(home, journal))) !== undefined) return true;
   const kept = journal.kept ?? [];
-  const staged = (await namesIn(dataOf(home, journal))).filter((name) => !kept.includes(name));
+  const staged = (await namesIn(newStorePath(home, journal))).filter((name) => !kept.includes(name));
   if (staged.length < journal.entries) return true;
   return (await storeNames(home, kept)).length === 0;
 }
 
-async function carryOut(
+async function finishSwap(
   fs: FileSystem,
   home: Home,
   journal: SwapJournal,
@@ -130,8 +130,8 @@ async function carryOut(
   });
   await removeJournal(fs, home);
   await fs.remove(stagingRoot(home));
-  if (journal.from.type === 'rollback') await fs.remove(dataOf(home, journal));
-  if (!journal.keepRollback) await fs.remove(asideOf(home, journal));
+  if (journal.from.type === 'rollback') await fs.remove(newStorePath(home, journal));
+  if (!journal.keepRollback) await fs.remove(oldStorePath(home, journal));
   await pruneRollbackCopies(fs, home, rollbackCopies);
 }
 

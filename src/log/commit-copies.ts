@@ -17,7 +17,7 @@ export interface CommitCopy extends ObjectInfo {
 }
 
 /** All copies, ascending. One request per 1000. */
-export async function listCopies(remote: Remote, { signal }: CallOptions = {}): Promise<CommitCopy[]> {
+export async function listCommitCopies(remote: Remote, { signal }: CallOptions = {}): Promise<CommitCopy[]> {
   const copies: CommitCopy[] = [];
   for await (const page of remote.list(copiesPrefix, { signal })) {
     for (const object of page.objects) {
@@ -29,7 +29,7 @@ export async function listCopies(remote: Remote, { signal }: CallOptions = {}): 
 }
 
 /** The copy of a commit. Undefined if there is none, or if it cannot be read. */
-export async function readCopy(
+export async function readCommitCopy(
   log: LogSource,
   generation: number,
   options: CallOptions = {},
@@ -44,7 +44,7 @@ export async function readCopy(
 }
 
 /** Writes the copy of an existing commit, unless there is one already. */
-export async function writeCopy(
+export async function writeCommitCopy(
   remote: Remote,
   manifest: Manifest,
   options: CallOptions & { readonly createOnly: boolean },
@@ -69,7 +69,7 @@ export async function assertLogWhole(
   view: ListedLog,
   options: CallOptions & { readonly readAgain: () => Promise<ListedLog> },
 ): Promise<readonly CommitCopy[]> {
-  const copies = await listCopies(remote, options);
+  const copies = await listCommitCopies(remote, options);
   const newest = copies.at(-1);
   if (newest !== undefined && newest.generation > lastNumber(view)) {
     // Another host may have committed since the log was read.

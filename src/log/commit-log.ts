@@ -1,7 +1,7 @@
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import type { CallOptions, Remote } from '../remotes/remote.ts';
 import { commitKey, commitsPrefix, parseCommitKey } from './layout.ts';
-import { readCopy } from './commit-copies.ts';
+import { readCommitCopy } from './commit-copies.ts';
 import { findTraces, lostLog } from './lost-log.ts';
 import { logEntryOf } from './manifest.ts';
 import type { LogEntry, Manifest } from './manifest.ts';
@@ -109,7 +109,7 @@ async function readListed(
       head = isKnown(commit, known) ? known.manifest : await readCommit(source, generation, options);
     } catch (error) {
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-      head = await readCopy(source, generation, options);
+      head = await readCommitCopy(source, generation, options);
       damaged.push({ key, error, isCopied: head !== undefined });
     }
     if (head !== undefined)
@@ -133,7 +133,7 @@ export async function readEntry(
     );
   } catch (error) {
     if (!isSyncAgentError(error, 'NOT_FOUND') && !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-    const copy = await readCopy(source, generation, options);
+    const copy = await readCommitCopy(source, generation, options);
     if (copy?.id === id) return copy;
     throw error;
   }

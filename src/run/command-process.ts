@@ -22,7 +22,7 @@ export interface CommandExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-export interface StartOptions {
+export interface CommandEnvironment {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
 }
@@ -33,7 +33,10 @@ export interface StartOptions {
  * Rejects with NOT_FOUND or DENIED if the program cannot be started. If this process ends, it ends the program too, unless
  * this process is killed by SIGKILL.
  */
-export async function startCommand(argv: readonly string[], options: StartOptions): Promise<RunningCommand> {
+export async function startCommand(
+  argv: readonly string[],
+  options: CommandEnvironment,
+): Promise<RunningCommand> {
   const [program = '', ...args] = argv;
   const runId = randomUUID();
   // A supervised command may itself be `sync-agent run`. Each one must find its own processes.
@@ -62,7 +65,7 @@ export async function startCommand(argv: readonly string[], options: StartOption
   return { pid, exited, signal: (name) => void child.kill(name), tree };
 }
 
-function spawnChild(program: string, args: readonly string[], { env, cwd }: StartOptions) {
+function spawnChild(program: string, args: readonly string[], { env, cwd }: CommandEnvironment) {
   try {
     return spawn(program, args, { env, cwd, stdio: 'inherit', shell: false });
   } catch (error) {

@@ -35,7 +35,7 @@ export function processTree({ pid: root, runId, readTable = readProcessTable }: 
   const [rootStart, ownStart] = [startOf(root), startOf(process.pid)];
 
   const isMarked = (entry: ProcessEntry): boolean => {
-    const key = keyOf(entry);
+    const key = identityOf(entry);
     if (strangers.has(key)) return false;
     if (environmentHas(entry.pid, runId)) return true;
     strangers.add(key);
@@ -46,7 +46,7 @@ export function processTree({ pid: root, runId, readTable = readProcessTable }: 
     const members = new Set<number>();
     for (const entry of table) {
       const isRoot = entry.pid === root && entry.startedAt === rootStart;
-      if (isRoot || known.has(keyOf(entry)) || isMarked(entry)) members.add(entry.pid);
+      if (isRoot || known.has(identityOf(entry)) || isMarked(entry)) members.add(entry.pid);
     }
     // Children of children, until no new one is found. The order of pids does not follow descent.
     for (let found = -1; found !== members.size;) {
@@ -54,7 +54,7 @@ export function processTree({ pid: root, runId, readTable = readProcessTable }: 
       for (const { pid, ppid } of table) if (members.has(ppid)) members.add(pid);
     }
     const others = table.filter(({ pid }) => members.has(pid) && pid !== root);
-    for (const entry of others) known.add(keyOf(entry));
+    for (const entry of others) known.add(identityOf(entry));
     return others;
   };
   return {
@@ -70,13 +70,13 @@ export function processTree({ pid: root, runId, readTable = readProcessTable }: 
     },
     adopt: (pids) => {
       for (const entry of readTable()) {
-        if (pids.includes(entry.pid) && isStray(entry, ownStart)) known.add(keyOf(entry));
+        if (pids.includes(entry.pid) && isStray(entry, ownStart)) known.add(identityOf(entry));
       }
     },
   };
 }
 
-const keyOf = ({ pid, startedAt }: ProcessEntry): string => `${pid} ${startedAt}`;
+const identityOf = ({ pid, startedAt }: ProcessEntry): string => `${pid} ${startedAt}`;
 
 /** A process that was forked just now still has its parent's environment. One that has ended has none. */
 function environmentHas(pid: number, runId: string): boolean {

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { answer, send, textReply } from './answer.ts';
+import { answerRequest, sendReply, textReply } from './answer-request.ts';
 import { formatHttpAddress } from './http-address.ts';
 import type { HttpSettings } from './http-address.ts';
 import { SyncAgentError, errnoOf } from '../platform/errors.ts';
@@ -49,12 +49,13 @@ export async function startHttpServer(agent: AgentView, options: HttpServerOptio
   );
   const routes = createRoutes({ agent, metrics, look, now });
   const server = createServer(limits, (request, response) => {
-    answer(request, { routes, host, token }).then(
-      (reply) => send(request, response, reply),
+    answerRequest(request, { routes, host, token }).then(
+      (reply) => sendReply(request, response, reply),
       (error: unknown) => {
         // The client closed the connection in the middle of its request.
         if (errnoOf(error) === 'ECONNRESET') response.destroy();
-        else send(request, response, textReply(500, 'Cannot answer: the agent failed to describe itself'));
+        else
+          sendReply(request, response, textReply(500, 'Cannot answer: the agent failed to describe itself'));
       },
     );
   });

@@ -12,7 +12,7 @@ import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
 import { collect, textBody } from '../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
-import { writeCopy } from '../../src/log/commit-copies.ts';
+import { writeCommitCopy } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import { attemptKey, makeSnapshotId, parseLeaseKey } from '../../src/log/layout.ts';
 import { historyKey } from '../../src/formats/plain/keys.ts';
@@ -290,7 +290,7 @@ async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<st
   const ranks = committed.before.snapshots.map(({ entry }) => world.ranks.get(entry.id) ?? 0);
   if (lease !== undefined && lease.epoch < Math.max(0, ...ranks) && !reported)
     fail(`a host that lost its lease was not told when it committed ${id}`);
-  await writeCopy(remote, committed.manifest, { createOnly: true });
+  await writeCommitCopy(remote, committed.manifest, { createOnly: true });
   if (isFirst) await remote.remove([attemptKey(id)]);
   await rotate(context, { commit: committed.manifest, committedAt: committed.serverTime });
   return id;

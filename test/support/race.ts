@@ -10,7 +10,7 @@ import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
 import { textBody } from '../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
-import { assertLogWhole, writeCopy } from '../../src/log/commit-copies.ts';
+import { assertLogWhole, writeCommitCopy } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import type { LogView } from '../../src/log/commit-log.ts';
 import { attemptKey, makeSnapshotId } from '../../src/log/layout.ts';
@@ -192,7 +192,7 @@ async function backUp(
   const newest = before.snapshots.at(-1)?.entry;
   const reported = newest !== undefined && newest.id !== parent;
   commits.push({ manifest, wasLive: everLive.has(id), reported });
-  await writeCopy(remote, manifest, { createOnly: true });
+  await writeCommitCopy(remote, manifest, { createOnly: true });
   if (isFirst) await remote.remove([attemptKey(id)]);
   const { settings } = context;
   await rotate(

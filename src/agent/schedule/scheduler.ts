@@ -1,4 +1,4 @@
-import { aborted } from '../../platform/abort-signals.ts';
+import { whenAborted } from '../../platform/abort-signals.ts';
 import type { BackupResult } from '../../engine/backup/backup.ts';
 import { epochMsOf } from '../../log/layout.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -138,7 +138,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       sleeper = new AbortController();
       awaited = planned;
       const { signal } = sleeper;
-      await (planned === null ? aborted(signal) : sleep(clock, Math.min(waitMs, longestSleepMs), signal));
+      await (planned === null ? whenAborted(signal) : sleep(clock, Math.min(waitMs, longestSleepMs), signal));
     }
   };
 

@@ -1,5 +1,5 @@
 import { SyncAgentError } from '../../platform/errors.ts';
-import { writeCopy } from '../../log/commit-copies.ts';
+import { writeCommitCopy } from '../../log/commit-copies.ts';
 import type { CommitCopy } from '../../log/commit-copies.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { CreateOnlySupport } from '../../log/create-only.ts';
@@ -27,8 +27,8 @@ export async function finishCommit(
   const createOnly = work.createOnly !== 'rejected';
   await attempt(context, 'copy its commit', async () => {
     if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
-      await writeCopy(remote, head, { createOnly, signal });
-    await writeCopy(remote, manifest, { createOnly, signal });
+      await writeCommitCopy(remote, head, { createOnly, signal });
+    await writeCommitCopy(remote, manifest, { createOnly, signal });
     if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
   });
   await attempt(context, 'publish', () => publish(context, committed));

@@ -1,5 +1,5 @@
 import { isSyncAgentError } from '../../platform/errors.ts';
-import { assertLogWhole, writeCopy } from '../../log/commit-copies.ts';
+import { assertLogWhole, writeCommitCopy } from '../../log/commit-copies.ts';
 import { readLog } from '../../log/commit-log.ts';
 import { probeCreateOnly } from '../../log/create-only.ts';
 import type { LogView } from '../../log/commit-log.ts';
@@ -53,7 +53,7 @@ async function copyCommit(
   createOnly: boolean,
 ): Promise<void> {
   try {
-    await writeCopy(remote, manifest, { createOnly, signal });
+    await writeCommitCopy(remote, manifest, { createOnly, signal });
   } catch (error) {
     if (!isSyncAgentError(error) || error.code === 'INTERRUPTED') throw error;
     const message = `The change is committed, but its commit could not be copied: ${error.message}`;

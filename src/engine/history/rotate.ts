@@ -1,5 +1,5 @@
 import { isSyncAgentError } from '../../platform/errors.ts';
-import { readCopy } from '../../log/commit-copies.ts';
+import { readCommitCopy } from '../../log/commit-copies.ts';
 import { readCommit, readLog } from '../../log/commit-log.ts';
 import type { CommitObject, LogView } from '../../log/commit-log.ts';
 import { reliableMs } from '../../log/retention.ts';
@@ -108,7 +108,7 @@ async function readVoid(
     } catch (error) {
       if (isSyncAgentError(error, 'NOT_FOUND')) return;
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-      const copy = await readCopy(context, generation, { signal });
+      const copy = await readCommitCopy(context, generation, { signal });
       if (copy === undefined) unreadable.add(generation);
       else described.add(copy.id);
     }

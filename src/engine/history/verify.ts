@@ -1,6 +1,6 @@
 import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
-import { listCopies, readCopy } from '../../log/commit-copies.ts';
+import { listCommitCopies, readCommitCopy } from '../../log/commit-copies.ts';
 import { readCommit } from '../../log/commit-log.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { commitKey } from '../../log/layout.ts';
@@ -84,15 +84,15 @@ async function damagedCommitsOf(
       // Rotated away in the meantime.
       if (isSyncAgentError(error, 'NOT_FOUND')) return [];
       if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
-      const copy = await readCopy(context, generation, { signal: whileAll });
+      const copy = await readCommitCopy(context, generation, { signal: whileAll });
       return [copy === undefined ? error.message : `${error.message}; its copy counts`];
     }
   });
-  const present = await listCopies(remote, { signal });
+  const present = await listCommitCopies(remote, { signal });
   const asked = new Set(chosen.map(({ generation }) => generation));
   const copies = await concurrently(present, pool, async ({ generation, key }, whileAll) => {
     if (!asked.has(generation)) return [];
-    const copy = await readCopy(context, generation, { signal: whileAll });
+    const copy = await readCommitCopy(context, generation, { signal: whileAll });
     return copy === undefined ? [`copy "${key}" of a commit is damaged`] : [];
   });
   return [...commits, ...copies].flat().concat(await findLostNewest(context, view));

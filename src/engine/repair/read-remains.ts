@@ -1,6 +1,6 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { ObjectInfo } from '../../remotes/remote.ts';
-import { listCopies, readCopy } from '../../log/commit-copies.ts';
+import { listCommitCopies, readCommitCopy } from '../../log/commit-copies.ts';
 import { readCommit, readWhatIsLeft } from '../../log/commit-log.ts';
 import { attemptsPrefix, historyPrefix, isProbeKey, manifestKey, snapshotOfKey } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
@@ -26,8 +26,8 @@ export async function readRemains(context: Context): Promise<Remains> {
   for (const { generation } of (await readWhatIsLeft(context, { signal })).commits)
     commits.set(generation, await unlessDamaged(() => readCommit(context, generation, { signal })));
   const copies = new Map<number, Manifest | undefined>();
-  for (const { generation } of await listCopies(remote, { signal }))
-    copies.set(generation, await readCopy(context, generation, { signal }));
+  for (const { generation } of await listCommitCopies(remote, { signal }))
+    copies.set(generation, await readCommitCopy(context, generation, { signal }));
   const published = await unlessDamaged(() => readManifest(context, manifestKey, { signal }));
 
   const attempts = new Set<string>();

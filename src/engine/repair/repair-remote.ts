@@ -1,5 +1,5 @@
 import { SyncAgentError } from '../../platform/errors.ts';
-import { writeCopy } from '../../log/commit-copies.ts';
+import { writeCommitCopy } from '../../log/commit-copies.ts';
 import { createCommit } from '../../log/create-commit.ts';
 import { probeCreateOnly } from '../../log/create-only.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
@@ -71,7 +71,7 @@ export async function repairRemote(
   for (const manifest of work.manifests) {
     if (remains.copies.get(manifest.generation) === undefined) {
       const isDamaged = remains.copies.has(manifest.generation);
-      await writeCopy(remote, manifest, { createOnly: createOnly && !isDamaged, signal });
+      await writeCommitCopy(remote, manifest, { createOnly: createOnly && !isDamaged, signal });
     }
   }
   for (const manifest of work.manifests) {

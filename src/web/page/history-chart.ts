@@ -35,7 +35,7 @@ export function historyChart(
       y="${top}"
       width="${round(slot * 0.72)}"
       height="${round(height - top)}"
-      ><title>${describe(snapshot, isTip)}</title></rect
+      ><title>${barTitle(snapshot, isTip)}</title></rect
     >`;
   });
   const points = snapshots.map(({ records }, index) => [
@@ -73,7 +73,7 @@ function timeTicks(snapshots: readonly SnapshotSummary[], nowMs: number): Html {
   </svg>`;
 }
 
-function describe({ id, bytes, records, host }: SnapshotSummary, isTip: boolean): string {
+function barTitle({ id, bytes, records, host }: SnapshotSummary, isTip: boolean): string {
   return `${id}: ${formatBytes(bytes)}, ${counted(records, 'record')}, by ${host}${isTip ? ' (tip)' : ''}`;
 }
 

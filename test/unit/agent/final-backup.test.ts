@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { aborted } from '../../../src/platform/abort-signals.ts';
+import { whenAborted } from '../../../src/platform/abort-signals.ts';
 import { finalBackup } from '../../../src/agent/final-backup.ts';
 import { virtualClock } from '../../support/virtual-clock.ts';
 import type { VirtualClock } from '../../support/virtual-clock.ts';
@@ -45,7 +45,7 @@ function run({ budgetMs = 1000, sooner, backUp, lookMs = 0, isInSnapshot = [] }:
 const hangs =
   (cleanUpMs = 0) =>
   async (signal: AbortSignal): Promise<boolean> => {
-    await aborted(signal);
+    await whenAborted(signal);
     await clock.sleep(cleanUpMs);
     return false;
   };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Operations } from '../../../src/api/operations.ts';
 import { openDaemon } from '../../../src/library/open-daemon.ts';
-import { aborted } from '../../../src/platform/abort-signals.ts';
+import { whenAborted } from '../../../src/platform/abort-signals.ts';
 import { interrupted } from '../../../src/platform/errors.ts';
 import type { AgentEvent, DaemonEvent } from '../../../src/platform/events.ts';
 
@@ -29,7 +29,7 @@ it.each([
     const localStatus: Operations['localStatus'] = async (options) => {
       const signal = options?.signal ?? AbortSignal.timeout(0);
       aborter.abort(new Error('enough'));
-      await aborted(signal);
+      await whenAborted(signal);
       throw interrupted('Looking', signal.reason);
     };
     const aborter = new AbortController();

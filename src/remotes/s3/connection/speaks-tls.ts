@@ -1,5 +1,5 @@
 import { connect } from 'node:tls';
-import { aborted } from '../../../platform/abort-signals.ts';
+import { whenAborted } from '../../../platform/abort-signals.ts';
 
 const patienceMs = 2000;
 
@@ -15,7 +15,7 @@ export async function speaksTls(url: URL, signal: AbortSignal | undefined): Prom
         socket.once('error', () => resolve(false));
         socket.once('close', () => resolve(false));
       }),
-      aborted(signal === undefined ? limit : AbortSignal.any([signal, limit])).then(() => false),
+      whenAborted(signal === undefined ? limit : AbortSignal.any([signal, limit])).then(() => false),
     ]);
   } finally {
     socket.on('error', () => undefined).destroy();

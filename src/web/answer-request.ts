@@ -13,7 +13,10 @@ export interface AnswerContext extends GuardSettings {
 }
 
 /** The reply to a request: what its route says, or why it is refused. */
-export async function answer(request: IncomingMessage, { routes, ...guard }: AnswerContext): Promise<Reply> {
+export async function answerRequest(
+  request: IncomingMessage,
+  { routes, ...guard }: AnswerContext,
+): Promise<Reply> {
   const { method = '', url = '/', headers } = request;
   const [path = '/', query = ''] = url.split('?', 2);
   const route = routes.get(path);
@@ -39,7 +42,7 @@ export async function answer(request: IncomingMessage, { routes, ...guard }: Ans
 }
 
 /** Sends a reply, unless the response has begun already. */
-export function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
+export function sendReply(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
   if (response.headersSent) return;
   const body = Buffer.from(reply.body);
   response.writeHead(reply.status, {
