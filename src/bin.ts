@@ -5,7 +5,7 @@ import module from 'node:module';
 (module as { readonly enableCompileCache?: () => unknown }).enableCompileCache?.();
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Whoever read the output has seen enough, as in `sync-agent list | head -1`.
+  // The reader of the output has closed it, as in `sync-agent list | head -1`.
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });

@@ -13,11 +13,11 @@ import { listenForSignals, neverInterrupted } from './signals.ts';
 
 export interface RunOptions {
   readonly print: (line: string) => void;
-  /** The form errors take; a config file may have set it, which only this function learns. */
+  /** The form of errors. A configuration file may set it, so this function updates it. */
   readonly form: { json: boolean; debug: boolean };
 }
 
-/** Carries out one parsed command: settings, agent, signals, result. Resolves to the exit code; rejects with the error. */
+/** Runs one parsed command: settings, agent, signals, result. Resolves to the exit code; rejects with the error. */
 export async function carryOut(parsed: ParsedCommand, { print, form }: RunOptions): Promise<number> {
   const { command } = parsed;
   const { stdout, stderr, env } = process;
@@ -70,7 +70,7 @@ export async function carryOut(parsed: ParsedCommand, { print, form }: RunOption
     if (outcome.exitsAtOnce === true) process.exit(outcome.exitCode);
     return outcome.exitCode ?? 0;
   } catch (error) {
-    // A timer or a call of Node's that the signal ended.
+    // The signal ended a timer or a call of Node's: the reason says more.
     throw error instanceof Error && error.name === 'AbortError'
       ? (interruption.signal.reason ?? error)
       : error;
@@ -89,7 +89,7 @@ async function hooked(agent: Agent, config: Config, emit: Emit): Promise<Agent> 
   return withHooks(agent, hooks, { store, remote, host, emit });
 }
 
-/** The flags without which the same store and remote would not be found again. */
+/** The flags of this run that say where the store and the remote are. */
 function repeatedFlags(given: Readonly<Record<string, unknown>>): readonly string[] {
   return placeKeys.flatMap((key) => {
     const value = given[key];

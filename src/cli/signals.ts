@@ -29,7 +29,7 @@ export function listenForSignals(announce: (line: string) => void): Interruption
       return;
     }
     announce(
-      `${name === 'SIGINT' ? 'Interrupted' : `Ended by ${name}`}: cleaning up; once more ends at once`,
+      `${name === 'SIGINT' ? 'Interrupted' : `Ended by ${name}`}: cleaning up; a second signal ends it at once`,
     );
     controller.abort(new SyncAgentError('INTERRUPTED', `Cannot finish: ${name} was received`));
   };

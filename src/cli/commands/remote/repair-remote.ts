@@ -26,7 +26,7 @@ export const repairRemoteCommand: Command = {
   },
 };
 
-/** 5 if objects are missing that no log can bring back. */
+/** Exit code 5 if objects are missing that no log can bring back. */
 function exitCodeOf({ snapshots }: RepairResult): number {
   return snapshots.some(({ problems }) => problems.length > 0) ? exitCodes.SNAPSHOT_CORRUPT : 0;
 }

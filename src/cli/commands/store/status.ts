@@ -19,7 +19,7 @@ export const statusCommand: Command = {
   },
 };
 
-/** For monitors: says an incomplete store, the remote's error or a divergence; else 0. */
+/** For monitors: the code of an incomplete store, of the remote's error or of a divergence; else 0. */
 function exitCodeOf({ remote, relation, tips }: StatusReport): number {
   if (relation === 'incomplete') return exitCodes.STORE_CORRUPT;
   if (!remote.isReachable) return exitCodes[remote.error.code];
