@@ -82,7 +82,7 @@ export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
     ...(answers.configIn === 'file' ? [{ path: configFile, before: configText, after: config }] : []),
     ...(edited === undefined ? [] : [{ path: packageFile, before: packageText, after: edited }]),
   ];
-  return { writes: writes.filter(({ before, after }) => before !== after), configFile, prestart };
+  return { writes: writes.filter((write) => write.before !== write.after), configFile, prestart };
 }
 
 /** The present `prestart`, if there is one that does not restore yet. */
