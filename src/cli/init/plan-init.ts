@@ -60,14 +60,14 @@ export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
   const configFile = answers.configIn === 'file' ? join(cwd, configFileName) : packageFile;
   const content = configOf(answers, facts);
 
-  const before = presentConfig(facts);
+  const present = presentConfig(facts);
   let edited = packageText;
   if (answers.configIn === 'package') {
     const text = need(edited, cwd);
     edited =
-      before === undefined
+      present === undefined
         ? setInJson(text, ['syncAgent'], content)
-        : changeInJson(text, ['syncAgent'], before, content);
+        : changeInJson(text, ['syncAgent'], present, content);
   }
   const prestart = answers.prestart ? prestartOf(facts) : ({ type: 'none' } as const);
   if (prestart.type === 'added' || prestart.type === 'extended') {
@@ -75,9 +75,9 @@ export function planInit(answers: InitAnswers, facts: InitFacts): InitPlan {
   }
   const { indent, newline } = styleOf(packageText ?? '');
   const config =
-    configText === undefined || before === undefined
+    configText === undefined || present === undefined
       ? `${JSON.stringify(content, null, indent)}\n`.replaceAll('\n', newline)
-      : changeInJson(configText, [], before, content);
+      : changeInJson(configText, [], present, content);
   const writes = [
     ...(answers.configIn === 'file' ? [{ path: configFile, before: configText, after: config }] : []),
     ...(edited === undefined ? [] : [{ path: packageFile, before: packageText, after: edited }]),
