@@ -75,7 +75,7 @@ async function knownCreateOnly(context: Context, { lineage }: SnapshotWork): Pro
       code: 'NOTICE',
       message: `${remote.location} does not enforce create-only writes: safe for one host only`,
       remedy:
-        'Use a store that enforces If-None-Match, or make sure that a single host backs up to this remote',
+        'Use a remote that enforces create-only writes (If-None-Match), or make sure that a single host backs up to this remote',
     });
   }
   return createOnly;

@@ -153,12 +153,10 @@ async function sweepUploads({ remote, signal, emit }: Context, cutoff: Date): Pr
     await remote.sweepUploads(historyPrefix, cutoff, { signal });
   } catch (error) {
     if (!isSyncAgentError(error) || error.retryable || error.code === 'INTERRUPTED') throw error;
-    emit({ type: 'warning', code: error.code, message: error.message, remedy: sweepRemedy });
+    const { code, message, remedy } = error;
+    emit({ type: 'warning', code, message, ...(remedy === undefined ? {} : { remedy }) });
   }
 }
-
-const sweepRemedy =
-  'Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or let the bucket expire incomplete uploads';
 
 /** Commit objects below the newest one that it does not name. */
 export function voidCommitsOf(view: LogView): LogView['commits'] {

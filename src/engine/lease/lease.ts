@@ -193,7 +193,7 @@ async function assertCreateOnly({ remote, remoteId, home, clock, settings, signa
   throw new SyncAgentError(
     'UNSUPPORTED',
     `Cannot take a lease in ${remote.location}: it does not enforce create-only writes, so two hosts could have it at once`,
-    { remedy: 'Use a store that enforces If-None-Match, or do without --lease' },
+    { remedy: 'Use a remote that enforces create-only writes (If-None-Match), or do without --lease' },
   );
 }
 

@@ -69,7 +69,11 @@ export async function sweepUploads(
   before: Date,
   options: CallOptions,
 ): Promise<number> {
-  const call = session.call('sweepUploads', prefix, options);
+  const call = {
+    ...session.call('sweepUploads', prefix, options),
+    remedyIfDenied:
+      'Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or let the bucket expire incomplete uploads',
+  };
   const { bucket: Bucket } = session.settings;
   let swept = 0;
   let markers = {};

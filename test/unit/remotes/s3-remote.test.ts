@@ -105,6 +105,18 @@ describe('the S3 remote', { timeout: 30_000 }, () => {
     expect(server.unfinishedUploads()).toBe(0);
   });
 
+  it('that may not list unfinished uploads says which permissions that needs', async () => {
+    faultOn(({ operation }) => operation === 'ListMultipartUploads', {
+      type: 'status',
+      status: 403,
+      code: 'AccessDenied',
+    });
+    await expect(storeWith().sweepUploads('history/', new Date())).rejects.toMatchObject({
+      code: 'DENIED',
+      remedy: expect.stringContaining('s3:ListBucketMultipartUploads') as string,
+    });
+  });
+
   it('ends an interrupted upload soon, although the server does not answer any more', async () => {
     const interruption = new AbortController();
     server.setFault(({ operation }) => {

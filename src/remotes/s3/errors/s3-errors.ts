@@ -20,6 +20,8 @@ export interface S3CallContext {
   readonly proxy?: string | undefined;
   /** The server, if it is not Amazon. */
   readonly endpoint?: URL | undefined;
+  /** The permissions that this request needs, if they are not those of every backup. */
+  readonly remedyIfDenied?: string | undefined;
   /** AWS_PROFILE, if the credentials come from a profile. */
   readonly profile?: string | undefined;
 }
@@ -132,7 +134,7 @@ function classify(facts: S3Facts, context: S3CallContext): Classification {
     const retryable = name === 'Forbidden' && facts.clockCorrected;
     if (name === 'CredentialsProviderError' && context.profile !== undefined)
       return deniedByProfile(context.profile);
-    return { code: 'DENIED', retryable, remedy: remedyForDenied(name) };
+    return { code: 'DENIED', retryable, remedy: remedyForDenied(name, context) };
   }
   if (status === 407)
     return {
@@ -187,7 +189,7 @@ function deniedByProfile(profile: string): Classification {
   };
 }
 
-function remedyForDenied(name: string): string {
+function remedyForDenied(name: string, { remedyIfDenied }: S3CallContext): string {
   if (/Token/.test(name)) return 'Renew the session credentials';
   if (name === 'InvalidAccessKeyId' || name === 'SignatureDoesNotMatch') {
     return 'Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile';
@@ -195,6 +197,7 @@ function remedyForDenied(name: string): string {
   if (name === 'CredentialsProviderError') {
     return 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the host a role';
   }
+  if (remedyIfDenied !== undefined) return remedyIfDenied;
   return 'Check the credentials, and that they allow s3:GetObject, PutObject, DeleteObject, ListBucket and AbortMultipartUpload';
 }
 
