@@ -202,7 +202,7 @@ describe.each(formatCases)('with %s content', (_, format) => {
     });
 
     it('gives up where another host let go of the objects that linked history names', async () => {
-      const settings = { history: 'linked', keepLast: 1, graceMs: 60_000 } as const;
+      const settings = { history: 'linked', keepLast: 1, graceMs: hour } as const;
       const a = await host({ settings });
       await a.write({ big: 'unchanged', x: '1' });
       await committed(a);
@@ -212,8 +212,8 @@ describe.each(formatCases)('with %s content', (_, format) => {
         put: async (key, body, options) => {
           if (!raced && key.startsWith('commits/')) {
             raced = true;
-            clock.forward(25_000);
-            const other = await host({ settings: { ...settings, graceMs: 1000 } });
+            clock.forward(0.4 * hour);
+            const other = await host({ settings: { ...settings, graceMs: 0.2 * hour } });
             await other.agent.restore();
             await other.write({ big: 'rewritten', x: '22' });
             await committed(other);
@@ -242,10 +242,10 @@ describe.each(formatCases)('with %s content', (_, format) => {
     });
 
     it('references unchanged files with linked history, and rotation keeps what is named', async () => {
-      const a = await host({ settings: { history: 'linked', keepLast: 1, graceMs: 1000 } });
+      const a = await host({ settings: { history: 'linked', keepLast: 1, graceMs: hour } });
       await a.write({ big: 'unchanged', x: '1' });
       const first = await committed(a);
-      clock.forward(5000);
+      clock.forward(2 * hour);
       await a.write({ x: '2' });
       const second = await committed(a);
       const shown = await a.agent.show(second);
