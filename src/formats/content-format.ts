@@ -45,7 +45,7 @@ export interface ContentFormat {
 
   /**
    * Writes a file's bytes to the new file `to`, without permissions and times, not yet synced; only reads them if there is
-   * no `to`. May use other objects with the right bytes where the snapshot's are damaged, and warns then.
+   * no `to`. If the snapshot's objects are damaged, it may use others that have the right bytes, and warns.
    */
   readFile(context: FormatContext, read: FileRead & { readonly to?: string }): Promise<void>;
 

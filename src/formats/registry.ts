@@ -4,7 +4,7 @@ import { plainFormat } from './plain/plain-format.ts';
 
 /** The content formats that a process knows. */
 export interface Formats {
-  /** What manifests may say. Any other number is TOO_NEW for whoever reads the log. */
+  /** The formats that manifests may have. A reader of the log refuses any other with TOO_NEW. */
   readonly numbers: readonly number[];
   /** New snapshots get this one. */
   readonly current: ContentFormat;
