@@ -345,7 +345,7 @@ export function describeRemote(name: string, makeStore: () => Promise<MadeStore>
       expect((await read(`${prefix}current/x`)).toString()).toBe('new');
     });
 
-    it('remotes a body of several parts whole, and copies it', async () => {
+    it('keeps a body of several parts whole, and copies it', async () => {
       const prefix = unique();
       const bytes = randomBytes(bigBytes);
       let sent = 0;
