@@ -65,12 +65,12 @@ const say = (line: string): void => {
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 const work = mkdtempSync(join(tmpdir(), 'sync-agent-bench-'));
 const s3 = await startS3(join(work, 's3'));
-const cleanUp = async (): Promise<void> => {
-  await s3.stop();
-  rmSync(work, { recursive: true, force: true });
-};
+let cleaned: Promise<void> | undefined;
+const cleanUp = (): Promise<void> =>
+  (cleaned ??= s3.stop().then(() => rmSync(work, { recursive: true, force: true })));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
+  // More than once: npm passes on what the process group has got already.
+  process.on(signal, () => void cleanUp().finally(() => process.exit(1)));
 }
 try {
   const { agent, tools, missing } = findTools(work);
