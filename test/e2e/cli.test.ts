@@ -507,7 +507,7 @@ describe('what every command does', () => {
   it('without a remote both forms are shown', async () => {
     const { stderr, exitCode } = await run('backup', { SYNC_AGENT_REMOTE: '' });
     expect(exitCode).toBe(2);
-    expect(stderr).toMatch(/--remote s3:\/\/bucket\/prefix or --remote file:\/\/\/backup\/dir/);
+    expect(stderr).toMatch(/--remote s3:\/\/bucket\/prefix or file:\/\/\/directory/);
   });
 
   it('--quiet is silent about what went well, and answers questions still', async () => {

@@ -27,7 +27,7 @@ export interface S3Settings {
   readonly stallTimeoutMs?: number | undefined;
   /** At most for a server-side copy, during which some servers are silent, default 10 min. */
   readonly copyTimeoutMs?: number | undefined;
-  /** Checksums beyond Content-MD5; `when_required` by default for custom endpoints, `when_supported` for AWS. */
+  /** Checksums beyond the signed SHA-256; `when_required` by default for custom endpoints, `when_supported` for AWS. */
   readonly checksums?: 'when_required' | 'when_supported' | undefined;
   /** How the parts of big objects are retried, part by part; whole calls are retried by the `retrying` decorator. */
   readonly retry?:

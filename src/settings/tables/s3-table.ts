@@ -52,7 +52,7 @@ export const s3Table = {
   },
   's3.checksums': {
     kind: choice('when_required', 'when_supported'),
-    help: 'Checksums beyond Content-MD5: when_required or when_supported',
+    help: 'Checksums beyond the signed SHA-256: when_required or when_supported',
     defaultNote: 'when_supported for Amazon, else when_required',
     library: 's3.checksums',
   },
