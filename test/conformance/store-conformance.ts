@@ -17,7 +17,7 @@ export interface StoreSubject {
   readonly kind: StoreKind;
   /** Makes a store in the empty directory `dir`, without anything that SQLite would fold; resolves to its records. */
   make(dir: string): Promise<number>;
-  /** Writes one more record, as the store's program does. Not for a store whose writers lock files: they need a process of their own. */
+  /** Writes one more record, as the store's program does. Absent for a store whose writers lock files: test/e2e has them in processes of their own. */
   write?(dir: string): Promise<void>;
   /** Each way to damage a store, by name. */
   readonly damages: Readonly<Record<string, (dir: string) => Promise<void>>>;
@@ -60,25 +60,28 @@ export function describeStore({ kind, make, write, damages }: StoreSubject): voi
       expect(await contentOf(await capture())).toEqual(await contentOf(store));
     });
 
-    it.skipIf(write === undefined)('is captured sound, while somebody writes', async () => {
-      const writer = { isWriting: true };
-      const writing = (async () => {
-        while (writer.isWriting) {
-          await write?.(store);
-          await systemClock.sleep(20);
+    if (write !== undefined) {
+      it('is captured sound, while somebody writes', async () => {
+        const writer = { isWriting: true };
+        const writing = (async () => {
+          while (writer.isWriting) {
+            await write(store);
+            // Whoever writes more often than timestamps move keeps a plain directory from ever being captured.
+            await systemClock.sleep(100);
+          }
+        })();
+        try {
+          const { damage, statistics } = await adapterNamed(kind.name).inspect(await capture(), {
+            level: 'full',
+          });
+          expect(damage).toEqual([]);
+          expect(statistics.records).toBeGreaterThanOrEqual(records);
+        } finally {
+          writer.isWriting = false;
+          await writing;
         }
-      })();
-      try {
-        const { damage, statistics } = await adapterNamed(kind.name).inspect(await capture(), {
-          level: 'full',
-        });
-        expect(damage).toEqual([]);
-        expect(statistics.records).toBeGreaterThanOrEqual(records);
-      } finally {
-        writer.isWriting = false;
-        await writing;
-      }
-    });
+      });
+    }
 
     it('is judged sound and counted, and no byte of it changes', async () => {
       const before = fingerprintOf(store);
