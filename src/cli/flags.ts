@@ -3,7 +3,7 @@ import { choice, duration } from '../settings/kind.ts';
 import type { Kind } from '../settings/kind.ts';
 
 /** The flags and positionals of one command, as typed. */
-export interface Flags {
+export interface GivenFlags {
   has(name: string): boolean;
   text(name: string): string | undefined;
   list(name: string): readonly string[];
@@ -13,7 +13,9 @@ export interface Flags {
 }
 
 /** Reads what `parseCommandLine` found. Throws USAGE for a value of another kind than asked for. */
-export function createFlags(values: Readonly<Record<string, string | boolean | readonly string[]>>): Flags {
+export function createFlags(
+  values: Readonly<Record<string, string | boolean | readonly string[]>>,
+): GivenFlags {
   const text = (name: string): string | undefined => {
     const value = values[name];
     return typeof value === 'string' ? value : undefined;

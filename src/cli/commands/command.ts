@@ -1,7 +1,7 @@
 import type { Agent } from '../../api/agent.ts';
 import type { Config } from '../../settings/settings.ts';
 import type { Style } from '../../report/style.ts';
-import type { Flags } from '../flags.ts';
+import type { GivenFlags } from '../flags.ts';
 
 /** One command of the command line. Its module loads nothing heavy; `run` imports what it needs. */
 export interface Command {
@@ -16,7 +16,7 @@ export interface Command {
   /** The command answers a question: --quiet does not silence its result. */
   readonly isQuery: boolean;
   /** Whether a remote must be configured. Default true. */
-  needsRemote?(flags: Flags): boolean;
+  needsRemote?(flags: GivenFlags): boolean;
   run(invocation: Invocation): Promise<Outcome>;
 }
 
@@ -38,7 +38,7 @@ export interface Invocation {
   readonly config: Config;
   /** The settings given as flags, by key, unparsed. */
   readonly given: Readonly<Record<string, unknown>>;
-  readonly flags: Flags;
+  readonly flags: GivenFlags;
   readonly signal: AbortSignal;
   readonly style: Style;
   /** Prints a line on stderr, whatever the verbosity. */

@@ -3,10 +3,10 @@ import { parseRemote } from '../../remotes/remote-url.ts';
 import { facts as factLines, printable } from '../../report/format.ts';
 import type { Outcome } from '../commands/command.ts';
 import type { InitFacts, JsonObject } from './init-facts.ts';
-import type { Decision, InitAnswers, InitPlan } from './plan-init.ts';
+import type { InitDecision, InitAnswers, InitPlan } from './plan-init.ts';
 
 /** The result of the command: what was set up, and the next steps. */
-export function outcomeOf({ answers, plan, report }: Decision, facts: InitFacts): Outcome {
+export function outcomeOf({ answers, plan, report }: InitDecision, facts: InitFacts): Outcome {
   const steps = nextSteps(answers, plan, facts);
   const { writes, prestart, configFile } = plan;
   return {

@@ -43,7 +43,7 @@ export type Prestart =
   | { readonly type: 'none' };
 
 /** What is to be done, and what trying the answers out showed; undefined if that was skipped. */
-export interface Decision {
+export interface InitDecision {
   readonly answers: InitAnswers;
   readonly plan: InitPlan;
   readonly report: DoctorReport | undefined;

@@ -11,7 +11,7 @@ import { givenAnswers } from './given-answers.ts';
 import { readInitFacts } from './init-facts.ts';
 import { outcomeOf } from './outcome.ts';
 import { planInit } from './plan-init.ts';
-import type { Decision } from './plan-init.ts';
+import type { InitDecision } from './plan-init.ts';
 import { checksFailed, tryAnswersWith } from './try-answers.ts';
 import { writePlan } from './write-plan.ts';
 
@@ -25,7 +25,7 @@ export async function setUp(invocation: Invocation): Promise<Outcome> {
   const tryAnswers = flags.has('skip-doctor') ? undefined : tryAnswersWith(config, signal);
   const prompter = flags.has('yes') ? undefined : await personAtTerminal(signal);
 
-  const decide = async (): Promise<Decision> => {
+  const decide = async (): Promise<InitDecision> => {
     if (prompter !== undefined) return converse(prompter, { given, facts, found, tryAnswers });
     const answers = completeAnswers(given, facts, found);
     const plan = planInit(answers, facts);

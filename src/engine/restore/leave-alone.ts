@@ -9,7 +9,7 @@ import type { Lineage } from '../lineage.ts';
 import type { RestorePlan } from './plan-restore.ts';
 
 /** A store that a restore found and did not replace. */
-export type LeftAlone =
+export type LeaveAloneResult =
   | { readonly type: 'equal'; readonly id: string }
   | { readonly type: 'ahead'; readonly id: string; readonly why: string }
   | {
@@ -19,7 +19,7 @@ export type LeftAlone =
       readonly tips: readonly string[];
     };
 
-export interface Decision {
+export interface LeaveAloneWork {
   readonly view: LogView;
   readonly lineage: Lineage;
   readonly candidate: LogEntry;
@@ -31,7 +31,7 @@ export interface Decision {
 }
 
 /** Records the result of the comparison, and reports a divergence. */
-export async function leaveAlone(context: Context, decision: Decision): Promise<LeftAlone> {
+export async function leaveAlone(context: Context, decision: LeaveAloneWork): Promise<LeaveAloneResult> {
   const { view, lineage, candidate, plan, isChosen, fingerprint } = decision;
   const { id } = candidate;
   switch (plan.type) {

@@ -8,7 +8,7 @@ import type { Context, OnDamage } from '../context.ts';
 import { warnIfEmptied } from '../emptied-remote.ts';
 import { assertSoundStore, damageAtStart, damagedStore, isProven } from '../soundness/go-on.ts';
 import { leaveAlone } from './leave-alone.ts';
-import type { LeftAlone } from './leave-alone.ts';
+import type { LeaveAloneResult } from './leave-alone.ts';
 import { knownFacts, readLineage } from '../lineage.ts';
 import { findLostNewest, manifestOf, readRemote } from '../remote-log.ts';
 import type { Lineage } from '../lineage.ts';
@@ -33,7 +33,7 @@ export interface RestoreOptions extends PlaceOptions {
 
 export type RestoreResult =
   | { readonly type: 'empty-remote' }
-  | (LeftAlone & PassedOver)
+  | (LeaveAloneResult & PassedOver)
   | ({
       readonly type: 'planned';
       readonly id: string;

@@ -1,6 +1,6 @@
 import type { ContentFormat } from '../content-format.ts';
 import { assertStorable, keyOf, plainNumber } from './keys.ts';
-import { publish } from './publish.ts';
+import { publishCurrentFiles } from './publish.ts';
 import { readFile, verifyFile } from './read.ts';
 import { write } from './write.ts';
 
@@ -16,5 +16,5 @@ export const plainFormat: ContentFormat = {
     content.files.map((file) => ({ key: keyOf(content, file), size: file.size, path: file.path })),
   readFile,
   verifyFile,
-  publish,
+  publish: publishCurrentFiles,
 };

@@ -14,7 +14,10 @@ import { currentKey, keyOf, plainNumber } from './keys.ts';
  * at once, leave a mixture that the next backup mends. `manifest.json` is written last. A current file is left as it is
  * only if `manifest.json` names the snapshot that was the newest before the commit.
  */
-export async function publish(context: FormatContext, { manifest, before }: PublishWork): Promise<void> {
+export async function publishCurrentFiles(
+  context: FormatContext,
+  { manifest, before }: PublishWork,
+): Promise<void> {
   const { remote, settings, signal } = context;
   const published = await readPublished(remote, signal);
   const isTrusted = published !== undefined && published.id === before;

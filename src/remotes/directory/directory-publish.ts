@@ -22,7 +22,7 @@ export interface Publication {
 }
 
 /** Replaces the object. A crash leaves the old object or the new one. */
-export async function publish(fs: FileSystem, { root, key, temporary }: Publication): Promise<void> {
+export async function publishObject(fs: FileSystem, { root, key, temporary }: Publication): Promise<void> {
   const target = join(root, key);
   await withParents(fs, root, key, () => fs.rename(temporary, target));
   // If both names are links to one file, rename does nothing and keeps the source.
@@ -68,7 +68,7 @@ async function publishByClaim(fs: FileSystem, publication: Publication): Promise
   }
   try {
     if ((await statEntry(join(root, key))) !== undefined) return false;
-    await publish(fs, publication);
+    await publishObject(fs, publication);
     return true;
   } finally {
     await fs.remove(claim);

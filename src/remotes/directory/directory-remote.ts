@@ -7,7 +7,7 @@ import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.t
 import { nodeFileSystem, type FileSystem } from '../../platform/file-system.ts';
 import { describeCall, describeKeys, type RemoteOperation } from '../describe-call.ts';
 import { describeFailure, missing, readObject, versionOf, writeObject } from './directory-file.ts';
-import { cannotLink, publish, publishIfAbsent } from './directory-publish.ts';
+import { cannotLink, publishObject, publishIfAbsent } from './directory-publish.ts';
 import {
   assertRoot,
   directoriesWithObjects,
@@ -76,7 +76,7 @@ class DirectoryRemote implements Remote {
         const stats = await statEntry(temporary);
         if (stats !== undefined) this.#clockOffsetMs = lastModifiedOf(stats).getTime() - this.#clock.now();
         const publication = { root: this.#root, key, temporary };
-        if (options.ifAbsent !== true) await publish(this.#fs, publication);
+        if (options.ifAbsent !== true) await publishObject(this.#fs, publication);
         else if (!(await publishIfAbsent(this.#fs, publication))) {
           throw new SyncAgentError('ALREADY_EXISTS', `Cannot ${action}: it already exists`);
         }
@@ -169,7 +169,7 @@ class DirectoryRemote implements Remote {
           await this.#fs.copy(source, temporary);
           await this.#fs.sync(temporary);
         }
-        await publish(this.#fs, { root: this.#root, key: to, temporary });
+        await publishObject(this.#fs, { root: this.#root, key: to, temporary });
       });
     });
   }

@@ -4,7 +4,7 @@ import { formatAge, formatBytes, table, timeOfSnapshot } from '../../../report/f
 import { locateHome, rollbackRoot } from '../../../home/home.ts';
 import type { RollbackCopy } from '../../../home/rollback-copies.ts';
 import type { Command, Invocation, Outcome } from '../command.ts';
-import type { Flags } from '../../flags.ts';
+import type { GivenFlags } from '../../flags.ts';
 
 export const rollbackCommand: Command = {
   name: 'rollback',
@@ -24,7 +24,7 @@ export const rollbackCommand: Command = {
   run: (invocation) => (isListing(invocation.flags) ? listCopies(invocation) : putBack(invocation)),
 };
 
-const isListing = (flags: Flags): boolean => (flags.text('copy') ?? 'list') === 'list';
+const isListing = (flags: GivenFlags): boolean => (flags.text('copy') ?? 'list') === 'list';
 
 async function listCopies({ agent, config, style }: Invocation): Promise<Outcome> {
   const copies = await agent.rollbackCopies();

@@ -9,7 +9,7 @@ import { checksFailed } from '../try-answers.ts';
 import type { TryAnswers } from '../try-answers.ts';
 import { describePlan } from '../outcome.ts';
 import { planInit } from '../plan-init.ts';
-import type { Decision, InitAnswers } from '../plan-init.ts';
+import type { InitDecision, InitAnswers } from '../plan-init.ts';
 import type { Prompter } from './prompter.ts';
 
 export interface Conversation {
@@ -24,7 +24,7 @@ export interface Conversation {
 export async function converse(
   prompter: Prompter,
   { given, facts, found, tryAnswers }: Conversation,
-): Promise<Decision> {
+): Promise<InitDecision> {
   const name = nameFor(facts);
   let previous: InitAnswers | undefined;
   for (;;) {

@@ -2,7 +2,7 @@ import { damaged } from './byte-reader.ts';
 import { hashId, newIdHash } from '../id-multiset.ts';
 import { LabelSet } from './label-set.ts';
 import { readPickle } from './pickle.ts';
-import type { Part, PickleMap, PickleVisitor } from './pickle.ts';
+import type { EntryPart, PickleMap, PickleVisitor } from './pickle.ts';
 
 export interface IndexMetadata {
   /** Labels of the live elements. */
@@ -52,7 +52,7 @@ class MetadataReader implements PickleVisitor {
     this.#attributes.set(name, value);
   }
 
-  text(map: PickleMap, part: Part, bytes: Buffer, start: number, end: number): void {
+  text(map: PickleMap, part: EntryPart, bytes: Buffer, start: number, end: number): void {
     if (map === 'id_to_label' && part === 'key') {
       this.#idLength = end - start;
       if (this.#idLength > this.#id.length) this.#id = Buffer.alloc(this.#idLength * 2);
@@ -64,7 +64,7 @@ class MetadataReader implements PickleVisitor {
       throw this.#bad(`has a string for a number in "${map}"`);
   }
 
-  number(map: PickleMap, part: Part, value: number): void {
+  number(map: PickleMap, part: EntryPart, value: number): void {
     if (map === 'id_to_seq_id' && part === 'value') this.#newestSeqId = Math.max(this.#newestSeqId, value);
     else if (map === 'id_to_label' && part === 'value') {
       this.#addLabel(this.#labels, value);

@@ -3,14 +3,14 @@ import { PickleStrings } from './pickle-strings.ts';
 
 /** The maps of Chroma's index metadata. */
 export type PickleMap = 'id_to_label' | 'label_to_id' | 'id_to_seq_id';
-export type Part = 'key' | 'value';
+export type EntryPart = 'key' | 'value';
 
 export interface PickleVisitor {
   /** A plain attribute, `null` for None. */
   attribute(name: string, value: number | null): void;
   /** `bytes[start, end)` is a string key or value of `map`, valid during the call. */
-  text(map: PickleMap, part: Part, bytes: Buffer, start: number, end: number): void;
-  number(map: PickleMap, part: Part, value: number): void;
+  text(map: PickleMap, part: EntryPart, bytes: Buffer, start: number, end: number): void;
+  number(map: PickleMap, part: EntryPart, value: number): void;
 }
 
 type Item =
@@ -62,7 +62,7 @@ class PickleMachine {
   #at = 0;
   /** The map whose MARK is on top of the stack, and which half of an entry comes next. */
   #open: PickleMap | undefined;
-  #part: Part = 'key';
+  #part: EntryPart = 'key';
 
   constructor(reader: ByteReader, strings: PickleStrings, visitor: PickleVisitor) {
     this.#reader = reader;
