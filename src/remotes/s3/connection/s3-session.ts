@@ -8,7 +8,7 @@ import type { CallOptions } from '../../remote.ts';
 import { defaultRetryPolicy } from '../../wrappers/retry.ts';
 import { createS3Client, type S3Connection } from './s3-client.ts';
 import { fromS3, type S3CallContext } from '../errors/s3-errors.ts';
-import type { MultipartOptions, MultipartTarget } from '../s3-multipart.ts';
+import type { MultipartOptions, MultipartTarget } from '../multipart-upload.ts';
 import type { S3Settings } from '../s3-settings.ts';
 import { speaksTls } from './speaks-tls.ts';
 
