@@ -6,7 +6,8 @@ import { receiveBody, type ReceivedBody } from './incoming-body.ts';
 import { listObjects, listUploads } from './listing.ts';
 import { S3Failure } from './s3-failure.ts';
 import { headerOf } from './signature.ts';
-import { compositeEtag, sliceSegments, type S3State, type Segment, type StoredObject } from './state.ts';
+import { compositeEtag, sliceSegments } from './state.ts';
+import type { S3State, Segment, StoredObject, UnfinishedUpload } from './state.ts';
 import { elementsOf, textsOf, toXml } from './xml.ts';
 
 const minimumPartBytes = 5 * 1024 * 1024;
@@ -79,9 +80,14 @@ export async function handle(context: HandlerContext): Promise<Answer> {
       return { status: 200, body: listUploads(name, state.bucket(name), query) };
     case 'CreateMultipartUpload': {
       const id = randomBytes(12).toString('hex');
-      state
-        .bucket(name)
-        .uploads.set(id, { id, key, initiated: now(), headers: keptHeaders(message), parts: new Map() });
+      state.bucket(name).uploads.set(id, {
+        id,
+        key,
+        initiated: now(),
+        headers: keptHeaders(message),
+        hasCrc32: headerOf(message, 'x-amz-checksum-algorithm') === 'CRC32',
+        parts: new Map(),
+      });
       const result = toXml([
         'InitiateMultipartUploadResult',
         [
@@ -95,10 +101,12 @@ export async function handle(context: HandlerContext): Promise<Answer> {
     case 'UploadPart': {
       const received = await receiveBody(message, context.newFile());
       const etag = received.md5.toString('hex');
-      state
-        .upload(name, query.get('uploadId'))
-        .parts.set(partNumber(query), { ...wholeFile(received), etag });
-      return { status: 200, headers: { etag: `"${etag}"` } };
+      const { crc32 } = received;
+      const upload = state.upload(name, query.get('uploadId'));
+      assertAnnounced(upload, crc32);
+      upload.parts.set(partNumber(query), { ...wholeFile(received), etag, crc32 });
+      const checksum = crc32 === '' ? {} : { 'x-amz-checksum-crc32': crc32 };
+      return { status: 200, headers: { etag: `"${etag}"`, ...checksum } };
     }
     case 'UploadPartCopy': {
       const source = copySource(context);
@@ -112,7 +120,7 @@ export async function handle(context: HandlerContext): Promise<Answer> {
       const etag = hash.digest('hex');
       state
         .upload(name, query.get('uploadId'))
-        .parts.set(partNumber(query), { segments, size: last + 1 - first, etag });
+        .parts.set(partNumber(query), { segments, size: last + 1 - first, etag, crc32: '' });
       return { status: 200, body: copyResult('CopyPartResult', etag, now()) };
     }
     case 'CompleteMultipartUpload':
@@ -170,17 +178,32 @@ function readObject({ state, request, message }: HandlerContext): Answer {
   };
 }
 
+/** AWS refuses a part whose checksum is not the one that the upload was created with (API_CreateMultipartUpload). */
+function assertAnnounced({ hasCrc32 }: UnfinishedUpload, crc32: string): void {
+  if (hasCrc32 === (crc32 !== '')) return;
+  const nameOf = (has: boolean): string => (has ? 'crc32' : 'null');
+  const types = `expected checksum Type: ${nameOf(hasCrc32)}, actual checksum Type: ${nameOf(crc32 !== '')}`;
+  throw new S3Failure(400, 'InvalidRequest', `Checksum Type mismatch occurred, ${types}`);
+}
+
 function completeUpload({ state, request, now }: HandlerContext, xml: string): Answer {
   const { bucket, key, query } = request;
   const upload = state.upload(bucket, query.get('uploadId'));
   const named = elementsOf(xml, 'Part').map((part) => ({
     number: Number(textsOf(part, 'PartNumber')[0]),
     etag: textsOf(part, 'ETag')[0]?.replaceAll('"', ''),
+    crc32: textsOf(part, 'ChecksumCRC32')[0] ?? '',
   }));
   if (named.length === 0) throw new S3Failure(400, 'MalformedXML');
-  const parts = named.map(({ number, etag }, index) => {
+  const parts = named.map(({ number, etag, crc32 }, index) => {
     const part = upload.parts.get(number);
-    if (part === undefined || part.etag !== etag) throw new S3Failure(400, 'InvalidPart');
+    if (upload.hasCrc32 && crc32 === '') {
+      const why =
+        'The upload was created using a crc32 checksum. The complete request must include it for each part.';
+      throw new S3Failure(400, 'InvalidRequest', why);
+    }
+    if (part === undefined || part.etag !== etag || part.crc32 !== crc32)
+      throw new S3Failure(400, 'InvalidPart');
     if (index > 0 && (named[index - 1]?.number ?? 0) >= number) throw new S3Failure(400, 'InvalidPartOrder');
     if (index < named.length - 1 && part.size < minimumPartBytes) throw new S3Failure(400, 'EntityTooSmall');
     return part;

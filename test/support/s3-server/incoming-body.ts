@@ -9,6 +9,8 @@ export interface ReceivedBody {
   readonly file: string;
   readonly size: number;
   readonly md5: Buffer;
+  /** As it came, base64; empty if none did. */
+  readonly crc32: string;
 }
 
 /** Writes a request's body to `file` and enforces every checksum that came with it. */
@@ -53,7 +55,8 @@ export async function receiveBody(request: IncomingMessage, file: string): Promi
     if (given !== '' && given !== digest.toString('base64'))
       throw new S3Failure(400, 'BadDigest', `${name} did not match`);
   }
-  return { file, size, md5 };
+  const crc32Name = 'x-amz-checksum-crc32';
+  return { file, size, md5, crc32: trailers.get(crc32Name) ?? headerOf(request, crc32Name) };
 }
 
 /** Content-Encoding aws-chunked: `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n`, an empty chunk, then trailers. */

@@ -23,10 +23,17 @@ export interface UnfinishedUpload {
   readonly key: string;
   readonly initiated: Date;
   readonly headers: Readonly<Record<string, string>>;
-  readonly parts: Map<
-    number,
-    { readonly segments: readonly Segment[]; readonly size: number; readonly etag: string }
-  >;
+  /** Whether CRC-32 was announced for it: then each part has to come with one, and else none may. */
+  readonly hasCrc32: boolean;
+  readonly parts: Map<number, UploadedPart>;
+}
+
+export interface UploadedPart {
+  readonly segments: readonly Segment[];
+  readonly size: number;
+  readonly etag: string;
+  /** Base64; empty if it came without one. */
+  readonly crc32: string;
 }
 
 export interface Bucket {

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { bytesBody, collect, textBody } from '../../../src/remotes/body.ts';
-import type { Remote } from '../../../src/remotes/remote.ts';
+import type { Body, Remote } from '../../../src/remotes/remote.ts';
 import { retrying, type RetryEvent } from '../../../src/remotes/wrappers/retrying-remote.ts';
 import { needsPathStyle } from '../../../src/remotes/s3/connection/s3-client.ts';
 import type { S3Settings } from '../../../src/remotes/s3/s3-settings.ts';
@@ -396,6 +396,63 @@ describe('the S3 remote', { timeout: 30_000 }, () => {
     const other = storeWith();
     expect(await count(() => other.put('locked-big', bytesBody(bytes)))).toBeLessThanOrEqual(6);
     expect((await contentOf(remote, 'locked-big')).equals(bytes)).toBe(true);
+  });
+
+  it('uploads and copies in parts where the SDK adds checksums, as Amazon wants them announced and named', async () => {
+    const remote = storeWith({ checksums: 'when_supported', copyPartBytes: 5 * MiB });
+    const bytes = randomBytes(11 * MiB);
+    await remote.put('big', bytesBody(bytes));
+    await remote.copy('big', 'copy');
+    expect((await contentOf(remote, 'copy')).equals(bytes)).toBe(true);
+  });
+
+  it('has a body refused that is not what its SHA-256 says, whatever the checksums', async () => {
+    for (const checksums of ['when_required', 'when_supported'] as const) {
+      const remote = storeWith({ checksums });
+      await expect(
+        remote.put('lie', textBody('x'), { sha256: '0'.repeat(64) }),
+        checksums,
+      ).rejects.toMatchObject({ message: expect.stringMatching(/Mismatch|BadDigest/) as string });
+      expect(await remote.head('lie')).toBeUndefined();
+    }
+  });
+
+  it('holds no more parts than it may, of all bodies together', async () => {
+    const remote = storeWith({ uploadConcurrency: 2 });
+    let held = 0;
+    let most = 0;
+    server.setFault(async ({ operation }) => {
+      if (operation !== 'UploadPart') return undefined;
+      held += 1;
+      most = Math.max(most, held);
+      await systemClock.sleep(50);
+      held -= 1;
+      return undefined;
+    });
+    await Promise.all(['a', 'b', 'c'].map((key) => remote.put(key, bytesBody(Buffer.alloc(16 * MiB)))));
+    expect(most).toBe(2);
+  });
+
+  it('leaves the source of an upload that fails', async () => {
+    const remote = storeWith();
+    faultOn(({ operation }) => operation === 'UploadPart', {
+      type: 'status',
+      status: 403,
+      code: 'AccessDenied',
+    });
+    let isLeft = false;
+    const body: Body = {
+      size: 64 * MiB,
+      open: async function* () {
+        try {
+          for (;;) yield Buffer.alloc(MiB);
+        } finally {
+          isLeft = true;
+        }
+      },
+    };
+    await expect(remote.put('denied', body)).rejects.toMatchObject({ code: 'DENIED' });
+    expect(isLeft).toBe(true);
   });
 
   it('needs one request for each small operation', async () => {
