@@ -10,8 +10,9 @@ export function proxyUrl(url: URL, env: Readonly<NodeJS.ProcessEnv>): string | u
 }
 
 /**
- * Whether NO_PROXY lists the host. An entry is a name; the end of a name, after a dot or `*`; an address; or a range of addresses
- * (CIDR), as in curl and Go. It may have a port. Names are not looked up.
+ * Whether NO_PROXY lists the host. An entry is a name, which stands for the names below it too, as in curl, Go and the AWS command
+ * line; the end of a name, after a dot or `*`; an address; or a range of addresses (CIDR), as in curl and Go. It may have a
+ * port. Names are not looked up.
  */
 function isExempt(url: URL, noProxy: string): boolean {
   const host = url.hostname.toLowerCase().replace(/^\[|\]$/g, '');
@@ -33,7 +34,7 @@ function matches(host: string, entry: string): boolean {
   const family = isIP(host);
   if (family !== 0) return isInRange(host, family, entry);
   if (entry.startsWith('*')) return host.endsWith(entry.slice(1));
-  return entry.startsWith('.') ? host.endsWith(entry) : host === entry;
+  return host === entry || host.endsWith(entry.startsWith('.') ? entry : `.${entry}`);
 }
 
 /** Compares addresses as numbers, so that it does not matter how they are written. */
