@@ -85,6 +85,10 @@ it('a backup, a restore and the questions cost what docs/architecture.md says', 
   await host.wipe();
   await host.agent.restore();
   expect(since()).toEqual(documented('restore on a bare machine'));
+
+  await host.wipe();
+  await host.agent.sync();
+  expect(since()).toEqual(documented('restore on a bare machine'));
 });
 
 it('a backup with linked history costs what docs/architecture.md says', async () => {

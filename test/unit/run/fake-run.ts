@@ -25,6 +25,10 @@ export interface Script {
   };
   /** A process that the command leaves behind: it ends only by itself, after so long, or by a signal that it heeds. */
   readonly other?: {
+    /** After the command; 0 by default. */
+    readonly startsAfterMs?: number;
+    /** True by default. */
+    readonly hasStoreOpen?: boolean;
     readonly exitsAfterMs?: number;
     readonly endsAfter?: Partial<Record<NodeJS.Signals, number>>;
   };
@@ -173,8 +177,18 @@ export async function live(script: Script): Promise<Life> {
     if (cannotStart !== undefined) throw new SyncAgentError(cannotStart, 'Cannot start it');
     await work(script.command?.spawnMs ?? 0, undefined);
     isRunning = true;
-    isOtherRunning = script.other !== undefined;
     note('command started');
+    // Whose child it is shows only while the command lives. Once seen it stays known.
+    let isOtherKnown = false;
+    const startOther = (): void => {
+      isOtherRunning = isRunning;
+    };
+    if (script.other?.startsAfterMs !== undefined) later(script.other.startsAfterMs, startOther);
+    else if (script.other !== undefined) startOther();
+    const living = (): readonly { readonly pid: number }[] => {
+      if (isRunning) isOtherKnown ||= isOtherRunning;
+      return isOtherRunning && isOtherKnown ? [{ pid: 43 }] : [];
+    };
     const endOther = (): void => {
       if (!isOtherRunning) return;
       isOtherRunning = false;
@@ -204,15 +218,18 @@ export async function live(script: Script): Promise<Life> {
           endAfter(endsAfter[name], exit ?? { exitCode: null, signal: name });
       },
       tree: {
-        living: () => (isOtherRunning ? [{ pid: 43 }] : []),
-        signal: (name, to = isOtherRunning ? [{ pid: 43 }] : []) => {
+        living,
+        signal: (name, to = living()) => {
           if (!isOtherRunning || !to.some(({ pid }) => pid === 43)) return;
           note(`other ${name}`);
           const heeds = script.other?.endsAfter?.[name];
           if (name === 'SIGKILL') endOther();
           else if (heeds !== undefined) later(heeds, endOther);
         },
-        adopt: () => undefined,
+        // The store that it has open gives it away.
+        adopt: () => {
+          isOtherKnown ||= script.other?.hasStoreOpen !== false;
+        },
       },
     };
   };

@@ -136,6 +136,23 @@ describe('a supervised command', () => {
     },
   );
 
+  it('that runs too long is killed before the processes that it started, and the newest of them too', async () => {
+    const { log, isOtherRunning } = await live({
+      // Just before the kill, after the last look at what the command started.
+      other: { startsAfterMs: 19_749, hasStoreOpen: false },
+      stops: [{ ms: 3000 }, { ms: 200 }],
+      signals: [term(1000)],
+    });
+    const killed = log.indexOf('19750 command SIGKILL');
+    expect(log.slice(killed, killed + 4)).toEqual([
+      '19750 command SIGKILL',
+      '19750 command exited SIGKILL',
+      '19750 other SIGKILL',
+      '19750 other ended',
+    ]);
+    expect(isOtherRunning).toBe(false);
+  });
+
   it('that runs too long is backed up while it runs, killed, and backed up again', async () => {
     const { log, result, endedMs } = await live({
       stops: [{ ms: 3000 }, { ms: 200 }],
