@@ -42,3 +42,21 @@ export function timeLeft(signal: AbortSignal | undefined): number {
   const untilMs = reason instanceof SyncAgentError ? reason.untilMs : undefined;
   return untilMs === undefined ? Infinity : Math.max(0, untilMs - performance.now());
 }
+
+/** The result of the promise. Undefined if `latch` aborts first. */
+export async function raceAbort<T>(promise: Promise<T>, latch: AbortSignal): Promise<T | undefined> {
+  if (latch.aborted) {
+    promise.catch(() => undefined);
+    return undefined;
+  }
+  let onAbort = (): void => undefined;
+  const closed = new Promise<undefined>((resolve) => {
+    onAbort = () => resolve(undefined);
+    latch.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, closed]);
+  } finally {
+    latch.removeEventListener('abort', onAbort);
+  }
+}

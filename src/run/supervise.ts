@@ -1,8 +1,10 @@
+import { raceAbort } from '../platform/abort-signals.ts';
 import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { DaemonEvent } from '../platform/events.ts';
 import { exitCodeOfCommand, exitCodeOfSignal, exitCodeOfStart } from './command-process.ts';
-import type { CommandExit, RunningCommand } from './command-process.ts';
+import type { RunningCommand } from './command-process.ts';
+import { WholeCommand } from './whole-command.ts';
 import type { Saved } from '../api/daemon-status.ts';
 import type { SignalSource } from './process-signals.ts';
 import type { Writer } from './find-writers.ts';
@@ -78,14 +80,12 @@ class Run {
   readonly #command: CommandToRun;
   readonly #options: SuperviseOptions;
   readonly #request: StopRequest;
-  #child: RunningCommand | undefined;
-  #exited: Promise<void> = Promise.resolve();
-  #exit: CommandExit | undefined;
+  /** Undefined until the command has started. */
+  #whole: WholeCommand | undefined;
   #failure: SyncAgentError | undefined;
   /** The writers because of which the last backup may be incomplete. */
   #writers: readonly Writer[] = [];
   #wasRepeated = false;
-  readonly #asked = new Set<number>();
   readonly #endProgress: () => void;
 
   constructor(keeper: StoreKeeper, command: CommandToRun, options: SuperviseOptions) {
@@ -96,7 +96,7 @@ class Run {
       signals: options.signals,
       clock: options.clock,
       budgetMs: options.shutdownBudgetMs,
-      forward: (name) => this.#child?.signal(name),
+      forward: (name) => this.#whole?.signal(name),
     });
     const { requested, signal } = this.#request;
     requested.addEventListener('abort', () =>
@@ -115,15 +115,15 @@ class Run {
       case 'restoring':
         return (await this.#isRestored()) ? this.#start() : this.#done(nothingToSave);
       case 'running':
-        await first(this.#exited, this.#request.requested);
-        if (!this.#isRunning) {
+        await raceAbort(this.#whole?.exited ?? Promise.resolve(), this.#request.requested);
+        if (this.#whole?.isRunning !== true) {
           this.#options.emit({ type: 'stopping', reason: 'command-exit' });
           this.#request.begin();
         }
         return { type: 'stopping' };
       case 'stopping':
         this.#askToStop();
-        await this.#untilAllGone(this.#request.commandOver);
+        await this.#whole?.untilAllGone(this.#request.commandOver);
         return { type: 'saving' };
       case 'saving':
         return this.#save();
@@ -136,7 +136,7 @@ class Run {
   async #isRestored(): Promise<boolean> {
     const { requested, over } = this.#request;
     try {
-      if (this.#options.restore) await first(this.#keeper.restore({ signal: requested }), over);
+      if (this.#options.restore) await raceAbort(this.#keeper.restore({ signal: requested }), over);
     } catch (error) {
       if (!requested.aborted) throw error;
     }
@@ -144,12 +144,14 @@ class Run {
   }
 
   async #start(): Promise<State> {
-    const { killing, over } = this.#request;
-    await first(this.#keeper.start(), over);
-    if (this.#request.requested.aborted) return { type: 'saving' };
+    const request = this.#request;
+    await raceAbort(this.#keeper.start(), request.over);
+    if (request.requested.aborted) return { type: 'saving' };
     const { name } = this.#command;
+    const { clock, emit } = this.#options;
+    let child: RunningCommand;
     try {
-      this.#child = await this.#command.start();
+      child = await this.#command.start();
     } catch (error) {
       this.#failure =
         error instanceof SyncAgentError
@@ -157,96 +159,38 @@ class Run {
           : new SyncAgentError('INTERNAL', `Cannot start "${name}"`, { cause: error });
       return { type: 'saving' };
     }
-    const { pid, exited } = this.#child;
-    this.#options.emit({ type: 'command-started', pid, command: name });
-    const kill = (): void => {
-      // A shell whose child ends first would go on with its next line.
-      const others = this.#others();
-      this.#child?.signal('SIGKILL');
-      this.#child?.tree.signal('SIGKILL', others);
-    };
-    killing.addEventListener('abort', kill, { once: true });
-    if (killing.aborted) kill();
-    this.#exited = this.#watch(exited);
+    emit({ type: 'command-started', pid: child.pid, command: name });
+    this.#whole = new WholeCommand(child, {
+      request,
+      clock,
+      findWriters: () => this.#keeper.findWriters(),
+      onExit: (exit) => emit({ type: 'command-exited', ...exit, isExpected: !this.#isCrash }),
+    });
     return { type: 'running' };
-  }
-
-  async #watch(exited: RunningCommand['exited']): Promise<void> {
-    const exit = await exited;
-    this.#exit = exit;
-    this.#options.emit({ type: 'command-exited', ...exit, isExpected: !this.#isCrash });
-  }
-
-  get #isRunning(): boolean {
-    return this.#child !== undefined && this.#exit === undefined;
-  }
-
-  /** The command or a process that it started. */
-  get #isAnyLeft(): boolean {
-    return this.#isRunning || this.#others().length > 0;
-  }
-
-  #others(): readonly { readonly pid: number }[] {
-    return this.#child?.tree.living() ?? [];
   }
 
   /** The command ended by itself, with a failure. */
   get #isCrash(): boolean {
-    return this.#exit !== undefined && this.#exit.exitCode !== 0 && !this.#request.requested.aborted;
+    const exit = this.#whole?.exit;
+    return exit !== undefined && exit.exitCode !== 0 && !this.#request.requested.aborted;
   }
 
   #askToStop(): void {
-    // Look now: which process is whose child is known only while the parent lives.
-    this.#others();
+    this.#whole?.remember();
     const signal = this.#request.signal();
     // Programs stop at once after a second Ctrl-C. A typed one has reached the command already, so it is not repeated.
-    if (signal !== undefined && !signal.isTyped) this.#child?.signal(signal.name);
-  }
-
-  /** Ends the processes that the command leaves behind or does not end in time, until none is left or `latch` aborts. */
-  async #untilAllGone(latch: AbortSignal): Promise<void> {
-    const { othersAsked } = this.#request;
-    for (let pauseMs = firstPauseMs; !latch.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-      if (this.#isRunning)
-        await first(this.#exited, latch.aborted || othersAsked.aborted ? latch : othersAsked);
-      if (latch.aborted) return;
-      const others = await this.#findOthers();
-      if (others.length === 0) {
-        if (!this.#isRunning) return;
-        continue;
-      }
-      this.#askOthers(others);
-      await this.#options.clock.sleep(pauseMs, { signal: latch }).catch(() => undefined);
-    }
-  }
-
-  /** The processes that the command left behind. Includes those that only their open store reveals. */
-  async #findOthers(): Promise<readonly { readonly pid: number }[]> {
-    const others = this.#others();
-    if (others.length > 0 || this.#isRunning) return others;
-    this.#child?.tree.adopt((await this.#keeper.findWriters()).map(({ pid }) => pid));
-    return this.#others();
-  }
-
-  #askOthers(others: readonly { readonly pid: number }[]): void {
-    const tree = this.#child?.tree;
-    if (this.#request.killing.aborted) {
-      tree?.signal('SIGKILL');
-      return;
-    }
-    const unasked = others.filter(({ pid }) => !this.#asked.has(pid));
-    for (const { pid } of unasked) this.#asked.add(pid);
-    tree?.signal('SIGTERM', unasked);
+    if (signal !== undefined && !signal.isTyped) this.#whole?.signal(signal.name);
   }
 
   /** Makes one backup. It is the final one if no process could write since before it began. */
   async #save(): Promise<State> {
     const { clock } = this.#options;
     const { deadlineMs, giveUp, over } = this.#request;
-    const wasAnyLeft = this.#isAnyLeft;
+    const whole = this.#whole;
+    const wasAnyLeft = whole?.isAnyLeft === true;
     const before = await this.#keeper.findWriters();
     // A SIGINT that `kill` sent looks like a typed one, and some programs ignore SIGINT.
-    if (this.#isRunning && this.#request.signal()?.name !== 'SIGTERM') this.#child?.signal('SIGTERM');
+    if (whole?.isRunning === true && this.#request.signal()?.name !== 'SIGTERM') whole.signal('SIGTERM');
     const beganMs = clock.now();
     const stopped = this.#keeper
       .stop({
@@ -255,10 +199,10 @@ class Run {
         signal: giveUp,
       })
       .catch(() => unsaved);
-    const saved = (await first(stopped, over)) ?? unsaved;
+    const saved = (await raceAbort(stopped, over)) ?? unsaved;
     const notAll = { isSaved: false, unsavedSinceMs: saved.unsavedSinceMs ?? beganMs };
     if (wasAnyLeft) {
-      await this.#untilAllGone(over);
+      await whole.untilAllGone(over);
       if (!giveUp.aborted) return { type: 'saving' };
       this.#writers = await this.#keeper.findWriters();
       return this.#done(notAll);
@@ -287,35 +231,14 @@ class Run {
   }
 
   #exitCode(): number {
-    if (this.#exit !== undefined) return exitCodeOfCommand(this.#exit);
+    const whole = this.#whole;
+    if (whole?.exit !== undefined) return exitCodeOfCommand(whole.exit);
     if (this.#failure !== undefined) return exitCodeOfStart(this.#failure);
     // It was killed, and has not ended yet.
-    if (this.#child !== undefined) return exitCodeOfSignal('SIGKILL');
+    if (whole !== undefined) return exitCodeOfSignal('SIGKILL');
     return exitCodeOfSignal(this.#request.signal()?.name ?? null);
   }
 }
 
-/** The pause between two looks whether processes that are not our children have ended. */
-const firstPauseMs = 10;
-const longestPauseMs = 200;
-
 const nothingToSave: Saved = { isSaved: true, unsavedSinceMs: null };
 const unsaved: Saved = { isSaved: false, unsavedSinceMs: null };
-
-/** The result of the promise. Undefined if `latch` aborts first. */
-async function first<T>(promise: Promise<T>, latch: AbortSignal): Promise<T | undefined> {
-  if (latch.aborted) {
-    promise.catch(() => undefined);
-    return undefined;
-  }
-  let onAbort = (): void => undefined;
-  const closed = new Promise<undefined>((resolve) => {
-    onAbort = () => resolve(undefined);
-    latch.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, closed]);
-  } finally {
-    latch.removeEventListener('abort', onAbort);
-  }
-}
