@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, link, lstat, mkdir, open, rename, rm, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { copySmallFile } from './copy-small-file.ts';
 import { errnoOf } from './errors.ts';
 
 /**
@@ -16,7 +17,10 @@ export interface FileSystem {
   remove(path: string): Promise<void>;
   /** Makes a hard link. EEXIST if `to` exists. */
   link(existing: string, to: string): Promise<void>;
-  /** Copies a file, by reflink if the file system can. The copy gets `mode`, 0600 by default. */
+  /**
+   * Copies a file, by reflink if the file system can. The copy gets `mode`, 0600 by default. A small file is copied by short
+   * calls that block: whoever copies many lets other work run now and then (`makeBreather`).
+   */
   copy(from: string, to: string, options?: { readonly mode?: number }): Promise<void>;
   /** Opens a file for positioned writes, and creates it (0600) if it is missing. With `exclusive`, EEXIST if it exists. */
   openForWrite(path: string, options?: { readonly exclusive?: boolean }): Promise<WritableFile>;
@@ -54,6 +58,7 @@ export const nodeFileSystem: FileSystem = {
   remove: (path) => rm(path, { recursive: true, force: true }),
   link,
   copy: async (from, to, options) => {
+    if (copySmallFile(from, to, options?.mode)) return;
     await copyFile(from, to, constants.COPYFILE_FICLONE);
     await chmod(to, options?.mode ?? 0o600);
   },

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeBreather } from '../../platform/breathe.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import type { ManifestFile } from '../../log/manifest.ts';
 import { excludingPattern } from './exclusions.ts';
@@ -63,8 +64,10 @@ async function databasesAmong(
   files: readonly { readonly path: string; readonly size: number }[],
 ): Promise<readonly string[]> {
   const found: string[] = [];
+  const breathe = makeBreather();
   for (const { path, size } of files) {
     if (size === 0 || /-(journal|wal|shm)$/.test(path)) continue;
+    await breathe();
     // What may not be read, or has gone, is for the capture to tell.
     if (await isSqliteFile(join(dir, path)).catch(() => false)) found.push(path);
   }

@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { makeBreather } from '../../platform/breathe.ts';
 import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
 import { excludingPattern, noExclusions } from './exclusions.ts';
 import type { Exclusions } from './exclusions.ts';
@@ -63,9 +63,6 @@ export const emptyScan: ScanResult = {
   oddities: [],
   leftAlone: [],
 };
-
-/** A scan leaves the event loop to others after so many milliseconds. */
-const turnMs = 10;
 
 /** The agent's own directory inside a store that is a mount point; never part of the store's content. */
 export const homeInsideStore = '.sync-agent';
@@ -166,15 +163,6 @@ function entryOf(path: string, stats: BigIntStats | undefined): FileEntry | unde
     ino: stats.ino,
     mtimeNs: stats.mtimeNs,
     ctimeNs: stats.ctimeNs,
-  };
-}
-
-/** Lets other work run now and then. */
-function makeBreather(): () => Promise<unknown> | undefined {
-  let since = performance.now();
-  return () => {
-    if (performance.now() - since < turnMs) return undefined;
-    return setImmediate().then(() => (since = performance.now()));
   };
 }
 
