@@ -7,6 +7,7 @@ import type { RetentionPolicy } from '../log/retention.ts';
 import type { DiskSpace } from '../platform/disk-space.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import type { Home } from '../home/home.ts';
+import type { PhaseTimes } from '../platform/phase-times.ts';
 import type { StoreUser } from '../stores/in-use.ts';
 import type { StoreAdapter } from '../stores/adapter.ts';
 
@@ -24,6 +25,8 @@ export interface Context {
   readonly fs: FileSystem;
   readonly clock: Clock;
   readonly emit: Emit;
+  /** Where the time of this operation goes. */
+  readonly phases: PhaseTimes;
   readonly settings: EngineSettings;
   /** Finds out what kind of store a directory is. */
   readonly detectAdapter: (dir: string) => Promise<StoreAdapter>;
@@ -58,8 +61,24 @@ export interface EngineSettings extends RetentionPolicy {
   readonly prefixBytes: number;
 }
 
-export function enterPhase(context: Context, phase: Phase): void {
-  context.emit({ type: 'phase', phase });
+/** For operations whose phases follow each other. */
+export function enterPhase({ emit }: Context, phase: Phase): void {
+  emit({ type: 'phase', phase });
+}
+
+/** Does the work of one phase. `moved`: to be told of the bytes that it copied, hashed, sent or received. */
+export async function inPhase<T>(
+  { emit, phases }: Context,
+  phase: Phase,
+  work: (moved: (bytes: number) => void) => Promise<T>,
+): Promise<T> {
+  emit({ type: 'phase', phase });
+  const leave = phases.enter(phase);
+  try {
+    return await work((bytes) => phases.moved(phase, bytes));
+  } finally {
+    leave();
+  }
 }
 
 /** Counts the bytes of one phase and emits progress. */
@@ -67,6 +86,7 @@ export function progressOf(context: Context, phase: Phase, total: number): (byte
   let done = 0;
   return (bytes) => {
     done += bytes;
+    context.phases.moved(phase, bytes);
     context.emit({ type: 'progress', phase, done: Math.min(done, total), total });
   };
 }

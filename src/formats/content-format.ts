@@ -81,11 +81,14 @@ export interface WriteWork {
   readonly id: string;
   /** Where the image is: with every file of `upload` and `reuse`. */
   readonly dir: string;
-  readonly upload: readonly ManifestFile[];
+  readonly upload: readonly UploadFile[];
   readonly reuse: readonly ReusedFile[];
   /** Called as bytes of `upload` leave. */
   readonly onBytes: (count: number) => void;
 }
+
+/** A file of the image. Without its SHA-256 nobody has read it yet: the format finds it out while it stores the bytes. */
+export type UploadFile = Omit<ManifestFile, 'in' | 'sha256'> & Partial<Pick<ManifestFile, 'sha256'>>;
 
 /** A file whose bytes another snapshot of the same format has. */
 export interface ReusedFile {

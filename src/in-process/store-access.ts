@@ -1,5 +1,6 @@
 import { explainFailure } from '../engine/explain-failure.ts';
 import type { Context } from '../engine/context.ts';
+import { PhaseTimes } from '../platform/phase-times.ts';
 import { formats as registeredFormats } from '../formats/registry.ts';
 import type { Formats } from '../formats/registry.ts';
 import { assertApart, assertOutside, locateHome as locateRealHome } from '../home/home.ts';
@@ -107,6 +108,7 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
       fs,
       clock,
       emit,
+      phases: new PhaseTimes(clock),
       settings: { ...engine, prefixBytes },
       detectAdapter:
         adapter === 'auto'

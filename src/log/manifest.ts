@@ -116,6 +116,11 @@ const aboutTree = {
   /** Milliseconds for which the store's writers were held back: the sum, and the longest time without a break. */
   stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
   epoch: epoch.optional(),
+  /**
+   * When the full-text indexes are to be compared with their texts again. Present if they were not, for this snapshot; else the
+   * snapshot's own day counts.
+   */
+  fullTextDueAt: z.iso.datetime().optional(),
   /** Problems that put no record at risk. Absent if there are none. */
   findings: z.array(problemSchema).optional(),
   /** Problems that made the store unsound, if a person insisted on the commit. */

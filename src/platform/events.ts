@@ -167,6 +167,26 @@ export type LeaseEvent =
     };
 
 export type Phase =
-  'capture' | 'validate' | 'upload' | 'commit' | 'publish' | 'rotate' | 'download' | 'swap' | 'verify';
+  | 'capture'
+  | 'validate'
+  | 'hash'
+  | 'upload'
+  | 'commit'
+  | 'publish'
+  | 'rotate'
+  | 'download'
+  | 'swap'
+  | 'verify';
+
+/** Where the time of an operation went. */
+export interface PhaseTime {
+  readonly phase: Phase;
+  /** Milliseconds from its beginning to its end. Phases overlap. */
+  readonly tookMs: number;
+  /** How much of that no other phase was under way: so long the operation waited for this one alone, milliseconds. */
+  readonly waitedMs: number;
+  /** Bytes that it copied, checked, hashed, sent or received. 0 where nobody counts. */
+  readonly bytes: number;
+}
 
 export type Emit = (event: AgentEvent) => void;

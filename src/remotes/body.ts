@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { Body, ByteRange } from './remote.ts';
 
@@ -19,6 +20,35 @@ export function textBody(text: string): Body {
 /** The first `size` bytes of a file that nobody changes meanwhile. Fails rather than end short. */
 export function fileBody(path: string, size: number): Body {
   return { size, open: (range) => readFileRange(path, range ?? { start: 0, end: size }) };
+}
+
+/** A body that is hashed as it is read. */
+export interface HashingBody extends Body {
+  /** SHA-256 of the whole body, as it was last read to its end: lower-case hexadecimal. */
+  sha256(): string;
+}
+
+export function hashing(body: Body): HashingBody {
+  let sha256: string | undefined;
+  return {
+    size: body.size,
+    open: async function* (range) {
+      if (range !== undefined) {
+        yield* body.open(range);
+        return;
+      }
+      const hash = createHash('sha256');
+      for await (const chunk of body.open()) {
+        hash.update(chunk);
+        yield chunk;
+      }
+      sha256 = hash.digest('hex');
+    },
+    sha256: () => {
+      if (sha256 === undefined) throw new Error('the body was not read to its end');
+      return sha256;
+    },
+  };
 }
 
 /** All chunks share one buffer, so a chunk is valid until the next is asked for. Fresh buffers would pile up to tens of megabytes. */

@@ -6,6 +6,7 @@ import type { Style } from './style.ts';
 export const phaseNames: Readonly<Record<Phase, string>> = {
   capture: 'Capturing the store',
   validate: 'Checking the store',
+  hash: 'Comparing with the last snapshot',
   upload: 'Uploading',
   commit: 'Committing',
   publish: 'Publishing current files',

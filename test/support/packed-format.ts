@@ -69,8 +69,11 @@ async function write(context: FormatContext, work: WriteWork): Promise<Written> 
   const content: PackedContent = { packs: {}, files: {} };
   const chunks: Buffer[] = [];
   let end = 0;
+  const hashes = new Map<string, string>();
   for (const file of [...work.upload, ...(isLinked ? [] : work.reuse.map((each) => each.file))]) {
-    const chunk = deflateRawSync(await readLocal(join(work.dir, file.path)));
+    const bytes = await readLocal(join(work.dir, file.path));
+    hashes.set(file.path, createHash('sha256').update(bytes).digest('hex'));
+    const chunk = deflateRawSync(bytes);
     chunks.push(chunk);
     content.files[file.path] = { pack: work.id, start: end, end: end + chunk.length };
     end += chunk.length;
@@ -86,7 +89,10 @@ async function write(context: FormatContext, work: WriteWork): Promise<Written> 
     const body = bytesBody(Buffer.concat(chunks));
     ({ serverTime } = await remote.put(packKey(work.id), body, { onBytes: work.onBytes, signal }));
   }
-  const files = [...work.upload, ...work.reuse.map((each) => each.file)];
+  const files = [
+    ...work.upload.map((file) => ({ ...file, sha256: hashes.get(file.path) ?? '' })),
+    ...work.reuse.map((each) => each.file),
+  ];
   return {
     files: files.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
     content,

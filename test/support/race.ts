@@ -3,6 +3,7 @@ import { systemClock } from '../../src/platform/clock.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { commitSnapshot } from '../../src/engine/backup/commit.ts';
 import type { Context } from '../../src/engine/context.ts';
+import { PhaseTimes } from '../../src/platform/phase-times.ts';
 import { pin, unpin } from '../../src/engine/history/pin.ts';
 import { clearHistory, prune } from '../../src/engine/history/prune.ts';
 import { rotate } from '../../src/engine/history/rotate.ts';
@@ -356,6 +357,7 @@ export function contextOf(remote: Remote, now: () => number, random: () => numbe
         Array.from({ length: bytes * 2 }, () => Math.floor(random() * 16).toString(16)).join(''),
     },
     emit: () => undefined,
+    phases: new PhaseTimes({ monotonic: now }),
     settings: {
       keepLast,
       keepHourly: 0,

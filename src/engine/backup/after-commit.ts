@@ -1,10 +1,11 @@
+import { both } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { writeCommitCopy } from '../../log/commit-copies.ts';
 import type { CommitCopy } from '../../log/commit-copies.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { attemptKey } from '../../log/layout.ts';
-import { enterPhase } from '../context.ts';
+import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { rotate } from '../history/rotate.ts';
 import type { Committed } from './commit.ts';
@@ -31,9 +32,14 @@ export async function finishCommit(
     await writeCommitCopy(remote, manifest, { createOnly, signal });
     if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
   });
-  await attempt(context, 'publish', () => publish(context, committed));
-  await attempt(context, 'rotate', () =>
-    rotate(context, { commit: manifest, committedAt: committed.serverTime }),
+  // Neither needs the other, and both wait for the server most of the time.
+  await both(
+    signal,
+    (either) => attempt(context, 'publish', () => publish({ ...context, signal: either }, committed)),
+    (either) =>
+      attempt(context, 'rotate', () =>
+        rotate({ ...context, signal: either }, { commit: manifest, committedAt: committed.serverTime }),
+      ),
   );
 }
 
@@ -41,8 +47,9 @@ export async function finishCommit(
 async function publish(context: Context, { manifest, before, after }: Committed): Promise<void> {
   const format = context.formats.of(manifest);
   if (format.publish === undefined || newestId(after) !== manifest.id) return;
-  enterPhase(context, 'publish');
-  await format.publish(context, { manifest, before: newestId(before) });
+  await inPhase(context, 'publish', async () =>
+    format.publish?.(context, { manifest, before: newestId(before) }),
+  );
 }
 
 const newestId = (view: LogView): string | undefined => view.snapshots.at(-1)?.entry.id;

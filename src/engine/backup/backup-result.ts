@@ -1,3 +1,4 @@
+import type { PhaseTime } from '../../platform/events.ts';
 import type { Problem } from '../../stores/adapter.ts';
 
 export interface BackupOptions {
@@ -59,4 +60,6 @@ export type BackupResult =
       readonly findings: readonly Problem[];
       /** What makes the store unsound; empty unless that was accepted. */
       readonly damage: readonly Problem[];
+      /** Where the time went, in the order in which the phases began. */
+      readonly phases: readonly PhaseTime[];
     };

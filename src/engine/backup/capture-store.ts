@@ -1,32 +1,28 @@
-import { join } from 'node:path';
-import { both, concurrently } from '../../platform/concurrently.ts';
-import { SyncAgentError } from '../../platform/errors.ts';
 import { fileTimeMs } from '../../platform/file-system.ts';
 import { totalBytes } from '../../log/manifest.ts';
+import type { Manifest } from '../../log/manifest.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
 import { fingerprint, isSettled, storeIdentity } from '../../stores/content/fingerprint.ts';
 import { emptyDirectoriesOf, scanStore } from '../../stores/content/scan.ts';
 import type { ScanResult } from '../../stores/content/scan.ts';
-import type { Capture, Problem } from '../../stores/adapter.ts';
+import type { Capture, StoreAdapter } from '../../stores/adapter.ts';
+import type { StoreUser } from '../../stores/in-use.ts';
 import { stagedData } from '../../home/home.ts';
-import { enterPhase } from '../context.ts';
+import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
-import { hashFile } from '../hash-file.ts';
-import type { CapturedFile, CapturedStore } from './plan-backup.ts';
-import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
+import type { CapturedTree, ImageFile } from './plan-backup.ts';
+import { adapterForCapture } from '../soundness/judge-store.ts';
 import { lastKnownManifest } from '../known-manifests.ts';
-import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
-import type { SoundBase } from '../soundness/soundness.ts';
 import { warnOfTwins } from '../twin-servers.ts';
+import { stagingFailure } from './staging-failure.ts';
 
-export interface StoreImage extends CapturedStore {
-  /** Problems that put no record at risk. */
-  readonly findings: readonly Problem[];
-  /** Empty unless damage is accepted. */
-  readonly damage: readonly Problem[];
+/** A consistent copy of the store, as nobody has judged it yet. */
+export interface StoreImage extends CapturedTree {
   /** Where the image is. */
   readonly dir: string;
-  /** The files that were checked as SQLite databases. */
-  readonly databases: readonly string[] | undefined;
+  readonly store: StoreAdapter;
+  /** What this host last knew of the store. */
+  readonly known: Manifest | undefined;
   /** Milliseconds since the epoch, this host's clock, shortly before the captured instant. */
   readonly capturedAtMs: number;
   /** Of the store at the captured instant. Null if a later write could have the same timestamp. */
@@ -34,12 +30,11 @@ export interface StoreImage extends CapturedStore {
   readonly identity: string;
   /** What was not captured because it is not content. */
   readonly leftAlone: ScanResult['leftAlone'];
+  /** Of this capture and those before it, milliseconds. */
   readonly heldMs: number;
   readonly longestHoldMs: number;
 }
 
-/** If our locks do not cover the whole store, an image can be torn. Three unsound images mean that the store is unsound. */
-const captureTries = 3;
 /**
  * How long to wait for an index that looks half written. Usually nobody writes it: the files are copies, their times say
  * nothing, and the first image is sound. If it is not, a slow disk may hold the server up. That is likely only if a server
@@ -47,90 +42,82 @@ const captureTries = 3;
  */
 const unfinishedMs = { first: 500, unseen: 5_000, seen: 30_000 };
 
-export interface ImageOptions {
-  /** The manifest that says which databases were sound before. Called only if an image is not sound. */
-  readonly base: () => Promise<SoundBase | undefined>;
-  /** Whether to take an image of a damaged store. */
-  readonly acceptDamage: boolean;
-}
+/** Captures one store as often as needed. */
+export class StoreCapture {
+  readonly #context: Context;
+  readonly #dir: string;
+  #tries = 0;
+  #heldMs = 0;
+  #longestHoldMs = 0;
 
-/**
- * Captures the store into staging, validates the image and hashes its files. Rejects with STORE_CORRUPT if every image is
- * unsound.
- */
-export async function captureStore(
-  context: Context,
-  attempt: string,
-  { base, acceptDamage }: ImageOptions,
-): Promise<StoreImage> {
-  const { home, fs, clock, emit, signal } = context;
-  const dir = stagedData(home, attempt);
-  const known = await lastKnownManifest(context);
-  const adapter = await adapterForCapture(context, known);
-  const databases = databasesOf(context, known);
-  let heldMs = 0;
-  let longestHoldMs = 0;
-  const users = await context.findStoreUsers(home.store);
-  warnOfTwins(context, adapter, users);
-  for (let tries = 1; ; tries += 1) {
-    enterPhase(context, 'capture');
+  constructor(context: Context, attempt: string) {
+    this.#context = context;
+    this.#dir = stagedData(context.home, attempt);
+  }
+
+  get tries(): number {
+    return this.#tries;
+  }
+
+  /** A new image in place of the one before, taken more patiently. */
+  async take(signal: AbortSignal | undefined): Promise<StoreImage> {
+    this.#tries += 1;
+    const context = { ...this.#context, signal };
+    try {
+      return await inPhase(context, 'capture', (moved) => this.#take(context, moved));
+    } catch (error) {
+      throw await stagingFailure(context, error);
+    }
+  }
+
+  async #take(context: Context, moved: (bytes: number) => void): Promise<StoreImage> {
+    const { home, fs, clock, emit, signal } = context;
+    const dir = this.#dir;
+    const known = await lastKnownManifest(context);
+    const store = await adapterForCapture(context, known);
+    const users = await context.findStoreUsers(home.store);
+    if (this.#tries === 1) warnOfTwins(context, store, users);
     await fs.remove(dir);
     await fs.makeDirectory(dir);
     const identity = await storeIdentity(home.store);
     const capturedAtMs = clock.now();
-    const captured = await adapter.capture(home.store, dir, {
+    const captured = await store.capture(home.store, dir, {
       timeoutMs: context.settings.captureTimeoutMs,
-      unfinishedMs: unfinishedMs[tries === 1 ? 'first' : users.length === 0 ? 'unseen' : 'seen'],
+      unfinishedMs: this.#patienceMs(users),
       clock,
       fs,
       signal,
     });
-    heldMs += captured.heldMs;
-    longestHoldMs = Math.max(longestHoldMs, captured.longestHoldMs);
-    if (tries === 1) warnOfUnfenced(context, captured.unfenced);
+    const { source, fingerprinted, lookedAtMs, attempts, heldMs, longestHoldMs } = captured;
+    this.#heldMs += heldMs;
+    this.#longestHoldMs = Math.max(this.#longestHoldMs, longestHoldMs);
+    if (this.#tries === 1) warnOfUnfenced(context, captured.unfenced);
     context.formats.current.assertStorable(
-      [...captured.source.files.map((file) => file.path), ...emptyDirectoriesOf(captured.source)],
+      [...source.files.map((file) => file.path), ...emptyDirectoriesOf(source)],
       { prefixBytes: context.settings.prefixBytes },
     );
-    emit({
-      type: 'captured',
-      bytes: totalBytes(captured.source.files),
-      attempts: captured.attempts,
-      heldMs: captured.heldMs,
-      longestHoldMs: captured.longestHoldMs,
-    });
-    enterPhase(context, 'validate');
-    const [report, files] = await both(
-      signal,
-      (either) => adapter.inspect(dir, { level: context.settings.validation, databases, signal: either }),
-      (either) => hashImage(dir, captured, either),
-    );
-    const before = report.damage.length === 0 ? undefined : await base();
-    const { damage, findings } = soundnessOf(report, before);
-    if (damage.length === 0 || (acceptDamage && tries === captureTries)) {
-      const { fingerprinted, lookedAtMs } = captured;
-      return {
-        dir,
-        adapter: adapter.name,
-        files,
-        ...describeDirectories(captured.source),
-        databases: report.databases,
-        statistics: report.statistics,
-        findings,
-        damage,
-        capturedAtMs,
-        fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
-        identity,
-        leftAlone: captured.source.leftAlone,
-        heldMs,
-        longestHoldMs,
-      };
-    }
-    if (tries === captureTries) {
-      throw new SyncAgentError('STORE_CORRUPT', `Cannot back up "${home.store}": ${messagesOf(damage)}`, {
-        remedy: damageRemedy(before),
-      });
-    }
+    const bytes = totalBytes(source.files);
+    moved(bytes);
+    emit({ type: 'captured', bytes, attempts, heldMs, longestHoldMs });
+    return {
+      dir,
+      store,
+      adapter: store.name,
+      known,
+      files: await describeFiles(dir, captured),
+      ...describeDirectories(source),
+      capturedAtMs,
+      fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
+      identity,
+      leftAlone: source.leftAlone,
+      heldMs: this.#heldMs,
+      longestHoldMs: this.#longestHoldMs,
+    };
+  }
+
+  #patienceMs(users: readonly StoreUser[]): number {
+    if (this.#tries === 1) return unfinishedMs.first;
+    return users.length === 0 ? unfinishedMs.unseen : unfinishedMs.seen;
   }
 }
 
@@ -146,36 +133,24 @@ function warnOfUnfenced({ emit }: Context, unfenced: readonly string[]): void {
   });
 }
 
-/** Says which good snapshot there is, and how to keep a damaged copy, which is better than none. */
-function damageRemedy(before: SoundBase | undefined): string {
-  const accept = '"sync-agent backup --accept-damage" keeps a copy of it as it is, marked as damaged';
-  return before === undefined
-    ? `The remote has no snapshot of it yet. ${accept}`
-    : `The last good snapshot is untouched: "sync-agent restore --force" brings it back, and keeps this store as a rollback copy. ${accept}`;
+/** A database whose log was folded into it has another size than in the store. */
+async function describeFiles(dir: string, { source }: Capture): Promise<readonly ImageFile[]> {
+  const sizes = new Map((await scanStore(dir)).files.map((file) => [file.path, file.size]));
+  return source.files.map(({ path, mode, mtimeNs }) => {
+    const size = sizes.get(path);
+    if (size === undefined)
+      throw new SyncAgentError('INTERNAL', `Cannot back up "${path}": it is not in the image`);
+    return { path, size, mode, mtimeMs: fileTimeMs(mtimeNs) };
+  });
 }
 
 function describeDirectories(
   source: ScanResult,
-): Pick<CapturedStore, 'mode' | 'directories' | 'emptyDirectories'> {
+): Pick<CapturedTree, 'mode' | 'directories' | 'emptyDirectories'> {
   const [root, ...below] = source.directories;
   return {
     mode: root?.mode ?? 0o755,
     directories: below.map(({ path, mode }) => ({ path, mode })),
     emptyDirectories: emptyDirectoriesOf(source),
   };
-}
-
-async function hashImage(
-  dir: string,
-  captured: Capture,
-  signal: AbortSignal | undefined,
-): Promise<CapturedFile[]> {
-  const sizes = new Map((await scanStore(dir)).files.map((file) => [file.path, file.size]));
-  return concurrently(captured.source.files, { concurrency: 4, signal }, async (file, whileAll) => {
-    const size = sizes.get(file.path);
-    if (size === undefined)
-      throw new SyncAgentError('INTERNAL', `Cannot hash "${file.path}": it is not in the image`);
-    const sha256 = await hashFile(join(dir, file.path), size, whileAll);
-    return { path: file.path, size, sha256, mode: file.mode, mtimeMs: fileTimeMs(file.mtimeNs) };
-  });
 }

@@ -1,45 +1,81 @@
-import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { pinsOf } from '../../log/manifest.ts';
+import type { LogView } from '../../log/commit-log.ts';
 import { epochForCommit } from '../../log/precedence.ts';
-import type { Written } from '../../formats/content-format.ts';
-import { enterPhase } from '../context.ts';
+import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
+import { cacheManifest } from '../known-manifests.ts';
+import { recordRemoteState } from '../lineage.ts';
+import type { Lineage } from '../lineage.ts';
+import { divergedTips, isFenced } from '../tips.ts';
+import { finishCommit } from './after-commit.ts';
+import type { BackupResult } from './backup-result.ts';
+import type { StoreImage } from './capture-store.ts';
 import { commitSnapshot } from './commit.ts';
 import type { Committed, ManifestDraft } from './commit.ts';
-import type { SnapshotWork } from './make-snapshot.ts';
+import type { JudgedImage } from './judge-image.ts';
+import type { StagedContent } from './stage-content.ts';
 
-export interface CommitInput extends SnapshotWork {
+export interface CommitImageWork {
   readonly id: string;
-  readonly written: Written;
-  readonly createOnly: CreateOnlySupport;
+  readonly view: LogView;
+  readonly lineage: Lineage;
+  readonly image: StoreImage;
+  readonly judged: JudgedImage;
+  readonly staged: StagedContent;
+  readonly epoch: number | undefined;
 }
 
-/** Commits an image whose content is in the remote. A damaged one is pinned. */
-export async function commitImage(context: Context, work: CommitInput): Promise<Committed> {
+/** Commits an image whose content is in the remote: steps 3 to 8 of a backup, as `backup` lists them. */
+export async function commitImage(context: Context, work: CommitImageWork): Promise<BackupResult> {
+  const { id, view, lineage, image, staged } = work;
+  const { state } = lineage;
+  const { createOnly, copies } = staged;
+  const { fingerprint } = image;
+  const committed = await inPhase(context, 'commit', async () => {
+    await recordRemoteState(context, { ...state, createOnly, pending: { id, fingerprint } });
+    const done = await commit(context, work);
+    const { manifest, lastModifiedMs } = done;
+    const { generation } = manifest;
+    context.emit({ type: 'committed', id, generation });
+    await cacheManifest(context, manifest);
+    const parent = { id, generation, lastModifiedMs };
+    await recordRemoteState(context, { parent, fingerprint, pending: null, createOnly, settled: [] });
+    return done;
+  });
+  await finishCommit(context, { view, committed, copies, createOnly });
+  const diverged = divergedTips(committed, state.settled);
+  if (diverged.length > 0) context.emit({ type: 'diverged', tips: diverged });
+  if (isFenced(committed)) warnOfFence(context, id);
+  return describe(context, work, { committed, diverged });
+}
+
+/** A damaged image is pinned. */
+async function commit(context: Context, work: CommitImageWork): Promise<Committed> {
   const { clock, settings } = context;
-  const { id, view, image, written, createOnly } = work;
+  const { id, view, judged, staged } = work;
   const draft = draftOf(context, work);
   const pin = { id, reason: damagedPin, at: new Date(clock.now()).toISOString(), host: settings.host };
-  enterPhase(context, 'commit');
   return commitSnapshot(context, {
     draft: (current) => {
       const entries = current.snapshots.map(({ entry }) => entry);
       return { ...draft, ...epochForCommit(entries, work.epoch) };
     },
     view,
-    createOnly: createOnly !== 'rejected',
+    createOnly: staged.createOnly !== 'rejected',
     startedAt: view.serverTime,
-    lastServerTime: written.serverTime,
+    lastServerTime: staged.written.serverTime,
     resolve: work.lineage.state.settled,
-    ...(image.damage.length > 0 ? { pins: (current) => [...pinsOf(current.head).values(), pin] } : {}),
+    ...(judged.damage.length > 0 ? { pins: (current) => [...pinsOf(current.head).values(), pin] } : {}),
   });
 }
 
 /** Why a snapshot of a damaged store is pinned. */
 const damagedPin = 'the store was damaged when this was made (--accept-damage)';
 
-function draftOf({ formats, clock, settings }: Context, work: CommitInput): ManifestDraft {
-  const { id, image, written, parentId } = work;
+function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): ManifestDraft {
+  const { id, image, judged, staged } = work;
+  const { written, parentId } = staged;
+  const { databases, statistics, findings, damage, fullTextDueAt } = judged;
   return {
     format: formats.current.number,
     id,
@@ -49,19 +85,58 @@ function draftOf({ formats, clock, settings }: Context, work: CommitInput): Mani
     host: settings.host,
     agent: settings.agent,
     adapter: image.adapter,
-    ...(image.databases === undefined ? {} : { databases: [...image.databases] }),
+    ...(databases === undefined ? {} : { databases: [...databases] }),
     files: written.files,
     emptyDirectories: [...image.emptyDirectories],
     mode: image.mode,
     directories: [...image.directories],
     statistics: {
-      ...image.statistics,
-      collections: image.statistics.collections?.map((each) => ({ ...each })),
+      ...statistics,
+      collections: statistics.collections?.map((each) => ({ ...each })),
     },
     stall: { heldMs: image.heldMs, longestHoldMs: image.longestHoldMs },
-    ...(image.findings.length > 0 ? { findings: [...image.findings] } : {}),
-    ...(image.damage.length > 0 ? { damage: [...image.damage] } : {}),
+    ...(fullTextDueAt === undefined ? {} : { fullTextDueAt }),
+    ...(findings.length > 0 ? { findings: [...findings] } : {}),
+    ...(damage.length > 0 ? { damage: [...damage] } : {}),
     ...(written.content === undefined ? {} : { content: written.content }),
     ...(written.linked === undefined ? {} : { linked: written.linked }),
+  };
+}
+
+function warnOfFence({ emit }: Context, id: string): void {
+  emit({
+    type: 'warning',
+    code: 'DIVERGED',
+    message: `Snapshot ${id} is kept, but does not count as the newest: another host has taken the lease over`,
+    remedy: 'Stop the application on this host; what it wrote since is in that snapshot only',
+  });
+}
+
+function describe(
+  { phases }: Context,
+  { staged, image, judged }: CommitImageWork,
+  { committed, diverged }: { readonly committed: Committed; readonly diverged: readonly string[] },
+): BackupResult {
+  const { manifest } = committed;
+  const { plan, parentId, lost } = staged;
+  return {
+    type: 'committed',
+    id: manifest.id,
+    generation: manifest.generation,
+    parent: parentId,
+    files: manifest.files.length,
+    bytes: plan.uploadBytes + plan.reuseBytes,
+    records: judged.statistics.records,
+    uploadBytes: plan.uploadBytes,
+    reuseBytes: plan.reuseBytes,
+    heldMs: image.heldMs,
+    longestHoldMs: image.longestHoldMs,
+    diverged,
+    isFenced: isFenced(committed),
+    dropped: committed.dropped.map((entry) => entry.id),
+    lost,
+    findings: judged.findings,
+    damage: judged.damage,
+    phases: phases.list(),
   };
 }

@@ -1,21 +1,27 @@
-import type { FileSource, ReusedFile } from '../../formats/content-format.ts';
+import type { FileSource, ReusedFile, UploadFile } from '../../formats/content-format.ts';
 import type { Manifest, ManifestDirectory, ManifestFile } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { StoreStatistics } from '../../stores/adapter.ts';
 import { isSimplerKind } from '../../stores/find-kind.ts';
 
-/** A captured file, hashed. */
-export type CapturedFile = Omit<ManifestFile, 'in'>;
+export type ImageFile = Omit<ManifestFile, 'in' | 'sha256'>;
 
-export interface CapturedStore {
+/** What was captured, by the names and sizes of its files. */
+export interface CapturedTree {
   readonly adapter: Manifest['adapter'];
-  readonly files: readonly CapturedFile[];
+  readonly files: readonly ImageFile[];
   /** Permission bits of the store itself. */
   readonly mode: number;
   /** All directories below the store, by path. */
   readonly directories: readonly ManifestDirectory[];
   readonly emptyDirectories: readonly string[];
-  readonly statistics: StoreStatistics;
+}
+
+/** What was captured, to be compared with earlier snapshots. */
+export interface CapturedStore extends CapturedTree {
+  readonly files: readonly UploadFile[];
+  /** Undefined as long as nobody has counted. */
+  readonly statistics: StoreStatistics | undefined;
 }
 
 export type BackupPlan =
@@ -24,7 +30,7 @@ export type BackupPlan =
   | { readonly type: 'refuse'; readonly reason: string }
   | {
       readonly type: 'commit';
-      readonly upload: readonly CapturedFile[];
+      readonly upload: readonly UploadFile[];
       /** Files whose bytes an earlier snapshot has. */
       readonly reuse: readonly ReusedFile[];
       readonly uploadBytes: number;
@@ -60,8 +66,8 @@ export function planBackup(facts: BackupFacts): BackupPlan {
   if (reason !== undefined) return { type: 'refuse', reason };
 
   const known = new Map<string, FileSource>();
-  const content = ({ sha256, size }: CapturedFile): string => `${sha256} ${size}`;
-  const samePlace = (file: CapturedFile): string => `${content(file)} ${file.path}`;
+  const content = ({ sha256, size }: UploadFile): string => `${sha256} ${size}`;
+  const samePlace = (file: UploadFile): string => `${content(file)} ${file.path}`;
   for (const snapshot of [newest, parent]) {
     if (snapshot?.format !== facts.format) continue;
     for (const file of snapshot.files) {
@@ -70,13 +76,13 @@ export function planBackup(facts: BackupFacts): BackupPlan {
       known.set(samePlace(file), { snapshot, file });
     }
   }
-  const upload: CapturedFile[] = [];
+  const upload: UploadFile[] = [];
   const reuse: ReusedFile[] = [];
   for (const file of captured.files) {
     // Linked history can refer to a file of the same path only.
     const source = known.get(samePlace(file)) ?? known.get(content(file));
     if (source === undefined) upload.push(file);
-    else reuse.push({ file, source });
+    else reuse.push({ file: { ...file, sha256: source.file.sha256 }, source });
   }
   return {
     type: 'commit',
@@ -100,7 +106,7 @@ export function hasContentOf(
   store: Pick<CapturedStore, 'files' | 'directories' | 'emptyDirectories'>,
   manifest: Pick<Manifest, 'files' | 'directories' | 'emptyDirectories'>,
 ): boolean {
-  const key = (file: CapturedFile): string => `${file.path}\0${file.size} ${file.sha256} ${file.mode}`;
+  const key = (file: UploadFile): string => `${file.path}\0${file.size} ${file.sha256} ${file.mode}`;
   const theirs = new Set(manifest.files.map(key));
   return (
     store.files.length === theirs.size &&
@@ -112,7 +118,7 @@ export function hasContentOf(
 
 /** Whether the store holds the snapshot's names and bytes, whatever its permissions and empty directories. */
 export function hasBytesOf(store: Pick<CapturedStore, 'files'>, manifest: Pick<Manifest, 'files'>): boolean {
-  const key = ({ path, size, sha256 }: CapturedFile): string => `${path}\0${size} ${sha256}`;
+  const key = ({ path, size, sha256 }: UploadFile): string => `${path}\0${size} ${sha256}`;
   const theirs = new Set(manifest.files.map(key));
   return store.files.length === theirs.size && store.files.every((file) => theirs.has(key(file)));
 }
@@ -124,8 +130,9 @@ const modesOf = (directories: readonly ManifestDirectory[]): string =>
     .toSorted()
     .join('\0');
 
-function shrinkage(
-  captured: CapturedStore,
+/** Why a store that grew from `base` lost too much to be committed, as far as it was counted. Undefined if it did not. */
+export function shrinkage(
+  captured: Pick<CapturedStore, 'adapter' | 'statistics'> & Pick<CapturedTree, 'files'>,
   base: Manifest | undefined,
   maxShrink: number,
 ): string | undefined {
@@ -134,9 +141,11 @@ function shrinkage(
   if (isSimplerKind(captured.adapter, base.adapter)) {
     return `it looks like a ${captured.adapter} store, snapshot ${base.id} is of a ${base.adapter} store`;
   }
-  const records = { now: captured.statistics.records, was: base.statistics.records, unit: 'records' };
+  const { statistics } = captured;
+  const records = { now: statistics?.records, was: base.statistics.records, unit: 'records' };
   const bytes = { now: totalBytes(captured.files), was: totalBytes(base.files), unit: 'bytes' };
   for (const { now, was, unit } of [records, bytes]) {
+    if (now === undefined) continue;
     if (was > 0 && now === 0) return `it is empty, snapshot ${base.id} has ${was} ${unit}`;
     if (now < was * (1 - maxShrink)) return `it has ${now} ${unit}, snapshot ${base.id} has ${was}`;
   }

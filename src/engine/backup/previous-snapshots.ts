@@ -1,5 +1,6 @@
 import type { LogView } from '../../log/commit-log.ts';
-import type { Manifest, ManifestFile } from '../../log/manifest.ts';
+import type { UploadFile } from '../../formats/content-format.ts';
+import type { Manifest } from '../../log/manifest.ts';
 import type { Context } from '../context.ts';
 import { manifestIfReadable, newestManifest } from '../remote-log.ts';
 import type { Lineage } from '../lineage.ts';
@@ -29,38 +30,56 @@ export async function manifestBefore(
   return known ?? newestManifest(context, view);
 }
 
-/** The snapshot that this store grew from. If no record says which, one of equal content is. */
+/** The snapshots that this store may have grown from, the likeliest first. */
+export function parentCandidates(
+  { home }: Context,
+  { view, lineage, image }: { readonly view: LogView; readonly lineage: Lineage; readonly image: StoreImage },
+): LogView['snapshots'] {
+  // If no record says which, it is one of equal content.
+  return lineage.parent === undefined
+    ? snapshotsOfSize(view.snapshots, image.files, home.exclude).toReversed()
+    : view.snapshots.filter(({ entry }) => entry.id === lineage.parent);
+}
+
+/** The snapshot that this store grew from. */
 export async function parentManifest(
   context: Context,
-  { view, lineage, image }: { readonly view: LogView; readonly lineage: Lineage; readonly image: StoreImage },
+  work: {
+    readonly view: LogView;
+    readonly candidates: LogView['snapshots'];
+    /** The record of this host says so. */
+    readonly isKnown: boolean;
+    readonly image: StoreImage;
+    /** Those of the image. */
+    readonly files: readonly UploadFile[];
+  },
 ): Promise<Manifest | undefined> {
-  const candidates =
-    lineage.parent === undefined
-      ? snapshotsOfSize(view.snapshots, image.files, context.home.exclude).toReversed()
-      : view.snapshots.filter(({ entry }) => entry.id === lineage.parent);
+  const { view, candidates, isKnown, image, files } = work;
   for (const { entry } of candidates) {
     const manifest = await manifestIfReadable(context, view, entry);
     if (manifest === undefined) continue;
-    if (lineage.parent !== undefined || hasBytesOf(image, contentHere(context, image, manifest)))
-      return manifest;
+    if (isKnown || hasBytesOf({ files }, contentHere(context, image, manifest))) return manifest;
   }
   return undefined;
 }
 
 /** The part of a snapshot that counts as content on this host. */
-export const contentHere = ({ home }: Context, image: StoreImage, manifest: Manifest): Manifest =>
-  snapshotContent(manifest, home.exclude, image.leftAlone);
+export const contentHere = (
+  { home }: Pick<Context, 'home'>,
+  image: Pick<StoreImage, 'leftAlone'>,
+  manifest: Manifest,
+): Manifest => snapshotContent(manifest, home.exclude, image.leftAlone);
 
 /**
- * Looks for the objects that a backup of `image` could reuse. `lost` has the keys of those that are missing or cut.
+ * Looks for the objects that a backup of `files` could reuse. `lost` has the keys of those that are missing or cut.
  */
 export async function lookAtBases(
   context: Context,
   bases: readonly (Manifest | undefined)[],
-  image: Pick<StoreImage, 'files'>,
+  files: readonly UploadFile[],
 ): Promise<{ readonly isHeld: BackupFacts['isHeld']; readonly lost: readonly string[] }> {
-  const content = ({ sha256, size }: Pick<ManifestFile, 'sha256' | 'size'>): string => `${sha256} ${size}`;
-  const wanted = new Set(image.files.map(content));
+  const content = ({ sha256, size }: Pick<UploadFile, 'sha256' | 'size'>): string => `${sha256} ${size}`;
+  const wanted = new Set(files.map(content));
   const partial = [...new Set(bases)]
     .filter((base) => base !== undefined)
     .map((base) => ({ ...base, files: base.files.filter((file) => wanted.has(content(file))) }));

@@ -1,7 +1,7 @@
 import { isSyncAgentError } from '../../platform/errors.ts';
 import { attemptKey, historyDirectory } from '../../log/layout.ts';
 import type { Written } from '../../formats/content-format.ts';
-import { enterPhase, progressOf } from '../context.ts';
+import { inPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
 import type { StoreImage } from './capture-store.ts';
 import type { BackupPlan } from './plan-backup.ts';
@@ -20,25 +20,29 @@ export async function uploadContent(
   id: string,
   { image, plan }: UploadWork,
 ): Promise<Written> {
-  enterPhase(context, 'upload');
   try {
-    return await context.formats.current.write(context, {
-      id,
-      dir: image.dir,
-      upload: plan.upload,
-      reuse: plan.reuse,
-      onBytes: progressOf(context, 'upload', plan.uploadBytes),
-    });
+    return await inPhase(context, 'upload', () =>
+      context.formats.current.write(context, {
+        id,
+        dir: image.dir,
+        upload: plan.upload,
+        reuse: plan.reuse,
+        onBytes: progressOf(context, 'upload', plan.uploadBytes),
+      }),
+    );
   } catch (error) {
-    if (isSyncAgentError(error, 'INTERRUPTED')) await discard(context, id);
+    if (isSyncAgentError(error, 'INTERRUPTED')) await discardAttempt(context, id);
     throw error;
   }
 }
 
 const discardMs = 2000;
 
-/** No commit will ever name these objects: the id belongs to this attempt alone. The mark of a first backup goes last. */
-async function discard({ remote }: Context, id: string): Promise<void> {
+/**
+ * Removes what an attempt has uploaded, as far as two seconds allow. No commit will ever name these objects: the id belongs to
+ * this attempt alone. The mark of a first backup goes last.
+ */
+export async function discardAttempt({ remote }: Pick<Context, 'remote'>, id: string): Promise<void> {
   const signal = AbortSignal.timeout(discardMs);
   try {
     for await (const page of remote.list(historyDirectory(id), { signal })) {

@@ -1,3 +1,4 @@
+import { both } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import { readCommitCopy } from '../../log/commit-copies.ts';
 import { readCommit, readLog } from '../../log/commit-log.ts';
@@ -13,7 +14,7 @@ import {
 } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import type { ObjectInfo } from '../../remotes/remote.ts';
-import { enterPhase } from '../context.ts';
+import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { keysReliedOn } from '../relied-on.ts';
 
@@ -34,14 +35,17 @@ export interface RotateWork {
  * older than the grace period, has worked for more than half of that, and gives up. So rotation does nothing if the
  * commit is older than half the grace period. All ages are by the server's clock.
  */
-export async function rotate(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
-  enterPhase(context, 'rotate');
-  const { remote, settings, signal } = context;
-  const view = await readLog(context, {
-    known: { manifest: work.commit, lastModifiedMs: undefined },
-    signal,
-  });
-  const { names, serverTime } = await remote.listDirectories(historyPrefix, { signal });
+export function rotate(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
+  return inPhase(context, 'rotate', () => sweep(context, work));
+}
+
+async function sweep(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
+  const { remote, settings } = context;
+  const [{ names, serverTime }, view] = await both(
+    context.signal,
+    (signal) => remote.listDirectories(historyPrefix, { signal }),
+    (signal) => readLog(context, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal }),
+  );
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < reliableMs(settings.graceMs);
   if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
   // If the number was used and freed while this host slept, no other host was made to give up.
@@ -50,9 +54,32 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   );
   if (!isNamed) return { objects: 0 };
 
+  const { head } = view;
   const cutoff = new Date(serverTime.getTime() - settings.graceMs);
-  const live = new Set([view.head.id, ...view.head.log.map((entry) => entry.id)]);
-  const atOnce = new Set(work.atOnce);
+  const swept = await sweepObjects(context, { head, view, names, cutoff, atOnce: new Set(work.atOnce) });
+  await sweepUploads(context, cutoff);
+  return swept;
+}
+
+async function sweepObjects(
+  context: Context,
+  {
+    head,
+    view,
+    names,
+    cutoff,
+    atOnce,
+  }: {
+    readonly head: Manifest;
+    readonly view: LogView;
+    /** Of the directories below the history. */
+    readonly names: readonly string[];
+    readonly cutoff: Date;
+    readonly atOnce: ReadonlySet<string>;
+  },
+): Promise<{ readonly objects: number }> {
+  const { remote, signal } = context;
+  const live = new Set([head.id, ...head.log.map((entry) => entry.id)]);
   const isOld = (object: { readonly lastModified: Date }): boolean => object.lastModified < cutoff;
 
   const voidCommits = voidCommitsOf(view).filter((commit) => isOld(commit) || atOnce.size > 0);
@@ -82,7 +109,6 @@ export async function rotate(context: Context, work: RotateWork): Promise<{ read
   const objects = doomed.length + descriptions.length;
   if (objects > 0)
     context.emit({ type: 'rotated', snapshots: [...new Set(doomed.map(snapshotOf))], objects });
-  await sweepUploads(context, cutoff);
   return { objects };
 }
 

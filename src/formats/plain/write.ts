@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
-import { fileBody } from '../../remotes/body.ts';
+import { fileBody, hashing } from '../../remotes/body.ts';
 import type { ManifestFile } from '../../log/manifest.ts';
-import type { FormatContext, ReusedFile, WriteWork, Written } from '../content-format.ts';
+import type { FormatContext, ReusedFile, UploadFile, WriteWork, Written } from '../content-format.ts';
 import { historyKey, keyOf } from './keys.ts';
 
 /**
@@ -16,15 +16,16 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
   const { id } = work;
   let serverTime: Date | undefined;
 
-  const upload = async (file: ManifestFile, signal: AbortSignal): Promise<ManifestFile> => {
-    const body = fileBody(join(work.dir, file.path), file.size);
+  const upload = async ({ sha256, ...file }: UploadFile, signal: AbortSignal): Promise<ManifestFile> => {
+    const bytes = fileBody(join(work.dir, file.path), file.size);
+    const body = sha256 === undefined ? hashing(bytes) : { ...bytes, sha256: () => sha256 };
     const put = await remote.put(historyKey(id, file.path), body, {
-      sha256: file.sha256,
+      ...(sha256 === undefined ? {} : { sha256 }),
       onBytes: work.onBytes,
       signal,
     });
     if (serverTime === undefined || put.serverTime > serverTime) serverTime = put.serverTime;
-    return file;
+    return { ...file, sha256: body.sha256() };
   };
   /** Undefined until the server has copied something, or failed to. */
   let copies: boolean | undefined;

@@ -3,6 +3,7 @@ import type { LimitFunction } from 'p-limit';
 import { concurrently } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { readParts } from '../read-body.ts';
+import type { PartMemory } from '../read-body.ts';
 import type { Body } from '../remote.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
 import { MultipartUpload } from './multipart-upload.ts';
@@ -17,6 +18,7 @@ export interface UploadSource {
   readonly partSizeBytes: number;
   /** Each part takes a turn, from its first byte in memory to its answer: this bounds memory. */
   readonly turns: LimitFunction;
+  readonly memory: PartMemory;
 }
 
 /**
@@ -26,19 +28,21 @@ export interface UploadSource {
  */
 export async function uploadInParts(
   target: MultipartTarget,
-  { body, partSizeBytes, turns }: UploadSource,
+  { body, partSizeBytes, turns, memory }: UploadSource,
   options: MultipartOptions,
 ): Promise<object> {
   const { size } = body;
   const upload = new MultipartUpload(target, size, options);
   return carryOut(upload, options, async (done) => {
     const partBytes = Math.max(minimumPartBytes, partSizeBytes, Math.ceil(size / maximumParts));
-    const parts = readParts(body, partBytes, options);
+    const parts = readParts(body, partBytes, { ...options, memory });
     const sendNext = async (): Promise<boolean> => {
       const { value: part } = await parts.next();
       if (part === undefined) return false;
       const { number, bytes } = part;
       done.push(await upload.sendPart(number, { bytes, sha256: await sha256Of(bytes), md5: options.md5 }));
+      // After a failure a request may still hold it.
+      memory.give(bytes);
       options.onBytes?.(bytes.byteLength);
       return true;
     };

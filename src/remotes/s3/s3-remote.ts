@@ -27,7 +27,7 @@ import type {
   RemoteRemark,
 } from '../remote.ts';
 import { prefixed } from '../wrappers/prefixed-remote.ts';
-import { readParts } from '../read-body.ts';
+import { PartMemory, readParts } from '../read-body.ts';
 import { withPayloadHash } from './payload-hash.ts';
 import { s3Body } from './s3-body.ts';
 import { serverErrorName } from './errors/s3-errors.ts';
@@ -58,6 +58,7 @@ class S3Remote implements Remote {
   readonly #partSizeBytes: number;
   /** Memory is bounded by turns: so many bodies or parts of bodies are held at a time. */
   readonly #turns: LimitFunction;
+  readonly #memory: PartMemory;
 
   constructor(settings: S3Settings) {
     this.#session = new S3Session(settings);
@@ -65,6 +66,7 @@ class S3Remote implements Remote {
     this.location = this.#session.location;
     this.#partSizeBytes = Math.max(5 * MiB, settings.partSizeBytes ?? 8 * MiB);
     this.#turns = pLimit(settings.uploadConcurrency ?? 4);
+    this.#memory = new PartMemory(this.#partSizeBytes);
   }
 
   async put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
@@ -79,13 +81,13 @@ class S3Remote implements Remote {
     }
     const target = this.#session.target(key, options.contentType);
     if (body.size > this.#partSizeBytes && !createOnly) {
-      const source = { body, partSizeBytes: this.#partSizeBytes, turns: this.#turns };
+      const source = { body, partSizeBytes: this.#partSizeBytes, turns: this.#turns, memory: this.#memory };
       const multipart = { ...this.#session.multipart(call), onBytes: options.onBytes };
       const output = await uploadInParts(target, source, multipart);
       return { serverTime: this.#session.serverTime(output, call) };
     }
     const output = await this.#turns(async () => {
-      const whole = await readParts(body, body.size, call).next();
+      const whole = await readParts(body, body.size, { ...call, memory: this.#memory }).next();
       const bytes = whole.value?.bytes ?? Buffer.alloc(0);
       const put = new PutObjectCommand({
         ...target,
@@ -94,13 +96,15 @@ class S3Remote implements Remote {
         ...this.#session.sha256(options.sha256),
       });
       const command = withPayloadHash(put, { bytes, sha256: options.sha256, md5: this.#session.md5 });
-      return this.#session
+      const sent = await this.#session
         .send(call, (sending) => this.#session.client.send(command, sending), { bytes: bytes.byteLength })
         .catch((error: unknown) => {
           throw createOnly && serverErrorName(error) === 'NotImplemented'
             ? conditionRefused(error, call)
             : error;
         });
+      this.#memory.give(bytes);
+      return sent;
     });
     options.onBytes?.(body.size);
     return { serverTime: this.#session.serverTime(output, call) };

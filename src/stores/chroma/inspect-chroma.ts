@@ -54,9 +54,14 @@ const isDerived = (table: string): boolean => table.startsWith('embedding_fullte
 async function judge(
   { db }: SqliteImage,
   dir: string,
-  { level, signal }: InspectOptions,
+  { level, fullText, signal }: InspectOptions,
 ): Promise<StoreReport> {
-  const { damage, findings } = checkDatabase(db, { label: databaseName, level, isDerived });
+  const { damage, findings, isFullTextLeft } = checkDatabase(db, {
+    label: databaseName,
+    level,
+    fullText,
+    isDerived,
+  });
   try {
     const missing = missingTables(db);
     if (missing.length > 0) {
@@ -69,7 +74,13 @@ async function judge(
       : { db, remove: () => undefined };
     try {
       const all = await judgeAll(readable.db, dir, signal);
-      return { ...all, damage: [...damage, ...all.damage], findings, databases: [databaseName] };
+      return {
+        ...all,
+        damage: [...damage, ...all.damage],
+        findings,
+        databases: [databaseName],
+        isFullTextLeft,
+      };
     } finally {
       readable.remove();
     }

@@ -13,12 +13,13 @@ import type { InspectOptions, Problem, StoreReport } from '../adapter.ts';
  * the one that the application needs, nobody here can tell: see `soundnessOf` in the engine.
  */
 export async function inspectSqlite(dir: string, options: InspectOptions): Promise<StoreReport> {
-  const { level, signal, scratch, exclude } = options;
+  const { level, fullText, signal, scratch, exclude } = options;
   const known = new Set(options.databases);
   const damage: Problem[] = [];
   const findings: Problem[] = [];
   const databases: string[] = [];
   let records = 0;
+  let isFullTextLeft = false;
   for (const { path, size } of (await scanStore(dir, exclude)).files) {
     throwIfAborted(signal, `Inspecting "${dir}"`);
     if (!(await isSqliteFile(join(dir, path)))) {
@@ -38,7 +39,8 @@ export async function inspectSqlite(dir: string, options: InspectOptions): Promi
       continue;
     }
     try {
-      const verdict = checkDatabase(image.db, { label: path, level });
+      const verdict = checkDatabase(image.db, { label: path, level, fullText });
+      isFullTextLeft ||= verdict.isFullTextLeft;
       damage.push(...verdict.damage);
       findings.push(...verdict.findings);
       if (verdict.damage.length === 0) records += countRows(image.db);
@@ -49,7 +51,7 @@ export async function inspectSqlite(dir: string, options: InspectOptions): Promi
   if (databases.length === 0 && damage.length === 0) {
     for (const path of known) damage.push({ kind: 'database', where: path, message: `${path} is missing` });
   }
-  return { damage, findings, statistics: { records }, databases };
+  return { damage, findings, statistics: { records }, databases, isFullTextLeft };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type Database from 'better-sqlite3';
+import Database from 'better-sqlite3';
 import { messageOf } from '../../platform/errors.ts';
 import { sqliteCodeOf } from './sqlite-image.ts';
 import type { InspectOptions, Problem, Verdict } from '../adapter.ts';
@@ -7,8 +7,16 @@ export interface CheckOptions {
   /** Names the database in messages: its path in the store. */
   readonly label: string;
   readonly level: InspectOptions['level'];
+  /** As `InspectOptions.fullText`. */
+  readonly fullText?: InspectOptions['fullText'];
   /** Tables that hold only what the rest of the database also says, and so can be made anew. By default full-text indexes. */
   readonly isDerived?: (table: string) => boolean;
+}
+
+/** What `checkDatabase` found. */
+export interface DatabaseVerdict extends Verdict {
+  /** Whether full-text indexes were not compared with their texts. */
+  readonly isFullTextLeft: boolean;
 }
 
 /**
@@ -18,35 +26,78 @@ export interface CheckOptions {
  * The check of the whole database decides first. Only what it complains of, or where it gives up, is looked at table by
  * table: one collation that the application registers must not hide the other tables.
  */
-export function checkDatabase(db: Database.Database, options: CheckOptions): Verdict {
-  const { label, level } = options;
-  const report = new Report(label);
+export function checkDatabase(db: Database.Database, options: CheckOptions): DatabaseVerdict {
+  const report = new Report(options.label);
   try {
     const schema = readSchema(db, options);
-    if (level !== 'proven') {
-      const whole = tryCheck(db, level, String(enoughLines));
-      if (whole.type === 'lines' && whole.lines.length < enoughLines) {
-        for (const line of whole.lines) report.add(meaningOf(line, schema), line);
-        return report;
-      }
-      if (whole.type === 'lines')
-        for (const line of whole.lines) if (isOfNoTable(line)) report.add('damage', line);
-    }
-    for (const { name, type } of schema.tables) {
-      if (type === 'view' || (level === 'proven' && type === 'virtual')) continue;
-      const found = checkTable(db, level, name);
-      if (found.type === 'lines')
-        for (const line of found.lines) report.add(meaningOf(line, schema, name), line);
-      else if (isCorruption(found.code)) {
-        const meaning = schema.isDerived(name) ? 'full-text' : canBeRead(db, name) ? 'index' : 'damage';
-        report.add(meaning, `"${name}": ${found.message}`);
-      } else report.add('not-evaluable', `"${name}" cannot be checked here: ${found.message}`);
+    report.isFullTextLeft = schema.hasFullText && leavesFullText(db, options);
+    if (!report.isFullTextLeft || options.level === 'proven')
+      return check(db, schema, { ...options, report });
+    const blind = openWithoutFullText(db);
+    try {
+      return check(blind, schema, { ...options, report });
+    } finally {
+      blind.close();
     }
   } catch (error) {
     if (sqliteCodeOf(error) === undefined) throw error;
     report.add('damage', `it cannot be read: ${messageOf(error)}`);
+    return report;
+  }
+}
+
+function check(
+  db: Database.Database,
+  schema: Schema,
+  { level, report }: Pick<CheckOptions, 'level'> & { readonly report: Report },
+): Report {
+  if (level !== 'proven') {
+    const whole = tryCheck(db, level, String(enoughLines));
+    if (whole.type === 'lines' && whole.lines.length < enoughLines) {
+      for (const line of whole.lines) report.add(meaningOf(line, schema), line);
+      return report;
+    }
+    if (whole.type === 'lines')
+      for (const line of whole.lines) if (isOfNoTable(line)) report.add('damage', line);
+  }
+  for (const { name, type } of schema.tables) {
+    if (type === 'view' || (level === 'proven' && type === 'virtual')) continue;
+    const found = checkTable(db, level, name);
+    if (found.type === 'lines')
+      for (const line of found.lines) report.add(meaningOf(line, schema, name), line);
+    else if (isCorruption(found.code)) {
+      const meaning = schema.isDerived(name) ? 'full-text' : canBeRead(db, name) ? 'index' : 'damage';
+      report.add(meaning, `"${name}": ${found.message}`);
+    } else report.add('not-evaluable', `"${name}" cannot be checked here: ${found.message}`);
   }
   return report;
+}
+
+/** Comparing the full-text indexes of a database of this size takes a tenth of a second. */
+const smallBytes = 32 * 1024 * 1024;
+
+function leavesFullText(db: Database.Database, { fullText, level }: CheckOptions): boolean {
+  if (level !== 'quick') return level === 'proven';
+  if (fullText !== 'if-small') return false;
+  const pages = Number(db.pragma('page_count', { simple: true }));
+  return pages * Number(db.pragma('page_size', { simple: true })) > smallBytes;
+}
+
+/**
+ * SQLite's check asks each virtual table's module to compare it with its texts (`xIntegrity`, since 3.44). On a connection of
+ * its own these tables get a module that cannot. The pages that hold an index are checked as all others are.
+ */
+function openWithoutFullText(db: Database.Database): Database.Database {
+  const blind = new Database(db.name, { readonly: true, fileMustExist: true });
+  const nothing = {
+    columns: ['text'],
+    rows: function* () {
+      yield* [];
+    },
+  };
+  // Before the first query that names such a table: it keeps the module that it had then.
+  for (const name of ['fts3', 'fts4', 'fts5']) blind.table(name, nothing);
+  return blind;
 }
 
 /** How many complaints of the whole check are read before each table is asked for its own. */
@@ -67,6 +118,7 @@ interface Schema {
     { readonly type: string; readonly name: string; readonly table: string }
   >;
   readonly isDerived: (table: string) => boolean;
+  readonly hasFullText: boolean;
 }
 
 function readSchema(db: Database.Database, { isDerived }: CheckOptions): Schema {
@@ -80,6 +132,7 @@ function readSchema(db: Database.Database, { isDerived }: CheckOptions): Schema 
     tables: tables as Schema['tables'],
     roots: new Map(rows.flatMap((row) => (row.rootpage ? [[row.rootpage, row] as const] : []))),
     isDerived: isDerived ?? ((table) => derived.has(table)),
+    hasFullText: fullText.length > 0,
   };
 }
 
@@ -151,7 +204,8 @@ const isCorruption = (code: string): boolean => /^SQLITE_(CORRUPT|NOTADB|IOERR|C
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-class Report implements Verdict {
+class Report implements DatabaseVerdict {
+  isFullTextLeft = false;
   readonly damage: Problem[] = [];
   readonly findings: Problem[] = [];
   readonly #label: string;

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { planBackup } from '../../../src/engine/backup/plan-backup.ts';
-import type { BackupFacts, CapturedFile } from '../../../src/engine/backup/plan-backup.ts';
+import type { BackupFacts } from '../../../src/engine/backup/plan-backup.ts';
 import { planRestore } from '../../../src/engine/restore/plan-restore.ts';
 import type { RestoreFacts } from '../../../src/engine/restore/plan-restore.ts';
-import type { LogEntry, Manifest } from '../../../src/log/manifest.ts';
+import type { LogEntry, Manifest, ManifestFile } from '../../../src/log/manifest.ts';
 import { unresolvedTips } from '../../../src/log/retention.ts';
 
 const idOf = (n: number): string => `2026-01-0${n}T00-00-00.000Z-0000000${n}`;
-const file = (path: string, content: string, size = 100): CapturedFile => ({
+const file = (path: string, content: string, size = 100): ManifestFile => ({
   path,
   size,
   sha256: content.repeat(64),
@@ -15,7 +15,7 @@ const file = (path: string, content: string, size = 100): CapturedFile => ({
   mtimeMs: 0,
 });
 
-function manifest(n: number, files: readonly CapturedFile[], extra: Partial<Manifest> = {}): Manifest {
+function manifest(n: number, files: readonly ManifestFile[], extra: Partial<Manifest> = {}): Manifest {
   return {
     format: 1,
     id: idOf(n),
@@ -38,7 +38,7 @@ function manifest(n: number, files: readonly CapturedFile[], extra: Partial<Mani
 
 const noDirectories = { mode: 0o755, directories: [], emptyDirectories: [] };
 
-function facts(files: readonly CapturedFile[], extra: Partial<BackupFacts> = {}): BackupFacts {
+function facts(files: readonly ManifestFile[], extra: Partial<BackupFacts> = {}): BackupFacts {
   const parent = manifest(1, [file('a', 'a'), file('b', 'b')]);
   const captured = { adapter: 'chroma' as const, files, ...noDirectories, statistics: { records: 10 } };
   return {

@@ -87,6 +87,7 @@ describe('inspectSqlite', () => {
       findings: [],
       statistics: { records: 4 },
       databases: ['app.data', 'deep/two'],
+      isFullTextLeft: false,
     });
     expect(fingerprintOf(join(root, 'rows'))).toEqual(before);
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, describe, expect, it } from 'vitest';
 import { checkDatabase } from '../../../src/stores/sqlite/sqlite-check.ts';
+import type { DatabaseVerdict } from '../../../src/stores/sqlite/sqlite-check.ts';
 import type { Verdict } from '../../../src/stores/adapter.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sqlite-check-'));
@@ -11,6 +12,8 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const rows = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)';
 const users = `CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT); ${rows} INSERT INTO users SELECT i, 'name' || i FROM n;`;
+
+const searched = `CREATE VIRTUAL TABLE f USING fts5(x); ${rows} INSERT INTO f SELECT hex(randomblob(40)) FROM n`;
 
 let made = 0;
 function makeDatabase(sql: string, more: (db: Database.Database) => void = () => undefined): string {
@@ -30,10 +33,14 @@ const rewrite = (from: string, to: string) => (db: Database.Database) => {
   expect(changes).toBeGreaterThan(0);
 };
 
-function check(path: string, level: 'quick' | 'full' | 'proven' = 'quick'): Verdict {
+function check(
+  path: string,
+  level: 'quick' | 'full' | 'proven' = 'quick',
+  fullText?: 'if-small',
+): DatabaseVerdict {
   const db = new Database(path, { readonly: true });
   try {
-    return checkDatabase(db, { label: 'app.db', level });
+    return checkDatabase(db, { label: 'app.db', level, fullText });
   } finally {
     db.close();
   }
@@ -157,7 +164,6 @@ describe('a sound database whose schema uses what its application registers', ()
 
 describe('what a broken part means', () => {
   const indexed = `${users} CREATE INDEX i ON users(name)`;
-  const searched = `CREATE VIRTUAL TABLE f USING fts5(x); ${rows} INSERT INTO f SELECT hex(randomblob(40)) FROM n`;
 
   it.each([
     ['a table', indexed, 'users', { damage: ['database'], findings: [] }],
@@ -221,5 +227,53 @@ describe('what a broken part means', () => {
     bytes.fill(0xa5, 100, 4000);
     writeFileSync(path, bytes);
     expect(kindsOf(check(path)).damage).toEqual(['database']);
+  });
+});
+
+describe('full-text indexes of a large database', () => {
+  const large = 'CREATE TABLE filler(x); INSERT INTO filler VALUES (zeroblob(33 * 1024 * 1024))';
+  const forget = (db: Database.Database): void =>
+    void db.unsafeMode().exec("UPDATE f_content SET c0 = 'x' WHERE id = 7");
+
+  it.each(['fts4', 'fts5'])('%s: are not compared with their texts if that is put off', (module) => {
+    const path = makeDatabase(`${searched.replace('fts5', module)}; ${large}`, (db) =>
+      db
+        .unsafeMode()
+        .exec(
+          `UPDATE f_content SET ${module === 'fts4' ? "c0x = 'x' WHERE docid = 7" : "c0 = 'x' WHERE id = 7"}`,
+        ),
+    );
+    expect(check(path, 'quick', 'if-small')).toMatchObject({
+      damage: [],
+      findings: [],
+      isFullTextLeft: true,
+    });
+    expect(check(path)).toMatchObject({ findings: [{ kind: 'full-text' }], isFullTextLeft: false });
+  });
+
+  it('are compared all the same by the full check, and in a small database', () => {
+    const path = makeDatabase(`${searched}; ${large}`, forget);
+    expect(check(path, 'full', 'if-small')).toMatchObject({
+      findings: [{ kind: 'full-text' }],
+      isFullTextLeft: false,
+    });
+    const small = makeDatabase(searched, forget);
+    expect(check(small, 'quick', 'if-small')).toMatchObject({
+      findings: [{ kind: 'full-text' }],
+      isFullTextLeft: false,
+    });
+  });
+
+  it('have their pages checked, and the other tables', () => {
+    const path = makeDatabase(`${searched}; ${users}; ${large}`);
+    spoil(path, 'f_data');
+    expect(kindsOf(check(path, 'quick', 'if-small'))).toEqual({ damage: [], findings: ['full-text'] });
+    spoil(path, 'users');
+    expect(kindsOf(check(path, 'quick', 'if-small')).damage).toEqual(['database']);
+  });
+
+  it('are not missed where there are none', () => {
+    const path = makeDatabase(`${users}; ${large}`);
+    expect(check(path, 'quick', 'if-small')).toMatchObject({ damage: [], isFullTextLeft: false });
   });
 });

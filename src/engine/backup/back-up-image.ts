@@ -1,0 +1,135 @@
+import { both } from '../../platform/concurrently.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import { makeSnapshotId } from '../../log/layout.ts';
+import type { Verdict } from '../../stores/adapter.ts';
+import type { Context } from '../context.ts';
+import { recordRemoteState } from '../lineage.ts';
+import type { Lineage } from '../lineage.ts';
+import { messagesOf } from '../soundness/soundness.ts';
+import type { SoundBase } from '../soundness/soundness.ts';
+import type { BackupOptions, BackupResult } from './backup-result.ts';
+import type { StoreImage } from './capture-store.ts';
+import { commitImage } from './commit-image.ts';
+import { UnsoundImage, judgeImage } from './judge-image.ts';
+import type { JudgedImage } from './judge-image.ts';
+import { shrinkage } from './plan-backup.ts';
+import { manifestBefore } from './previous-snapshots.ts';
+import { shrunk, stageContent } from './stage-content.ts';
+import type { Staged } from './stage-content.ts';
+import { discardAttempt } from './upload-content.ts';
+
+/** If our locks do not cover the whole store, an image can be torn. Three unsound images mean that the store is unsound. */
+const captureTries = 3;
+
+export interface ImageWork {
+  readonly view: LogView;
+  readonly lineage: Lineage;
+  readonly image: StoreImage;
+  readonly options: BackupOptions;
+  /** How many images were taken. */
+  readonly tries: number;
+}
+
+/** Uploads an image while it is validated, and commits it. `again`: it is damaged, and another one may not be. */
+export async function backUpImage(context: Context, work: ImageWork): Promise<BackupResult | 'again'> {
+  const { view, lineage, image, options, tries } = work;
+  const id = makeSnapshotId(image.capturedAtMs, context.clock.randomHex(4));
+  const isLast = tries === captureTries;
+  try {
+    const [judged, staged] = await both(
+      context.signal,
+      (signal) =>
+        judgeImage({ ...context, signal }, image, {
+          view,
+          base: () => manifestBefore(context, view, lineage),
+          acceptsDamage: isLast && options.acceptDamage === true,
+        }),
+      (signal) => stageContent({ ...context, signal }, { id, view, lineage, image, options }),
+    );
+    tellProblems(context, judged);
+    if (staged.type === 'unchanged') {
+      if (options.dryRun !== true) await recordUnchanged(context, view, lineage, image, staged.id);
+      return staged;
+    }
+    const lost = lostTooMuch(context, work, judged, staged);
+    if (lost !== undefined) {
+      if (staged.type === 'staged') await discardAttempt(context, id);
+      throw shrunk(context, lost);
+    }
+    if (staged.type === 'planned') return describePlan(staged, judged);
+    return await commitImage(context, { id, view, lineage, image, judged, staged, epoch: options.epoch });
+  } catch (error) {
+    if (!(error instanceof UnsoundImage)) throw error;
+    await discardAttempt(context, id);
+    if (!isLast) return 'again';
+    throw unsound(context, error);
+  }
+}
+
+/** Every backup warns of every problem, until somebody mends it. */
+function tellProblems({ emit }: Context, { damage, findings }: Verdict): void {
+  for (const { message, remedy } of [...damage, ...findings])
+    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
+}
+
+async function recordUnchanged(
+  context: Context,
+  view: LogView,
+  lineage: Lineage,
+  image: StoreImage,
+  id: string,
+): Promise<void> {
+  const entry = view.snapshots.find((each) => each.entry.id === id)?.entry;
+  const commit = view.commits.find((each) => each.generation === entry?.generation);
+  if (entry === undefined || commit === undefined) return;
+  await recordRemoteState(context, {
+    ...lineage.state,
+    parent: { id, generation: entry.generation, lastModifiedMs: commit.lastModified.getTime() },
+    fingerprint: image.fingerprint,
+    pending: null,
+  });
+}
+
+/** Only now the records are counted. What can still be read of a damaged store says nothing about how much was in it. */
+function lostTooMuch(
+  { settings }: Context,
+  { image, options }: ImageWork,
+  { damage, statistics }: JudgedImage,
+  { base }: Exclude<Staged, { type: 'unchanged' }>,
+): string | undefined {
+  if (options.allowShrink === true || damage.length > 0) return undefined;
+  return shrinkage({ ...image, statistics }, base, settings.maxShrink);
+}
+
+function unsound({ home }: Context, { verdict, before }: UnsoundImage): SyncAgentError {
+  return new SyncAgentError(
+    'STORE_CORRUPT',
+    `Cannot back up "${home.store}": ${messagesOf(verdict.damage)}`,
+    {
+      remedy: damageRemedy(before),
+    },
+  );
+}
+
+/** Says which good snapshot there is, and how to keep a damaged copy, which is better than none. */
+function damageRemedy(before: SoundBase | undefined): string {
+  const accept = '"sync-agent backup --accept-damage" keeps a copy of it as it is, marked as damaged';
+  return before === undefined
+    ? `The remote has no snapshot of it yet. ${accept}`
+    : `The last good snapshot is untouched: "sync-agent restore --force" brings it back, and keeps this store as a rollback copy. ${accept}`;
+}
+
+function describePlan(
+  { plan }: Extract<Staged, { type: 'planned' }>,
+  { statistics }: JudgedImage,
+): BackupResult {
+  return {
+    type: 'planned',
+    uploadFiles: plan.upload.length,
+    uploadBytes: plan.uploadBytes,
+    reuseFiles: plan.reuse.length,
+    reuseBytes: plan.reuseBytes,
+    records: statistics.records,
+  };
+}
