@@ -1,8 +1,25 @@
-import { constants } from 'node:fs';
-import { chmod, copyFile, link, lstat, mkdir, open, rename, rm, utimes } from 'node:fs/promises';
+import {
+  chmodSync,
+  close,
+  closeSync,
+  constants,
+  fsync,
+  ftruncate,
+  linkSync,
+  open as openFile,
+  openSync,
+  renameSync,
+  unlinkSync,
+  utimesSync,
+  write,
+  writeSync,
+} from 'node:fs';
+import { chmod, copyFile, link, lstat, mkdir, open, rename, rm, unlink, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { copySmallFile } from './copy-small-file.ts';
 import { errnoOf } from './errors.ts';
+import { quickCalls } from './quick-calls.ts';
 
 /**
  * Every change that the agent makes to the local disk, except those of SQLite, goes through this interface. So tests can cut
@@ -19,7 +36,7 @@ export interface FileSystem {
   link(existing: string, to: string): Promise<void>;
   /**
    * Copies a file, by reflink if the file system can. The copy gets `mode`, 0600 by default. A small file is copied by short
-   * calls that block: whoever copies many lets other work run now and then (`makeBreather`).
+   * calls that block, as long as these are quick: whoever copies many lets other work run now and then (`makeBreather`).
    */
   copy(from: string, to: string, options?: { readonly mode?: number }): Promise<void>;
   /** Opens a file for positioned writes, and creates it (0600) if it is missing. With `exclusive`, EEXIST if it exists. */
@@ -45,6 +62,16 @@ export interface WritableFile {
   close(): Promise<void>;
 }
 
+const later = {
+  open: promisify(openFile),
+  close: promisify(close),
+  write: promisify(write),
+  ftruncate: promisify(ftruncate),
+  fsync: promisify(fsync),
+};
+/** To write more than this takes too long for the thread that everything else waits for. */
+const quickBytes = 64 * 1024;
+
 export const nodeFileSystem: FileSystem = {
   makeDirectory: async (path, options) => {
     const mode = options?.mode ?? 0o700;
@@ -54,50 +81,102 @@ export const nodeFileSystem: FileSystem = {
       await mkdir(path, { mode });
     });
   },
-  rename,
-  remove: (path) => rm(path, { recursive: true, force: true }),
-  link,
+  rename: async (from, to) =>
+    quickCalls.make(
+      () => renameSync(from, to),
+      () => rename(from, to),
+    ),
+  remove: async (path) => {
+    try {
+      await quickCalls.make(
+        () => unlinkSync(path),
+        () => unlink(path),
+      );
+    } catch (error) {
+      // A directory is EISDIR or EPERM, depending on the system. Whatever else is wrong is said again.
+      if (errnoOf(error) !== 'ENOENT') await rm(path, { recursive: true, force: true });
+    }
+  },
+  link: async (existing, to) =>
+    quickCalls.make(
+      () => linkSync(existing, to),
+      () => link(existing, to),
+    ),
   copy: async (from, to, options) => {
-    if (copySmallFile(from, to, options?.mode)) return;
+    const isCopied = await quickCalls.make(
+      () => copySmallFile(from, to, options?.mode),
+      async () => false,
+    );
+    if (isCopied) return;
     await copyFile(from, to, constants.COPYFILE_FICLONE);
     await chmod(to, options?.mode ?? 0o600);
   },
   openForWrite: async (path, options) => {
-    const flags =
-      constants.O_WRONLY | constants.O_CREAT | (options?.exclusive === true ? constants.O_EXCL : 0);
-    const handle = await open(path, flags | constants.O_NOFOLLOW, 0o600);
-    return {
-      write: async (bytes, position) => {
-        for (let done = 0; done < bytes.byteLength;) {
-          const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, position + done);
-          done += bytesWritten;
-        }
-      },
-      truncate: (size) => handle.truncate(size),
-      sync: () => handle.sync(),
-      close: () => handle.close(),
-    };
+    const exclusive = options?.exclusive === true ? constants.O_EXCL : 0;
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | exclusive;
+    return writableFile(await openDescriptor(path, flags));
   },
   setAttributes: async (path, { mode, mtimeMs, owner }) => {
     if (owner !== undefined) await setOwner(path, owner);
-    if (mode !== undefined) await chmod(path, mode);
+    if (mode !== undefined) {
+      await quickCalls.make(
+        () => chmodSync(path, mode),
+        () => chmod(path, mode),
+      );
+    }
     if (mtimeMs === undefined) return;
     // As text: Node takes a negative number for the current time.
     const seconds = String(mtimeMs / 1000);
-    await utimes(path, seconds, seconds);
+    await quickCalls.make(
+      () => utimesSync(path, seconds, seconds),
+      () => utimes(path, seconds, seconds),
+    );
   },
   sync: async (path) => {
-    const handle = await open(path, 'r');
+    const descriptor = await openDescriptor(path, constants.O_RDONLY);
     try {
-      await handle.sync();
+      await later.fsync(descriptor);
     } catch (error) {
       // Some file systems cannot fsync a directory. They answer with EINVAL or ENOTSUP.
       if (!['EINVAL', 'ENOTSUP', 'EISDIR'].includes(errnoOf(error) ?? '')) throw error;
     } finally {
-      await handle.close();
+      await closeDescriptor(descriptor);
     }
   },
 };
+
+const openDescriptor = async (path: string, flags: number): Promise<number> =>
+  quickCalls.make(
+    () => openSync(path, flags, 0o600),
+    () => later.open(path, flags, 0o600),
+  );
+
+const closeDescriptor = async (descriptor: number): Promise<void> =>
+  quickCalls.make(
+    () => closeSync(descriptor),
+    () => later.close(descriptor),
+  );
+
+function writableFile(descriptor: number): WritableFile {
+  let closing: Promise<void> | undefined;
+  return {
+    write: async (bytes, position) => {
+      for (let done = 0; done < bytes.byteLength;) {
+        const length = bytes.byteLength - done;
+        const writeLater = async (): Promise<number> =>
+          (await later.write(descriptor, bytes, done, length, position + done)).bytesWritten;
+        done += await (length > quickBytes
+          ? writeLater()
+          : quickCalls.make(() => writeSync(descriptor, bytes, done, length, position + done), writeLater));
+      }
+    },
+    truncate: (size) => later.ftruncate(descriptor, size),
+    // Waits for the disk, so it is worth a thread: several wait together, and share what they wait for.
+    sync: () => later.fsync(descriptor),
+    // The number of a closed descriptor is given to the next file: it must not be closed twice.
+    close: () => (closing ??= closeDescriptor(descriptor)),
+  };
+}
 
 /**
  * Root calls this in directories of other users. A user who puts a link there must not become the owner of its target. So

@@ -61,6 +61,11 @@ export interface RemoteRemark {
 /** Bytes that can be read again from the start, so that a failed upload can be repeated. */
 export interface Body {
   readonly size: number;
+  /**
+   * A file of just these bytes, to which nobody writes any more, not even under another name. A remote on the same file
+   * system may keep it as the object, by a hard link, instead of a copy.
+   */
+  readonly file?: string;
   /** A fresh stream of the bytes [start, end), the whole body without a range. A chunk is valid until the next is asked for. */
   open(range?: ByteRange): AsyncIterable<Uint8Array>;
 }

@@ -18,14 +18,14 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
 
   const upload = async ({ sha256, ...file }: UploadFile, signal: AbortSignal): Promise<ManifestFile> => {
     const bytes = fileBody(join(work.dir, file.path), file.size);
-    const body = sha256 === undefined ? hashing(bytes) : { ...bytes, sha256: () => sha256 };
+    const body = sha256 === undefined ? hashing(bytes) : { ...bytes, sha256: async () => sha256 };
     const put = await remote.put(historyKey(id, file.path), body, {
       ...(sha256 === undefined ? {} : { sha256 }),
       onBytes: work.onBytes,
       signal,
     });
     if (serverTime === undefined || put.serverTime > serverTime) serverTime = put.serverTime;
-    return { ...file, sha256: body.sha256() };
+    return { ...file, sha256: await body.sha256() };
   };
   /** Undefined until the server has copied something, or failed to. */
   let copies: boolean | undefined;

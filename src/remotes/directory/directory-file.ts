@@ -1,7 +1,8 @@
 import type { BigIntStats } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
 import { SyncAgentError, errnoOf, fromFileSystem, messageOf, throwIfAborted } from '../../platform/errors.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
+import { openForRead } from '../../platform/readable-file.ts';
+import type { ReadableFile } from '../../platform/readable-file.ts';
 import type { Body, PutOptions } from '../remote.ts';
 import { readBody } from '../read-body.ts';
 
@@ -44,9 +45,32 @@ export async function writeObject(
   }
 }
 
+/**
+ * Whether the file can become an object as it is: on the device of the root, private to this user, and known by no other name, so that nobody else
+ * writes to it. A file of another size is left to `writeObject`, which says what is wrong.
+ */
+export function isAdoptable(
+  stats: BigIntStats | undefined,
+  { size, device }: { readonly size: number; readonly device: bigint | undefined },
+): boolean {
+  return (
+    stats?.isFile() === true &&
+    stats.dev === device &&
+    stats.size === BigInt(size) &&
+    stats.nlink === 1n &&
+    (stats.mode & 0o7777n) === 0o600n &&
+    stats.uid === BigInt(process.geteuid?.() ?? -1)
+  );
+}
+
+/** Opens an object's file. ELOOP if it is a symbolic link. */
+export async function openObject(path: string): Promise<ReadableFile> {
+  return openForRead(path, { noFollow: true });
+}
+
 /** Bytes `start` to before `end` of an open file, which it closes. */
 export async function* readObject(
-  handle: FileHandle,
+  file: ReadableFile,
   {
     start,
     end,
@@ -63,7 +87,7 @@ export async function* readObject(
     for (let position = start; position < end;) {
       throwIfAborted(signal, action);
       const buffer = Buffer.allocUnsafe(Math.min(chunkBytes, end - position));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      const bytesRead = await file.read(buffer, position);
       if (bytesRead === 0) throw new Error(`it ended at byte ${position} of ${end}`);
       position += bytesRead;
       yield buffer.subarray(0, bytesRead);
@@ -71,7 +95,7 @@ export async function* readObject(
   } catch (error) {
     throw describeFailure(error, action);
   } finally {
-    await handle.close();
+    await file.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
 import { makeParents, statEntry, temporaryDirectory } from './directory-tree.ts';
@@ -10,7 +10,7 @@ const publishAttempts = 50;
 /** A claim lives for one rename. If it is older than this, its owner died. */
 const staleClaimMs = 60_000;
 
-export function cannotLink(error: unknown): boolean {
+function cannotLink(error: unknown): boolean {
   return linkRefusals.includes(errnoOf(error) ?? '');
 }
 
@@ -21,13 +21,47 @@ export interface Publication {
   readonly temporary: string;
 }
 
-/** Replaces the object. A crash leaves the old object or the new one. */
+/** A file that gets the object's key as another name. */
+export interface LinkPublication {
+  readonly root: string;
+  readonly key: string;
+  /** A complete, durable file, which nobody writes to. */
+  readonly source: string;
+  /** Resolves to an unused path in the temporary directory. */
+  readonly temporary: () => Promise<string>;
+}
+
+/** Replaces the object. A crash leaves the old object or the new one. The caller syncs the object's directory. */
 export async function publishObject(fs: FileSystem, { root, key, temporary }: Publication): Promise<void> {
-  const target = join(root, key);
-  await withParents(fs, root, key, () => fs.rename(temporary, target));
+  await withParents(fs, root, key, () => fs.rename(temporary, join(root, key)));
+}
+
+/**
+ * The same by a hard link; false if the file system, or the place of the source, allows none. ENOENT if the source is missing.
+ * A key that is new gets the link at once. An object is replaced by renaming another link onto it.
+ */
+export async function publishLink(
+  fs: FileSystem,
+  { root, key, source, temporary }: LinkPublication,
+): Promise<boolean> {
+  try {
+    await withParents(fs, root, key, () => fs.link(source, join(root, key)), source);
+    return true;
+  } catch (error) {
+    if (cannotLink(error)) return false;
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
+  const other = await temporary();
+  try {
+    await fs.link(source, other);
+  } catch (error) {
+    if (cannotLink(error)) return false;
+    throw error;
+  }
+  await publishObject(fs, { root, key, temporary: other });
   // If both names are links to one file, rename does nothing and keeps the source.
-  await fs.remove(temporary);
-  await fs.sync(dirname(target));
+  await fs.remove(other);
+  return true;
 }
 
 /**
@@ -45,7 +79,6 @@ export async function publishIfAbsent(fs: FileSystem, publication: Publication):
     return publishByClaim(fs, publication);
   }
   await fs.remove(temporary);
-  await fs.sync(dirname(target));
   return true;
 }
 
@@ -88,6 +121,7 @@ async function withParents(
   root: string,
   key: string,
   act: () => Promise<void>,
+  source?: string,
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -96,6 +130,7 @@ async function withParents(
       return;
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' || attempt === publishAttempts) throw error;
+      if (source !== undefined && (await statEntry(source)) === undefined) throw error;
     }
   }
 }

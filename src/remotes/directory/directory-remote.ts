@@ -1,13 +1,21 @@
-import { constants } from 'node:fs';
-import { open, readdir, rmdir } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { readdir, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.ts';
 import { nodeFileSystem, type FileSystem } from '../../platform/file-system.ts';
 import { describeCall, describeKeys, type RemoteOperation } from '../describe-call.ts';
-import { describeFailure, missing, readObject, versionOf, writeObject } from './directory-file.ts';
-import { cannotLink, publishObject, publishIfAbsent } from './directory-publish.ts';
+import {
+  describeFailure,
+  isAdoptable,
+  missing,
+  openObject,
+  readObject,
+  versionOf,
+  writeObject,
+} from './directory-file.ts';
+import { publishIfAbsent, publishLink, publishObject } from './directory-publish.ts';
 import {
   assertRoot,
   directoriesWithObjects,
@@ -20,6 +28,7 @@ import {
   temporaryDirectory,
   walkObjects,
 } from './directory-tree.ts';
+import { createSharedSync } from './shared-sync.ts';
 import { assertKey, assertRange } from '../key.ts';
 import type {
   Body,
@@ -43,6 +52,14 @@ export interface DirectorySettings {
 }
 
 const pageSize = 1000;
+
+interface PutWork extends PutOptions {
+  readonly action: string;
+  /** Of the root. */
+  readonly device: bigint | undefined;
+  readonly temporary: () => Promise<string>;
+}
+
 /**
  * A remote in a directory: the object `a/b` is the plain file `a/b`, private to this user. Objects are replaced by
  * rename and never written in place, so that a copy can be a hard link. Unlike S3 it cannot hold both `a` and `a/b`.
@@ -59,45 +76,63 @@ class DirectoryRemote implements Remote {
   readonly #root: string;
   readonly #fs: FileSystem;
   readonly #clock: Clock;
+  readonly #syncDirectory: (path: string) => Promise<void>;
   #clockOffsetMs = 0;
 
   constructor({ path, fs = nodeFileSystem, clock = systemClock }: DirectorySettings) {
     this.location = pathToFileURL(path).href;
     this.#root = path;
     this.#fs = fs;
+    this.#syncDirectory = createSharedSync(fs);
     this.#clock = clock;
   }
 
   put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
-    return this.#run('put', key, options, async (action) => {
+    return this.#run('put', key, options, async (action, device) => {
       this.#assertKey(key);
-      return this.#withTemporary(async (temporary) => {
-        await writeObject(this.#fs, temporary, { body, action, ...options });
-        const stats = await statEntry(temporary);
-        if (stats !== undefined) this.#clockOffsetMs = lastModifiedOf(stats).getTime() - this.#clock.now();
-        const publication = { root: this.#root, key, temporary };
-        if (options.ifAbsent !== true) await publishObject(this.#fs, publication);
-        else if (!(await publishIfAbsent(this.#fs, publication))) {
-          throw new SyncAgentError('ALREADY_EXISTS', `Cannot ${action}: it already exists`);
-        }
-        return { serverTime: this.#serverTime() };
+      await this.#withTemporary(async (temporary) => {
+        const put = { ...options, action, device, temporary };
+        if (!(await this.#adopt(key, body, put))) await this.#write(key, body, put);
       });
+      await this.#syncDirectory(dirname(join(this.#root, key)));
+      return { serverTime: this.#serverTime() };
     });
+  }
+
+  /** Gives the body's own file the key as another name; false if it must be copied. */
+  async #adopt(key: string, { file, size }: Body, put: PutWork): Promise<boolean> {
+    const { action, device, temporary, signal } = put;
+    if (file === undefined || put.ifAbsent === true) return false;
+    if (!isAdoptable(await statEntry(file), { size, device })) return false;
+    await this.#fs.sync(file);
+    throwIfAborted(signal, action);
+    if (!(await publishLink(this.#fs, { root: this.#root, key, source: file, temporary }))) return false;
+    this.#tellTime(await statEntry(join(this.#root, key)));
+    put.onBytes?.(size);
+    return true;
+  }
+
+  async #write(key: string, body: Body, put: PutWork): Promise<void> {
+    const temporary = await put.temporary();
+    await writeObject(this.#fs, temporary, { ...put, body });
+    this.#tellTime(await statEntry(temporary));
+    const publication = { root: this.#root, key, temporary };
+    if (put.ifAbsent !== true) await publishObject(this.#fs, publication);
+    else if (!(await publishIfAbsent(this.#fs, publication)))
+      throw new SyncAgentError('ALREADY_EXISTS', `Cannot ${put.action}: it already exists`);
   }
 
   get(key: string, options: GetOptions = {}): Promise<GetResult> {
     return this.#run('get', key, options, async (action) => {
       this.#assertKey(key);
       assertRange(options.range);
-      // This check finds links on the way. All else is read from the handle.
+      // This check finds links on the way. All else is read from the descriptor.
       if ((await statObject(this.#root, key)) === undefined) throw missing(action);
-      const handle = await open(join(this.#root, key), constants.O_RDONLY | constants.O_NOFOLLOW).catch(
-        (error: unknown) => {
-          throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
-        },
-      );
+      const object = await openObject(join(this.#root, key)).catch((error: unknown) => {
+        throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
+      });
       try {
-        const stats = await handle.stat({ bigint: true });
+        const stats = await object.stat();
         const version = versionOf(stats);
         if (options.ifVersion !== undefined && options.ifVersion !== version) {
           throw new SyncAgentError('REMOTE_UNREACHABLE', `Cannot ${action}: it was replaced meanwhile`);
@@ -111,10 +146,10 @@ class DirectoryRemote implements Remote {
             `Cannot ${action}: it has ${size} bytes, not ${start}`,
           );
         }
-        const body = readObject(handle, { start, end, action, signal: options.signal });
+        const body = readObject(object, { start, end, action, signal: options.signal });
         return { size: end - start, body, version, serverTime: this.#serverTime() };
       } catch (error) {
-        await handle.close();
+        await object.close();
         throw error;
       }
     });
@@ -130,20 +165,21 @@ class DirectoryRemote implements Remote {
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListPage> {
-    const objects = walkObjects(this.#root, prefix, options.startAfter ?? '');
+    const batches = walkObjects(this.#root, { prefix, startAfter: options.startAfter ?? '' });
+    let found: ObjectInfo[] = [];
+    let isOver = false;
     for (let pages = 0; ; pages += 1) {
-      const page = await this.#run('list', prefix, options, async () => {
-        const taken: ObjectInfo[] = [];
-        while (taken.length < pageSize) {
-          const next = await objects.next();
-          if (next.done === true) break;
-          taken.push(next.value);
+      await this.#run('list', prefix, options, async () => {
+        while (!isOver && found.length < pageSize) {
+          const next = await batches.next();
+          if (next.done === true) isOver = true;
+          else found.push(...next.value);
         }
-        return taken;
       });
-      if (page.length === 0 && pages > 0) return;
-      yield { objects: page, serverTime: this.#serverTime() };
-      if (page.length < pageSize) return;
+      if (found.length === 0 && pages > 0) return;
+      yield { objects: found.slice(0, pageSize), serverTime: this.#serverTime() };
+      found = found.slice(pageSize);
+      if (isOver && found.length === 0) return;
     }
   }
 
@@ -159,18 +195,20 @@ class DirectoryRemote implements Remote {
       this.#assertKey(from);
       this.#assertKey(to);
       if ((await statObject(this.#root, from)) === undefined) throw missing(action);
+      const root = this.#root;
+      const source = join(root, from);
       await this.#withTemporary(async (temporary) => {
-        const source = join(this.#root, from);
         try {
-          await this.#fs.link(source, temporary);
+          if (await publishLink(this.#fs, { root, key: to, source, temporary })) return;
+          const copied = await temporary();
+          await this.#fs.copy(source, copied);
+          await this.#fs.sync(copied);
+          await publishObject(this.#fs, { root, key: to, temporary: copied });
         } catch (error) {
-          if (errnoOf(error) === 'ENOENT') throw missing(action);
-          if (!cannotLink(error)) throw error;
-          await this.#fs.copy(source, temporary);
-          await this.#fs.sync(temporary);
+          throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
         }
-        await publishObject(this.#fs, { root: this.#root, key: to, temporary });
       });
+      await this.#syncDirectory(dirname(join(root, to)));
     });
   }
 
@@ -185,7 +223,7 @@ class DirectoryRemote implements Remote {
         parents.add(dirname(join(this.#root, key)));
       }
       for (const parent of parents) {
-        await this.#fs.sync(parent).catch((error: unknown) => {
+        await this.#syncDirectory(parent).catch((error: unknown) => {
           if (errnoOf(error) !== 'ENOENT') throw error;
         });
       }
@@ -221,20 +259,27 @@ class DirectoryRemote implements Remote {
     }
   }
 
+  #tellTime(written: BigIntStats | undefined): void {
+    if (written !== undefined) this.#clockOffsetMs = lastModifiedOf(written).getTime() - this.#clock.now();
+  }
+
   #serverTime(): Date {
     return new Date(this.#clock.now() + this.#clockOffsetMs);
   }
 
-  /** Hands out an unused path on the root's file system; nothing is left of it when `use` fails. */
-  async #withTemporary<T>(use: (temporary: string) => Promise<T>): Promise<T> {
-    const name = `${temporaryDirectory}/${this.#clock.randomHex(12)}`;
-    await makeParents(this.#fs, this.#root, name);
-    const temporary = join(this.#root, name);
+  /** Hands out an unused path on the root's file system, if asked; nothing is left there when `use` fails. */
+  async #withTemporary<T>(use: (temporary: () => Promise<string>) => Promise<T>): Promise<T> {
+    let temporary: string | undefined;
+    const make = async (): Promise<string> => {
+      const name = `${temporaryDirectory}/${this.#clock.randomHex(12)}`;
+      await makeParents(this.#fs, this.#root, name);
+      return (temporary = join(this.#root, name));
+    };
     try {
-      return await use(temporary);
+      return await use(make);
     } catch (error) {
       // The first error is reported. A file that stays behind is swept later.
-      await this.#fs.remove(temporary).catch(() => {});
+      if (temporary !== undefined) await this.#fs.remove(temporary).catch(() => {});
       throw error;
     }
   }
@@ -254,13 +299,12 @@ class DirectoryRemote implements Remote {
     operation: RemoteOperation,
     subject: string,
     { signal }: CallOptions,
-    act: (action: string) => Promise<T>,
+    act: (action: string, device: bigint | undefined) => Promise<T>,
   ): Promise<T> {
     const action = describeCall(operation, subject, this.location);
     throwIfAborted(signal, action);
     try {
-      await assertRoot(this.#root, action);
-      return await act(action);
+      return await act(action, await assertRoot(this.#root, action));
     } catch (error) {
       throw describeFailure(error, action);
     }

@@ -1,9 +1,11 @@
+import { lstatSync, statSync } from 'node:fs';
 import type { BigIntStats, Dirent } from 'node:fs';
 import { lstat, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
 import { fileTimeMs } from '../../platform/file-system.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
+import { quickCalls } from '../../platform/quick-calls.ts';
 import { compareKeys } from '../key.ts';
 import type { ObjectInfo } from '../remote.ts';
 
@@ -13,21 +15,31 @@ export const temporaryDirectory = '.sync-agent.tmp';
 /** The entry itself, never what a symbolic link points to; undefined if there is none. */
 export async function statEntry(path: string): Promise<BigIntStats | undefined> {
   try {
-    return await lstat(path, { bigint: true });
+    return await quickCalls.make(
+      () => lstatSync(path, { bigint: true, throwIfNoEntry: false }),
+      () => lstat(path, { bigint: true }),
+    );
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   }
 }
 
-/** A missing root is an empty remote. If there is a file in its place or above it, the remote is out of reach. */
-export async function assertRoot(root: string, action: string): Promise<void> {
-  const stats = await stat(root).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOTDIR') return 'blocked' as const;
+/**
+ * The device of the root; undefined if there is none. A missing root is an empty remote. If there is a file in its place or
+ * above it, the remote is out of reach.
+ */
+export async function assertRoot(root: string, action: string): Promise<bigint | undefined> {
+  try {
+    const stats = await quickCalls.make(
+      () => statSync(root, { bigint: true }),
+      () => stat(root, { bigint: true }),
+    );
+    if (stats.isDirectory()) return stats.dev;
+  } catch (error) {
     // The call itself meets every other problem of the root.
-    return undefined;
-  });
-  if (stats === undefined || (stats !== 'blocked' && stats.isDirectory())) return;
+    if (errnoOf(error) !== 'ENOTDIR') return undefined;
+  }
   throw new SyncAgentError(
     'REMOTE_UNREACHABLE',
     `Cannot ${action}: "${await nearestEntry(root)}" is not a directory`,
@@ -83,28 +95,32 @@ export function lastModifiedOf(stats: BigIntStats): Date {
   return new Date(fileTimeMs(stats.mtimeNs > stats.ctimeNs ? stats.mtimeNs : stats.ctimeNs));
 }
 
-/**
- * When an object was created. Hard links share the times of their inode, and each new link would make all of them young;
- * so the directory of the object tells when it was added. A mistake makes an object younger, never older.
- */
+/** When an object was added, as its directory's time tells it if `stats` cannot. */
 export async function objectModified(root: string, key: string, stats: BigIntStats): Promise<Date> {
   const parent = stats.nlink > 1n ? await statEntry(join(root, dirname(key))) : undefined;
-  if (parent === undefined) return lastModifiedOf(stats);
+  return modifiedOf(stats, parent);
+}
+
+/**
+ * When an object was added. Hard links share the times of their inode, and each new link would make all of them young; so
+ * the directory of the object, looked at after the object, tells when. A mistake makes an object younger, never older.
+ */
+function modifiedOf(stats: BigIntStats, parent: BigIntStats | undefined): Date {
+  if (stats.nlink === 1n || parent === undefined) return lastModifiedOf(stats);
   return new Date(fileTimeMs(stats.mtimeNs > parent.mtimeNs ? stats.mtimeNs : parent.mtimeNs));
 }
 
-/** The objects whose key starts with `prefix` and sorts after `startAfter`, in the order of keys. */
+/** Some of the objects whose key starts with `prefix` and sorts after `startAfter`, then more, in the order of keys. */
 export async function* walkObjects(
   root: string,
-  prefix: string,
-  startAfter: string,
-): AsyncGenerator<ObjectInfo> {
+  { prefix, startAfter = '', most = mostAtOnce }: WalkBounds,
+): AsyncGenerator<readonly ObjectInfo[]> {
   const start = prefix.slice(0, prefix.lastIndexOf('/') + 1);
   for (const parent of parentsOf(start)) {
     const stats = await statEntry(join(root, parent));
     if (stats?.isDirectory() !== true) return;
   }
-  yield* walkBelow(root, start, { prefix, startAfter });
+  yield* walkBelow(root, start, { prefix, startAfter, most });
 }
 
 /** Names of the directories directly in `below` (empty or ending in `/`) that hold an object at any depth. */
@@ -112,34 +128,68 @@ export async function directoriesWithObjects(root: string, below: string): Promi
   const names: string[] = [];
   for (const entry of await entriesOf(root, below)) {
     if (!entry.isDirectory()) continue;
-    const first = await walkObjects(root, `${below}${entry.name}/`, '').next();
+    const first = await walkObjects(root, { prefix: `${below}${entry.name}/`, most: 1 }).next();
     if (first.done !== true) names.push(entry.name);
   }
   return names.toSorted(compareKeys);
 }
 
+const mostAtOnce = 1000;
+
 interface WalkBounds {
   readonly prefix: string;
-  readonly startAfter: string;
+  readonly startAfter?: string;
+  /** Objects to look at before the first ones are told. */
+  readonly most?: number;
 }
 
-async function* walkBelow(root: string, below: string, bounds: WalkBounds): AsyncGenerator<ObjectInfo> {
-  const { prefix, startAfter } = bounds;
+async function* walkBelow(
+  root: string,
+  below: string,
+  bounds: Required<WalkBounds>,
+): AsyncGenerator<readonly ObjectInfo[]> {
+  const { prefix, startAfter, most } = bounds;
   // A directory sorts like its name and a slash: all keys below it start so, and no other entry's do.
   const entries = (await entriesOf(root, below))
-    .map((entry) => ({ entry, key: `${below}${entry.name}${entry.isDirectory() ? '/' : ''}` }))
+    .map((entry) => ({
+      isDirectory: entry.isDirectory(),
+      key: `${below}${entry.name}${entry.isDirectory() ? '/' : ''}`,
+    }))
     .toSorted((a, b) => compareKeys(a.key, b.key));
-  for (const { entry, key } of entries) {
-    if (entry.isDirectory()) {
+  let keys: string[] = [];
+  for (const { isDirectory, key } of entries) {
+    if (keys.length === most || (isDirectory && keys.length > 0)) {
+      yield* lookAt(root, below, keys);
+      keys = [];
+    }
+    if (isDirectory) {
       const mayMatch = key.startsWith(prefix) || prefix.startsWith(key);
       if (mayMatch && (compareKeys(key, startAfter) > 0 || startAfter.startsWith(key)))
         yield* walkBelow(root, key, bounds);
-    } else if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) {
-      const stats = await statEntry(join(root, key));
-      if (stats?.isFile() === true)
-        yield { key, size: Number(stats.size), lastModified: await objectModified(root, key, stats) };
-    }
+    } else if (key.startsWith(prefix) && compareKeys(key, startAfter) > 0) keys.push(key);
   }
+  yield* lookAt(root, below, keys);
+}
+
+/** One batch of the objects directly in `below`, or none if they are gone. */
+async function* lookAt(
+  root: string,
+  below: string,
+  keys: readonly string[],
+): AsyncGenerator<readonly ObjectInfo[]> {
+  const found: { readonly key: string; readonly stats: BigIntStats }[] = [];
+  for (const key of keys) {
+    const stats = await statEntry(join(root, key));
+    if (stats?.isFile() === true) found.push({ key, stats });
+  }
+  const isLinked = found.some(({ stats }) => stats.nlink > 1n);
+  const parent = isLinked ? await statEntry(join(root, below)) : undefined;
+  if (found.length === 0) return;
+  yield found.map(({ key, stats }) => ({
+    key,
+    size: Number(stats.size),
+    lastModified: modifiedOf(stats, parent),
+  }));
 }
 
 async function entriesOf(root: string, below: string): Promise<readonly Dirent[]> {

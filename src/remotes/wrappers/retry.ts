@@ -56,9 +56,18 @@ export async function withRetry<T>(
   const { clock } = policy;
   const { action, signal } = options;
   const { startedMs: started = clock.monotonic() } = options;
+  throwIfAborted(signal, action);
+  // Nearly every call is one attempt, which needs nothing of what follows.
+  let first: { readonly error: unknown };
+  try {
+    return await fn(1);
+  } catch (error) {
+    first = { error };
+  }
   let again = false;
   return pRetry(
     (attempt) => {
+      if (attempt === 1) throw first.error;
       throwIfAborted(signal, action);
       return fn(attempt);
     },

@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto';
+import { lstat, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { bytesBody, collect, hashing } from '../../../src/remotes/body.ts';
+import { bytesBody, collect, fileBody, hashing } from '../../../src/remotes/body.ts';
+import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
+import { fastTmp } from '../../support/host.ts';
 import { PartMemory } from '../../../src/remotes/read-body.ts';
 
 describe('a body that is hashed as it is read', () => {
@@ -9,17 +13,33 @@ describe('a body that is hashed as it is read', () => {
 
   it('has its SHA-256 once it was read to its end, however often', async () => {
     const body = hashing(bytesBody(bytes));
-    expect(() => body.sha256()).toThrow('not read to its end');
+    await expect(body.sha256()).rejects.toThrow('not read to its end');
     for (let time = 0; time < 2; time += 1) {
       expect(await collect(body.open(), 100)).toEqual(bytes);
-      expect(body.sha256()).toBe(sha256);
+      expect(await body.sha256()).toBe(sha256);
     }
   });
 
   it('is not hashed by the reading of a range', async () => {
     const body = hashing(bytesBody(bytes));
     expect((await collect(body.open({ start: 5, end: 10 }), 100)).toString()).toBe('bytes');
-    expect(() => body.sha256()).toThrow('not read to its end');
+    await expect(body.sha256()).rejects.toThrow('not read to its end');
+  });
+});
+
+describe('a file that a remote may keep', () => {
+  it('is hashed although the remote does not read it', async () => {
+    const dir = await mkdtemp(join(fastTmp, 'sync-agent-body-'));
+    try {
+      await writeFile(join(dir, 'image'), 'some bytes', { mode: 0o600 });
+      const body = hashing(fileBody(join(dir, 'image'), 10));
+      await createDirectoryRemote({ path: join(dir, 'remote') }).put('first', bytesBody(Buffer.from('x')));
+      await createDirectoryRemote({ path: join(dir, 'remote') }).put('x', body);
+      expect((await lstat(join(dir, 'remote/x'))).nlink).toBe(2);
+      expect(await body.sha256()).toBe(createHash('sha256').update('some bytes').digest('hex'));
+    } finally {
+      await rm(dir, { recursive: true });
+    }
   });
 });
 

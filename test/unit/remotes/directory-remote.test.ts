@@ -16,6 +16,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { textBody } from '../../../src/remotes/body.ts';
 import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
+import { walkObjects } from '../../../src/remotes/directory/directory-tree.ts';
 import { nodeFileSystem, type FileSystem } from '../../../src/platform/file-system.ts';
 import { describeRemote } from '../../conformance/remote-conformance.ts';
 
@@ -113,6 +114,52 @@ describe('the directory remote', () => {
     expect((await remote.head('x'))?.lastModified.getTime()).toBeGreaterThan(before);
     await remote.copy('history/x', 'x');
     expect(await readdir(join(root, '.sync-agent.tmp'))).toEqual([]);
+  });
+
+  it('copies the bytes of a file that can have no more names', async () => {
+    const remote = createDirectoryRemote({ path: root });
+    await remote.put('old', textBody('old'));
+    await remote.put('new', textBody('new'));
+    let links = 0;
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      link: async (from, to) => {
+        links += 1;
+        if (links === 2) throw Object.assign(new Error('EMLINK'), { code: 'EMLINK' });
+        await nodeFileSystem.link(from, to);
+      },
+    };
+    await createDirectoryRemote({ path: root, fs }).copy('new', 'old');
+    expect(links).toBe(2);
+    expect(await readFile(join(root, 'old'), 'utf8')).toBe('new');
+    expect((await lstat(join(root, 'old'))).ino).not.toBe((await lstat(join(root, 'new'))).ino);
+    expect(await readdir(join(root, '.sync-agent.tmp'))).toEqual([]);
+  });
+
+  it('does not try again to copy what vanished meanwhile', async () => {
+    await createDirectoryRemote({ path: root }).put('x', textBody('x'));
+    let links = 0;
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      link: async (from, to) => {
+        links += 1;
+        await rm(from, { force: true });
+        await nodeFileSystem.link(from, to);
+      },
+    };
+    await expect(createDirectoryRemote({ path: root, fs }).copy('x', 'y')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    expect(links).toBe(1);
+  });
+
+  it('looks at no more objects at once than it is told', async () => {
+    const remote = createDirectoryRemote({ path: root });
+    for (const key of ['a/1', 'a/2', 'a/3', 'b', 'c']) await remote.put(key, textBody('x'));
+    const batches: (readonly string[])[] = [];
+    for await (const objects of walkObjects(root, { prefix: '', most: 2 }))
+      batches.push(objects.map(({ key }) => key));
+    expect(batches).toEqual([['a/1', 'a/2'], ['a/3'], ['b', 'c']]);
   });
 
   it('never follows a symbolic link out of its directory', async () => {
