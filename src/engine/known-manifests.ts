@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { cachedManifestPath, readState } from '../home/state.ts';
 import type { LocalState } from '../home/state.ts';
 import type { KnownCommit } from '../log/commit-log.ts';
-import { decodeManifest, encodeManifest } from '../log/manifest-text.ts';
+import { decodeManifest, manifestBody } from '../log/manifest-text.ts';
 import type { Manifest } from '../log/manifest.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import { storeIdentity } from '../stores/content/fingerprint.ts';
@@ -11,11 +11,8 @@ import type { Context } from './context.ts';
 /** Keeps the manifest of the store's parent on this host, so that it need not be fetched. */
 export async function cacheManifest(context: Context, manifest: Manifest): Promise<void> {
   await context.fs.makeDirectory(context.home.dir);
-  await writeFileAtomic(
-    context.fs,
-    cachedManifestPath(context.home, context.remoteId),
-    encodeManifest(manifest),
-  );
+  const path = cachedManifestPath(context.home, context.remoteId);
+  await writeFileAtomic(context.fs, path, manifestBody(manifest).open());
 }
 
 /** The parent's manifest, if this host kept it. Makes no request. */

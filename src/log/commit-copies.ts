@@ -1,8 +1,7 @@
 import { isSyncAgentError } from '../platform/errors.ts';
-import { textBody } from '../remotes/body.ts';
 import type { CallOptions, ObjectInfo, Remote } from '../remotes/remote.ts';
 import { copiesPrefix, copyKey, parseCopyKey } from './layout.ts';
-import { encodeManifest } from './manifest-text.ts';
+import { manifestBody } from './manifest-text.ts';
 import type { Manifest } from './manifest.ts';
 import { lostLog } from './lost-log.ts';
 import { readManifest } from './read-manifest.ts';
@@ -50,7 +49,7 @@ export async function writeCommitCopy(
   options: CallOptions & { readonly createOnly: boolean },
 ): Promise<void> {
   try {
-    await remote.put(copyKey(manifest.generation), textBody(encodeManifest(manifest)), {
+    await remote.put(copyKey(manifest.generation), manifestBody(manifest), {
       ifAbsent: options.createOnly,
       contentType: 'application/json',
       signal: options.signal,

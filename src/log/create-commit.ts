@@ -1,11 +1,10 @@
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
-import { textBody } from '../remotes/body.ts';
 import type { Body, CallOptions } from '../remotes/remote.ts';
 import { listCommits } from './commit-log.ts';
 import { commitKey } from './layout.ts';
 import { manifestProblem } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
-import { encodeManifest, maxManifestBytes } from './manifest-text.ts';
+import { manifestBody, maxManifestBytes } from './manifest-text.ts';
 import { readManifest } from './read-manifest.ts';
 import type { LogSource } from './read-manifest.ts';
 
@@ -50,7 +49,7 @@ export async function createCommit(
 }
 
 function readableBody(manifest: Manifest): Body {
-  const body = textBody(encodeManifest(manifest));
+  const body = manifestBody(manifest);
   const problem =
     manifestProblem(manifest) ??
     (body.size > maxManifestBytes ? `${body.size} bytes is too large for one` : undefined);

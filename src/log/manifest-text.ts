@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import * as z from 'zod';
 import { SyncAgentError } from '../platform/errors.ts';
+import type { Body } from '../remotes/remote.ts';
 import { firstProblem, schemaOf } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -12,7 +14,24 @@ export const maxManifestBytes = 256 * 1024 * 1024;
  * that member. It detects damage of the manifest itself. Each file has a checksum of its own.
  */
 export function encodeManifest(manifest: Manifest): string {
-  return stringify({ ...manifest, checksum: checksumOf(manifest) });
+  return Buffer.concat(encodedChunks(manifest)).toString('utf8');
+}
+
+/** The same as a body, without the whole text in one piece: it has 20 MB for 100,000 files. */
+export function manifestBody(manifest: Manifest): Body {
+  const chunks = encodedChunks(manifest);
+  const size = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  return {
+    size,
+    open: async function* (range = { start: 0, end: size }) {
+      let position = 0;
+      for (const chunk of chunks) {
+        const [start, end] = [Math.max(range.start - position, 0), range.end - position];
+        if (start < chunk.byteLength && end > 0) yield chunk.subarray(start, end);
+        position += chunk.byteLength;
+      }
+    },
+  };
 }
 
 /**
@@ -51,12 +70,63 @@ export function decodeManifest(text: string, key: string, readable: readonly num
   return parsed.data;
 }
 
-function stringify(value: object): string {
-  return `${JSON.stringify(value, null, 1)}\n`;
+function encodedChunks(manifest: Manifest): Uint8Array[] {
+  const hash = createHash('sha256');
+  const chunks: Uint8Array[] = [];
+  let text = '';
+  for (const piece of jsonMembers(manifest)) {
+    text += piece;
+    if (text.length < chunkLength) continue;
+    chunks.push(hashed(text, hash));
+    text = '';
+  }
+  chunks.push(hashed(text, hash));
+  const checksum = hash.update(jsonEnd).digest('hex');
+  const last = chunks.pop() ?? Buffer.alloc(0);
+  return [...chunks, Buffer.concat([last, Buffer.from(`,\n "checksum": "${checksum}"${jsonEnd}`)])];
 }
 
+function hashed(text: string, hash: Hash): Uint8Array {
+  const bytes = Buffer.from(text, 'utf8');
+  hash.update(bytes);
+  return bytes;
+}
+
+/** Characters of text that are encoded at once. */
+const chunkLength = 64 * 1024;
+/** Elements of an array that become text at once. */
+const sliceLength = 250;
+const jsonEnd = '\n}\n';
+
+/**
+ * The text of `JSON.stringify(value, null, 1)` and a line feed, without `jsonEnd`, in pieces. `value` has a member at least.
+ * A long array is never text as a whole.
+ */
+function* jsonMembers(value: object): Generator<string> {
+  let separator = '{';
+  for (const [key, member] of Object.entries(value) as [string, unknown][]) {
+    if (member === undefined) continue;
+    yield `${separator}\n ${JSON.stringify(key)}: `;
+    separator = ',';
+    if (!Array.isArray(member) || member.length <= sliceLength) {
+      yield indented(JSON.stringify(member, null, 1));
+      continue;
+    }
+    for (let start = 0; start < member.length; start += sliceLength) {
+      const slice = JSON.stringify(member.slice(start, start + sliceLength), null, 1);
+      yield `${start === 0 ? '[' : ','}${indented(slice.slice(1, -2))}`;
+    }
+    yield '\n ]';
+  }
+}
+
+/** No string in JSON has a line feed, so that each one begins a line. */
+const indented = (json: string): string => json.replaceAll('\n', '\n ');
+
 function checksumOf(value: object): string {
-  return createHash('sha256').update(stringify(value)).digest('hex');
+  const hash = createHash('sha256');
+  for (const piece of jsonMembers(value)) hash.update(piece);
+  return hash.update(jsonEnd).digest('hex');
 }
 
 function hasChecksum(raw: object): boolean {

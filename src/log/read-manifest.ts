@@ -35,5 +35,9 @@ async function readManifestOnce(log: LogSource, key: string, options: CallOption
       `Cannot read manifest "${key}": ${size} bytes is too large for one`,
     );
   }
-  return decodeManifest((await collect(body, maxManifestBytes)).toString('utf8'), key, log.formats.numbers);
+  return decodeManifest(
+    (await collect(body, maxManifestBytes, size)).toString('utf8'),
+    key,
+    log.formats.numbers,
+  );
 }

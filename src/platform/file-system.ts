@@ -197,22 +197,29 @@ async function setOwner(path: string, { uid, gid }: Owner): Promise<void> {
 }
 
 /**
- * Replaces the content of `path` by `text`, atomically and durably: after a crash it is the old or the new one. A crash can
+ * Replaces the content of `path`, atomically and durably: after a crash it is the old or the new one. A crash can
  * leave `<path>.tmp` behind, which the next call removes. The caller must hold the store's lock.
  */
-export async function writeFileAtomic(fs: FileSystem, path: string, text: string): Promise<void> {
+export async function writeFileAtomic(fs: FileSystem, path: string, content: FileContent): Promise<void> {
   const temporary = `${path}.tmp`;
   await fs.remove(temporary);
-  await writeNewFile(fs, temporary, text);
+  await writeNewFile(fs, temporary, content);
   await fs.rename(temporary, path);
   await fs.sync(dirname(path));
 }
 
-/** Creates `path` with `text`, durably. EEXIST if it exists. */
-export async function writeNewFile(fs: FileSystem, path: string, text: string): Promise<void> {
+/** Text, or bytes in pieces. */
+export type FileContent = string | AsyncIterable<Uint8Array>;
+
+/** Creates `path` with `content`, durably. EEXIST if it exists. */
+export async function writeNewFile(fs: FileSystem, path: string, content: FileContent): Promise<void> {
   const file = await fs.openForWrite(path, { exclusive: true });
   try {
-    await file.write(Buffer.from(text, 'utf8'), 0);
+    let position = 0;
+    for await (const chunk of typeof content === 'string' ? [Buffer.from(content, 'utf8')] : content) {
+      await file.write(chunk, position);
+      position += chunk.byteLength;
+    }
     await file.sync();
   } finally {
     await file.close();

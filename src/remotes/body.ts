@@ -76,14 +76,27 @@ export async function* readFileRange(path: string, range: ByteRange): AsyncGener
   }
 }
 
-/** Reads a whole body into memory of its own; fails with a RangeError beyond `limit` bytes. */
-export async function collect(source: AsyncIterable<Uint8Array>, limit: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
+/**
+ * Reads a whole body into memory of its own; fails with a RangeError beyond `limit` bytes. `expected`: the bytes that it
+ * probably has.
+ */
+export async function collect(
+  source: AsyncIterable<Uint8Array>,
+  limit: number,
+  expected = 0,
+): Promise<Buffer> {
+  let bytes = Buffer.allocUnsafeSlow(Math.min(expected, limit));
   let size = 0;
   for await (const chunk of source) {
-    size += chunk.byteLength;
-    if (size > limit) throw new RangeError(`body exceeds ${limit} bytes`);
-    chunks.push(Uint8Array.from(chunk));
+    const end = size + chunk.byteLength;
+    if (end > limit) throw new RangeError(`body exceeds ${limit} bytes`);
+    if (end > bytes.byteLength) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * bytes.byteLength));
+      bytes.copy(larger, 0, 0, size);
+      bytes = larger;
+    }
+    bytes.set(chunk, size);
+    size = end;
   }
-  return Buffer.concat(chunks, size);
+  return bytes.subarray(0, size);
 }

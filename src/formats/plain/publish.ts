@@ -1,9 +1,8 @@
 import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
-import { textBody } from '../../remotes/body.ts';
 import type { Remote } from '../../remotes/remote.ts';
 import { manifestKey } from '../../log/layout.ts';
-import { encodeManifest } from '../../log/manifest-text.ts';
+import { manifestBody } from '../../log/manifest-text.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { readManifest } from '../../log/read-manifest.ts';
 import type { FormatContext, PublishWork } from '../content-format.ts';
@@ -30,7 +29,7 @@ export async function publishCurrentFiles(
   const kept = new Set(manifest.files.map((file) => file.path));
   const gone = (published?.files ?? []).map((file) => file.path).filter((path) => !kept.has(path));
   await remote.remove(gone.map(currentKey), { signal });
-  await remote.put(manifestKey, textBody(encodeManifest(manifest)), {
+  await remote.put(manifestKey, manifestBody(manifest), {
     contentType: 'application/json',
     signal,
   });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
-import type { FileSystem } from '../../platform/file-system.ts';
+import type { DirectoryDisk } from './directory-disk.ts';
 import { makeParents, statEntry, temporaryDirectory } from './directory-tree.ts';
 
 /** File systems without hard links answer with one of these. */
@@ -32,8 +32,11 @@ export interface LinkPublication {
 }
 
 /** Replaces the object. A crash leaves the old object or the new one. The caller syncs the object's directory. */
-export async function publishObject(fs: FileSystem, { root, key, temporary }: Publication): Promise<void> {
-  await withParents(fs, root, key, () => fs.rename(temporary, join(root, key)));
+export async function publishObject(
+  disk: DirectoryDisk,
+  { root, key, temporary }: Publication,
+): Promise<void> {
+  await withParents(disk, root, key, () => disk.rename(temporary, join(root, key)));
 }
 
 /**
@@ -41,11 +44,11 @@ export async function publishObject(fs: FileSystem, { root, key, temporary }: Pu
  * A key that is new gets the link at once. An object is replaced by renaming another link onto it.
  */
 export async function publishLink(
-  fs: FileSystem,
+  disk: DirectoryDisk,
   { root, key, source, temporary }: LinkPublication,
 ): Promise<boolean> {
   try {
-    await withParents(fs, root, key, () => fs.link(source, join(root, key)), source);
+    await withParents(disk, root, key, () => disk.link(source, join(root, key)), source);
     return true;
   } catch (error) {
     if (cannotLink(error)) return false;
@@ -53,14 +56,14 @@ export async function publishLink(
   }
   const other = await temporary();
   try {
-    await fs.link(source, other);
+    await disk.link(source, other);
   } catch (error) {
     if (cannotLink(error)) return false;
     throw error;
   }
-  await publishObject(fs, { root, key, temporary: other });
+  await publishObject(disk, { root, key, temporary: other });
   // If both names are links to one file, rename does nothing and keeps the source.
-  await fs.remove(other);
+  await disk.remove(other);
   return true;
 }
 
@@ -68,29 +71,29 @@ export async function publishLink(
  * Creates the object; false if it exists. A crash leaves no object or the whole one, and perhaps the temporary file.
  * Atomic among any number of hosts by `link`, or by an exclusive claim file if the file system has no links.
  */
-export async function publishIfAbsent(fs: FileSystem, publication: Publication): Promise<boolean> {
+export async function publishIfAbsent(disk: DirectoryDisk, publication: Publication): Promise<boolean> {
   const { root, key, temporary } = publication;
   const target = join(root, key);
   try {
-    await withParents(fs, root, key, () => fs.link(temporary, target));
+    await withParents(disk, root, key, () => disk.link(temporary, target));
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false;
     if (!cannotLink(error)) throw error;
-    return publishByClaim(fs, publication);
+    return publishByClaim(disk, publication);
   }
-  await fs.remove(temporary);
+  await disk.remove(temporary);
   return true;
 }
 
-async function publishByClaim(fs: FileSystem, publication: Publication): Promise<boolean> {
+async function publishByClaim(disk: DirectoryDisk, publication: Publication): Promise<boolean> {
   const { root, key, temporary } = publication;
   const claim = join(root, temporaryDirectory, `claim-${createHash('sha256').update(key).digest('hex')}`);
   try {
-    await (await fs.openForWrite(claim, { exclusive: true })).close();
+    await (await disk.openForWrite(claim, { exclusive: true })).close();
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
     if ((await statEntry(join(root, key))) !== undefined) return false;
-    await removeStaleClaim(fs, claim, temporary);
+    await removeStaleClaim(disk, claim, temporary);
     throw new SyncAgentError(
       'REMOTE_UNREACHABLE',
       `Cannot create "${key}" in ${root}: another host is creating it`,
@@ -101,23 +104,23 @@ async function publishByClaim(fs: FileSystem, publication: Publication): Promise
   }
   try {
     if ((await statEntry(join(root, key))) !== undefined) return false;
-    await publishObject(fs, publication);
+    await publishObject(disk, publication);
     return true;
   } finally {
-    await fs.remove(claim);
+    await disk.remove(claim);
   }
 }
 
 /** Both times are of the file system's own clock: the temporary file was written just now. */
-async function removeStaleClaim(fs: FileSystem, claim: string, temporary: string): Promise<void> {
+async function removeStaleClaim(disk: DirectoryDisk, claim: string, temporary: string): Promise<void> {
   const [old, fresh] = [await statEntry(claim), await statEntry(temporary)];
   if (old !== undefined && fresh !== undefined && Number(fresh.mtimeMs - old.mtimeMs) > staleClaimMs)
-    await fs.remove(claim);
+    await disk.remove(claim);
 }
 
 /** A concurrent `remove` may take an empty parent away between its making and its use. */
 async function withParents(
-  fs: FileSystem,
+  disk: DirectoryDisk,
   root: string,
   key: string,
   act: () => Promise<void>,
@@ -125,7 +128,7 @@ async function withParents(
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await makeParents(fs, root, key);
+      await makeParents(disk, root, key);
       await act();
       return;
     } catch (error) {

@@ -28,7 +28,8 @@ import {
   temporaryDirectory,
   walkObjects,
 } from './directory-tree.ts';
-import { createSharedSync } from './shared-sync.ts';
+import { createDirectoryDisk } from './directory-disk.ts';
+import type { DirectoryDisk } from './directory-disk.ts';
 import { assertKey, assertRange } from '../key.ts';
 import type {
   Body,
@@ -74,16 +75,14 @@ export function createDirectoryRemote(settings: DirectorySettings): Remote {
 class DirectoryRemote implements Remote {
   readonly location: string;
   readonly #root: string;
-  readonly #fs: FileSystem;
+  readonly #disk: DirectoryDisk;
   readonly #clock: Clock;
-  readonly #syncDirectory: (path: string) => Promise<void>;
   #clockOffsetMs = 0;
 
   constructor({ path, fs = nodeFileSystem, clock = systemClock }: DirectorySettings) {
     this.location = pathToFileURL(path).href;
     this.#root = path;
-    this.#fs = fs;
-    this.#syncDirectory = createSharedSync(fs);
+    this.#disk = createDirectoryDisk(fs);
     this.#clock = clock;
   }
 
@@ -94,7 +93,7 @@ class DirectoryRemote implements Remote {
         const put = { ...options, action, device, temporary };
         if (!(await this.#adopt(key, body, put))) await this.#write(key, body, put);
       });
-      await this.#syncDirectory(dirname(join(this.#root, key)));
+      await this.#disk.syncDirectory(dirname(join(this.#root, key)));
       return { serverTime: this.#serverTime() };
     });
   }
@@ -104,9 +103,9 @@ class DirectoryRemote implements Remote {
     const { action, device, temporary, signal } = put;
     if (file === undefined || put.ifAbsent === true) return false;
     if (!isAdoptable(await statEntry(file), { size, device })) return false;
-    await this.#fs.sync(file);
+    await this.#disk.sync(file);
     throwIfAborted(signal, action);
-    if (!(await publishLink(this.#fs, { root: this.#root, key, source: file, temporary }))) return false;
+    if (!(await publishLink(this.#disk, { root: this.#root, key, source: file, temporary }))) return false;
     this.#tellTime(await statEntry(join(this.#root, key)));
     put.onBytes?.(size);
     return true;
@@ -114,11 +113,11 @@ class DirectoryRemote implements Remote {
 
   async #write(key: string, body: Body, put: PutWork): Promise<void> {
     const temporary = await put.temporary();
-    await writeObject(this.#fs, temporary, { ...put, body });
+    await writeObject(this.#disk, temporary, { ...put, body });
     this.#tellTime(await statEntry(temporary));
     const publication = { root: this.#root, key, temporary };
-    if (put.ifAbsent !== true) await publishObject(this.#fs, publication);
-    else if (!(await publishIfAbsent(this.#fs, publication)))
+    if (put.ifAbsent !== true) await publishObject(this.#disk, publication);
+    else if (!(await publishIfAbsent(this.#disk, publication)))
       throw new SyncAgentError('ALREADY_EXISTS', `Cannot ${put.action}: it already exists`);
   }
 
@@ -199,16 +198,16 @@ class DirectoryRemote implements Remote {
       const source = join(root, from);
       await this.#withTemporary(async (temporary) => {
         try {
-          if (await publishLink(this.#fs, { root, key: to, source, temporary })) return;
+          if (await publishLink(this.#disk, { root, key: to, source, temporary })) return;
           const copied = await temporary();
-          await this.#fs.copy(source, copied);
-          await this.#fs.sync(copied);
-          await publishObject(this.#fs, { root, key: to, temporary: copied });
+          await this.#disk.copy(source, copied);
+          await this.#disk.sync(copied);
+          await publishObject(this.#disk, { root, key: to, temporary: copied });
         } catch (error) {
           throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
         }
       });
-      await this.#syncDirectory(dirname(join(root, to)));
+      await this.#disk.syncDirectory(dirname(join(root, to)));
     });
   }
 
@@ -219,11 +218,11 @@ class DirectoryRemote implements Remote {
         throwIfAborted(options.signal, action);
         this.#assertKey(key);
         if ((await statObject(this.#root, key)) === undefined) continue;
-        await this.#fs.remove(join(this.#root, key));
+        await this.#disk.remove(join(this.#root, key));
         parents.add(dirname(join(this.#root, key)));
       }
       for (const parent of parents) {
-        await this.#syncDirectory(parent).catch((error: unknown) => {
+        await this.#disk.syncDirectory(parent).catch((error: unknown) => {
           if (errnoOf(error) !== 'ENOENT') throw error;
         });
       }
@@ -243,7 +242,7 @@ class DirectoryRemote implements Remote {
       for (const name of names) {
         const stats = await statEntry(join(home, name));
         if (stats === undefined || lastModifiedOf(stats) >= before) continue;
-        await this.#fs.remove(join(home, name));
+        await this.#disk.remove(join(home, name));
         swept += 1;
       }
       return swept;
@@ -272,14 +271,14 @@ class DirectoryRemote implements Remote {
     let temporary: string | undefined;
     const make = async (): Promise<string> => {
       const name = `${temporaryDirectory}/${this.#clock.randomHex(12)}`;
-      await makeParents(this.#fs, this.#root, name);
+      await makeParents(this.#disk, this.#root, name);
       return (temporary = join(this.#root, name));
     };
     try {
       return await use(make);
     } catch (error) {
       // The first error is reported. A file that stays behind is swept later.
-      if (temporary !== undefined) await this.#fs.remove(temporary).catch(() => {});
+      if (temporary !== undefined) await this.#disk.remove(temporary).catch(() => {});
       throw error;
     }
   }

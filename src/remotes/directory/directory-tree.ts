@@ -4,9 +4,9 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
 import { fileTimeMs } from '../../platform/file-system.ts';
-import type { FileSystem } from '../../platform/file-system.ts';
 import { quickCalls } from '../../platform/quick-calls.ts';
 import { compareKeys } from '../key.ts';
+import type { DirectoryDisk } from './directory-disk.ts';
 import type { ObjectInfo } from '../remote.ts';
 
 /** Below the root of a directory remote: files being written. Never listed, refused as the start of a key. */
@@ -67,18 +67,13 @@ export async function statObject(root: string, key: string): Promise<BigIntStats
 }
 
 /** Creates the directories that lead to `key`, each durable. Throws REFUSED if a link or an object is in the way. */
-export async function makeParents(fs: FileSystem, root: string, key: string): Promise<void> {
-  if ((await statEntry(root)) === undefined) {
-    await fs.makeDirectory(root);
-    await fs.sync(dirname(root));
-  }
-  for (const parent of parentsOf(key)) {
+export async function makeParents(disk: DirectoryDisk, root: string, key: string): Promise<void> {
+  for (const parent of ['', ...parentsOf(key)]) {
     const path = join(root, parent);
+    await disk.added(path);
     const stats = await statEntry(path);
-    if (stats === undefined) {
-      await fs.makeDirectory(path);
-      await fs.sync(dirname(path));
-    } else {
+    if (stats === undefined) await disk.addDirectory(path);
+    else if (parent !== '') {
       refuseLink(stats, root, parent);
       if (!stats.isDirectory()) {
         throw new SyncAgentError(

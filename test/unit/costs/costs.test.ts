@@ -23,6 +23,10 @@ const stores: Readonly<
     fill: (store) => writeFiles(store, { count: 200, word: 'first' }),
     change: (store) => writeFiles(store, { count: 10, word: 'second' }),
   },
+  directory: {
+    fill: (store) => writeFiles(store, { count: 200, word: 'first' }),
+    change: (store) => writeFiles(store, { count: 10, word: 'second' }),
+  },
   chroma: {
     fill: (store) => void unpackFixture('chroma-1-a', store),
     change: (store) => void unpackFixture('chroma-1-b', store),
@@ -30,12 +34,17 @@ const stores: Readonly<
 };
 
 let host: Host | undefined;
-afterEach(() => host?.remove());
+let remoteDirectory = '';
+afterEach(async () => {
+  await host?.remove();
+  await rm(remoteDirectory, { recursive: true, force: true });
+});
 
 describe.skipIf(process.platform !== 'linux')('what an operation costs', () => {
   it.each(Object.keys(stores) as StoreKind[])('is what the table says, on a %s store', async (kind) => {
     const { fill, change } = stores[kind];
-    const meter = createCostMeter();
+    remoteDirectory = await mkdtemp(join(fastTmp, 'costs-'));
+    const meter = createCostMeter(kind === 'directory' ? { directory: remoteDirectory } : {});
     host = await makeHost({ remote: meter.remote, fs: meter.fs, ports: { findStoreUsers: async () => [] } });
     const { agent, store } = host;
     await fill(store);

@@ -1,7 +1,7 @@
 import { costNames } from './measure-cost.ts';
 import type { Cost } from './measure-cost.ts';
 
-export type StoreKind = 'plain' | 'chroma';
+export type StoreKind = 'plain' | 'directory' | 'chroma';
 
 export type Operation = (typeof operations)[number];
 
@@ -42,6 +42,31 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     bytesWritten     4_230_000       1_500   4_220_000   4_210_000       1_500
     bytesHashed      4_340_000      67_300   4_470_000   4_280_000      67_600
     bytesCopied      4_160_000           0   4_160_000           0           0
+  `),
+  // The same on a directory remote, whose own calls of the disk are in the table: a link for each object, a sync for each new
+  // one, and syncs of directories that many objects share.
+  directory: parse(`
+    put                     206           0          13           0           0
+    get                       1           0           1         201           0
+    head                      0           0           0           0           0
+    list                      8           2           7           2           1
+    copy                    200           0         200           0           0
+    remove                    2           0           0           0           0
+    bytesSent         4_280_000           0     327_000           0           0
+    bytesReceived             0           0      47_200   4_200_000           0
+    makeDirectory            45           1          28          17           1
+    rename                    6           1          15           6           1
+    removeFile               13           2          19         207           2
+    link                    404           0         222           0           0
+    copyFile                200           0         200           0           0
+    open                     11           1           7         205           1
+    write                    10           1           7         204           1
+    setAttributes             1           0           0         201           0
+    sync                    400           2         110         221           2
+    bytesRead        12_700_000      50_600   8_630_000   4_100_000      50_900
+    bytesWritten      4_230_000       1_500   4_220_000   4_210_000       1_500
+    bytesHashed       4_340_000      67_300   4_470_000   4_280_000      67_600
+    bytesCopied       4_160_000           0   4_160_000           0           0
   `),
   // The fixture chroma-1-a, 25 files, 0.43 MB; it becomes chroma-1-b.
   chroma: parse(`

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { counting } from '../../../src/remotes/wrappers/counting-remote.ts';
@@ -47,12 +48,18 @@ export interface CostMeter {
   measure(work: () => Promise<unknown>): Promise<Cost>;
 }
 
-export function createCostMeter(): CostMeter {
+/** With a `directory`, the remote is in there, and what it does to its disk counts, too. */
+export function createCostMeter({ directory }: { readonly directory?: string } = {}): CostMeter {
   const calls = { ...noCalls };
-  const remote = counting(trustful(createMemoryRemote({ now: Date.now })));
+  const fs = countingFileSystem(calls);
+  const remote = counting(
+    directory === undefined
+      ? trustful(createMemoryRemote({ now: Date.now }))
+      : createDirectoryRemote({ path: directory, fs }),
+  );
   const totals = (): Cost => ({ ...remoteTotals(remote), ...calls, ...processTotals() });
   return {
-    fs: countingFileSystem(calls),
+    fs,
     remote,
     measure: async (work) => {
       const before = totals();

@@ -1,10 +1,12 @@
+import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
 import { logEntryOf } from '../../../src/log/manifest.ts';
-import { decodeManifest, encodeManifest } from '../../../src/log/manifest-text.ts';
+import { decodeManifest, encodeManifest, manifestBody } from '../../../src/log/manifest-text.ts';
 import type { Manifest } from '../../../src/log/manifest.ts';
 import { pathProblem } from '../../../src/log/layout.ts';
+import { collect } from '../../../src/remotes/body.ts';
 
 const decode = (text: string, key: string): Manifest => decodeManifest(text, key, [1]);
 
@@ -101,6 +103,47 @@ describe('a manifest', () => {
   it('keeps its checksum with members that a later version of this format may add', () => {
     const manifest = { ...sample(), later: { nested: ['x'] } };
     expect(decode(encodeManifest(manifest), 'key')).toEqual(sample());
+  });
+
+  it('is the JSON of its members and of their checksum, however many files it has', async () => {
+    const asJson = (value: object): string => `${JSON.stringify(value, null, 1)}\n`;
+    for (const count of [0, 1, 249, 250, 251, 2000]) {
+      const files = Array.from({ length: count }, (_, index) => ({
+        path: `ü "${index}"\n😀/x`,
+        size: index,
+        sha256: 'a'.repeat(64),
+        mode: 0o600,
+        mtimeMs: 1.5,
+        ...(index % 3 === 0 ? { in: idOf(1) } : {}),
+      }));
+      const manifest: Manifest = { ...sample(), epoch: undefined, files };
+      const checksum = createHash('sha256').update(asJson(manifest)).digest('hex');
+      const expected = asJson({ ...manifest, checksum });
+      expect(encodeManifest(manifest)).toBe(expected);
+      const body = manifestBody(manifest);
+      const bytes = Buffer.from(expected);
+      expect(body.size).toBe(bytes.byteLength);
+      expect((await collect(body.open(), body.size)).equals(bytes)).toBe(true);
+      for (const [start, end] of [
+        [0, 1],
+        [70_000, 140_001],
+        [bytes.byteLength - 10, bytes.byteLength],
+      ] as const) {
+        const range = { start: Math.min(start, bytes.byteLength - 1), end: Math.min(end, bytes.byteLength) };
+        const part = await collect(body.open(range), body.size);
+        expect(part.equals(bytes.subarray(range.start, range.end))).toBe(true);
+      }
+      expect(decode(expected, 'key').files).toHaveLength(count);
+    }
+  });
+
+  it('with many files is never text as a whole', async () => {
+    const [file] = sample().files;
+    const files = Array.from({ length: 10_000 }, (_, index) => ({ ...file, path: `${index}` }));
+    let largest = 0;
+    for await (const chunk of manifestBody({ ...sample(), files } as Manifest).open())
+      largest = Math.max(largest, chunk.byteLength);
+    expect(largest).toBeLessThan(200_000);
   });
 
   it('is summed up by its log entry', () => {
