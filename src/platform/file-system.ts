@@ -9,13 +9,27 @@ import {
   open as openFile,
   openSync,
   renameSync,
+  rmdirSync,
   unlinkSync,
   utimesSync,
   write,
   writeSync,
 } from 'node:fs';
-import { chmod, copyFile, link, lstat, mkdir, open, rename, rm, unlink, utimes } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import {
+  chmod,
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  unlink,
+  utimes,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { copySmallFile } from './copy-small-file.ts';
 import { errnoOf } from './errors.ts';
@@ -93,8 +107,9 @@ export const nodeFileSystem: FileSystem = {
         () => unlink(path),
       );
     } catch (error) {
-      // A directory is EISDIR or EPERM, depending on the system. Whatever else is wrong is said again.
-      if (errnoOf(error) !== 'ENOENT') await rm(path, { recursive: true, force: true });
+      if (errnoOf(error) === 'ENOENT') return;
+      // A directory is EISDIR or EPERM, depending on the system. What else is in the way is tried again, and told.
+      await removeTree(path).catch(() => rm(path, { recursive: true, force: true }));
     }
   },
   link: async (existing, to) =>
@@ -144,6 +159,25 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 };
+
+/** Like `rm`, which hands each call to another thread. */
+async function removeTree(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) {
+      await removeTree(path);
+    } else {
+      await quickCalls.make(
+        () => unlinkSync(path),
+        () => unlink(path),
+      );
+    }
+  }
+  await quickCalls.make(
+    () => rmdirSync(directory),
+    () => rmdir(directory),
+  );
+}
 
 const openDescriptor = async (path: string, flags: number): Promise<number> =>
   quickCalls.make(
