@@ -33,7 +33,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { copySmallFile } from './copy-small-file.ts';
 import { errnoOf } from './errors.ts';
-import { quickCalls } from './quick-calls.ts';
+import { quickCalls } from './quick/quick-calls.ts';
 
 /**
  * Every change that the agent makes to the local disk, except those of SQLite, goes through this interface. So tests can cut

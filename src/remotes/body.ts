@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { openForRead } from '../platform/readable-file.ts';
+import { openForRead } from '../platform/quick/readable-file.ts';
 import type { Body, ByteRange } from './remote.ts';
 
 const chunkBytes = 256 * 1024;

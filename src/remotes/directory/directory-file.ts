@@ -1,8 +1,8 @@
 import type { BigIntStats } from 'node:fs';
 import { SyncAgentError, errnoOf, fromFileSystem, messageOf, throwIfAborted } from '../../platform/errors.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
-import { openForRead } from '../../platform/readable-file.ts';
-import type { ReadableFile } from '../../platform/readable-file.ts';
+import { openForRead } from '../../platform/quick/readable-file.ts';
+import type { ReadableFile } from '../../platform/quick/readable-file.ts';
 import type { Body, PutOptions } from '../remote.ts';
 import { readBody } from '../read-body.ts';
 

@@ -4,7 +4,7 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError, errnoOf } from '../../platform/errors.ts';
 import { fileTimeMs } from '../../platform/file-system.ts';
-import { quickCalls } from '../../platform/quick-calls.ts';
+import { quickCalls } from '../../platform/quick/quick-calls.ts';
 import { compareKeys } from '../key.ts';
 import type { DirectoryDisk } from './directory-disk.ts';
 import type { ObjectInfo } from '../remote.ts';

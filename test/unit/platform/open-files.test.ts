@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
-import { openForRead } from '../../../src/platform/readable-file.ts';
+import { openForRead } from '../../../src/platform/quick/readable-file.ts';
 import { fastTmp } from '../../support/host.ts';
 
 let dir: string;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createQuickCalls } from '../../../src/platform/quick-calls.ts';
+import { createQuickCalls } from '../../../src/platform/quick/quick-calls.ts';
 
 let nowMs = 0;
 afterEach(() => (nowMs = 0));
