@@ -35,7 +35,8 @@ export function knownFacts(
   return { type: 'known', parent, parentGeneration, isParentLost, isUnchanged, settled };
 }
 
-export async function readLineage(context: Context, view: LogView): Promise<Lineage> {
+/** `given`: a scan of the store, made just before; default: a new one. */
+export async function readLineage(context: Context, view: LogView, given?: ScanResult): Promise<Lineage> {
   const { home } = context;
   if (!(await storeExists(home)))
     return {
@@ -52,7 +53,7 @@ export async function readLineage(context: Context, view: LogView): Promise<Line
     return { exists: true, parent: undefined, isUnchanged: false, isParentLost: false, state: noRemoteState };
   const state = adoptPending(recorded, view);
   const parent = state.parent?.id;
-  const scan = await scanStore(home.store, home.exclude);
+  const scan = given ?? (await scanStore(home.store, home.exclude));
   const isUnchanged =
     (state.fingerprint !== null && state.fingerprint === fingerprint(scan)) ||
     (parent !== undefined &&

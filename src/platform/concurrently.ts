@@ -20,7 +20,7 @@ export async function concurrently<T, R>(
   const failure = new AbortController();
   const { signal, release } = eitherSignal(failure.signal, asked);
   const underWay = new Set<Promise<unknown>>();
-  const begin = async (item: T, index: number): Promise<R> => {
+  const follow = async (item: T, index: number): Promise<R> => {
     const running = work(item, signal, index);
     underWay.add(running);
     try {
@@ -30,7 +30,7 @@ export async function concurrently<T, R>(
     }
   };
   try {
-    return await pMap(items, begin, { concurrency, stopOnError: true });
+    return await pMap(items, follow, { concurrency, stopOnError: true });
   } catch (error) {
     failure.abort(error);
     await Promise.allSettled(underWay);
@@ -53,4 +53,31 @@ export async function both<A, B>(
     (work, signal) => work(signal),
   );
   return results as unknown as readonly [A, B];
+}
+
+/** Work that was begun before it is certain to be needed. */
+export interface Begun<T> {
+  readonly result: Promise<T>;
+  /** Aborts it, and resolves once it has ended. */
+  cancel(): Promise<void>;
+}
+
+export function begin<T>(
+  asked: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Begun<T> {
+  const stop = new AbortController();
+  const { signal, release } = eitherSignal(stop.signal, asked);
+  const result = work(signal).finally(release);
+  const ended = result.then(
+    () => undefined,
+    () => undefined,
+  );
+  return {
+    result,
+    cancel: () => {
+      stop.abort(new Error('it is not needed'));
+      return ended;
+    },
+  };
 }

@@ -1,7 +1,13 @@
+import type { LogView } from '../../log/commit-log.ts';
+import { begin } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { assertExclusionsFitStore } from '../../stores/content/exclusions-fit.ts';
 import { noExclusions } from '../../stores/content/exclusions.ts';
-import { stagingRoot } from '../../home/home.ts';
+import { fingerprint, storeIdentity } from '../../stores/content/fingerprint.ts';
+import { scanStore } from '../../stores/content/scan.ts';
+import type { ScanResult } from '../../stores/content/scan.ts';
+import { stagingRoot, storeExists } from '../../home/home.ts';
+import { readState } from '../../home/state.ts';
 import { backUpImage } from './back-up-image.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { StoreCapture } from './capture-store.ts';
@@ -9,6 +15,7 @@ import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { findEmptied } from '../emptied-remote.ts';
 import { readLineage } from '../lineage.ts';
+import type { Lineage } from '../lineage.ts';
 import { readRemote } from '../remote-log.ts';
 import type { GivenView } from '../remote-log.ts';
 import { soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
@@ -37,8 +44,36 @@ export async function backup(
   await assertExclusionsFit(context);
   const known = options.local === undefined ? undefined : await withoutRequest(context, options.local);
   if (known !== undefined) return known;
+  const capture = new StoreCapture(context, newAttempt());
+  const store = await lookAtStore(context);
+  const begun = isWorthBeginning({ view: given, ...options }, store)
+    ? begin(context.signal, (signal) => capture.take(signal))
+    : undefined;
+  try {
+    const start = await decide(context, { view: given, options, scan: store.scan });
+    if ('type' in start) return start;
+    for (let image = await (begun?.result ?? capture.take(context.signal)); ;) {
+      const result = await backUpImage(context, { ...start, image, options, tries: capture.tries });
+      if (result !== 'again') return result;
+      image = await capture.take(context.signal);
+    }
+  } finally {
+    await begun?.cancel();
+    if (capture.tries > 0) await context.fs.remove(stagingRoot(context.home));
+  }
+}
+
+/** Reads the log and decides whether there is something to back up, as far as that can be told without an image. */
+async function decide(
+  context: Context,
+  {
+    view: given,
+    options,
+    scan,
+  }: GivenView & { readonly options: BackupOptions; readonly scan: ScanResult | undefined },
+): Promise<BackupResult | { readonly view: LogView; readonly lineage: Lineage }> {
   const view = given ?? (await readRemote(context));
-  const lineage = await readLineage(context, view);
+  const lineage = await readLineage(context, view, scan);
   if (!lineage.exists) {
     throw new SyncAgentError('NOT_FOUND', `Cannot back up "${context.home.store}": there is no store`, {
       remedy: 'Check --store, or run "sync-agent restore" to get the newest snapshot',
@@ -57,17 +92,41 @@ export async function backup(
     const tooSoon = early ?? soonAfter(context, lineage.parent, options.local?.minIntervalMs);
     if (tooSoon !== undefined) return tooSoon;
   }
+  return { view, lineage };
+}
 
-  const capture = new StoreCapture(context, newAttempt());
-  try {
-    for (;;) {
-      const image = await capture.take(context.signal);
-      const result = await backUpImage(context, { view, lineage, image, options, tries: capture.tries });
-      if (result !== 'again') return result;
-    }
-  } finally {
-    await context.fs.remove(stagingRoot(context.home));
-  }
+interface StoreLook {
+  /** Undefined if there is no store. */
+  readonly scan: ScanResult | undefined;
+  /** Whether nothing was written since the last snapshot, as far as this host knows. */
+  readonly isUnchanged: boolean;
+}
+
+async function lookAtStore(context: Context): Promise<StoreLook> {
+  const { home, remoteId } = context;
+  if (!(await storeExists(home))) return { scan: undefined, isUnchanged: false };
+  const scan = await scanStore(home.store, home.exclude);
+  const local = await readState(home);
+  const recorded =
+    local?.identity === (await storeIdentity(home.store)) ? local.remotes[remoteId] : undefined;
+  return { scan, isUnchanged: recorded != null && recorded.fingerprint === fingerprint(scan) };
+}
+
+/**
+ * Whether to capture the store while the remote is still being asked: somebody waits for a backup that will very likely be
+ * made. An agent does not: while its remote is out of reach, each attempt would copy the store for nothing.
+ */
+function isWorthBeginning(
+  { view, local, minIntervalMs }: BackupOptions & GivenView,
+  { scan, isUnchanged }: StoreLook,
+): boolean {
+  return (
+    view === undefined &&
+    local === undefined &&
+    minIntervalMs === undefined &&
+    scan !== undefined &&
+    !isUnchanged
+  );
 }
 
 async function assertExclusionsFit({ home, detectAdapter }: Context): Promise<void> {

@@ -1,4 +1,6 @@
 import type { RemoteKind } from '../remote-kind.ts';
+import { lazy } from '../wrappers/lazy-remote.ts';
+import { endpointOf } from './connection/endpoint.ts';
 import type { S3Options } from './s3-settings.ts';
 import { formatS3Url, parseS3Url, recogniseS3 } from './s3-url.ts';
 
@@ -16,23 +18,22 @@ export const s3Kind: RemoteKind<S3Options> = {
           'or the role of the instance; they do not belong into the config',
       ],
       open: async ({ clock, onRetry }, options) => {
-        // The AWS SDK takes some 110 ms to load.
-        const [{ createS3Remote }, { endpointOf, s3Proxy }] = await Promise.all([
-          import('./s3-remote.ts'),
-          import('./connection/s3-client.ts'),
-        ]);
         const settings = { ...options, bucket, prefix };
-        const proxy = await s3Proxy(settings);
-        const remote = createS3Remote({
-          ...settings,
-          proxy,
-          retry: { ...options?.retry, clock, onRetry },
+        const shown = formatS3Url({ bucket, prefix });
+        // The AWS SDK takes some 110 ms to load: an operation that makes no request goes without.
+        const remote = lazy(shown, async () => {
+          const [{ createS3Remote }, { s3Proxy }] = await Promise.all([
+            import('./s3-remote.ts'),
+            import('./connection/s3-client.ts'),
+          ]);
+          const proxy = await s3Proxy(settings);
+          return createS3Remote({ ...settings, proxy, retry: { ...options?.retry, clock, onRetry } });
         });
         return {
           remote,
           retry: options?.retry,
           prefixBytes: prefix === '' ? 0 : Buffer.byteLength(prefix) + 1,
-          id: [remote.location, endpointOf(settings)?.origin].filter(Boolean).join(' at '),
+          id: [shown, endpointOf(settings)?.origin].filter(Boolean).join(' at '),
         };
       },
     };

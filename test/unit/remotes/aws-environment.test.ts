@@ -3,7 +3,7 @@ import {
   ensureHomeDirectory,
   readAwsEnvironment,
 } from '../../../src/remotes/s3/connection/aws-environment.ts';
-import { endpointOf } from '../../../src/remotes/s3/connection/s3-client.ts';
+import { endpointOf } from '../../../src/remotes/s3/connection/endpoint.ts';
 
 const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'se/cret+' };
 
