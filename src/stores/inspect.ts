@@ -1,8 +1,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { SyncAgentError, interrupted, throwIfAborted } from '../platform/errors.ts';
-import { scriptFromSources } from '../platform/script-from-sources.ts';
+import { startWorker } from '../platform/start-worker.ts';
 import type { InspectAnswer, InspectRequest } from './inspect-worker.ts';
 import type { InspectOptions, StoreReport } from './adapter.ts';
 import type { StoreKind } from './store-kind.ts';
@@ -24,7 +23,8 @@ export async function inspectStore(
   throwIfAborted(signal, action);
   if (kind.inspectBlocks !== true) return kind.inspect(dir, options);
   const sidecars = sidecarsOf(dir);
-  const worker = startWorker({ kind: kind.name, dir, ...rest });
+  const request: InspectRequest = { kind: kind.name, dir, ...rest };
+  const worker = startWorker('inspect-worker', import.meta.url, request);
   return new Promise<StoreReport>((resolve, reject) => {
     let answered = false;
     const onAbort = (): void => {
@@ -44,18 +44,6 @@ export async function inspectStore(
       reject(died(dir, `with exit code ${exitCode} before it answered`));
     });
   });
-}
-
-/** tsx, told by `--import`, does nothing in a worker: run from sources without a bundle, the worker registers it by hand. */
-function startWorker(request: InspectRequest): Worker {
-  const options = { workerData: request, execArgv: [] };
-  if (!import.meta.url.endsWith('.ts'))
-    return new Worker(new URL('./inspect-worker.js', import.meta.url), options);
-  const { url, needsLoader } = scriptFromSources('inspect-worker', import.meta.url);
-  if (!needsLoader) return new Worker(url, options);
-  const tsx = import.meta.resolve('tsx/esm/api');
-  const script = `import(${JSON.stringify(tsx)}).then(({ register }) => (register(), import(${JSON.stringify(url.href)})))`;
-  return new Worker(script, { ...options, eval: true });
 }
 
 function errorOf({
