@@ -25,6 +25,7 @@ await build({
   entryPoints: {
     bin: 'src/bin.ts',
     'inspect-worker': 'src/stores/inspect-worker.ts',
+    'compare-worker': 'src/stores/capture/delta/compare-worker.ts',
     'operation-child': 'src/operations/operation-child.ts',
   },
   outdir,

@@ -29,6 +29,7 @@ export async function setup({ config }: TestProject): Promise<(() => void) | und
     absWorkingDir: repository,
     entryPoints: [
       'src/stores/inspect-worker.ts',
+      'src/stores/capture/delta/compare-worker.ts',
       'src/operations/operation-child.ts',
       ...childScripts.map((name) => `test/support/${name}.ts`),
     ],

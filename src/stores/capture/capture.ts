@@ -2,38 +2,39 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { errnoOf, throwIfAborted } from '../../platform/errors.ts';
+import { isOpenFilesLimit, tooManyOpenFiles } from '../../platform/open-files.ts';
+import type { Capture, CaptureOptions } from '../adapter.ts';
+import type { CaptureKind } from '../store-kind.ts';
+import { catchUp } from './catch-up.ts';
+import type { CaughtUp } from './catch-up.ts';
+import { catchUpAround } from './catch-up-around.ts';
+import type { Unconfirmed } from './catch-up-around.ts';
+import { ChangeTally } from './change-tally.ts';
+import { openComparer } from './delta/comparer.ts';
 import { raiseFence } from './fence.ts';
 import type { Fence } from './fence.ts';
 import { openImage } from './image.ts';
-import type { Image } from './image.ts';
-import { contentOf } from './compare-scans.ts';
-import { isOpenFilesLimit, tooManyOpenFiles } from '../../platform/open-files.ts';
-import { ChangeTally } from './change-tally.ts';
-import { scanWholeStore } from '../content/scan.ts';
-import type { FileEntry } from '../content/scan.ts';
-import { catchUp, pathsOf } from './catch-up.ts';
-import type { CaughtUp } from './catch-up.ts';
-import type { Capture, CaptureOptions } from '../adapter.ts';
-import { waitUntilQuiet } from './wait-until-quiet.ts';
-import type { CaptureKind, UnfinishedWrites } from '../store-kind.ts';
+import { listingsOf } from './newcomers.ts';
+import { findDatabasesOnce, lookAt, prepare } from './prepare.ts';
+import type { Look } from './prepare.ts';
 
-/** A server that persists one index after the other pauses only once the fence holds it, so waiting longer is no use. */
-const activeMs = 2000;
-/** If fewer bytes are missing, they are copied under the fence. */
-const worthCopyingBytes = 1024 * 1024;
+/** So often the files around the databases are left alone under the fence. */
+const attemptsAround = 2;
 
 /**
  * Takes an image that equals the store at one instant:
  *
- * 1. Copy everything while writers go on: nothing of it is believed yet.
- * 2. Wait until files outside SQLite's protection rest, then raise the fence: no transaction can commit.
- * 3. Look at all files (A); bring the copies up to date; look again (B). While A and B differ, bring what differs up to
- *    date, for a moment (`catchUp`).
- * 4. Lower the fence. If A = B, the image is the store between the two looks. Else begin again with what was copied, a
- *    little more patient.
+ * 1. Copy everything while writers go on, and wait until files outside SQLite's protection rest (`prepare`). The last look
+ *    at all files is P.
+ * 2. Raise the fence: no transaction can commit. Bring the databases up to date, and a few files that may be written now. Lower
+ *    the fence.
+ * 3. Look at all files (Q). If none of the others changed from P to Q, the image is the store at an instant under the fence
+ *    (`catchUpAround`).
+ * 4. If something changed twice, look at all files under the fence (`catchUp`): there the application's unfinished work comes to
+ *    an end. If it does not, begin again with what was copied, a little more patient.
  *
  * A copy made before the fence counts only if its file has not changed since, and only if that file was older than a
- * timestamp tick when copied. Where nobody can be held back (no write permission) the same A = B decides alone.
+ * timestamp tick when copied. Where nobody can be held back (no write permission) the same two looks decide alone.
  */
 export async function capture(
   dir: string,
@@ -41,11 +42,14 @@ export async function capture(
   kind: CaptureKind,
   options: CaptureOptions,
 ): Promise<Capture> {
-  const { clock, signal, timeoutMs } = options;
+  const { fs, clock, signal, timeoutMs } = options;
   const deadline = clock.monotonic() + timeoutMs;
   const tally = new ChangeTally();
   const held: number[] = [];
-  const image = openImage(options.fs, dir, target);
+  const comparer = openComparer();
+  const image = openImage(dir, target, { fs, clock, comparer, signal });
+  const findDatabases = findDatabasesOnce(dir, kind);
+  let before: Look | undefined;
   let databases: readonly string[] = [];
   try {
     for (let attempts = 1; ; attempts += 1) {
@@ -54,24 +58,39 @@ export async function capture(
         if (clock.monotonic() > deadline) throw tally.error(dir, timeoutMs);
         await clock.sleep(Math.min(25 * (attempts - 1), 250), { signal });
       }
-      const found = await prepare(dir, kind, image, { ...options, deadline, tally });
+      const subject = { dir, kind, image, tally, findDatabases };
+      const prepared = await prepare(subject, { ...options, deadline, before });
+      before = undefined;
       // Files vanish while an application works. If our own directory vanished, it would look the same until the deadline.
       await lstat(target);
-      if (found === undefined) continue;
-      databases = found;
+      if (prepared === undefined) continue;
+      ({ databases } = prepared);
+      const listings = listingsOf(dir, prepared.look, { databases, exclude: options.exclude });
       const fence = await raise(dir, databases, { ...options, deadline });
       let caughtUp: CaughtUp | undefined;
+      let unconfirmed: Unconfirmed | undefined;
       try {
         if (fence === undefined) continue;
         const patienceMs = Math.min(150 * attempts, 2000);
         const budgetBytes = 32 * 1024 * 1024 * 2 ** Math.min(attempts - 1, 10);
-        caughtUp = await catchUp(
-          { dir, kind, image, databases, fence, tally },
-          { ...options, patienceMs, budgetBytes },
-        );
+        if (prepared.isHeld && attempts <= attemptsAround) {
+          unconfirmed = await catchUpAround(
+            { dir, image, prepared, listings, fence, tally },
+            { ...options, patienceMs, budgetBytes },
+          );
+        } else {
+          caughtUp = await catchUp(
+            { dir, kind, image, databases, fence, tally },
+            { ...options, patienceMs, budgetBytes },
+          );
+        }
       } finally {
         held.push(fence?.release() ?? 0);
         image.closeDatabases();
+      }
+      if (unconfirmed !== undefined) {
+        before = await lookAt(dir, options);
+        caughtUp = await unconfirmed.confirm(before);
       }
       if (caughtUp !== undefined) {
         return {
@@ -87,45 +106,7 @@ export async function capture(
     throw isOpenFilesLimit(error) ? tooManyOpenFiles(dir, databases.length, error) : error;
   } finally {
     image.closeDatabases();
-  }
-}
-
-interface PrepareOptions extends CaptureOptions {
-  readonly deadline: number;
-  readonly tally: ChangeTally;
-}
-
-/** Steps 1 and 2. Resolves to the databases; undefined if the store changed too much meanwhile: look again. */
-async function prepare(
-  dir: string,
-  kind: CaptureKind,
-  image: Image,
-  options: PrepareOptions,
-): Promise<readonly string[] | undefined> {
-  const { clock, signal, deadline, tally } = options;
-  try {
-    const copyingAtMs = clock.now();
-    const scan = await scanWholeStore(dir, options.exclude);
-    const databases = await kind.findDatabases(dir, scan);
-    await image.prepare(contentOf(scan, databases), databases, copyingAtMs);
-
-    const { files } = await scanWholeStore(dir, options.exclude);
-    // Writers are not held back for a write that does not go on: they cannot end it.
-    const stalledMs = Math.max(0, deadline - clock.monotonic());
-    const patience = { clock, signal, activeMs: Math.min(activeMs, stalledMs), stalledMs, pauseMs: 250 };
-    const judge = (some: readonly FileEntry[], nowMs: number): UnfinishedWrites =>
-      kind.unfinishedWrites(some, nowMs, options.unfinishedMs);
-    const moving = await waitUntilQuiet(dir, files, judge, patience);
-    tally.note(pathsOf(moving));
-    if (moving.stalled.length > 0) return undefined;
-
-    const againAtMs = clock.now();
-    const again = contentOf(await scanWholeStore(dir, options.exclude), databases);
-    if (image.missingBytes(again) > worthCopyingBytes) await image.update(again, againAtMs);
-    return databases;
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    return undefined;
+    await comparer.close();
   }
 }
 
@@ -167,6 +148,8 @@ async function fold(
 function checkpoint(path: string): boolean {
   const database = new Database(path, { fileMustExist: true });
   try {
+    // An image that a power cut spoils is thrown away.
+    database.pragma('synchronous = off');
     database.pragma('wal_checkpoint(TRUNCATE)');
     return true;
   } catch (error) {

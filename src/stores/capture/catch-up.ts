@@ -1,7 +1,7 @@
 import type { Fence } from './fence.ts';
 import { unsettledFiles } from '../content/fingerprint.ts';
 import type { Image } from './image.ts';
-import { contentOf, differences, hotJournals } from './compare-scans.ts';
+import { contentOf, differences, filesOfDatabases, hotJournals } from './compare-scans.ts';
 import type { ChangeTally } from './change-tally.ts';
 import { scanWholeStore } from '../content/scan.ts';
 import type { FileEntry, ScanResult } from '../content/scan.ts';
@@ -47,7 +47,7 @@ export async function catchUp(
   const until = clock.monotonic() + options.patienceMs;
   const unfenced = new Set(fence.unfenced.map(({ path }) => path));
   const fenced = databases.filter((path) => !unfenced.has(path));
-  const covered = new Set(fenced.flatMap((path) => [path, `${path}-wal`]));
+  const covered = filesOfDatabases(fenced);
   // The fence protects the files that it covers. The others must be old enough for their times to prove anything.
   const judge = (files: readonly FileEntry[], nowMs: number): UnfinishedWrites => {
     const { active, stalled } = kind.unfinishedWrites(files, nowMs, options.unfinishedMs);
@@ -71,13 +71,18 @@ export async function catchUp(
       if (pathsOf(still).length > 0) return undefined;
       continue;
     }
-    if (image.missingBytes(before) > options.budgetBytes) return undefined;
-    await image.catchUp(before, nowMs);
+    if (bytesOf(image.missing(before.files)) > options.budgetBytes) return undefined;
+    if (!(await image.catchUp(before.files))) return undefined;
+    await image.keepOnly(before.files);
     const changed = differences(before, contentOf(await scanWholeStore(dir, options.exclude), databases));
     if (changed.length === 0) return { source: before, lookedAtMs };
     tally.note(changed);
   } while (clock.monotonic() < until);
   return undefined;
+}
+
+export function bytesOf(files: readonly FileEntry[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
 }
 
 export function pathsOf({ active, stalled }: UnfinishedWrites): readonly string[] {

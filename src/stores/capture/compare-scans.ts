@@ -1,4 +1,4 @@
-import { sameVersion } from '../content/scan.ts';
+import { sameTimes, sameVersion } from '../content/scan.ts';
 import type { FileEntry, ScanResult } from '../content/scan.ts';
 
 /** The files that are content: not the databases' rollback journals and shared memory. Their `-wal` is, unless it is empty. */
@@ -26,7 +26,6 @@ export function differences(a: ScanResult, b: ScanResult): readonly string[] {
     files.delete(file.path);
   }
   for (const path of files.keys()) changed.add(path);
-  const nameOf = (path: string): string => (path === '' ? './' : `${path}/`);
   const directories = new Map(b.directories.map((each) => [each.path, each]));
   for (const each of a.directories) {
     const other = directories.get(each.path);
@@ -35,4 +34,39 @@ export function differences(a: ScanResult, b: ScanResult): readonly string[] {
   }
   for (const path of directories.keys()) changed.add(nameOf(path));
   return [...changed];
+}
+
+/** The directories of `a` that gained or lost an entry, and `others`, whose times say nothing, aside. */
+export function touchedDirectories(
+  a: ScanResult,
+  b: ScanResult,
+  others: ReadonlySet<string>,
+): readonly string[] {
+  const directories = new Map(b.directories.map((each) => [each.path, each]));
+  return a.directories
+    .filter((each) => {
+      const other = directories.get(each.path);
+      return !others.has(each.path) && (other === undefined || !sameTimes(each, other));
+    })
+    .map(({ path }) => nameOf(path));
+}
+
+/** A scan without some of its files. */
+export function without(scan: ScanResult, paths: ReadonlySet<string>): ScanResult {
+  return { ...scan, files: scan.files.filter((file) => !paths.has(file.path)) };
+}
+
+/** The files that a fence on these databases protects. */
+export function filesOfDatabases(databases: readonly string[]): ReadonlySet<string> {
+  return new Set(databases.flatMap((path) => [path, `${path}-wal`]));
+}
+
+/** '' is the store itself. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+/** A directory, for messages. */
+function nameOf(path: string): string {
+  return path === '' ? './' : `${path}/`;
 }

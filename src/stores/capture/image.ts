@@ -1,32 +1,49 @@
 import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf } from '../../platform/errors.ts';
-import { openDeltaCopy } from './delta-copy.ts';
-import type { DeltaCopy } from './delta-copy.ts';
+import { makeBreather } from '../../platform/breathe.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { errnoOf, throwIfAborted } from '../../platform/errors.ts';
 import type { FileSystem } from '../../platform/file-system.ts';
 import { isSettled } from '../content/fingerprint.ts';
 import { sameVersion } from '../content/scan.ts';
-import type { FileEntry, ScanResult } from '../content/scan.ts';
+import type { FileEntry } from '../content/scan.ts';
+import type { Comparer } from './delta/comparer.ts';
+import { openDeltaCopy } from './delta/delta-copy.ts';
+import type { DeltaCopy } from './delta/delta-copy.ts';
 
-/** A copy of a changing store that knows which version of each file it holds. */
+/**
+ * A copy of a changing store that knows which version of each file it *holds*: the copy equals the file as long as the file
+ * has this version, because the version was older than a timestamp tick when the copying began. A later write would show.
+ */
 export interface Image {
-  /** Copies files that are not held in their present version, and opens the databases. Files may change meanwhile. */
-  prepare(content: ScanResult, databases: readonly string[], nowMs: number): Promise<void>;
-  /** Copies files that are not databases and not held in their present version. */
-  update(content: ScanResult, nowMs: number): Promise<void>;
-  /** Bytes that `catchUp` would have to copy, without the databases. */
-  missingBytes(content: ScanResult): number;
-  /** Makes the copy equal to `content`, provided that the store does not change meanwhile. */
-  catchUp(content: ScanResult, nowMs: number): Promise<void>;
+  /** Whether the copy provably equals this version of the file. */
+  holds(file: FileEntry): boolean;
+  /** The files, other than open databases, that it does not hold. */
+  missing(files: readonly FileEntry[]): readonly FileEntry[];
+  /** Copies what is missing. Files may change meanwhile. */
+  copy(files: readonly FileEntry[]): Promise<void>;
+  /** Opens databases, and copies those that it does not hold. Closes those that were open. They may change meanwhile. */
+  openDatabases(paths: readonly string[]): Promise<void>;
+  /**
+   * Makes the copies of files and open databases equal to them, provided that nobody writes them meanwhile. False if a
+   * database is not the file any more that was opened.
+   */
+  catchUp(files: readonly FileEntry[]): Promise<boolean>;
+  /** Removes copies of all other files. */
+  keepOnly(files: readonly FileEntry[]): Promise<void>;
   closeDatabases(): void;
 }
 
-export function openImage(fs: FileSystem, dir: string, target: string): Image {
-  /** The versions held, of files other than databases. */
+export interface ImageOptions {
+  readonly fs: FileSystem;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly comparer: Comparer;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export function openImage(dir: string, target: string, { fs, clock, comparer, signal }: ImageOptions): Image {
   const held = new Map<string, FileEntry>();
   const deltas = new Map<string, DeltaCopy>();
-  /** The versions of databases that their copies are known to equal, while these are open. */
-  const settled = new Map<string, FileEntry>();
   const directories = new Set<string>();
   const copies = new Set<string>();
 
@@ -40,67 +57,73 @@ export function openImage(fs: FileSystem, dir: string, target: string): Image {
     copies.add(path);
     return to;
   };
-  const isHeld = (file: FileEntry): boolean => {
+  const holds = (file: FileEntry): boolean => {
     const version = held.get(file.path);
-    return deltas.has(file.path) || (version !== undefined && sameVersion(version, file));
+    return version !== undefined && sameVersion(version, file);
   };
-  const catchUpDatabases = async (content: ScanResult, nowMs: number): Promise<void> => {
-    for (const file of content.files) {
-      const delta = deltas.get(file.path);
-      const version = settled.get(file.path);
-      if (delta === undefined || (version !== undefined && sameVersion(version, file))) continue;
-      settled.delete(file.path);
-      await delta.catchUp();
-      if (isSettled([file], nowMs)) settled.set(file.path, file);
-    }
+  /** `work` makes the copy of a file equal to it. The file had this version before. */
+  const holding = async (file: FileEntry, beganMs: number, work: () => Promise<void>): Promise<void> => {
+    held.delete(file.path);
+    await work();
+    if (isSettled([file], beganMs)) held.set(file.path, file);
   };
-  const copyChanged = async (content: ScanResult, nowMs: number): Promise<void> => {
-    for (const file of content.files.filter((each) => !isHeld(each))) {
-      held.delete(file.path);
+  const missing = (files: readonly FileEntry[]): readonly FileEntry[] =>
+    files.filter((file) => !deltas.has(file.path) && !holds(file));
+  const copy = async (files: readonly FileEntry[]): Promise<void> => {
+    const beganMs = clock.now();
+    const breathe = makeBreather();
+    for (const file of missing(files)) {
+      throwIfAborted(signal, 'Capture');
       const to = await targetOf(file.path);
       try {
-        await fs.copy(join(dir, file.path), to);
+        await holding(file, beganMs, () => fs.copy(join(dir, file.path), to));
       } catch (error) {
         // The source vanished, as files do while an application works. But our own directory may be gone instead.
-        if (errnoOf(error) === 'ENOENT' && (await lstat(target).catch(() => undefined)) !== undefined)
-          continue;
-        throw error;
+        if (errnoOf(error) !== 'ENOENT' || (await lstat(target).catch(() => undefined)) === undefined)
+          throw error;
       }
-      if (isSettled([file], nowMs)) held.set(file.path, file);
-    }
-  };
-  const dropVanished = async (content: ScanResult): Promise<void> => {
-    const present = new Set(content.files.map((file) => file.path));
-    for (const path of [...copies].filter((each) => !present.has(each))) {
-      await fs.remove(join(target, path));
-      copies.delete(path);
-      held.delete(path);
+      await breathe();
     }
   };
   const closeDatabases = (): void => {
     for (const delta of deltas.values()) delta.close();
     deltas.clear();
-    settled.clear();
   };
   return {
-    prepare: async (content, databases, nowMs) => {
+    holds,
+    missing,
+    copy,
+    openDatabases: async (paths) => {
       closeDatabases();
-      const present = new Set(content.files.map((file) => file.path));
-      for (const path of databases.filter((each) => present.has(each))) {
-        held.delete(path);
+      for (const path of paths) {
+        throwIfAborted(signal, 'Capture');
         const isCopied = copies.has(path);
-        const files = { source: join(dir, path), target: await targetOf(path), isCopied };
-        deltas.set(path, await openDeltaCopy(fs, files));
+        const delta = openDeltaCopy(join(dir, path), await targetOf(path), { fs, comparer, path });
+        deltas.set(path, delta);
+        const file = delta.look();
+        comparer.prepare(file.size);
+        if (!holds(file))
+          await holding(file, clock.now(), () => (isCopied ? delta.catchUp() : delta.copyAll()));
       }
-      await copyChanged(content, nowMs);
     },
-    update: copyChanged,
-    missingBytes: (content) =>
-      content.files.filter((file) => !isHeld(file)).reduce((sum, file) => sum + file.size, 0),
-    catchUp: async (content, nowMs) => {
-      await copyChanged(content, nowMs);
-      await catchUpDatabases(content, nowMs);
-      await dropVanished(content);
+    catchUp: async (files) => {
+      await copy(files);
+      for (const file of files) {
+        const delta = deltas.get(file.path);
+        if (delta === undefined || holds(file)) continue;
+        const { dev, ino } = delta.look();
+        if (dev !== file.dev || ino !== file.ino) return false;
+        await holding(file, clock.now(), () => delta.catchUp());
+      }
+      return true;
+    },
+    keepOnly: async (files) => {
+      const present = new Set(files.map((file) => file.path));
+      for (const path of [...copies].filter((each) => !present.has(each))) {
+        await fs.remove(join(target, path));
+        copies.delete(path);
+        held.delete(path);
+      }
     },
     closeDatabases,
   };

@@ -1,8 +1,9 @@
-import type { DirectoryEntry, LeftAlone } from './scan.ts';
+import type { DirectoryEntry, LeftAlone, Version } from './scan.ts';
 
 export interface FoundDirectory {
   readonly path: string;
   readonly mode: number;
+  readonly version: Version;
   /** How many entries are content. */
   readonly entries: number;
   /** A pattern that excludes an entry of it. */
@@ -21,12 +22,12 @@ export function withoutExcludedOnly(found: readonly FoundDirectory[]): {
   const directories: DirectoryEntry[] = [];
   const excluded: LeftAlone[] = [];
   // Children before their parents.
-  for (const { path, mode, ...each } of found.toSorted((a, b) => (a.path < b.path ? 1 : -1))) {
+  for (const { path, mode, version, ...each } of found.toSorted((a, b) => (a.path < b.path ? 1 : -1))) {
     const below = gone.get(path);
     const entries = each.entries - (below?.count ?? 0);
     const pattern = each.excludedBy ?? below?.pattern;
     if (path === '' || entries > 0 || pattern === undefined) {
-      directories.push({ path, mode, isEmpty: entries === 0 });
+      directories.push({ path, mode, isEmpty: entries === 0, ...version });
     } else {
       const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
       gone.set(parent, { count: (gone.get(parent)?.count ?? 0) + 1, pattern });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { emptyDirectoriesOf } from './scan.ts';
-import type { FileEntry, ScanResult } from './scan.ts';
+import type { FileEntry, ScanResult, Version } from './scan.ts';
 import { kinds } from '../find-kind.ts';
 
 /**
@@ -28,17 +28,22 @@ export function placementFingerprint(scan: ScanResult): string {
  * Timestamps move in ticks of up to 10 ms. A file written within the tick of our look may be written again without
  * a trace; its fingerprint proves nothing.
  */
-const tickMs = 25;
+export const tickMs = 25;
+const tickNs = BigInt(tickMs) * 1_000_000n;
 
 export function isSettled(files: readonly FileEntry[], nowMs: number): boolean {
   return unsettledFiles(files, nowMs).length === 0;
 }
 
 export function unsettledFiles(files: readonly FileEntry[], nowMs: number): readonly FileEntry[] {
-  const [from, to] = [nowMs - tickMs, nowMs + tickMs].map((ms) => BigInt(Math.floor(ms)) * 1_000_000n);
-  // A time in the future is no present write's: the clock was set back, or the file came from a host that is ahead.
-  const isPresent = (time: bigint): boolean => time >= (from ?? 0n) && time <= (to ?? 0n);
-  return files.filter((file) => !isTransient(file) && (isPresent(file.mtimeNs) || isPresent(file.ctimeNs)));
+  return files.filter((file) => !isTransient(file) && isFresh(file, nowMs));
+}
+
+/** Whether it changed within the last tick. A time in the future is no present change's: the clock was set back, or the file came from a host that is ahead. */
+export function isFresh({ mtimeNs, ctimeNs }: Version, nowMs: number): boolean {
+  const now = BigInt(Math.floor(nowMs)) * 1_000_000n;
+  const isPresent = (time: bigint): boolean => time >= now - tickNs && time <= now + tickNs;
+  return isPresent(mtimeNs) || isPresent(ctimeNs);
 }
 
 /** Readers make and touch SQLite's shared-memory file and an empty log, which hold nothing that lasts. */

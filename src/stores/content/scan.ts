@@ -10,18 +10,23 @@ import { isForeign } from './foreign.ts';
 import { withoutExcludedOnly } from './excluded-only.ts';
 import type { FoundDirectory } from './excluded-only.ts';
 
-/** A regular file of a store. `path` is relative to the store, with `/`. */
-export interface FileEntry {
-  readonly path: string;
-  readonly size: number;
-  readonly mode: number;
+/** By what a look tells that a file was written, or that a directory gained or lost an entry. */
+export interface Version {
   readonly dev: bigint;
   readonly ino: bigint;
   readonly mtimeNs: bigint;
   readonly ctimeNs: bigint;
 }
 
-export interface DirectoryEntry {
+/** A regular file of a store. `path` is relative to the store, with `/`. */
+export interface FileEntry extends Version {
+  readonly path: string;
+  readonly size: number;
+  readonly mode: number;
+}
+
+/** Its version is older than the look at its entries. */
+export interface DirectoryEntry extends Version {
   /** Relative to the store, with `/`; '' is the store itself. */
   readonly path: string;
   /** Permission bits. */
@@ -89,7 +94,7 @@ export async function scanStore(dir: string, exclude: Exclusions = noExclusions)
     let excludedBy: string | undefined;
     try {
       // The store may be a link to a directory.
-      const { mode, ctimeNs, dev } =
+      const { mode, dev, ino, mtimeNs, ctimeNs } =
         relative === '' ? statSync(dir, { bigint: true }) : lstatSync(join(dir, relative), { bigint: true });
       if (ctimeNs > directoriesChangedNs) directoriesChangedNs = ctimeNs;
       for (const entry of readdirSync(join(dir, relative), { withFileTypes: true })) {
@@ -111,7 +116,8 @@ export async function scanStore(dir: string, exclude: Exclusions = noExclusions)
           if (file !== undefined) files.push(file);
         } else oddities.push({ path, problem: 'it is not a regular file' });
       }
-      found.push({ path: relative, mode: Number(mode & 0o777n), entries, excludedBy });
+      const version = { dev, ino, mtimeNs, ctimeNs };
+      found.push({ path: relative, mode: Number(mode & 0o777n), version, entries, excludedBy });
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' || relative === '') throw error;
     }
@@ -151,7 +157,15 @@ export async function statFile(dir: string, path: string): Promise<FileEntry | u
   }
 }
 
-function entryOf(path: string, stats: BigIntStats | undefined): FileEntry | undefined {
+/** As `statFile`, at once. */
+export function statFileNow(dir: string, path: string): FileEntry | undefined {
+  return entryOf(path, lstatSync(join(dir, path), { bigint: true, throwIfNoEntry: false }));
+}
+
+/** The entry that `stats` make; undefined without any. Throws REFUSED for what is not a regular file. */
+export function entryOf(path: string, stats: BigIntStats): FileEntry;
+export function entryOf(path: string, stats: BigIntStats | undefined): FileEntry | undefined;
+export function entryOf(path: string, stats: BigIntStats | undefined): FileEntry | undefined {
   if (stats === undefined) return undefined;
   if (!stats.isFile())
     throw new SyncAgentError('REFUSED', `Cannot back up "${path}": it is not a regular file`);
@@ -168,11 +182,10 @@ function entryOf(path: string, stats: BigIntStats | undefined): FileEntry | unde
 
 /** Whether nothing was written between the two looks, as far as the file system tells. */
 export function sameVersion(a: FileEntry, b: FileEntry): boolean {
-  return (
-    a.dev === b.dev &&
-    a.ino === b.ino &&
-    a.size === b.size &&
-    a.mtimeNs === b.mtimeNs &&
-    a.ctimeNs === b.ctimeNs
-  );
+  return a.size === b.size && sameTimes(a, b);
+}
+
+/** Whether it is the same file or directory, with the same times. */
+export function sameTimes(a: Version, b: Version): boolean {
+  return a.dev === b.dev && a.ino === b.ino && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
 }

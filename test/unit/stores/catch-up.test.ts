@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { openComparer } from '../../../src/stores/capture/delta/comparer.ts';
 import { openImage } from '../../../src/stores/capture/image.ts';
 import { ChangeTally } from '../../../src/stores/capture/change-tally.ts';
 import { catchUp } from '../../../src/stores/capture/catch-up.ts';
@@ -42,7 +43,11 @@ async function catchUpWith(
         findDatabases: async () => [],
         unfinishedWrites: () => ({ active: [], stalled: [] }),
       },
-      image: openImage(nodeFileSystem, join(root, 'store'), join(root, 'image')),
+      image: openImage(join(root, 'store'), join(root, 'image'), {
+        fs: nodeFileSystem,
+        clock: systemClock,
+        comparer: openComparer(),
+      }),
       databases: [],
       fence: { unfenced: [], release: () => 0 },
       tally,

@@ -1,0 +1,90 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import type { FileSystem } from '../../../platform/file-system.ts';
+import { entryOf } from '../../content/scan.ts';
+import type { FileEntry } from '../../content/scan.ts';
+import { chunkBytes, readChunk } from './compare-chunks.ts';
+import type { Comparer } from './comparer.ts';
+
+/**
+ * A copy of a database that is made while its source changes, and corrected later. `catchUp` reads both sides and writes only
+ * what differs, which keeps the time short for which writers are held back.
+ *
+ * Keeps the source open until `close`: see the danger in `raiseFence`. No other descriptor stays open, since a store may have
+ * hundreds of databases.
+ */
+export interface DeltaCopy {
+  /** The file that is read, as it is now. */
+  look(): FileEntry;
+  /** Copies all of it. Not under the fence: this opens the source again, and closes it. */
+  copyAll(): Promise<void>;
+  /** Makes the copy equal to the source, provided nobody writes the source meanwhile. Blocks the event loop. */
+  catchUp(): Promise<void>;
+  close(): void;
+}
+
+export interface DeltaCopyOptions {
+  readonly fs: FileSystem;
+  readonly comparer: Comparer;
+  /** Of the source, relative to the store. */
+  readonly path: string;
+}
+
+export function openDeltaCopy(
+  source: string,
+  target: string,
+  { fs, comparer, path }: DeltaCopyOptions,
+): DeltaCopy {
+  const from = openSync(source, 'r');
+  return {
+    look: () => entryOf(path, fstatSync(from, { bigint: true })),
+    copyAll: () => fs.copy(source, target),
+    catchUp: async () => {
+      const { size } = fstatSync(from);
+      const { present, stale } = await compare(comparer, { from, target, size });
+      if (stale.length > 0 || present !== size) await write(fs, { from, target, size, present, stale });
+    },
+    close: () => closeSync(from),
+  };
+}
+
+interface Sides {
+  readonly from: number;
+  readonly target: string;
+  readonly size: number;
+}
+
+/** What is wrong with the copy: its length if it is not `size`, and the chunks that begin at `stale`. */
+interface Difference {
+  readonly present: number;
+  readonly stale: readonly number[];
+}
+
+async function compare(comparer: Comparer, { from, target, size }: Sides): Promise<Difference> {
+  const to = openSync(target, 'r');
+  try {
+    return {
+      present: fstatSync(to).size,
+      stale: await comparer.differingChunks({ from, to, size }),
+    };
+  } finally {
+    closeSync(to);
+  }
+}
+
+async function write(
+  fs: FileSystem,
+  { from, target, size, present, stale }: Sides & Difference,
+): Promise<void> {
+  const writer = await fs.openForWrite(target);
+  try {
+    if (present > size) await writer.truncate(size);
+    const buffer = Buffer.allocUnsafe(chunkBytes);
+    for (const start of stale) {
+      const read = readChunk(from, buffer, start, size);
+      // One buffer; the writes go to the page cache.
+      await writer.write(buffer.subarray(0, read), start);
+    }
+  } finally {
+    await writer.close();
+  }
+}
