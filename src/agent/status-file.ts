@@ -26,7 +26,7 @@ export function statusFileWriter(
   let written: Promise<void> = Promise.resolve();
   const write = async (): Promise<void> => {
     isPending = false;
-    const { recentEvents: _, history: __, ...file } = status();
+    const { recentEvents: _, history: __, lastBackupPhases: ___, ...file } = status();
     // A full or missing disk makes the backups fail, which tells it.
     await writeFileAtomic(fs, agentStatusPath(home), JSON.stringify(file)).catch(() => undefined);
   };

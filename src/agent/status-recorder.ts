@@ -43,6 +43,7 @@ export function createStatusRecorder(
     lease: null,
     lastSnapshot: null,
     lastSuccessAtMs: null,
+    lastBackupPhases: [],
     lastError: null,
     failures: 0,
     isOverdue: false,
@@ -126,6 +127,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       return status.running === null
         ? status
         : { ...status, running: { ...status.running, done: event.done, total: event.total } };
+    case 'phases':
+      return status.running?.operation === 'backup' ? { ...status, lastBackupPhases: event.phases } : status;
     case 'operation-finished': {
       const isBackup = event.operation === 'backup' && event.outcome !== 'too-soon';
       return {

@@ -4,6 +4,7 @@ import type {
   ErrorFacts,
   Operation,
   Phase,
+  PhaseTime,
   AgentEvent,
 } from '../platform/events.ts';
 import type { SnapshotSummary } from '../engine/history/history.ts';
@@ -33,6 +34,8 @@ export interface DaemonStatus {
   readonly lastSnapshot: { readonly id: string; readonly createdAtMs: number } | null;
   /** When a backup last succeeded, with or without a new snapshot. */
   readonly lastSuccessAtMs: number | null;
+  /** Where the time of the last backup that made a snapshot went. Empty before that. */
+  readonly lastBackupPhases: readonly PhaseTime[];
   readonly lastError: (ErrorFacts & { readonly atMs: number; readonly operation: Operation }) | null;
   readonly failures: number;
   /** What was written more than an interval ago is still not saved: a person should look. */
@@ -48,7 +51,7 @@ export interface DaemonStatus {
 }
 
 /** What `sync-agent status` reads of an agent in another process: its status without the long lists. */
-export type StatusFile = Omit<DaemonStatus, 'recentEvents' | 'history'>;
+export type StatusFile = Omit<DaemonStatus, 'recentEvents' | 'history' | 'lastBackupPhases'>;
 
 export interface RunningOperation {
   readonly operation: Operation;

@@ -3,6 +3,8 @@ import type { ErrorCode } from './errors.ts';
 /** What the engine reports while it works. It never prints: `report/` and users of the library do. */
 export type AgentEvent =
   | { readonly type: 'phase'; readonly phase: Phase }
+  /** At the end of a backup or restore: where its time went, in the order in which the phases began. */
+  | { readonly type: 'phases'; readonly phases: readonly PhaseTime[] }
   /** `done` of `total` bytes of the current phase. `done` starts at 0 in each phase. */
   | { readonly type: 'progress'; readonly phase: Phase; readonly done: number; readonly total: number }
   | {

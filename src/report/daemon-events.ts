@@ -96,6 +96,10 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
       return stoppedText(event);
     case 'phase':
       return debug(phaseNames[event.phase]);
+    case 'phases':
+      return debug(
+        `Where the time went: ${event.phases.map(({ phase, tookMs }) => `${phaseNames[phase].toLowerCase()} ${formatDuration(tookMs)}`).join(', ')}`,
+      );
     case 'progress':
       return debug(`${phaseNames[event.phase]}: ${formatBytes(event.done)} of ${formatBytes(event.total)}`);
     case 'warning':

@@ -1,5 +1,5 @@
-import type { AgentEvent, LeaseEvent, Phase } from '../platform/events.ts';
-import { counted, formatBytes, formatDuration, printable } from './format.ts';
+import type { AgentEvent, LeaseEvent, Phase, PhaseTime } from '../platform/events.ts';
+import { counted, formatBytes, formatDuration, printable, table } from './format.ts';
 import type { Style } from './style.ts';
 
 /** The name of each phase while it goes on. */
@@ -41,6 +41,8 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
         ? [`Captured ${formatBytes(event.bytes)} in ${counted(event.attempts, 'attempt')}, ${held}`]
         : [];
     }
+    case 'phases':
+      return isVerbose ? phaseLines(event.phases) : [];
     case 'committed':
       return isVerbose ? [`Committed snapshot ${event.id} as generation ${event.generation}`] : [];
     case 'rotated':
@@ -70,6 +72,25 @@ export function divergenceOf(tips: readonly string[]): string {
   return tips.length === 1
     ? `The store and the remote have diverged; newest snapshot: ${tips.join('')}`
     : `Hosts wrote beside each other; tips: ${tips.join(', ')}`;
+}
+
+/** How long each phase took, how long nothing else was done, and what it moved. */
+function phaseLines(phases: readonly PhaseTime[]): readonly string[] {
+  const rows = phases.map(({ phase, tookMs, waitedMs, bytes }) => [
+    phaseNames[phase],
+    formatDuration(tookMs),
+    formatDuration(waitedMs),
+    bytes === 0 ? '' : formatBytes(bytes),
+  ]);
+  return table(
+    [
+      { title: 'Phase' },
+      { title: 'took', align: 'right' },
+      { title: 'alone', align: 'right' },
+      { title: 'moved', align: 'right' },
+    ],
+    rows,
+  );
 }
 
 function hookLines(

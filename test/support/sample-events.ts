@@ -67,6 +67,13 @@ export const sampleEvents: Samples = {
   },
   'hook-output': { type: 'hook-output', hook: 'after-backup', line: 'curl: (7) Failed to connect' },
   phase: { type: 'phase', phase: 'upload' },
+  phases: {
+    type: 'phases',
+    phases: [
+      { phase: 'capture', tookMs: 230, waitedMs: 230, bytes: 52_428_800 },
+      { phase: 'upload', tookMs: 1900, waitedMs: 1100, bytes: 52_428_800 },
+    ],
+  },
   progress: { type: 'progress', phase: 'upload', done: 1024, total: 4096 },
   warning: { type: 'warning', code: 'NOTICE', message: 'The disk is nearly full', remedy: 'Make room' },
   captured: { type: 'captured', bytes: 52_428_800, attempts: 1, heldMs: 18, longestHoldMs: 11 },

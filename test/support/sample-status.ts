@@ -98,6 +98,12 @@ export const savedStatus: DaemonStatus = {
   running: null,
   lease: null,
   lastSnapshot: { id: newest.id, createdAtMs: noon - 4 * minute },
+  lastBackupPhases: [
+    { phase: 'capture', tookMs: 230, waitedMs: 230, bytes: 52_428_800 },
+    { phase: 'validate', tookMs: 800, waitedMs: 20, bytes: 52_428_800 },
+    { phase: 'upload', tookMs: 61_900, waitedMs: 61_100, bytes: 52_428_800 },
+    { phase: 'commit', tookMs: 65, waitedMs: 65, bytes: 0 },
+  ],
   lastSuccessAtMs: noon - 4 * minute,
   lastError: null,
   failures: 0,

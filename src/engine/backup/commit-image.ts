@@ -46,6 +46,7 @@ export async function commitImage(context: Context, work: CommitImageWork): Prom
   const diverged = divergedTips(committed, state.settled);
   if (diverged.length > 0) context.emit({ type: 'diverged', tips: diverged });
   if (isFenced(committed)) warnOfFence(context, id);
+  context.emit({ type: 'phases', phases: context.phases.list() });
   return describe(context, work, { committed, diverged });
 }
 

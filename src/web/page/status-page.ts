@@ -7,6 +7,7 @@ import { historySection } from './history-section.ts';
 import { Html, html } from './html.ts';
 import { faviconOf } from './svg.ts';
 import { pageStyle } from './page-style.ts';
+import { phasesSection } from './phases-section.ts';
 import { placeSection } from './place-section.ts';
 import { divergenceSection, findingsSection, lastErrorSection } from './trouble-section.ts';
 import { summarySection } from './summary-section.ts';
@@ -49,7 +50,7 @@ export function statusPage(
         <main>
           ${summarySection(summary)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
           ${divergenceSection(status)} ${lastErrorSection(status, nowMs)} ${findingsSection(status)}
-          ${historySection(status, nowMs)} ${placeSection(status, facts, nowMs)}
+          ${historySection(status, nowMs)} ${phasesSection(status)} ${placeSection(status, facts, nowMs)}
           ${eventsSection(status, nowMs)}
         </main>
         <footer>

@@ -62,6 +62,15 @@ describe('the status of an agent', () => {
     expect(recorder.status().state).toBe('stopped');
   });
 
+  it('keeps where the time of the last backup went, and not that of a restore', () => {
+    recorder.record(sampleEvents['operation-started']);
+    recorder.record(sampleEvents.phases);
+    recorder.record(sampleEvents['operation-finished']);
+    recorder.record({ type: 'operation-started', operation: 'restore', reason: null });
+    recorder.record({ type: 'phases', phases: [] });
+    expect(recorder.status().lastBackupPhases).toEqual(sampleEvents.phases.phases);
+  });
+
   it('does not take a renewal of the lease for the end of a backup that runs beside it', () => {
     recorder.record(sampleEvents['operation-started']);
     recorder.record({ type: 'operation-started', operation: 'lease', reason: null });

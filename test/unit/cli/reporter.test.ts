@@ -21,6 +21,21 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
+it('says where the time went, if it is to say more', () => {
+  const phases = {
+    type: 'phases',
+    phases: [{ phase: 'upload', tookMs: 2500, waitedMs: 300, bytes: 4096 }],
+  } as const;
+  reporter(false).emit(phases);
+  expect(output).toBe('');
+  reporter(false, 'verbose').emit(phases);
+  expect(output.split('\n').map((line) => line.split(/\s{2,}/))).toEqual([
+    ['Phase', 'took', 'alone', 'moved'],
+    ['Uploading', '2.5s', '300ms', '4.0 KiB'],
+    [''],
+  ]);
+});
+
 describe('on a terminal', () => {
   it('a long phase shows a bar, and nothing is left of it', () => {
     const { emit, stop } = reporter(true);
