@@ -108,6 +108,7 @@ export interface GetOptions extends CallOptions {
 export interface GetResult {
   /** Bytes in `body`. */
   readonly size: number;
+  /** A chunk is valid until the next is asked for. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Differs once the object was replaced by other bytes; lets a broken read go on where it stopped. */
   readonly version: string;

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { Stretch, inWords, remedyForSilence } from '../wrappers/deadline.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
+import { FilledBlocks } from './filled-blocks.ts';
 
 export interface S3BodyOptions extends S3CallContext {
   /** Content-Length. */
@@ -11,8 +12,9 @@ export interface S3BodyOptions extends S3CallContext {
 }
 
 /**
- * The bytes of a response. Fails, retryable, when they come too slowly while the reader waits, silence included, and when
- * they end before `size` or go on after it. Leaving early closes the connection.
+ * The bytes of a response, in large chunks, each valid until the next is asked for. Fails, retryable, when they come too
+ * slowly while the reader waits, silence included, and when they end before `size` or go on after it; what came before is
+ * delivered first. Leaving early closes the connection.
  */
 export async function* s3Body(stream: Readable, options: S3BodyOptions): AsyncGenerator<Uint8Array> {
   const { action, signal, size, stallTimeoutMs } = options;
@@ -32,17 +34,21 @@ export async function* s3Body(stream: Readable, options: S3BodyOptions): AsyncGe
   });
   if (signal?.aborted === true) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });
-  const chunks = (stream as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  let received = 0;
+  const onBytes = (count: number): void => {
+    received += count;
+    stretch.moved(count);
+  };
+  const blocks = new FilledBlocks(stream, { size, onBytes });
   try {
     for (;;) {
       stretch.start();
-      const next = await chunks.next().finally(() => stretch.stop());
-      if (next.done === true) break;
-      if (position + next.value.byteLength > size)
-        throw broken(`the answer is longer than its ${size} bytes`);
-      position += next.value.byteLength;
-      stretch.moved(next.value.byteLength);
-      yield next.value;
+      const block = await blocks.next().finally(() => stretch.stop());
+      if (signal?.aborted === true) throw new Error('aborted');
+      if (block === undefined) break;
+      if (received > size) throw broken(`the answer is longer than its ${size} bytes`);
+      position += block.byteLength;
+      yield block;
     }
     if (position < size) throw broken(`the answer ended at byte ${position} of ${size}`);
   } catch (error) {

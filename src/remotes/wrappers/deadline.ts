@@ -101,7 +101,7 @@ export async function withDeadline<T>(
 
 export const remedyForSilence = 'Check the network, the endpoint, and that the server is well';
 
-/** A timer that starts again with each stretch of bytes. It can be halted while nobody waits for them. */
+/** Time that begins again with each stretch of bytes. It can be halted while nobody waits for them. */
 export class Stretch {
   readonly #ms: number;
   readonly #onLate: (moved: number) => void;
@@ -119,7 +119,7 @@ export class Stretch {
 
   start(): void {
     this.#startedMs = performance.now();
-    this.#timer = setTimeout(() => this.#onLate(this.#moved), this.#leftMs);
+    this.#wait(this.#leftMs);
   }
 
   /** Halts the timer until `start`. */
@@ -130,14 +130,22 @@ export class Stretch {
     this.#leftMs = Math.max(0, this.#leftMs - (performance.now() - this.#startedMs));
   }
 
+  /** Called for each chunk of a fast transfer, so it leaves the timer alone. */
   moved(bytes: number): void {
     this.#moved += bytes;
     if (this.#moved < stretchBytes) return;
-    const isRunning = this.#timer !== undefined;
-    this.stop();
     this.#moved = 0;
     this.#leftMs = this.#ms;
-    if (isRunning) this.start();
+    this.#startedMs = performance.now();
+  }
+
+  #wait(ms: number): void {
+    this.#timer = setTimeout(() => {
+      const left = this.#leftMs - (performance.now() - this.#startedMs);
+      // Timers may fire a millisecond early.
+      if (left > 1) this.#wait(left);
+      else this.#onLate(this.#moved);
+    }, ms);
   }
 }
 

@@ -68,4 +68,61 @@ describe('the body of an S3 answer', () => {
     expect(await collect(s3Body(stream, { ...patience, size }), size)).toHaveLength(size);
     expect(performance.now() - started).toBeGreaterThan(300);
   });
+
+  it('comes in large chunks, however small those of the network are', async () => {
+    const bytes = Buffer.from(Array.from({ length: 1_500_000 }, (_, index) => index % 251));
+    const small = Array.from({ length: 30 }, (_, index) =>
+      bytes.subarray(index * 50_000, (index + 1) * 50_000),
+    );
+    const sizes: number[] = [];
+    const copies: Buffer[] = [];
+    for await (const chunk of s3Body(Readable.from(small), { ...options, size: bytes.length })) {
+      sizes.push(chunk.byteLength);
+      copies.push(Buffer.from(chunk));
+    }
+    expect(sizes).toEqual([524_288, 524_288, 451_424]);
+    expect(Buffer.concat(copies).equals(bytes)).toBe(true);
+  });
+
+  it('delivers what came before it broke, so that a bad network gets on', async () => {
+    const broken = Readable.from(
+      (async function* () {
+        yield Buffer.from('12');
+        yield Buffer.from('34');
+        throw Object.assign(new Error('reset'), { code: 'ECONNRESET' });
+      })(),
+    );
+    const got: string[] = [];
+    const read = async (): Promise<void> => {
+      for await (const chunk of s3Body(broken, { ...options, size: 1_000_000 }))
+        got.push(Buffer.from(chunk).toString());
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE', retryable: true });
+    expect(got).toEqual(['1234']);
+  });
+
+  it('delivers nothing any more once it is aborted', async () => {
+    const aborter = new AbortController();
+    const stream = new Readable({ read: () => undefined });
+    stream.push('123');
+    setTimeout(() => aborter.abort(), 10);
+    const chunks = s3Body(stream, { ...options, stallTimeoutMs: 5000, size: 10, signal: aborter.signal });
+    await expect(chunks.next()).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  });
+
+  it('takes no more from the network than a block while its reader is busy', async () => {
+    let made = 0;
+    const stream = Readable.from(
+      (function* () {
+        for (; made < 100; made += 1) yield Buffer.alloc(100_000);
+      })(),
+      { objectMode: false, highWaterMark: 100_000 },
+    );
+    for await (const chunk of s3Body(stream, { ...options, size: 10_000_000 })) {
+      expect(chunk.byteLength).toBe(524_288);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      break;
+    }
+    expect(made).toBeLessThan(12);
+  });
 });
