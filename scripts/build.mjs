@@ -26,6 +26,7 @@ await build({
     bin: 'src/bin.ts',
     'inspect-worker': 'src/stores/inspect-worker.ts',
     'compare-worker': 'src/stores/capture/delta/compare-worker.ts',
+    'hash-worker': 'src/formats/plain/hash-worker.ts',
     'operation-child': 'src/operations/operation-child.ts',
   },
   outdir,

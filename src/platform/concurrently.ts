@@ -13,7 +13,7 @@ export interface ConcurrentlyOptions {
  * still running when the caller cleans up.
  */
 export async function concurrently<T, R>(
-  items: Iterable<T>,
+  items: Iterable<T> | AsyncIterable<T>,
   { concurrency, signal: asked }: ConcurrentlyOptions,
   work: (item: T, signal: AbortSignal, index: number) => Promise<R>,
 ): Promise<R[]> {

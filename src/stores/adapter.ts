@@ -80,6 +80,11 @@ export interface InspectOptions {
   readonly scratch?: string | undefined;
   /** Databases that the store is known to have had, relative to it: one that is empty now, or something else, is damaged. */
   readonly databases?: readonly string[] | undefined;
+  /**
+   * Given while files are still coming: resolves when all are there. The databases, by `databasesAmong`, are complete from the
+   * beginning.
+   */
+  readonly rest?: Promise<void> | undefined;
   /** What is not to be judged. */
   readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -5,10 +5,12 @@ import type { InspectOptions, StoreReport } from './adapter.ts';
 import { kindNamed } from './find-kind.ts';
 
 /** What `inspectStore` asks of its worker. */
-export interface InspectRequest extends Omit<InspectOptions, 'signal'> {
+export interface InspectRequest extends Omit<InspectOptions, 'signal' | 'rest'> {
   /** Its name in the registry. */
   readonly kind: string;
   readonly dir: string;
+  /** A message says when the files other than databases are there. */
+  readonly isRestComing: boolean;
 }
 
 /** The worker's only message. Errors lose their class on the way between threads, so their fields are sent. */
@@ -22,15 +24,19 @@ export type InspectAnswer =
       readonly stack: string | undefined;
     };
 
-async function answer({ kind: name, dir, ...options }: InspectRequest): Promise<InspectAnswer> {
+async function answer({ kind: name, dir, isRestComing, ...options }: InspectRequest): Promise<InspectAnswer> {
   try {
     const kind = kindNamed(name);
     if (kind === undefined) throw new TypeError(`no kind of store is named "${name}"`);
-    return { type: 'report', report: await kind.inspect(dir, options) };
+    const rest = isRestComing ? { rest: nextMessage() } : {};
+    return { type: 'report', report: await kind.inspect(dir, { ...options, ...rest }) };
   } catch (error) {
     const { code, message, remedy, stack } = fromFileSystem(error, `Cannot inspect "${dir}"`);
     return { type: 'error', code, message, remedy, stack };
   }
 }
+
+const nextMessage = (): Promise<void> =>
+  new Promise((resolve) => parentPort?.once('message', () => resolve()));
 
 parentPort?.postMessage(await answer(workerData as InspectRequest), []);

@@ -18,13 +18,22 @@ export async function inspectStore(
   dir: string,
   options: InspectOptions,
 ): Promise<StoreReport> {
-  const { signal, ...rest } = options;
+  const { signal, rest, ...request } = options;
   const action = `Inspecting "${dir}"`;
   throwIfAborted(signal, action);
   if (kind.inspectBlocks !== true) return kind.inspect(dir, options);
   const sidecars = sidecarsOf(dir);
-  const request: InspectRequest = { kind: kind.name, dir, ...rest };
-  const worker = startWorker('inspect-worker', import.meta.url, request);
+  const worker = startWorker('inspect-worker', import.meta.url, {
+    kind: kind.name,
+    dir,
+    ...request,
+    isRestComing: rest !== undefined,
+  } satisfies InspectRequest);
+  void rest?.then(
+    () => worker.postMessage('rest', []),
+    // Who waits for the files aborts the inspection, too.
+    () => undefined,
+  );
   return new Promise<StoreReport>((resolve, reject) => {
     let answered = false;
     const onAbort = (): void => {

@@ -30,6 +30,7 @@ export async function setup({ config }: TestProject): Promise<(() => void) | und
     entryPoints: [
       'src/stores/inspect-worker.ts',
       'src/stores/capture/delta/compare-worker.ts',
+      'src/formats/plain/hash-worker.ts',
       'src/operations/operation-child.ts',
       ...childScripts.map((name) => `test/support/${name}.ts`),
     ],

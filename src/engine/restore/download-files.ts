@@ -15,6 +15,10 @@ export interface DownloadTarget {
   /** A store to copy files from if their content is the snapshot's. */
   readonly reuseFrom: string | undefined;
   readonly onBytes: (count: number) => void;
+  /** A file is complete and verified. */
+  readonly onFile: (path: string) => void;
+  /** Files that are wanted first. */
+  readonly first: readonly string[];
 }
 
 export interface Downloaded {
@@ -34,7 +38,7 @@ export async function downloadFiles(context: Context, target: DownloadTarget): P
   const directories = directoriesOf(manifest);
   for (const directory of directories) await fs.makeDirectory(join(dir, directory), { mode: 0o755 });
   await concurrently(
-    manifest.files,
+    inOrder(manifest.files, target.first),
     { concurrency: settings.concurrency, signal: context.signal },
     async (file, signal) => {
       const each = { ...context, signal };
@@ -49,13 +53,26 @@ export async function downloadFiles(context: Context, target: DownloadTarget): P
         await downloadFile(each, { manifest, file, path, onBytes: target.onBytes });
         downloadedBytes += file.size;
       }
+      target.onFile(file.path);
     },
   );
   await setDirectoryModes(fs, manifest, dir);
-  const found = (await scanStore(dir)).files.length;
+  const names = new Set(manifest.files.map(({ path }) => path));
+  // Whoever looks at a database meanwhile may have made a file beside it.
+  const found = (await scanStore(dir)).files.filter(({ path }) => names.has(path)).length;
   if (found !== manifest.files.length) throw namesCollide(manifest, dir, found);
   return { downloadedBytes, reusedBytes };
 }
+
+/** Large files take longest to hash, to flush and to check, so they come first. The others stay as they are: beside their neighbours. */
+function inOrder(files: readonly ManifestFile[], first: readonly string[]): readonly ManifestFile[] {
+  const wanted = new Set(first);
+  const rank = ({ path, size }: ManifestFile): number =>
+    wanted.has(path) ? Infinity : size > largeBytes ? size : 0;
+  return files.toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
+}
+
+const largeBytes = 16 * 1024 * 1024;
 
 export interface FileDownload {
   readonly manifest: Manifest;

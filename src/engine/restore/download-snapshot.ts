@@ -1,15 +1,15 @@
-import { join } from 'node:path';
-import { both, concurrently } from '../../platform/concurrently.ts';
-import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
+import { both } from '../../platform/concurrently.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { stagingRoot } from '../../home/home.ts';
 import { enterPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
+import { Backlog } from './download/backlog.ts';
+import { Inspection } from './download/inspection.ts';
+import { syncSnapshot } from './download/sync-snapshot.ts';
 import { downloadFiles } from './download-files.ts';
 import type { Downloaded } from './download-files.ts';
-import { directoriesOf, setDirectoryMode } from './snapshot-directories.ts';
-import { messagesOf, soundnessOf } from '../soundness/soundness.ts';
+import { setDirectoryMode } from './snapshot-directories.ts';
 
 export interface SnapshotDownload {
   readonly manifest: Manifest;
@@ -18,69 +18,66 @@ export interface SnapshotDownload {
   readonly reuseFrom: string | undefined;
 }
 
-/** Downloads a snapshot into a new directory. When this resolves, it is verified, validated and synced to disk. */
+/**
+ * Downloads a snapshot into a new directory. When this resolves, it is verified, validated and synced to disk. Each of these
+ * begins with the first file for which it can.
+ */
 export async function downloadSnapshot(context: Context, request: SnapshotDownload): Promise<Downloaded> {
   enterPhase(context, 'download');
+  const { manifest, data } = request;
   await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
-  await context.fs.makeDirectory(request.data, { mode: 0o755 });
-  const downloaded = await downloadFiles(context, {
-    manifest: request.manifest,
-    dir: request.data,
-    reuseFrom: request.reuseFrom,
-    onBytes: progressOf(context, 'download', totalBytes(request.manifest.files)),
-  });
-  await setDirectoryMode(context.fs, request.data, request.manifest.mode);
-  // One keeps the disk busy, the other the processor.
-  await both(
+  await context.fs.makeDirectory(data, { mode: 0o755 });
+  const complete = new Backlog<string>();
+  const onBytes = progressOf(context, 'download', totalBytes(manifest.files));
+  const [downloaded] = await both(
     context.signal,
-    (signal) => syncSnapshot({ ...context, signal }, request.manifest, request.data),
-    (signal) => assertSound({ ...context, signal }, request.manifest, request.data),
+    (signal) =>
+      downloadSound(
+        { ...context, signal },
+        { ...request, onBytes, onEnd: () => complete.end(), onFile: (path) => complete.add(path) },
+      ),
+    (signal) => syncSnapshot({ ...context, signal }, { manifest, dir: data, complete }),
   );
   return downloaded;
 }
 
-/** Makes a downloaded snapshot survive a power cut: files first, then directories from the leaves up. */
-async function syncSnapshot(context: Context, manifest: Manifest, dir: string): Promise<void> {
-  const { fs, settings, signal } = context;
-  const sync = async (path: string, either = signal): Promise<void> => {
-    throwIfAborted(either, 'Restore');
-    await fs.sync(join(dir, path));
-  };
-  await concurrently(manifest.files, { concurrency: settings.concurrency, signal }, (file, either) =>
-    sync(file.path, either),
-  );
-  for (const directory of directoriesOf(manifest).toReversed()) await sync(directory);
+interface SoundDownload extends SnapshotDownload {
+  readonly onBytes: (count: number) => void;
+  readonly onFile: (path: string) => void;
+  /** All files are there, with the modes of directories; or no more will come. */
+  readonly onEnd: () => void;
 }
 
-function tellRecorded({ emit }: Context, { id, damage = [], findings = [] }: Manifest): void {
-  if (damage.length > 0) {
-    emit({
-      type: 'warning',
-      code: 'STORE_CORRUPT',
-      message: `The store was damaged when snapshot ${id} was made: ${messagesOf(damage)}`,
-      remedy: 'Its server may lose records, refuse or crash',
+/** Downloads and validates. The databases come first, and their tables are checked while the other files are on their way. */
+async function downloadSound(
+  context: Context,
+  { manifest, data, reuseFrom, onBytes, onFile, onEnd }: SoundDownload,
+): Promise<Downloaded> {
+  const databases = context
+    .adapterNamed(manifest.adapter)
+    .databasesAmong(manifest.files.map(({ path }) => path));
+  const missing = new Set(databases);
+  const inspection = new Inspection(context, manifest, data);
+  try {
+    const downloaded = await downloadFiles(context, {
+      manifest,
+      dir: data,
+      reuseFrom,
+      onBytes,
+      first: databases,
+      onFile: (path) => {
+        onFile(path);
+        if (missing.delete(path) && missing.size === 0) inspection.begin();
+      },
     });
-  }
-  for (const { message, remedy } of findings)
-    emit({ type: 'warning', code: 'NOTICE', message, ...(remedy === undefined ? {} : { remedy }) });
-}
-
-/**
- * Rejects with SNAPSHOT_CORRUPT if the verified files are not a sound store. Damage that the manifest records was accepted
- * when the snapshot was made.
- */
-export async function assertSound(context: Context, manifest: Manifest, dir: string): Promise<void> {
-  enterPhase(context, 'validate');
-  const { settings, signal } = context;
-  const level = settings.validation === 'full' ? 'full' : 'proven';
-  tellRecorded(context, manifest);
-  if (manifest.damage !== undefined) return;
-  const report = await context.adapterNamed(manifest.adapter).inspect(dir, { level, signal });
-  const { damage } = soundnessOf(report, manifest);
-  if (damage.length > 0) {
-    throw new SyncAgentError(
-      'SNAPSHOT_CORRUPT',
-      `Cannot restore snapshot ${manifest.id}: ${messagesOf(damage)}`,
-    );
+    await setDirectoryMode(context.fs, data, manifest.mode);
+    onEnd();
+    await inspection.end();
+    return downloaded;
+  } catch (error) {
+    await inspection.abort();
+    throw error;
+  } finally {
+    onEnd();
   }
 }

@@ -26,7 +26,8 @@ import { diskFull, spareBytes } from './disk-shortage.ts';
 import { assertReplacementFits, replaceStore } from './replace.ts';
 import type { DamagedStore } from '../soundness/judge-store.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import { assertSound, downloadSnapshot } from './download-snapshot.ts';
+import { downloadSnapshot } from './download-snapshot.ts';
+import { assertSound } from './download/inspection.ts';
 import { lostSince, warnOfLoss } from './lost-writes.ts';
 import type { Lost } from './lost-writes.ts';
 

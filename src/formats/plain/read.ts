@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { isSyncAgentError, SyncAgentError } from '../../platform/errors.ts';
 import type { FileRead, FormatContext } from '../content-format.ts';
-import { fetchFile, fetchRange } from './fetch-object.ts';
-import type { ObjectRead } from './fetch-object.ts';
+import { fetchFile } from './fetch-object.ts';
+import { fetchRange } from './fetch-range.ts';
+import type { ObjectRead } from './fetch-range.ts';
 import { currentKey, keyOf } from './keys.ts';
 
 /** A first mismatch may be the network's; a second one is the object's. */

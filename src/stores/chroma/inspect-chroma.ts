@@ -54,7 +54,7 @@ const isDerived = (table: string): boolean => table.startsWith('embedding_fullte
 async function judge(
   { db }: SqliteImage,
   dir: string,
-  { level, fullText, signal }: InspectOptions,
+  { level, fullText, rest, signal }: InspectOptions,
 ): Promise<StoreReport> {
   const { damage, findings, isFullTextLeft } = checkDatabase(db, {
     label: databaseName,
@@ -62,6 +62,7 @@ async function judge(
     fullText,
     isDerived,
   });
+  await rest;
   try {
     const missing = missingTables(db);
     if (missing.length > 0) {
