@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { SyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
 import type { Body } from './remote.ts';
 
@@ -44,6 +45,8 @@ export async function* readBody(
 export interface Part {
   readonly number: number;
   readonly bytes: Buffer<ArrayBuffer>;
+  /** Lower-case hexadecimal. */
+  readonly sha256: string;
 }
 
 /**
@@ -60,27 +63,30 @@ export async function* readParts(
   },
 ): AsyncGenerator<Part, undefined> {
   let position = 0;
-  const nextPart = (number: number): Part => ({
-    number,
-    bytes: options.memory.take(Math.min(partBytes, body.size - position)),
-  });
-  let part = nextPart(1);
+  const nextBytes = (): Buffer<ArrayBuffer> => options.memory.take(Math.min(partBytes, body.size - position));
+  let number = 1;
+  let bytes = nextBytes();
+  let hash = createHash('sha256');
   let filled = 0;
   for await (const chunk of readBody(body, options)) {
     for (let taken = 0; taken < chunk.byteLength;) {
-      if (filled === part.bytes.byteLength) {
-        yield part;
-        part = nextPart(part.number + 1);
+      if (filled === bytes.byteLength) {
+        yield { number, bytes, sha256: hash.digest('hex') };
+        number += 1;
+        bytes = nextBytes();
+        hash = createHash('sha256');
         filled = 0;
       }
-      const piece = chunk.subarray(taken, taken + part.bytes.byteLength - filled);
-      part.bytes.set(piece, filled);
+      const piece = chunk.subarray(taken, taken + bytes.byteLength - filled);
+      bytes.set(piece, filled);
+      // While the chunk is in the processor's cache.
+      hash.update(piece);
       taken += piece.byteLength;
       filled += piece.byteLength;
       position += piece.byteLength;
     }
   }
-  yield part;
+  yield { number, bytes, sha256: hash.digest('hex') };
   return undefined;
 }
 

@@ -1,13 +1,8 @@
-import { createHash, webcrypto } from 'node:crypto';
-
-/** Computed by a thread of the pool, so that the event loop goes on: lower-case hexadecimal. */
-export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex');
-}
+import { createHash } from 'node:crypto';
 
 export interface Payload {
   readonly bytes: Uint8Array;
-  /** Without it the signer hashes the bytes itself, on the main thread. */
+  /** Without it the signer hashes the bytes once more. */
   readonly sha256?: string | undefined;
   /** Shared by all requests to one server: whether it has asked for Content-MD5. */
   readonly md5: { isAsked: boolean };

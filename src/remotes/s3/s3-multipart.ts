@@ -8,7 +8,6 @@ import type { Body } from '../remote.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
 import { MultipartUpload } from './multipart-upload.ts';
 import type { MultipartOptions, MultipartTarget } from './multipart-upload.ts';
-import { sha256Of } from './payload-hash.ts';
 
 const maximumParts = 10_000;
 const minimumPartBytes = 5 * 1024 * 1024;
@@ -39,8 +38,8 @@ export async function uploadInParts(
     const sendNext = async (): Promise<boolean> => {
       const { value: part } = await parts.next();
       if (part === undefined) return false;
-      const { number, bytes } = part;
-      done.push(await upload.sendPart(number, { bytes, sha256: await sha256Of(bytes), md5: options.md5 }));
+      const { number, bytes, sha256 } = part;
+      done.push(await upload.sendPart(number, { bytes, sha256, md5: options.md5 }));
       // After a failure a request may still hold it.
       memory.give(bytes);
       options.onBytes?.(bytes.byteLength);

@@ -64,7 +64,7 @@ class S3Remote implements Remote {
     this.#session = new S3Session(settings);
     this.#remover = new S3Remover(this.#session);
     this.location = this.#session.location;
-    this.#partSizeBytes = Math.max(5 * MiB, settings.partSizeBytes ?? 8 * MiB);
+    this.#partSizeBytes = Math.max(5 * MiB, settings.partSizeBytes ?? 6 * MiB);
     this.#turns = pLimit(settings.uploadConcurrency ?? 4);
     this.#memory = new PartMemory(this.#partSizeBytes);
   }
@@ -88,14 +88,14 @@ class S3Remote implements Remote {
     }
     const output = await this.#turns(async () => {
       const whole = await readParts(body, body.size, { ...call, memory: this.#memory }).next();
-      const bytes = whole.value?.bytes ?? Buffer.alloc(0);
+      const { bytes = Buffer.alloc(0), sha256 } = whole.value ?? {};
       const put = new PutObjectCommand({
         ...target,
         Body: bytes,
         ...(createOnly ? { IfNoneMatch: '*' } : {}),
         ...this.#session.sha256(options.sha256),
       });
-      const command = withPayloadHash(put, { bytes, sha256: options.sha256, md5: this.#session.md5 });
+      const command = withPayloadHash(put, { bytes, sha256, md5: this.#session.md5 });
       const sent = await this.#session
         .send(call, (sending) => this.#session.client.send(command, sending), { bytes: bytes.byteLength })
         .catch((error: unknown) => {

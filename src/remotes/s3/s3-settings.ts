@@ -15,7 +15,7 @@ export interface S3Settings {
   readonly serverSideEncryption?: 'AES256' | 'aws:kms' | undefined;
   readonly kmsKeyId?: string | undefined;
   readonly storageClass?: string | undefined;
-  /** Bodies up to this are one request and are held in memory, default 8 MiB; at least 5 MiB. */
+  /** Bodies up to this are one request and are held in memory, default 6 MiB; at least 5 MiB. */
   readonly partSizeBytes?: number | undefined;
   /** Parts in flight of one upload or copy, default 4. */
   readonly uploadConcurrency?: number | undefined;

@@ -41,7 +41,7 @@ export const s3Table = {
   's3.partSize': {
     kind: size(5 * 1024 * 1024, 'a size of at least 5MiB, such as 8MiB'),
     help: 'Size of the parts in which larger files are uploaded',
-    defaultNote: '8MiB',
+    defaultNote: '6MiB',
     library: 's3.partSizeBytes',
   },
   's3.uploadConcurrency': {
