@@ -95,7 +95,8 @@ class S3Remote implements Remote {
         ...(createOnly ? { IfNoneMatch: '*' } : {}),
         ...this.#session.sha256(options.sha256),
       });
-      const command = withPayloadHash(put, { bytes, sha256, md5: this.#session.md5 });
+      const payload = { bytes, sha256: options.sha256 ?? sha256, md5: this.#session.md5 };
+      const command = withPayloadHash(put, payload);
       const sent = await this.#session
         .send(call, (sending) => this.#session.client.send(command, sending), { bytes: bytes.byteLength })
         .catch((error: unknown) => {
