@@ -73,12 +73,7 @@ export async function inPhase<T>(
   work: (moved: (bytes: number) => void) => Promise<T>,
 ): Promise<T> {
   emit({ type: 'phase', phase });
-  const leave = phases.enter(phase);
-  try {
-    return await work((bytes) => phases.moved(phase, bytes));
-  } finally {
-    leave();
-  }
+  return phases.measure(phase, () => work((bytes) => phases.moved(phase, bytes)));
 }
 
 /** Counts the bytes of one phase and emits progress. */

@@ -177,6 +177,7 @@ export type Phase =
   | 'publish'
   | 'rotate'
   | 'download'
+  | 'flush'
   | 'swap'
   | 'verify';
 

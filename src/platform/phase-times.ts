@@ -26,6 +26,15 @@ export class PhaseTimes {
     };
   }
 
+  async measure<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
+    const leave = this.enter(phase);
+    try {
+      return await work();
+    } finally {
+      leave();
+    }
+  }
+
   moved(phase: Phase, bytes: number): void {
     this.#of(phase).bytes += bytes;
   }

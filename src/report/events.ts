@@ -12,6 +12,7 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
   publish: 'Publishing current files',
   rotate: 'Rotating',
   download: 'Downloading',
+  flush: 'Flushing to disk',
   swap: 'Swapping the store',
   verify: 'Verifying',
 };

@@ -2,7 +2,7 @@ import { both } from '../../platform/concurrently.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { stagingRoot } from '../../home/home.ts';
-import { enterPhase, progressOf } from '../context.ts';
+import { inPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
 import { Backlog } from './download/backlog.ts';
 import { Inspection } from './download/inspection.ts';
@@ -23,7 +23,6 @@ export interface SnapshotDownload {
  * begins with the first file for which it can.
  */
 export async function downloadSnapshot(context: Context, request: SnapshotDownload): Promise<Downloaded> {
-  enterPhase(context, 'download');
   const { manifest, data } = request;
   await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
   await context.fs.makeDirectory(data, { mode: 0o755 });
@@ -59,17 +58,19 @@ async function downloadSound(
   const missing = new Set(databases);
   const inspection = new Inspection(context, manifest, data);
   try {
-    const downloaded = await downloadFiles(context, {
-      manifest,
-      dir: data,
-      reuseFrom,
-      onBytes,
-      first: databases,
-      onFile: (path) => {
-        onFile(path);
-        if (missing.delete(path) && missing.size === 0) inspection.begin();
-      },
-    });
+    const downloaded = await inPhase(context, 'download', () =>
+      downloadFiles(context, {
+        manifest,
+        dir: data,
+        reuseFrom,
+        onBytes,
+        first: databases,
+        onFile: (path) => {
+          onFile(path);
+          if (missing.delete(path) && missing.size === 0) inspection.begin();
+        },
+      }),
+    );
     await setDirectoryMode(context.fs, data, manifest.mode);
     onEnd();
     await inspection.end();

@@ -5,6 +5,7 @@ import { makeSnapshotId } from '../../log/layout.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { isAncestor } from '../../log/retention.ts';
+import type { PhaseTime } from '../../platform/events.ts';
 import { isDiskFull } from '../../platform/disk-space.ts';
 import { assertExclusionsFitSnapshot } from '../../stores/content/exclusions-fit.ts';
 import { stagedData, stagingRoot } from '../../home/home.ts';
@@ -16,7 +17,7 @@ import { noRemoteState } from '../../home/state.ts';
 import type { RemoteState } from '../../home/state.ts';
 import { swapIn } from '../../home/swap.ts';
 import { isCommitDue, otherTips } from '../tips.ts';
-import { enterPhase, newAttempt } from '../context.ts';
+import { inPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import type { Downloaded } from './download-files.ts';
 import { cacheManifest } from '../known-manifests.ts';
@@ -77,6 +78,8 @@ export interface Restored {
   readonly tips: readonly string[];
   /** Present if a damaged store was replaced: what no snapshot has. */
   readonly lost?: Lost;
+  /** Where the time went, in the order in which the phases began. */
+  readonly phases: readonly PhaseTime[];
 }
 
 /**
@@ -108,7 +111,7 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
       tell(context, manifest.id, tips);
       if (work.damage !== undefined && lost !== undefined)
         warnOfLoss(context, manifest.id, { damage: work.damage, lost });
-      return { ...describe(manifest, downloaded), ...done, rollbackCopy };
+      return { ...describe(context, manifest, downloaded), ...done, rollbackCopy };
     } catch (error) {
       // Once there is a journal, staging is the new store: only `recover` of the next run may touch it.
       if ((await readJournal(home)) !== undefined) throw error;
@@ -133,14 +136,12 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   }
   await assertReplacementFits(context, manifest);
   await cacheManifest(context, work.commit);
-  enterPhase(context, 'download');
-  const replaced = await replaceStore(context, manifest, {
-    state,
-    isCommitDue: isCommitDue(work.view, state),
-  });
+  const replaced = await inPhase(context, 'download', () =>
+    replaceStore(context, manifest, { state, isCommitDue: isCommitDue(work.view, state) }),
+  );
   await assertSound(context, manifest, home.store);
   tell(context, manifest.id, tips);
-  return { ...describe(manifest, replaced), ...done, rollbackCopy: undefined };
+  return { ...describe(context, manifest, replaced), ...done, rollbackCopy: undefined };
 }
 
 /** Excluded files stay as they are, even if the snapshot has them. */
@@ -150,8 +151,9 @@ async function restorableContent({ home }: Context, { manifest, lineage }: Place
   return snapshotContent(manifest, home.exclude, leftAlone);
 }
 
-function tell({ home, emit }: Context, id: string, tips: readonly string[]): void {
+function tell({ home, emit, phases }: Context, id: string, tips: readonly string[]): void {
   emit({ type: 'restored', id, store: home.store });
+  emit({ type: 'phases', phases: phases.list() });
   if (tips.length > 0) emit({ type: 'diverged', tips: [...tips, id] });
 }
 
@@ -172,22 +174,23 @@ async function restoreBeside(
   if (work.lineage.exists && home.swap === 'rename')
     await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
   await cacheManifest(context, work.commit);
-  enterPhase(context, 'swap');
   await assertUnused(context, work.options.force ?? false);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
   const keepRollback = !isRollbackDeclined(work);
   // A damaged store may be the only copy of the last writes.
   const rollbackCopies = Math.max(work.damage === undefined ? 0 : 1, settings.rollbackCopies);
-  await swapIn(fs, home, {
-    from: { type: 'staging', name: attempt },
-    rollback,
-    keepRollback,
-    rollbackCopies,
-    location: context.remoteId,
-    parent: state.parent,
-    settled: state.settled,
-    isCommitDue: isCommitDue(work.view, state),
-  });
+  await inPhase(context, 'swap', () =>
+    swapIn(fs, home, {
+      from: { type: 'staging', name: attempt },
+      rollback,
+      keepRollback,
+      rollbackCopies,
+      location: context.remoteId,
+      parent: state.parent,
+      settled: state.settled,
+      isCommitDue: isCommitDue(work.view, state),
+    }),
+  );
   return {
     downloaded,
     rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined,
@@ -234,7 +237,7 @@ async function assertUnused(context: Context, force: boolean): Promise<void> {
   context.emit({ type: 'warning', code: 'BUSY', message: `Restoring although ${names} has the store open` });
 }
 
-function describe(manifest: Manifest, { downloadedBytes, reusedBytes }: Downloaded) {
+function describe({ phases }: Context, manifest: Manifest, { downloadedBytes, reusedBytes }: Downloaded) {
   return {
     type: 'restored' as const,
     id: manifest.id,
@@ -243,5 +246,6 @@ function describe(manifest: Manifest, { downloadedBytes, reusedBytes }: Download
     records: manifest.statistics.records,
     downloadedBytes,
     reusedBytes,
+    phases: phases.list(),
   };
 }

@@ -72,6 +72,20 @@ describe('a backup that uploads while it validates', () => {
     }
   });
 
+  it('is told apart from a restore, whose phases are its own', async () => {
+    await host.write({ 'app.db': '', notes: 'n'.repeat(1000) });
+    change(`CREATE TABLE t(i, x); ${rows(3000)}`);
+    await host.agent.backup();
+    await host.wipe();
+    host.events.length = 0;
+    const result = await host.agent.restore();
+    if (result.type !== 'restored') throw new Error('not restored');
+    const { phases } = result;
+    expect(phases.map(({ phase }) => phase).toSorted()).toEqual(['download', 'flush', 'swap', 'validate']);
+    expect(phases.find(({ phase }) => phase === 'download')?.bytes).toBe(result.bytes);
+    expect(host.events).toContainEqual({ type: 'phases', phases });
+  });
+
   it('compares the full-text indexes of a large database once a day', async () => {
     await host.write({ 'app.db': '' });
     host = await makeHost({

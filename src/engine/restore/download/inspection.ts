@@ -83,10 +83,12 @@ export async function assertSound(
 }
 
 function inspect(
-  { adapterNamed, settings, signal }: Context,
+  { adapterNamed, phases, settings, signal }: Context,
   manifest: Manifest,
   { dir, rest }: { readonly dir: string; readonly rest?: Promise<void> },
 ): Promise<StoreReport> {
   const level = settings.validation === 'full' ? 'full' : 'proven';
-  return adapterNamed(manifest.adapter).inspect(dir, { level, rest, signal });
+  return phases.measure('validate', () =>
+    adapterNamed(manifest.adapter).inspect(dir, { level, rest, signal }),
+  );
 }

@@ -14,10 +14,10 @@ export async function syncSnapshot(
   context: Context,
   { manifest, dir, complete }: { manifest: Manifest; dir: string; complete: Backlog<string> },
 ): Promise<void> {
-  const { fs, settings, signal } = context;
+  const { fs, phases, settings, signal } = context;
   const sync = async (path: string, either = signal): Promise<void> => {
     throwIfAborted(either, 'Restore');
-    await fs.sync(join(dir, path));
+    await phases.measure('flush', () => fs.sync(join(dir, path)));
   };
   const { concurrency } = settings;
   // One at a time: a flush waits for the disk in a thread of the pool, which the writes of the download need as well.
