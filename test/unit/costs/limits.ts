@@ -38,7 +38,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     write                    4           1           4         204           1
     setAttributes            1           0           0         201           0
     sync                     8           2           8         221           2
-    bytesRead       12_700_000      50_600   8_630_000      20_600      50_900
+    bytesRead        8_500_000      50_600   8_630_000      20_600      50_900
     bytesWritten     4_230_000       1_500   4_220_000   4_210_000       1_500
     bytesHashed      4_340_000      70_500   4_470_000   4_280_000      67_600
     bytesCopied      4_160_000           0   4_160_000           0           0
@@ -63,7 +63,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     write                    10           1           7         204           1
     setAttributes             1           0           0         201           0
     sync                    400           2         110         221           2
-    bytesRead        12_700_000      50_600   8_630_000   4_100_000      50_900
+    bytesRead         8_500_000      50_600   8_630_000   4_100_000      50_900
     bytesWritten      4_230_000       1_500   4_220_000   4_210_000       1_500
     bytesHashed       4_340_000      70_500   4_470_000   4_280_000      67_600
     bytesCopied       4_160_000           0   4_160_000           0           0
@@ -87,7 +87,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     write                    4           1           4          32           1
     setAttributes            1           0           0          26           0
     sync                     8           2           8          41           2
-    bytesRead        2_680_000      15_300   2_810_000     803_000      15_600
+    bytesRead        1_700_000      15_300   1_860_000     803_000      15_600
     bytesWritten       433_000       1_500     459_000     458_000       1_500
     bytesHashed        455_000      15_300     496_000     470_000      15_600
     bytesCopied        421_000           0     446_000           0           0
