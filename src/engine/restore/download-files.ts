@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { concurrently } from '../../platform/concurrently.ts';
-import { SyncAgentError } from '../../platform/errors.ts';
+import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import type { Manifest, ManifestFile } from '../../log/manifest.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import type { Context } from '../context.ts';
@@ -37,6 +37,7 @@ export async function downloadFiles(context: Context, target: DownloadTarget): P
   let downloadedBytes = 0;
   const directories = directoriesOf(manifest);
   for (const directory of directories) await fs.makeDirectory(join(dir, directory), { mode: 0o755 });
+  const begin = inTurn();
   await concurrently(
     inOrder(manifest.files, target.first),
     { concurrency: settings.concurrency, signal: context.signal },
@@ -50,7 +51,15 @@ export async function downloadFiles(context: Context, target: DownloadTarget): P
         reusedBytes += file.size;
         target.onBytes(file.size);
       } else {
-        await downloadFile(each, { manifest, file, path, onBytes: target.onBytes });
+        const download = (onBytes: (count: number) => void): Promise<void> =>
+          downloadFile(each, { manifest, file, path, onBytes });
+        if (file.size <= largeBytes) await download(target.onBytes);
+        else {
+          await begin(async (hasBegun) => {
+            throwIfAborted(signal, 'Restore');
+            await download((count) => (hasBegun(), target.onBytes(count)));
+          });
+        }
         downloadedBytes += file.size;
       }
       target.onFile(file.path);
@@ -73,6 +82,18 @@ function inOrder(files: readonly ManifestFile[], first: readonly string[]): read
 }
 
 const largeBytes = 16 * 1024 * 1024;
+
+/** Runs works side by side, but begins each only when the one before has said that it has begun, or has ended. */
+function inTurn(): (work: (hasBegun: () => void) => Promise<void>) => Promise<void> {
+  let before = Promise.resolve();
+  return async (work) => {
+    let hasBegun = (): void => undefined;
+    const turn = before;
+    before = new Promise((resolve) => (hasBegun = resolve));
+    await turn;
+    await work(() => hasBegun()).finally(() => hasBegun());
+  };
+}
 
 export interface FileDownload {
   readonly manifest: Manifest;
