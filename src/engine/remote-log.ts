@@ -1,4 +1,5 @@
 import { assertLogWhole } from '../log/commit-copies.ts';
+import type { CommitCopy } from '../log/commit-copies.ts';
 import { readEntry, readLog } from '../log/commit-log.ts';
 import type { LogView } from '../log/commit-log.ts';
 import type { LogEntry, Manifest } from '../log/manifest.ts';
@@ -16,11 +17,15 @@ export async function readRemote(context: Context): Promise<LogView> {
   return readLog(context, { known: await readKnownCommit(context), signal: context.signal });
 }
 
-/** Describes the newest commits that the log has lost; empty if none. Costs one listing. */
-export async function findLostNewest(context: Context, view: LogView): Promise<readonly string[]> {
+/** Describes the newest commits that the log has lost; empty if none. Costs one listing, unless there is one of the copies. */
+export async function findLostNewest(
+  context: Context,
+  view: LogView,
+  copies?: Promise<readonly CommitCopy[]>,
+): Promise<readonly string[]> {
   const { remote, signal } = context;
   try {
-    await assertLogWhole(remote, view, { signal, readAgain: () => readLog(context, { signal }) });
+    await assertLogWhole(remote, view, { signal, copies, readAgain: () => readLog(context, { signal }) });
     return [];
   } catch (error) {
     if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;

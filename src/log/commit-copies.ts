@@ -66,9 +66,13 @@ export async function writeCommitCopy(
 export async function assertLogWhole(
   remote: Remote,
   view: ListedLog,
-  options: CallOptions & { readonly readAgain: () => Promise<ListedLog> },
+  options: CallOptions & {
+    readonly readAgain: () => Promise<ListedLog>;
+    /** As listed a moment ago. Default: they are listed. */
+    readonly copies?: Promise<readonly CommitCopy[]> | undefined;
+  },
 ): Promise<readonly CommitCopy[]> {
-  const copies = await listCommitCopies(remote, options);
+  const copies = await (options.copies ?? listCommitCopies(remote, options));
   const newest = copies.at(-1);
   if (newest !== undefined && newest.generation > lastNumber(view)) {
     // Another host may have committed since the log was read.

@@ -1,3 +1,4 @@
+import { both } from '../platform/concurrently.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { Remote } from '../remotes/remote.ts';
 import {
@@ -14,13 +15,22 @@ const pageSize = 100;
 
 /**
  * A key that proves that a remote without a commit is not new. Undefined if it never had a snapshot. The files of a first
- * backup that was interrupted prove nothing: its object below `history/.attempts/` identifies them. Costs one listing if there
- * is a history, two if the remote is empty.
+ * backup that was interrupted prove nothing: its object below `history/.attempts/` identifies them. Costs two listings, side
+ * by side.
  */
 export async function findTraces(
   remote: Remote,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  { signal: asked }: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<string | undefined> {
+  const [inHistory, outside] = await both(
+    asked,
+    (signal) => findInHistory(remote, signal),
+    (signal) => findManifest(remote, signal),
+  );
+  return inHistory ?? outside;
+}
+
+async function findInHistory(remote: Remote, signal: AbortSignal): Promise<string | undefined> {
   const attempts = new Set<string>();
   for await (const page of remote.list(historyPrefix, { signal, pageSize })) {
     for (const { key } of page.objects) {
@@ -32,6 +42,10 @@ export async function findTraces(
       }
     }
   }
+  return undefined;
+}
+
+async function findManifest(remote: Remote, signal: AbortSignal): Promise<string | undefined> {
   for await (const page of remote.list(manifestKey, { signal, pageSize })) {
     return page.objects.find(({ key }) => key === manifestKey)?.key;
   }

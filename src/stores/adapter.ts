@@ -60,6 +60,11 @@ export interface Capture {
   readonly unfenced: readonly string[];
 }
 
+export interface Arrival {
+  readonly databases: Promise<void>;
+  readonly rest: Promise<void>;
+}
+
 export interface InspectOptions {
   /**
    * `quick`: SQLite's quick_check, which checks full-text indexes against their texts, and the structure of vector indexes.
@@ -80,11 +85,8 @@ export interface InspectOptions {
   readonly scratch?: string | undefined;
   /** Databases that the store is known to have had, relative to it: one that is empty now, or something else, is damaged. */
   readonly databases?: readonly string[] | undefined;
-  /**
-   * Given while files are still coming: resolves when all are there. The databases, by `databasesAmong`, are complete from the
-   * beginning.
-   */
-  readonly rest?: Promise<void> | undefined;
+  /** Of an image that is still on its way. Nothing of it is opened before its databases are there, nor the rest before that is. */
+  readonly arrival?: Arrival | undefined;
   /** What is not to be judged. */
   readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;

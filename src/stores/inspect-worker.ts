@@ -5,12 +5,12 @@ import type { InspectOptions, StoreReport } from './adapter.ts';
 import { kindNamed } from './find-kind.ts';
 
 /** What `inspectStore` asks of its worker. */
-export interface InspectRequest extends Omit<InspectOptions, 'signal' | 'rest'> {
+export interface InspectRequest extends Omit<InspectOptions, 'signal' | 'arrival'> {
   /** Its name in the registry. */
   readonly kind: string;
   readonly dir: string;
-  /** A message says when the files other than databases are there. */
-  readonly isRestComing: boolean;
+  /** Messages say when the databases are there, and when the rest is. */
+  readonly isArriving: boolean;
 }
 
 /** The worker's only message. Errors lose their class on the way between threads, so their fields are sent. */
@@ -24,19 +24,21 @@ export type InspectAnswer =
       readonly stack: string | undefined;
     };
 
-async function answer({ kind: name, dir, isRestComing, ...options }: InspectRequest): Promise<InspectAnswer> {
+async function answer({ kind: name, dir, isArriving, ...options }: InspectRequest): Promise<InspectAnswer> {
   try {
     const kind = kindNamed(name);
     if (kind === undefined) throw new TypeError(`no kind of store is named "${name}"`);
-    const rest = isRestComing ? { rest: nextMessage() } : {};
-    return { type: 'report', report: await kind.inspect(dir, { ...options, ...rest }) };
+    const arrival = isArriving ? { databases: told('databases'), rest: told('rest') } : undefined;
+    return { type: 'report', report: await kind.inspect(dir, { ...options, arrival }) };
   } catch (error) {
     const { code, message, remedy, stack } = fromFileSystem(error, `Cannot inspect "${dir}"`);
     return { type: 'error', code, message, remedy, stack };
   }
 }
 
-const nextMessage = (): Promise<void> =>
-  new Promise((resolve) => parentPort?.once('message', () => resolve()));
+const told = (part: 'databases' | 'rest'): Promise<void> =>
+  new Promise((resolve) => parentPort?.on('message', (message) => message === part && resolve()));
 
 parentPort?.postMessage(await answer(workerData as InspectRequest), []);
+// Who listens keeps the thread alive.
+parentPort?.unref();

@@ -18,8 +18,9 @@ export async function inspectStore(
   dir: string,
   options: InspectOptions,
 ): Promise<StoreReport> {
-  const { signal, rest, ...request } = options;
+  const { signal, arrival, ...request } = options;
   const action = `Inspecting "${dir}"`;
+  if (kind.inspectsArriving !== true) await arrival?.rest;
   throwIfAborted(signal, action);
   if (kind.inspectBlocks !== true) return kind.inspect(dir, options);
   const sidecars = sidecarsOf(dir);
@@ -27,13 +28,14 @@ export async function inspectStore(
     kind: kind.name,
     dir,
     ...request,
-    isRestComing: rest !== undefined,
+    isArriving: arrival !== undefined,
   } satisfies InspectRequest);
-  void rest?.then(
-    () => worker.postMessage('rest', []),
-    // Who waits for the files aborts the inspection, too.
-    () => undefined,
-  );
+  for (const part of ['databases', 'rest'] as const)
+    void arrival?.[part].then(
+      () => worker.postMessage(part, []),
+      // Who waits for the files aborts the inspection, too.
+      () => undefined,
+    );
   return new Promise<StoreReport>((resolve, reject) => {
     let answered = false;
     const onAbort = (): void => {

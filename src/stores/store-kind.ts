@@ -22,6 +22,8 @@ export interface StoreKind {
    * the kind by its name in the registry.
    */
   readonly inspectBlocks?: boolean;
+  /** Whether `inspect` waits for `arrival` itself. Other kinds are asked when all files are there. */
+  readonly inspectsArriving?: boolean;
 
   /** The SQLite databases among the files, sorted. Their writers are held back at the captured instant. */
   findDatabases?(dir: string, scan: ScanResult): Promise<readonly string[]>;

@@ -111,19 +111,17 @@ async function upload(
 ): Promise<Pick<StagedContent, 'written' | 'copies' | 'createOnly'>> {
   const { remote } = context;
   const { id, view, image, lineage } = work;
-  const wholeLog = (signal: AbortSignal | undefined): Promise<readonly CommitCopy[]> =>
-    assertLogWhole(remote, view, { signal, readAgain: () => readLog(context, { signal }) });
-  let copies: readonly CommitCopy[] | undefined;
-  if (view.head === undefined) {
-    copies = await wholeLog(context.signal);
-    // Until there is a commit, only this mark tells an interrupted first backup from a remote that lost its log.
-    await remote.put(attemptKey(id), textBody(''), { signal: context.signal });
-  }
+  const isFirst = view.head === undefined;
+  // Until there is a commit, only this mark tells an interrupted first backup from a remote that lost its log.
+  if (isFirst) await remote.put(attemptKey(id), textBody(''), { signal: context.signal });
   const [written, checked] = await both(
     context.signal,
     (signal) => uploadContent({ ...context, signal }, id, { image, plan }),
     async (signal) => ({
-      copies: copies ?? (await wholeLog(signal)),
+      // Whoever read a log without a commit has seen that there is no copy of one, either.
+      copies: isFirst
+        ? []
+        : await assertLogWhole(remote, view, { signal, readAgain: () => readLog(context, { signal }) }),
       createOnly: await knownCreateOnly({ ...context, signal }, lineage),
     }),
   );

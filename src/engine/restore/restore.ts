@@ -1,6 +1,9 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { storeExists } from '../../home/home.ts';
+import { listCommitCopies } from '../../log/commit-copies.ts';
+import type { CommitCopy } from '../../log/commit-copies.ts';
 import type { LogView } from '../../log/commit-log.ts';
+import { begin } from '../../platform/concurrently.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { chooseSnapshot, noSuchSnapshot } from '../history/choose-snapshot.ts';
@@ -59,15 +62,28 @@ export async function restore(
   context: Context,
   { view, ...options }: RestoreOptions & GivenView = {},
 ): Promise<RestoreResult> {
+  // Without a store there will be a restore: what it asks besides the log is asked at the same time.
+  const copies = (await storeExists(context.home))
+    ? undefined
+    : begin(context.signal, (signal) => listCommitCopies(context.remote, { signal }));
   try {
-    return await decide(context, options, view ?? (await readLogForStart(context, options)));
+    return await decide(context, options, {
+      view: view ?? (await readLogForStart(context, options)),
+      copies: copies?.result,
+    });
   } catch (error) {
     if (isSyncAgentError(error) && error.outOfReach) await assertSoundStore(context, error.message);
     throw error;
+  } finally {
+    await copies?.cancel();
   }
 }
 
-async function decide(context: Context, options: RestoreOptions, view: LogView): Promise<RestoreResult> {
+async function decide(
+  context: Context,
+  options: RestoreOptions,
+  { view, copies }: { readonly view: LogView; readonly copies: Promise<readonly CommitCopy[]> | undefined },
+): Promise<RestoreResult> {
   const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
     await warnIfEmptied(context, view);
@@ -115,7 +131,7 @@ async function decide(context: Context, options: RestoreOptions, view: LogView):
     }
     if (candidate === target && !named) {
       // This costs a listing, which is little beside the download.
-      const lost = await findLostNewest(context, view);
+      const lost = await findLostNewest(context, view, copies);
       skipped.push(...lost);
       warnSkipped(context, lost);
     }

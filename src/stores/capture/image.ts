@@ -41,6 +41,9 @@ export interface ImageOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A database that was written in this time will likely be written while it is copied, and be compared afterwards. */
+const livelyMs = 60_000;
+
 export function openImage(dir: string, target: string, { fs, clock, comparer, signal }: ImageOptions): Image {
   const held = new Map<string, FileEntry>();
   const deltas = new Map<string, DeltaCopy>();
@@ -101,9 +104,11 @@ export function openImage(dir: string, target: string, { fs, clock, comparer, si
         const delta = openDeltaCopy(join(dir, path), await targetOf(path), { fs, comparer, path });
         deltas.set(path, delta);
         const file = delta.look();
-        comparer.prepare(file.size);
+        const wasWritten = clock.now() - Number(file.mtimeNs / 1_000_000n) < livelyMs;
+        if (wasWritten) comparer.prepare(file.size);
         if (!holds(file))
           await holding(file, clock.now(), () => (isCopied ? delta.catchUp() : delta.copyAll()));
+        if (!wasWritten && !holds(delta.look())) comparer.prepare(file.size);
       }
     },
     catchUp: async (files) => {

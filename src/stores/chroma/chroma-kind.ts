@@ -21,6 +21,7 @@ export const chromaKind = {
     (await hasPersistedIndex(dir)),
   inspect: async (dir, options) => (await import('./inspect-chroma.ts')).inspectChroma(dir, options),
   inspectBlocks: true,
+  inspectsArriving: true,
   findDatabases: sqliteFiles,
   databasesAmong: (paths) => paths.filter((path) => path === database),
   unfinishedWrites: unfinishedIndexes,

@@ -27,7 +27,8 @@ const databaseName = 'chroma.sqlite3';
  */
 export async function inspectChroma(dir: string, options: InspectOptions): Promise<StoreReport> {
   const path = join(dir, databaseName);
-  const { scratch, databases = [] } = options;
+  const { scratch, databases = [], arrival } = options;
+  await arrival?.databases;
   if (scratch !== undefined && !databases.includes(databaseName) && (await isAtItsBeginning(dir)))
     return unreadable([]);
   const image =
@@ -54,7 +55,7 @@ const isDerived = (table: string): boolean => table.startsWith('embedding_fullte
 async function judge(
   { db }: SqliteImage,
   dir: string,
-  { level, fullText, rest, signal }: InspectOptions,
+  { level, fullText, arrival, signal }: InspectOptions,
 ): Promise<StoreReport> {
   const { damage, findings, isFullTextLeft } = checkDatabase(db, {
     label: databaseName,
@@ -62,7 +63,7 @@ async function judge(
     fullText,
     isDerived,
   });
-  await rest;
+  await arrival?.rest;
   try {
     const missing = missingTables(db);
     if (missing.length > 0) {

@@ -6,8 +6,7 @@ import type { StoreKind } from '../store-kind.ts';
 export const filesKind = {
   name: 'files',
   detect: async () => true,
-  inspect: async (dir, { signal, rest, exclude }) => {
-    await rest;
+  inspect: async (dir, { signal, exclude }) => {
     throwIfAborted(signal, `Inspecting "${dir}"`);
     const { files } = await scanStore(dir, exclude).catch((error: unknown) => {
       throw fromFileSystem(error, `Cannot inspect "${dir}"`);

@@ -14,7 +14,6 @@ import type { InspectOptions, Problem, StoreReport } from '../adapter.ts';
  */
 export async function inspectSqlite(dir: string, options: InspectOptions): Promise<StoreReport> {
   const { level, fullText, signal, scratch, exclude } = options;
-  await options.rest;
   const known = new Set(options.databases);
   const damage: Problem[] = [];
   const findings: Problem[] = [];

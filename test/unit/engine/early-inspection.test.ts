@@ -10,16 +10,22 @@ import { adapterNamed } from '../../../src/stores/find-adapter.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost } from '../../support/host.ts';
 
-it('the inspection of a Chroma store waits for the indexes when only the database is there', async () => {
+it('the inspection of a Chroma store waits for the database, and then for the indexes', async () => {
   const dir = mkdtempSync(join(fastTmp, 'inspection-'));
   try {
     const store = join(dir, 'store');
     unpackFixture('chroma-1-a', join(dir, 'whole'));
-    cpSync(join(dir, 'whole/chroma.sqlite3'), join(store, 'chroma.sqlite3'));
+    let open = (): void => undefined;
     let arrive = (): void => undefined;
-    const rest = new Promise<void>((resolve) => (arrive = resolve));
-    const inspection = adapterNamed('chroma').inspect(store, { level: 'proven', rest });
-    expect(await Promise.race([inspection, delay(1500, 'waiting')])).toBe('waiting');
+    const arrival = {
+      databases: new Promise<void>((resolve) => (open = resolve)),
+      rest: new Promise<void>((resolve) => (arrive = resolve)),
+    };
+    const inspection = adapterNamed('chroma').inspect(store, { level: 'proven', arrival });
+    expect(await Promise.race([inspection, delay(700, 'waiting')])).toBe('waiting');
+    cpSync(join(dir, 'whole/chroma.sqlite3'), join(store, 'chroma.sqlite3'));
+    open();
+    expect(await Promise.race([inspection, delay(700, 'waiting')])).toBe('waiting');
     rmSync(store, { recursive: true });
     renameSync(join(dir, 'whole'), store);
     arrive();

@@ -257,6 +257,7 @@ describe('what is in the way of a restore', () => {
       openForWrite: (path, options) => nodeFileSystem.openForWrite(fold(path), options),
       remove: (path) => nodeFileSystem.remove(fold(path)),
       setAttributes: (path, attributes) => nodeFileSystem.setAttributes(fold(path), attributes),
+      sync: (path) => nodeFileSystem.sync(fold(path)),
     };
     const folded = await on('here', { fs: folding, settings: { concurrency: 1 } });
     await expect(folded.agent.restore()).rejects.toMatchObject({

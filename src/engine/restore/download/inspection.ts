@@ -1,10 +1,24 @@
 import { eitherSignal } from '../../../platform/abort-signals.ts';
 import { SyncAgentError } from '../../../platform/errors.ts';
 import type { Manifest } from '../../../log/manifest.ts';
-import type { StoreReport } from '../../../stores/adapter.ts';
+import type { Arrival, StoreReport } from '../../../stores/adapter.ts';
 import { enterPhase } from '../../context.ts';
 import type { Context } from '../../context.ts';
 import { messagesOf, soundnessOf } from '../../soundness/soundness.ts';
+
+/** Opened once, for those who wait. */
+class Gate {
+  readonly opened: Promise<void>;
+  #resolve: () => void = () => undefined;
+
+  constructor() {
+    this.opened = new Promise((resolve) => (this.#resolve = resolve));
+  }
+
+  open(): void {
+    this.#resolve();
+  }
+}
 
 /** The validation of a snapshot that may still be on its way. */
 export class Inspection {
@@ -12,37 +26,40 @@ export class Inspection {
   readonly #manifest: Manifest;
   readonly #dir: string;
   readonly #aborting = new AbortController();
-  #allThere: (() => void) | undefined;
-  #report: Promise<StoreReport> | undefined;
+  readonly #databases = new Gate();
+  readonly #rest = new Gate();
+  readonly #report: Promise<StoreReport> | undefined;
 
+  /** Starts the thread that validates, which takes a moment. */
   constructor(context: Context, manifest: Manifest, dir: string) {
     this.#context = context;
     this.#manifest = manifest;
     this.#dir = dir;
-  }
-
-  /** The databases are there. */
-  begin(): void {
-    if (this.#manifest.damage !== undefined) return;
-    const rest = new Promise<void>((resolve) => (this.#allThere = resolve));
-    const { signal, release } = eitherSignal(this.#aborting.signal, this.#context.signal);
-    this.#report = inspect({ ...this.#context, signal }, this.#manifest, { dir: this.#dir, rest }).finally(
-      release,
-    );
+    if (manifest.damage !== undefined) return;
+    const { signal, release } = eitherSignal(this.#aborting.signal, context.signal);
+    const arrival = { databases: this.#databases.opened, rest: this.#rest.opened };
+    this.#report = inspect({ ...context, signal }, manifest, { dir, arrival }).finally(release);
     // Whoever waits for it is told.
     this.#report.catch(() => undefined);
   }
 
+  /** The databases are there. */
+  begin(): void {
+    this.#databases.open();
+  }
+
   /** All files are there. */
   async end(): Promise<void> {
-    this.#allThere?.();
+    this.#databases.open();
+    this.#rest.open();
     await assertSound(this.#context, this.#manifest, this.#dir, this.#report);
   }
 
   async abort(): Promise<void> {
     this.#aborting.abort();
-    // A kind may wait for this without looking at the signal.
-    this.#allThere?.();
+    // A kind may wait for these without looking at the signal.
+    this.#databases.open();
+    this.#rest.open();
     await this.#report?.catch(() => undefined);
   }
 }
@@ -82,13 +99,14 @@ export async function assertSound(
   }
 }
 
-function inspect(
+async function inspect(
   { adapterNamed, phases, settings, signal }: Context,
   manifest: Manifest,
-  { dir, rest }: { readonly dir: string; readonly rest?: Promise<void> },
+  { dir, arrival }: { readonly dir: string; readonly arrival?: Arrival },
 ): Promise<StoreReport> {
   const level = settings.validation === 'full' ? 'full' : 'proven';
-  return phases.measure('validate', () =>
-    adapterNamed(manifest.adapter).inspect(dir, { level, rest, signal }),
-  );
+  const report = adapterNamed(manifest.adapter).inspect(dir, { level, arrival, signal });
+  report.catch(() => undefined);
+  await arrival?.databases;
+  return phases.measure('validate', () => report);
 }
