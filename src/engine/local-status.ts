@@ -2,6 +2,7 @@ import { fileTimeMs } from '../platform/file-system.ts';
 import { fingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
 import { storeExists } from '../home/home.ts';
 import { scanStore } from '../stores/content/scan.ts';
+import type { ScanResult } from '../stores/content/scan.ts';
 import { readState } from '../home/state.ts';
 import type { Context } from './context.ts';
 
@@ -16,11 +17,22 @@ export interface LocalStatus {
   readonly writtenAtMs: number | undefined;
 }
 
+/** A look at the store, beside the record of this host. */
+export interface StoreLook extends LocalStatus {
+  /** Undefined if there is no store. */
+  readonly scan: ScanResult | undefined;
+}
+
 /** Compares the files' times with the local record. Makes no request and opens no file of the store. */
 export async function readLocalStatus(context: Context): Promise<LocalStatus> {
+  const { scan: _, ...status } = await lookAtStore(context);
+  return status;
+}
+
+export async function lookAtStore(context: Context): Promise<StoreLook> {
   const { home, remoteId } = context;
   if (!(await storeExists(home)))
-    return { exists: false, parent: undefined, isUnchanged: false, writtenAtMs: undefined };
+    return { exists: false, parent: undefined, isUnchanged: false, writtenAtMs: undefined, scan: undefined };
   const [scan, local, identity] = await Promise.all([
     scanStore(home.store, home.exclude),
     readState(home),
@@ -35,5 +47,6 @@ export async function readLocalStatus(context: Context): Promise<LocalStatus> {
     isUnchanged:
       recorded?.parent != null && recorded.pending === null && recorded.fingerprint === fingerprint(scan),
     writtenAtMs: scan.files.length === 0 ? undefined : fileTimeMs(newestNs),
+    scan,
   };
 }

@@ -1,5 +1,5 @@
 import { both } from '../../platform/concurrently.ts';
-import { SyncAgentError } from '../../platform/errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Verdict } from '../../stores/adapter.ts';
@@ -35,7 +35,29 @@ export interface ImageWork {
 export async function backUpImage(context: Context, work: ImageWork): Promise<BackupResult | 'again'> {
   const { view, lineage, image, options, tries } = work;
   const id = makeSnapshotId(image.capturedAtMs, context.clock.randomHex(4));
-  const isLast = tries === captureTries;
+  try {
+    const { judged, staged } = await stageSound(context, work, id);
+    if (staged.type === 'unchanged') {
+      if (options.dryRun !== true) await recordUnchanged(context, view, lineage, image, staged.id);
+      return staged;
+    }
+    if (staged.type === 'planned') return describePlan(staged, judged);
+    return await commitImage(context, { id, view, lineage, image, judged, staged, epoch: options.epoch });
+  } catch (error) {
+    if (!(error instanceof UnsoundImage)) throw error;
+    if (tries < captureTries) return 'again';
+    throw unsound(context, error);
+  }
+}
+
+/** Where this fails, no commit will follow, whatever the reason: what was uploaded is discarded. */
+async function stageSound(
+  context: Context,
+  work: ImageWork,
+  id: string,
+): Promise<{ readonly judged: JudgedImage; readonly staged: Staged }> {
+  const { view, lineage, image, options, tries } = work;
+  let hasBegun = false;
   try {
     const [judged, staged] = await both(
       context.signal,
@@ -43,27 +65,21 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
         judgeImage({ ...context, signal }, image, {
           view,
           base: () => manifestBefore(context, view, lineage),
-          acceptsDamage: isLast && options.acceptDamage === true,
+          acceptsDamage: tries === captureTries && options.acceptDamage === true,
         }),
-      (signal) => stageContent({ ...context, signal }, { id, view, lineage, image, options }),
+      (signal) =>
+        stageContent(
+          { ...context, signal },
+          { id, view, lineage, image, options, onUpload: () => (hasBegun = true) },
+        ),
     );
     tellProblems(context, judged);
-    if (staged.type === 'unchanged') {
-      if (options.dryRun !== true) await recordUnchanged(context, view, lineage, image, staged.id);
-      return staged;
-    }
-    const lost = lostTooMuch(context, work, judged, staged);
-    if (lost !== undefined) {
-      if (staged.type === 'staged') await discardAttempt(context, id);
-      throw shrunk(context, lost);
-    }
-    if (staged.type === 'planned') return describePlan(staged, judged);
-    return await commitImage(context, { id, view, lineage, image, judged, staged, epoch: options.epoch });
+    const lost = staged.type === 'unchanged' ? undefined : lostTooMuch(context, work, judged, staged);
+    if (lost !== undefined) throw shrunk(context, lost);
+    return { judged, staged };
   } catch (error) {
-    if (!(error instanceof UnsoundImage)) throw error;
-    await discardAttempt(context, id);
-    if (!isLast) return 'again';
-    throw unsound(context, error);
+    if (hasBegun && !isSyncAgentError(error, 'REMOTE_UNREACHABLE')) await discardAttempt(context, id);
+    throw error;
   }
 }
 

@@ -3,11 +3,8 @@ import { begin } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { assertExclusionsFitStore } from '../../stores/content/exclusions-fit.ts';
 import { noExclusions } from '../../stores/content/exclusions.ts';
-import { fingerprint, storeIdentity } from '../../stores/content/fingerprint.ts';
-import { scanStore } from '../../stores/content/scan.ts';
 import type { ScanResult } from '../../stores/content/scan.ts';
-import { stagingRoot, storeExists } from '../../home/home.ts';
-import { readState } from '../../home/state.ts';
+import { stagingRoot } from '../../home/home.ts';
 import { backUpImage } from './back-up-image.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { StoreCapture } from './capture-store.ts';
@@ -16,6 +13,8 @@ import type { Context } from '../context.ts';
 import { findEmptied } from '../emptied-remote.ts';
 import { readLineage } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
+import { lookAtStore } from '../local-status.ts';
+import type { StoreLook } from '../local-status.ts';
 import { readRemote } from '../remote-log.ts';
 import type { GivenView } from '../remote-log.ts';
 import { soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
@@ -42,17 +41,18 @@ export async function backup(
   { view: given, ...options }: BackupOptions & GivenView = {},
 ): Promise<BackupResult> {
   await assertExclusionsFit(context);
-  const known = options.local === undefined ? undefined : await withoutRequest(context, options.local);
+  const store = await lookAtStore(context);
+  const known = withoutRequest(context, store, options);
   if (known !== undefined) return known;
   const capture = new StoreCapture(context, newAttempt());
-  const store = await lookAtStore(context);
   const begun = isWorthBeginning({ view: given, ...options }, store)
     ? begin(context.signal, (signal) => capture.take(signal))
     : undefined;
   try {
     const start = await decide(context, { view: given, options, scan: store.scan });
     if ('type' in start) return start;
-    for (let image = await (begun?.result ?? capture.take(context.signal)); ;) {
+    let image = await (begun?.result ?? capture.take(context.signal));
+    for (;;) {
       const result = await backUpImage(context, { ...start, image, options, tries: capture.tries });
       if (result !== 'again') return result;
       image = await capture.take(context.signal);
@@ -95,38 +95,15 @@ async function decide(
   return { view, lineage };
 }
 
-interface StoreLook {
-  /** Undefined if there is no store. */
-  readonly scan: ScanResult | undefined;
-  /** Whether nothing was written since the last snapshot, as far as this host knows. */
-  readonly isUnchanged: boolean;
-}
-
-async function lookAtStore(context: Context): Promise<StoreLook> {
-  const { home, remoteId } = context;
-  if (!(await storeExists(home))) return { scan: undefined, isUnchanged: false };
-  const scan = await scanStore(home.store, home.exclude);
-  const local = await readState(home);
-  const recorded =
-    local?.identity === (await storeIdentity(home.store)) ? local.remotes[remoteId] : undefined;
-  return { scan, isUnchanged: recorded != null && recorded.fingerprint === fingerprint(scan) };
-}
-
 /**
  * Whether to capture the store while the remote is still being asked: somebody waits for a backup that will very likely be
  * made. An agent does not: while its remote is out of reach, each attempt would copy the store for nothing.
  */
 function isWorthBeginning(
   { view, local, minIntervalMs }: BackupOptions & GivenView,
-  { scan, isUnchanged }: StoreLook,
+  { exists, isUnchanged }: StoreLook,
 ): boolean {
-  return (
-    view === undefined &&
-    local === undefined &&
-    minIntervalMs === undefined &&
-    scan !== undefined &&
-    !isUnchanged
-  );
+  return view === undefined && local === undefined && minIntervalMs === undefined && exists && !isUnchanged;
 }
 
 async function assertExclusionsFit({ home, detectAdapter }: Context): Promise<void> {

@@ -13,15 +13,24 @@ import { stagingFailure } from './staging-failure.ts';
 const concurrency = 4;
 
 /**
- * The files of an image with the SHA-256 of those that a snapshot may hold already. A file is certainly new if none of `bases`
- * has one of its size: then it is hashed while it is uploaded, and read once. `all`: hash each.
+ * The files of an image with the SHA-256 of those that a snapshot may hold already. A file is certainly new if neither `newest`
+ * nor `parent` has one of its size: then it is hashed while it is uploaded, and read once. `all`: hash each.
  */
 export async function hashImage(
   context: Context,
   image: StoreImage,
-  { bases, all }: { readonly bases: readonly Pick<Manifest, 'files'>[]; readonly all: boolean },
+  {
+    newest,
+    parent,
+    all = false,
+  }: {
+    readonly newest: Manifest | undefined;
+    readonly parent?: Manifest | undefined;
+    readonly all?: boolean;
+  },
 ): Promise<readonly UploadFile[]> {
-  const sizes = new Set(bases.flatMap(({ files }) => files.map(({ size }) => size)));
+  const held = [...(newest?.files ?? []), ...(parent?.files ?? [])];
+  const sizes = new Set(held.map(({ size }) => size));
   const isKnown = ({ size }: UploadFile): boolean => all || sizes.has(size);
   const known = image.files.filter(isKnown);
   if (known.length === 0) return image.files;

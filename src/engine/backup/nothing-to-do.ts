@@ -4,17 +4,17 @@ import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { isCommitDue } from '../tips.ts';
 import type { Context } from '../context.ts';
 import type { Lineage } from '../lineage.ts';
-import { readLocalStatus } from '../local-status.ts';
+import type { LocalStatus } from '../local-status.ts';
 
 /** The result, if the local record is enough to know it. Makes no request. */
-export async function withoutRequest(
+export function withoutRequest(
   context: Context,
-  { minIntervalMs }: NonNullable<BackupOptions['local']>,
-): Promise<BackupResult | undefined> {
-  const { parent, isUnchanged } = await readLocalStatus(context);
-  if (parent === undefined) return undefined;
+  { parent, isUnchanged }: LocalStatus,
+  { local }: BackupOptions,
+): BackupResult | undefined {
+  if (local === undefined || parent === undefined) return undefined;
   if (isUnchanged) return { type: 'unchanged', id: parent };
-  return soonAfter(context, parent, minIntervalMs);
+  return soonAfter(context, parent, local.minIntervalMs);
 }
 
 /** `too-soon` if the store's parent is younger than `minIntervalMs` by this host's clock. */

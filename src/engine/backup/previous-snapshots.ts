@@ -25,40 +25,40 @@ export async function manifestBefore(
   view: LogView,
   { parent }: Lineage,
 ): Promise<Manifest | undefined> {
-  const entry = view.snapshots.find((each) => each.entry.id === parent)?.entry;
-  const known = entry && (await manifestIfReadable(context, view, entry));
+  const known = parent === undefined ? undefined : await manifestOfParent(context, view, parent);
   return known ?? newestManifest(context, view);
 }
 
-/** The snapshots that this store may have grown from, the likeliest first. */
-export function parentCandidates(
-  { home }: Context,
-  { view, lineage, image }: { readonly view: LogView; readonly lineage: Lineage; readonly image: StoreImage },
-): LogView['snapshots'] {
-  // If no record says which, it is one of equal content.
-  return lineage.parent === undefined
-    ? snapshotsOfSize(view.snapshots, image.files, home.exclude).toReversed()
-    : view.snapshots.filter(({ entry }) => entry.id === lineage.parent);
+/** The snapshot that this store grew from, as this host recorded it. */
+export async function manifestOfParent(
+  context: Context,
+  view: LogView,
+  parent: string,
+): Promise<Manifest | undefined> {
+  const entry = view.snapshots.find((each) => each.entry.id === parent)?.entry;
+  return entry && manifestIfReadable(context, view, entry);
 }
 
-/** The snapshot that this store grew from. */
-export async function parentManifest(
+/** The snapshots that have as many bytes as an image: if no record says which one the store grew from, it is one of equal content. */
+export function twinsBySize({ home }: Context, view: LogView, image: StoreImage): LogView['snapshots'] {
+  return snapshotsOfSize(view.snapshots, image.files, home.exclude).toReversed();
+}
+
+/** The newest of them with the names and bytes of the image. `files`: those of the image, all of them hashed. */
+export async function firstOfSameBytes(
   context: Context,
   work: {
     readonly view: LogView;
-    readonly candidates: LogView['snapshots'];
-    /** The record of this host says so. */
-    readonly isKnown: boolean;
+    readonly twins: LogView['snapshots'];
     readonly image: StoreImage;
-    /** Those of the image. */
     readonly files: readonly UploadFile[];
   },
 ): Promise<Manifest | undefined> {
-  const { view, candidates, isKnown, image, files } = work;
-  for (const { entry } of candidates) {
+  const { view, twins, image, files } = work;
+  for (const { entry } of twins) {
     const manifest = await manifestIfReadable(context, view, entry);
-    if (manifest === undefined) continue;
-    if (isKnown || hasBytesOf({ files }, contentHere(context, image, manifest))) return manifest;
+    if (manifest !== undefined && hasBytesOf({ files }, contentHere(context, image, manifest)))
+      return manifest;
   }
   return undefined;
 }

@@ -6,7 +6,7 @@ import { probeCreateOnly } from '../../log/create-only.ts';
 import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { attemptKey, makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
-import type { Written } from '../../formats/content-format.ts';
+import type { UploadFile, Written } from '../../formats/content-format.ts';
 import { both } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { textBody } from '../../remotes/body.ts';
@@ -19,7 +19,13 @@ import type { StoreImage } from './capture-store.ts';
 import { hashImage } from './hash-image.ts';
 import { planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
-import { contentHere, lookAtBases, parentCandidates, parentManifest } from './previous-snapshots.ts';
+import {
+  contentHere,
+  firstOfSameBytes,
+  lookAtBases,
+  manifestOfParent,
+  twinsBySize,
+} from './previous-snapshots.ts';
 import { uploadContent } from './upload-content.ts';
 
 export interface StageWork {
@@ -29,6 +35,8 @@ export interface StageWork {
   readonly lineage: Lineage;
   readonly image: StoreImage;
   readonly options: BackupOptions;
+  /** Called before the first object of the snapshot is written. */
+  readonly onUpload: () => void;
 }
 
 export type CommitPlan = Extract<BackupPlan, { type: 'commit' }>;
@@ -59,25 +67,14 @@ export async function stageContent(context: Context, work: StageWork): Promise<S
   const { view, lineage, image, options } = work;
   const { settings } = context;
   const newest = await newestManifest(context, view);
-  const candidates = parentCandidates(context, work);
-  const isKnown = lineage.parent !== undefined;
-  const bases = newest === undefined ? [] : [newest];
-  // Of several candidates only the content tells which is the parent; a known one is read at once.
-  const known = isKnown
-    ? await parentManifest(context, { ...work, candidates, isKnown, files: [] })
-    : undefined;
-  const files = await hashImage(context, image, {
-    bases: known === undefined ? bases : [...bases, known],
-    all: !isKnown && candidates.length > 0,
-  });
-  const parent =
-    known ?? (isKnown ? undefined : await parentManifest(context, { ...work, candidates, isKnown, files }));
+  const { files, parent } = await findParent(context, work, newest);
   const { isHeld, lost } = await lookAtBases(context, [newest, parent], files);
-  const base = (parent ?? newest) && contentHere(context, image, (parent ?? newest) as Manifest);
+  const here = (manifest: Manifest | undefined): Manifest | undefined =>
+    manifest && contentHere(context, image, manifest);
   const plan = planBackup({
     captured: { ...image, files, statistics: undefined },
-    parent: parent && contentHere(context, image, parent),
-    newest: newest && contentHere(context, image, newest),
+    parent: here(parent),
+    newest: here(newest),
     force: options.force ?? false,
     isCommitDue: isCommitDue(view, lineage.state),
     // What can still be read of a damaged store says nothing about how much was in it.
@@ -86,6 +83,7 @@ export async function stageContent(context: Context, work: StageWork): Promise<S
     isHeld,
     format: context.formats.current.number,
   });
+  const base = here(parent ?? newest);
   if (plan.type === 'unchanged') return { type: 'unchanged', id: parent?.id ?? newest?.id ?? '' };
   if (plan.type === 'refuse') throw shrunk(context, plan.reason);
   if (options.dryRun === true) return { type: 'planned', plan, base };
@@ -93,6 +91,21 @@ export async function stageContent(context: Context, work: StageWork): Promise<S
   warnOfLoss(context, { lineage, lost });
   const uploaded = await upload(context, work, plan);
   return { type: 'staged', plan, base, parentId, lost, ...uploaded };
+}
+
+/** The snapshot that the store grew from, and the image's files, hashed as far as a snapshot may have their bytes. */
+async function findParent(
+  context: Context,
+  { view, lineage, image }: StageWork,
+  newest: Manifest | undefined,
+): Promise<{ readonly files: readonly UploadFile[]; readonly parent: Manifest | undefined }> {
+  if (lineage.parent !== undefined) {
+    const parent = await manifestOfParent(context, view, lineage.parent);
+    return { files: await hashImage(context, image, { newest, parent }), parent };
+  }
+  const twins = twinsBySize(context, view, image);
+  const files = await hashImage(context, image, { newest, all: twins.length > 0 });
+  return { files, parent: await firstOfSameBytes(context, { view, twins, image, files }) };
 }
 
 /** The store lost too much to be committed. `reason` completes the sentence. */
@@ -111,6 +124,7 @@ async function upload(
 ): Promise<Pick<StagedContent, 'written' | 'copies' | 'createOnly'>> {
   const { remote } = context;
   const { id, view, image, lineage } = work;
+  work.onUpload();
   const isFirst = view.head === undefined;
   // Until there is a commit, only this mark tells an interrupted first backup from a remote that lost its log.
   if (isFirst) await remote.put(attemptKey(id), textBody(''), { signal: context.signal });

@@ -11,36 +11,24 @@ export interface UploadWork {
   readonly plan: Extract<BackupPlan, { type: 'commit' }>;
 }
 
-/**
- * Writes the objects of snapshot `id`. If it is interrupted, it removes as many of them as two seconds allow. A later
- * rotation deletes the rest.
- */
-export async function uploadContent(
-  context: Context,
-  id: string,
-  { image, plan }: UploadWork,
-): Promise<Written> {
-  try {
-    return await inPhase(context, 'upload', () =>
-      context.formats.current.write(context, {
-        id,
-        dir: image.dir,
-        upload: plan.upload,
-        reuse: plan.reuse,
-        onBytes: progressOf(context, 'upload', plan.uploadBytes),
-      }),
-    );
-  } catch (error) {
-    if (isSyncAgentError(error, 'INTERRUPTED')) await discardAttempt(context, id);
-    throw error;
-  }
+/** Writes the objects of snapshot `id`. */
+export function uploadContent(context: Context, id: string, { image, plan }: UploadWork): Promise<Written> {
+  return inPhase(context, 'upload', () =>
+    context.formats.current.write(context, {
+      id,
+      dir: image.dir,
+      upload: plan.upload,
+      reuse: plan.reuse,
+      onBytes: progressOf(context, 'upload', plan.uploadBytes),
+    }),
+  );
 }
 
 const discardMs = 2000;
 
 /**
  * Removes what an attempt has uploaded, as far as two seconds allow. No commit will ever name these objects: the id belongs to
- * this attempt alone. The mark of a first backup goes last.
+ * this attempt alone. The mark of a first backup goes last. A later rotation deletes what is left.
  */
 export async function discardAttempt({ remote }: Pick<Context, 'remote'>, id: string): Promise<void> {
   const signal = AbortSignal.timeout(discardMs);

@@ -49,7 +49,7 @@ describe('a one-shot backup of a changed store', () => {
     await expect(host.agent.backup()).resolves.toMatchObject({ type: 'committed', files: 1 });
   });
 
-  it('does not begin for a store that is known to be unchanged, nor for an agent', async () => {
+  it('does not begin for a store that is known to be unchanged, nor for an agent, nor where the newest snapshot may be too young', async () => {
     await host.agent.backup();
     host.events.length = 0;
     await expect(host.agent.backup()).resolves.toMatchObject({ type: 'unchanged' });
