@@ -3,7 +3,7 @@ import type { LimitFunction } from 'p-limit';
 import { concurrently } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { readParts } from '../read-body.ts';
-import type { PartMemory } from '../read-body.ts';
+import type { PartMemory } from '../part-memory.ts';
 import type { Body } from '../remote.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
 import { MultipartUpload } from './multipart-upload.ts';

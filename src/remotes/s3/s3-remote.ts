@@ -27,7 +27,8 @@ import type {
   RemoteRemark,
 } from '../remote.ts';
 import { prefixed } from '../wrappers/prefixed-remote.ts';
-import { PartMemory, readParts } from '../read-body.ts';
+import { PartMemory } from '../part-memory.ts';
+import { readParts } from '../read-body.ts';
 import { withPayloadHash } from './payload-hash.ts';
 import { s3Body } from './s3-body.ts';
 import { serverErrorName } from './errors/s3-errors.ts';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { bytesBody, collect, fileBody, hashing } from '../../../src/remotes/body.ts';
 import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
 import { fastTmp } from '../../support/host.ts';
-import { PartMemory } from '../../../src/remotes/read-body.ts';
+import { PartMemory } from '../../../src/remotes/part-memory.ts';
 
 describe('a body that is hashed as it is read', () => {
   const bytes = Buffer.from('some bytes');
