@@ -1,13 +1,9 @@
 import {
   chmodSync,
-  close,
-  closeSync,
   constants,
   fsync,
   ftruncate,
   linkSync,
-  open as openFile,
-  openSync,
   renameSync,
   rmdirSync,
   unlinkSync,
@@ -33,6 +29,8 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { copySmallFile } from './copy-small-file.ts';
 import { errnoOf } from './errors.ts';
+import { openDescriptor, quickBytes } from './quick/descriptor.ts';
+import type { Descriptor } from './quick/descriptor.ts';
 import { quickCalls } from './quick/quick-calls.ts';
 
 /**
@@ -77,14 +75,10 @@ export interface WritableFile {
 }
 
 const later = {
-  open: promisify(openFile),
-  close: promisify(close),
   write: promisify(write),
   ftruncate: promisify(ftruncate),
   fsync: promisify(fsync),
 };
-/** To write more than this takes too long for the thread that everything else waits for. */
-const quickBytes = 64 * 1024;
 
 export const nodeFileSystem: FileSystem = {
   makeDirectory: async (path, options) => {
@@ -148,14 +142,14 @@ export const nodeFileSystem: FileSystem = {
     );
   },
   sync: async (path) => {
-    const descriptor = await openDescriptor(path, constants.O_RDONLY);
+    const { number: descriptor, close } = await openDescriptor(path, constants.O_RDONLY);
     try {
       await later.fsync(descriptor);
     } catch (error) {
       // Some file systems cannot fsync a directory. They answer with EINVAL or ENOTSUP.
       if (!['EINVAL', 'ENOTSUP', 'EISDIR'].includes(errnoOf(error) ?? '')) throw error;
     } finally {
-      await closeDescriptor(descriptor);
+      await close();
     }
   },
 };
@@ -179,20 +173,7 @@ async function removeTree(directory: string): Promise<void> {
   );
 }
 
-const openDescriptor = async (path: string, flags: number): Promise<number> =>
-  quickCalls.make(
-    () => openSync(path, flags, 0o600),
-    () => later.open(path, flags, 0o600),
-  );
-
-const closeDescriptor = async (descriptor: number): Promise<void> =>
-  quickCalls.make(
-    () => closeSync(descriptor),
-    () => later.close(descriptor),
-  );
-
-function writableFile(descriptor: number): WritableFile {
-  let closing: Promise<void> | undefined;
+function writableFile({ number: descriptor, close }: Descriptor): WritableFile {
   return {
     write: async (bytes, position) => {
       for (let done = 0; done < bytes.byteLength;) {
@@ -207,8 +188,7 @@ function writableFile(descriptor: number): WritableFile {
     truncate: (size) => later.ftruncate(descriptor, size),
     // Waits for the disk, so it is worth a thread: several wait together, and share what they wait for.
     sync: () => later.fsync(descriptor),
-    // The number of a closed descriptor is given to the next file: it must not be closed twice.
-    close: () => (closing ??= closeDescriptor(descriptor)),
+    close,
   };
 }
 

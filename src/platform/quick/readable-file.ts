@@ -1,6 +1,7 @@
-import { close, closeSync, constants, fstat, fstatSync, open, openSync, read, readSync } from 'node:fs';
+import { constants, fstat, fstatSync, read, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
+import { openDescriptor, quickBytes } from './descriptor.ts';
 import { quickCalls } from './quick-calls.ts';
 
 /** A file that is read here and there. Its owner closes it. */
@@ -11,14 +12,7 @@ export interface ReadableFile {
   close(): Promise<void>;
 }
 
-const later = {
-  open: promisify(open),
-  close: promisify(close),
-  fstat: promisify(fstat),
-  read: promisify(read),
-};
-/** To read more than this takes too long for the thread that everything else waits for. */
-const quickBytes = 64 * 1024;
+const later = { fstat: promisify(fstat), read: promisify(read) };
 
 /** With `noFollow`, ELOOP if `path` is a symbolic link. */
 export async function openForRead(
@@ -26,16 +20,7 @@ export async function openForRead(
   { noFollow = false }: { readonly noFollow?: boolean } = {},
 ): Promise<ReadableFile> {
   const flags = constants.O_RDONLY | (noFollow ? constants.O_NOFOLLOW : 0);
-  const descriptor = await quickCalls.make(
-    () => openSync(path, flags),
-    () => later.open(path, flags),
-  );
-  let closing: Promise<void> | undefined;
-  const closeOnce = async (): Promise<void> =>
-    quickCalls.make(
-      () => closeSync(descriptor),
-      () => later.close(descriptor),
-    );
+  const { number: descriptor, close } = await openDescriptor(path, flags);
   return {
     stat: async () =>
       quickCalls.make(
@@ -49,7 +34,6 @@ export async function openForRead(
         ? readLater()
         : quickCalls.make(() => readSync(descriptor, buffer, 0, buffer.byteLength, position), readLater);
     },
-    // The number of a closed descriptor is given to the next file: it must not be closed twice.
-    close: () => (closing ??= closeOnce()),
+    close,
   };
 }
