@@ -6,22 +6,14 @@ import { systemClock, type Clock } from '../../platform/clock.ts';
 import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.ts';
 import { nodeFileSystem, type FileSystem } from '../../platform/file-system.ts';
 import { describeCall, describeKeys, type RemoteOperation } from '../describe-call.ts';
-import {
-  describeFailure,
-  isAdoptable,
-  missing,
-  openObject,
-  readObject,
-  versionOf,
-  writeObject,
-} from './directory-file.ts';
-import { publishIfAbsent, publishLink, publishObject } from './directory-publish.ts';
+import { describeFailure, missing, openObject, readObject, versionOf } from './directory-file.ts';
+import { copyObject, putObject } from './directory-put.ts';
+import type { ObjectPlace } from './directory-put.ts';
 import {
   assertRoot,
   directoriesWithObjects,
   lastModifiedOf,
   objectModified,
-  makeParents,
   parentsOf,
   statEntry,
   statObject,
@@ -54,13 +46,6 @@ export interface DirectorySettings {
 
 const pageSize = 1000;
 
-interface PutWork extends PutOptions {
-  readonly action: string;
-  /** Of the root. */
-  readonly device: bigint | undefined;
-  readonly temporary: () => Promise<string>;
-}
-
 /**
  * A remote in a directory: the object `a/b` is the plain file `a/b`, private to this user. Objects are replaced by
  * rename and never written in place, so that a copy can be a hard link. Unlike S3 it cannot hold both `a` and `a/b`.
@@ -89,36 +74,15 @@ class DirectoryRemote implements Remote {
   put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
     return this.#run('put', key, options, async (action, device) => {
       this.#assertKey(key);
-      await this.#withTemporary(async (temporary) => {
-        const put = { ...options, action, device, temporary };
-        if (!(await this.#adopt(key, body, put))) await this.#write(key, body, put);
+      await putObject(this.#place(key), body, {
+        ...options,
+        action,
+        device,
+        onFile: (entry) => this.#tellTime(entry),
       });
       await this.#disk.syncDirectory(dirname(join(this.#root, key)));
       return { serverTime: this.#serverTime() };
     });
-  }
-
-  /** Gives the body's own file the key as another name; false if it must be copied. */
-  async #adopt(key: string, { file, size }: Body, put: PutWork): Promise<boolean> {
-    const { action, device, temporary, signal } = put;
-    if (file === undefined || put.ifAbsent === true) return false;
-    if (!isAdoptable(await statEntry(file), { size, device })) return false;
-    await this.#disk.sync(file);
-    throwIfAborted(signal, action);
-    if (!(await publishLink(this.#disk, { root: this.#root, key, source: file, temporary }))) return false;
-    this.#tellTime(await statEntry(join(this.#root, key)));
-    put.onBytes?.(size);
-    return true;
-  }
-
-  async #write(key: string, body: Body, put: PutWork): Promise<void> {
-    const temporary = await put.temporary();
-    await writeObject(this.#disk, temporary, { ...put, body });
-    this.#tellTime(await statEntry(temporary));
-    const publication = { root: this.#root, key, temporary };
-    if (put.ifAbsent !== true) await publishObject(this.#disk, publication);
-    else if (!(await publishIfAbsent(this.#disk, publication)))
-      throw new SyncAgentError('ALREADY_EXISTS', `Cannot ${put.action}: it already exists`);
   }
 
   get(key: string, options: GetOptions = {}): Promise<GetResult> {
@@ -194,20 +158,10 @@ class DirectoryRemote implements Remote {
       this.#assertKey(from);
       this.#assertKey(to);
       if ((await statObject(this.#root, from)) === undefined) throw missing(action);
-      const root = this.#root;
-      const source = join(root, from);
-      await this.#withTemporary(async (temporary) => {
-        try {
-          if (await publishLink(this.#disk, { root, key: to, source, temporary })) return;
-          const copied = await temporary();
-          await this.#disk.copy(source, copied);
-          await this.#disk.sync(copied);
-          await publishObject(this.#disk, { root, key: to, temporary: copied });
-        } catch (error) {
-          throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
-        }
+      await copyObject(this.#place(to), join(this.#root, from)).catch((error: unknown) => {
+        throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
       });
-      await this.#disk.syncDirectory(dirname(join(root, to)));
+      await this.#disk.syncDirectory(dirname(join(this.#root, to)));
     });
   }
 
@@ -266,21 +220,13 @@ class DirectoryRemote implements Remote {
     return new Date(this.#clock.now() + this.#clockOffsetMs);
   }
 
-  /** Hands out an unused path on the root's file system, if asked; nothing is left there when `use` fails. */
-  async #withTemporary<T>(use: (temporary: () => Promise<string>) => Promise<T>): Promise<T> {
-    let temporary: string | undefined;
-    const make = async (): Promise<string> => {
-      const name = `${temporaryDirectory}/${this.#clock.randomHex(12)}`;
-      await makeParents(this.#disk, this.#root, name);
-      return (temporary = join(this.#root, name));
+  #place(key: string): ObjectPlace {
+    return {
+      disk: this.#disk,
+      root: this.#root,
+      key,
+      temporaryName: () => `${temporaryDirectory}/${this.#clock.randomHex(12)}`,
     };
-    try {
-      return await use(make);
-    } catch (error) {
-      // The first error is reported. A file that stays behind is swept later.
-      if (temporary !== undefined) await this.#disk.remove(temporary).catch(() => {});
-      throw error;
-    }
   }
 
   /** rmdir takes only what is empty, so that a racing `put` loses no object; it makes its parents again. */
