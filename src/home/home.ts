@@ -60,6 +60,8 @@ export const journalPath = (home: Home): string => join(home.dir, 'journal.json'
 export const stagingRoot = (home: Home): string => join(home.dir, 'staging');
 /** Where the image or download of one attempt is put together. */
 export const stagedData = (home: Home, attempt: string): string => join(stagingRoot(home), attempt, 'data');
+/** Where who only reads the store, without its lock, keeps what it needs for that. */
+export const scratchRoot = (home: Home): string => join(home.dir, 'scratch');
 export const rollbackRoot = (home: Home): string => join(home.dir, 'rollback');
 
 /** Whether the store directory exists and has any content. The agent's own directory is not content. */

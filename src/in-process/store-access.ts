@@ -20,6 +20,7 @@ import type { FileSystem } from '../platform/file-system.ts';
 import { openRemote } from '../remotes/open-remote.ts';
 import type { OpenedRemote } from '../remotes/open-remote.ts';
 import type { Remote } from '../remotes/remote.ts';
+import { lazy } from '../remotes/wrappers/lazy-remote.ts';
 import { counting } from '../remotes/wrappers/counting-remote.ts';
 import type { CountingRemote } from '../remotes/wrappers/counting-remote.ts';
 import { adapterNamed, detectAdapter } from '../stores/find-adapter.ts';
@@ -44,6 +45,12 @@ export interface AgentPorts {
 export interface StoreAccess {
   /** Without the store's lock: for calls that write nothing locally. */
   readonly read: <T>(work: (context: Context) => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
+  /** As `read`, of another directory in the place of the store. Nothing is excluded from it. */
+  readElsewhere<T>(
+    dir: string,
+    work: (context: Context) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T>;
   /** Under the store's lock, after what an interrupted run left is finished. `interrupted`: a restore that is not. */
   readonly write: <T>(
     command: string,
@@ -68,6 +75,13 @@ export interface StoreAccess {
   close(): Promise<void>;
 }
 
+/** For calls that need none: every request of it rejects. */
+const noRemote = lazy('no remote', async () => {
+  throw new SyncAgentError('USAGE', 'Cannot work without a remote: none is configured', {
+    remedy: 'Run "sync-agent init", or name one',
+  });
+});
+
 /** Chooses the real parts: remote, file system, adapters, clock. Touches neither disk nor network before the first call. */
 export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): StoreAccess {
   const {
@@ -91,10 +105,14 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
       owner: settings.owner,
       onWarning: (message) => emit({ type: 'warning', code: 'NOTICE', message }),
     });
+  const openConfigured = async (): Promise<OpenedRemote> =>
+    settings.remote === ''
+      ? { remote: noRemote, prefixBytes: 0, remoteId: '' }
+      : openRemote(settings.remote, { ...settings, clock, emit, fs: disk });
   const openContext = async (home: Home, signal: AbortSignal | undefined, fs = disk): Promise<Context> => {
     opened ??=
       ports.remote === undefined
-        ? openRemote(settings.remote, { ...settings, clock, emit, fs: disk })
+        ? openConfigured()
         : Promise.resolve({ remote: ports.remote, prefixBytes: 0, remoteId: ports.remote.location });
     const { remote: bare, prefixBytes, remoteId, directory } = await opened;
     if (directory !== undefined) await assertApart(home, directory);
@@ -155,6 +173,10 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
 
   return {
     read,
+    readElsewhere: async (dir, work, signal) => {
+      const home = await locate(dir);
+      return explained('look at', home, async () => work(await openContext(home, signal)));
+    },
     write,
     writeWhole: (command, work, signal) =>
       write(

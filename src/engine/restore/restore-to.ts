@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { totalBytes } from '../../log/manifest.ts';
+import type { Manifest } from '../../log/manifest.ts';
 import { foreignNames } from '../../stores/content/foreign.ts';
 import { stagedData, stagingRoot, storeExists } from '../../home/home.ts';
 import type { Home } from '../../home/home.ts';
@@ -23,14 +24,30 @@ export interface RestoreToResult {
   readonly records: number;
 }
 
-/**
- * Restores a snapshot into a directory of its own, for a look or a test. `context.home` is that directory's. It must be
- * missing or empty. The files appear completely or not at all, and have no lineage.
- */
+/** Restores a snapshot into a directory of its own, as `placeSnapshotAside`, and says what came. */
 export async function restoreTo(
   context: Context,
   options: { readonly snapshot?: string } = {},
 ): Promise<RestoreToResult> {
+  const { id, files, statistics } = await placeSnapshotAside(context, options);
+  return {
+    type: 'restored-to',
+    id,
+    dir: context.home.store,
+    files: files.length,
+    bytes: totalBytes(files),
+    records: statistics.records,
+  };
+}
+
+/**
+ * Restores a snapshot into a directory of its own, for a look or a test. `context.home` is that directory's. It must be
+ * missing or empty. The files appear completely or not at all, and have no lineage.
+ */
+export async function placeSnapshotAside(
+  context: Context,
+  options: { readonly snapshot?: string } = {},
+): Promise<Manifest> {
   const { home, fs } = context;
   await assertEmpty(home);
   if ((await readJournal(home)) !== undefined) {
@@ -73,14 +90,7 @@ export async function restoreTo(
   } finally {
     await fs.remove(isOurs ? home.dir : join(stagingRoot(home), attempt));
   }
-  return {
-    type: 'restored-to',
-    id: manifest.id,
-    dir: home.store,
-    files: manifest.files.length,
-    bytes: needed,
-    records: manifest.statistics.records,
-  };
+  return manifest;
 }
 
 async function assertEmpty(home: Home): Promise<void> {
