@@ -16,6 +16,7 @@ import type { ForeseenSync, SyncOptions, SyncResult } from '../engine/sync.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import type { RequestCounts } from '../platform/events.ts';
 import type { StatusFile } from './daemon-status.ts';
+import type { RecordOperations } from './record-operations.ts';
 
 export interface CallOptions {
   /** Aborts the call, which then rejects with INTERRUPTED once it has cleaned up. */
@@ -26,7 +27,7 @@ export interface CallOptions {
  * Each call that writes locally holds the store's lock, or rejects with BUSY after `settings.lockWaitMs`, and first finishes
  * what an interrupted run left.
  */
-export interface Agent {
+export interface Agent extends RecordOperations {
   /** Makes one snapshot if anything changed. REFUSED where it would put good data at risk, NOT_FOUND without a store. */
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
   /** Puts the newest snapshot in the place of the store if that loses nothing. A divergence is a result, not an error. */

@@ -3,6 +3,7 @@ import { clearHistoryCommand } from './commands/remote/clear-history.ts';
 import type { Command } from './commands/command.ts';
 import { diffCommand } from './commands/remote/diff.ts';
 import { doctorCommand } from './commands/setup/doctor.ts';
+import { exportCommand } from './commands/store/export.ts';
 import { initCommand } from './commands/setup/init.ts';
 import { listCommand } from './commands/remote/list.ts';
 import { notifyCommand } from './commands/store/notify.ts';
@@ -34,6 +35,7 @@ export const commands: readonly Command[] = [
   unpinCommand,
   clearHistoryCommand,
   rollbackCommand,
+  exportCommand,
   statusCommand,
   runCommand,
   watchCommand,

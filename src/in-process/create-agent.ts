@@ -22,6 +22,7 @@ import { verify } from '../engine/history/verify.ts';
 import { waitForLease } from '../engine/lease/wait-for-lease.ts';
 import { throwIfAborted } from '../platform/errors.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
+import { recordOperations } from './record-operations.ts';
 import { openStoreAccess } from './store-access.ts';
 import type { AgentPorts } from './store-access.ts';
 
@@ -70,6 +71,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
     repairRemote: (options = {}) => read((context) => repairRemote(context, options), options.signal),
+    ...recordOperations(access),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),
     pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
     unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),

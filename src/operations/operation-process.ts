@@ -49,6 +49,7 @@ export function operationsInProcesses(
     repairRemote: bound('repairRemote'),
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),
+    exportTo: bound('exportTo'),
     status: bound('status'),
     acquireLease: bound('acquireLease'),
     renewLease: bound('renewLease'),

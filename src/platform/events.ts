@@ -5,8 +5,14 @@ export type AgentEvent =
   | { readonly type: 'phase'; readonly phase: Phase }
   /** At the end of a backup or restore: where its time went, in the order in which the phases began. */
   | { readonly type: 'phases'; readonly phases: readonly PhaseTime[] }
-  /** `done` of `total` bytes of the current phase. `done` starts at 0 in each phase. */
-  | { readonly type: 'progress'; readonly phase: Phase; readonly done: number; readonly total: number }
+  /** `done` of `total` bytes, or of what `unit` says, of the current phase. `done` starts at 0 in each phase. */
+  | {
+      readonly type: 'progress';
+      readonly phase: Phase;
+      readonly done: number;
+      readonly total: number;
+      readonly unit?: 'records';
+    }
   | {
       readonly type: 'warning';
       readonly code: ErrorCode | 'NOTICE';
@@ -179,7 +185,9 @@ export type Phase =
   | 'download'
   | 'flush'
   | 'swap'
-  | 'verify';
+  | 'verify'
+  | 'export'
+  | 'import';
 
 /** Where the time of an operation went. */
 export interface PhaseTime {

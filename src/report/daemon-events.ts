@@ -8,6 +8,7 @@ import type {
 } from '../platform/events.ts';
 import { linesOf, phaseNames, divergenceOf } from './events.ts';
 import { counted, formatBytes, formatDuration, formatUtc, printable } from './format.ts';
+import { amounts } from './progress.ts';
 import { plainStyle } from './style.ts';
 
 export type EventLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -101,7 +102,7 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
         `Where the time went: ${event.phases.map(({ phase, tookMs }) => `${phaseNames[phase].toLowerCase()} ${formatDuration(tookMs)}`).join(', ')}`,
       );
     case 'progress':
-      return debug(`${phaseNames[event.phase]}: ${formatBytes(event.done)} of ${formatBytes(event.total)}`);
+      return debug(`${phaseNames[event.phase]}: ${amounts(event)}`);
     case 'warning':
       return warn(event.remedy === undefined ? event.message : `${event.message}. ${event.remedy}`);
     case 'diverged':

@@ -15,6 +15,8 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
   flush: 'Flushing to disk',
   swap: 'Swapping the store',
   verify: 'Verifying',
+  export: 'Exporting',
+  import: 'Importing',
 };
 
 export type Verbosity = 'quiet' | 'normal' | 'verbose';

@@ -1,11 +1,15 @@
 import type { Phase } from '../platform/events.ts';
 import { phaseNames } from './events.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes, formatCount } from './format.ts';
+
+/** Bytes, if undefined. */
+type Unit = 'records' | undefined;
 
 /** Shows how far a long operation is. Call `hide` before anything else is printed. */
 export interface Progress {
   enter(phase: Phase): void;
-  advance(done: number, total: number): void;
+  /** In bytes, if there is no other unit. */
+  advance(done: number, total: number, unit?: Unit): void;
   /** Takes the bar off the screen; the next sign of progress draws it again. */
   hide(): void;
   /** Ends it; nothing is drawn afterwards. */
@@ -33,7 +37,8 @@ const spinner = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', 
 /** One line at the bottom of a terminal, redrawn in place, that leaves nothing behind. */
 export function barProgress(stream: TerminalStream, { now }: Options): Progress {
   const startedAt = now();
-  let state: { readonly phase: Phase; readonly since: number; done: number; total: number } | undefined;
+  let state:
+    { readonly phase: Phase; readonly since: number; done: number; total: number; unit?: Unit } | undefined;
   let isShown = false;
   let frame = 0;
   const draw = (): void => {
@@ -53,8 +58,8 @@ export function barProgress(stream: TerminalStream, { now }: Options): Progress 
     enter: (phase) => {
       if (state?.phase !== phase) state = { phase, since: now(), done: 0, total: 0 };
     },
-    advance: (done, total) => {
-      if (state !== undefined) Object.assign(state, { done, total });
+    advance: (done, total, unit) => {
+      if (state !== undefined) Object.assign(state, { done, total, unit });
     },
     hide,
     stop: () => {
@@ -73,10 +78,10 @@ export function lineProgress(print: (line: string) => void, { now }: Options): P
     enter: (phase) => {
       if (state?.phase !== phase) state = { phase, saidAt: now() };
     },
-    advance: (done, total) => {
+    advance: (done, total, unit) => {
       if (state === undefined || now() - state.saidAt < everyMs) return;
       state.saidAt = now();
-      print(`${phaseNames[state.phase]}: ${amounts(done, total)}`);
+      print(`${phaseNames[state.phase]}: ${amounts({ done, total, unit })}`);
     },
   };
 }
@@ -86,6 +91,7 @@ interface BarState {
   readonly done: number;
   readonly total: number;
   readonly elapsedMs: number;
+  readonly unit?: Unit;
 }
 
 /** `Uploading  [██████░░░░]  61%  6.1 of 10 MiB  2.0 MiB/s`, cut to `width`. */
@@ -96,15 +102,31 @@ export function barLine(state: BarState, frame: number, width: number): string {
   const barWidth = Math.max(0, Math.min(24, width - name.length - 46));
   const filled = Math.round(share * barWidth);
   const bar = barWidth < 5 ? '' : `${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}  `;
-  const perSecond = state.elapsedMs < 500 ? '' : `  ${formatBytes((state.done / state.elapsedMs) * 1000)}/s`;
+  const perSecond =
+    state.elapsedMs < 500 ? '' : `  ${amount((state.done / state.elapsedMs) * 1000, state.unit)}/s`;
   return cut(
-    `${name}  ${bar}${String(Math.floor(share * 100)).padStart(3)}%  ${amounts(state.done, state.total)}${perSecond}`,
+    `${name}  ${bar}${String(Math.floor(share * 100)).padStart(3)}%  ${amounts(state)}${perSecond}`,
     width,
   );
 }
 
-function amounts(done: number, total: number): string {
-  return `${formatBytes(done)} of ${formatBytes(total)}`;
+/** `6.1 MiB of 10 MiB`, `1,200 of 60,000 records`. */
+export function amounts({
+  done,
+  total,
+  unit,
+}: {
+  readonly done: number;
+  readonly total: number;
+  readonly unit?: Unit;
+}): string {
+  return unit === undefined
+    ? `${amount(done, unit)} of ${amount(total, unit)}`
+    : `${formatCount(done)} of ${amount(total, unit)}`;
+}
+
+function amount(value: number, unit: Unit): string {
+  return unit === undefined ? formatBytes(value) : `${formatCount(Math.round(value))} ${unit}`;
 }
 
 function cut(line: string, width: number): string {

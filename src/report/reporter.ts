@@ -38,7 +38,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     emit: (event) => {
       if (event.type === 'retry') retries += 1;
       if (event.type === 'phase') progress.enter(event.phase);
-      if (event.type === 'progress') progress.advance(event.done, event.total);
+      if (event.type === 'progress') progress.advance(event.done, event.total, event.unit);
       for (const line of linesOf(withoutControls(event), verbosity, style)) say(line);
     },
     say,

@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Exclusions } from './content/exclusions.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import type { ScanResult } from './content/scan.ts';
+import type { OpenRecords } from './record-source.ts';
 
 /**
  * What the engine asks of a store: what kind it is, a consistent image of it while its application writes, and whether an
@@ -24,6 +25,8 @@ export interface StoreAdapter {
    * nothing beside them, as applications make at boot.
    */
   holdsNothing(dir: string, options: Omit<InspectOptions, 'level'>): Promise<boolean>;
+  /** Opens the records of a quiescent image, or of a store as it lies. Undefined for a kind that has none to export. */
+  readonly openRecords: OpenRecords | undefined;
   /** Which of a store's files are its databases, by their names alone. */
   databasesAmong(paths: readonly string[]): readonly string[];
   /** What to do when two servers have the store open. Undefined for a kind of store that does not mind. */

@@ -53,6 +53,7 @@ function adapterOf(kind: StoreKind, exclude: Exclusions | undefined): StoreAdapt
         inspect: () => inspect(dir, { ...options, level: 'quick' }),
         allotted: (files) => kind.allotted?.(files) ?? [],
       }),
+    openRecords: kind.openRecords,
     databasesAmong: (paths) => kind.databasesAmong?.(paths) ?? [],
   };
 }

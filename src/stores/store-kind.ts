@@ -1,5 +1,6 @@
 import type { InspectOptions, StoreReport } from './adapter.ts';
 import type { Exclusions } from './content/exclusions.ts';
+import type { OpenRecords } from './record-source.ts';
 import type { FileEntry, ScanResult } from './content/scan.ts';
 
 /**
@@ -24,6 +25,9 @@ export interface StoreKind {
   readonly inspectBlocks?: boolean;
   /** Whether `inspect` waits for `arrival` itself. Other kinds are asked when all files are there. */
   readonly inspectsArriving?: boolean;
+
+  /** Opens the records of a quiescent image, or of a store as it lies. Undefined for a kind that has none to export. */
+  readonly openRecords?: OpenRecords;
 
   /** The SQLite databases among the files, sorted. Their writers are held back at the captured instant. */
   findDatabases?(dir: string, scan: ScanResult): Promise<readonly string[]>;

@@ -20,6 +20,8 @@ export const chromaKind = {
     (await stat(join(dir, database)).catch(() => undefined))?.isFile() === true ||
     (await hasPersistedIndex(dir)),
   inspect: async (dir, options) => (await import('./inspect-chroma.ts')).inspectChroma(dir, options),
+  openRecords: async (dir, options) =>
+    (await import('./records/open-record-source.ts')).openRecordSource(dir, options),
   inspectBlocks: true,
   inspectsArriving: true,
   findDatabases: sqliteFiles,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { elementTexts, memberTexts } from '../../../src/stores/chroma/server/json-slices.ts';
+import { elementTexts, memberTexts } from '../../../src/platform/json/json-slices.ts';
 
 describe('the texts of JSON values', () => {
   test('numbers keep the form in which they were sent', () => {

@@ -1,4 +1,4 @@
-import { memberTexts } from '../server/json-slices.ts';
+import { memberTexts } from '../../../platform/json/json-slices.ts';
 
 /**
  * Metadata as JSON texts by key. Numbers keep their form: to Chroma `5` is an integer and `5.0` a floating-point number, and integers

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { SyncAgentError } from '../../../platform/errors.ts';
-import { elementTexts, memberTexts } from './json-slices.ts';
+import { elementTexts, memberTexts } from '../../../platform/json/json-slices.ts';
 
 /** What a Chroma server answers, as far as it is used (OpenAPI of API v2, /openapi.json of the server). */
 export const heartbeatSchema = z.object({ 'nanosecond heartbeat': z.number() });
