@@ -1,5 +1,6 @@
 import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
 import type { DoctorReport } from '../engine/doctor/doctor.ts';
+import type { CheckOptions, CheckReport } from '../engine/reading/check-store.ts';
 import type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from '../engine/history/history.ts';
 import type { PinOptions, PinResult } from '../engine/history/pin.ts';
 import type { PruneOptions, PruneResult } from '../engine/history/prune.ts';
@@ -21,6 +22,14 @@ import type { RecordOperations } from './record-operations.ts';
 export interface CallOptions {
   /** Aborts the call, which then rejects with INTERRUPTED once it has cleaned up. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Which store a call reads: at most one of them; by default the agent's own. */
+export interface ReadFrom {
+  /** Another directory. */
+  readonly dir?: string | undefined;
+  /** A snapshot of the remote, by its id, the unique beginning of one, `latest`, or `~N`. */
+  readonly snapshot?: string | undefined;
 }
 
 /**
@@ -58,6 +67,11 @@ export interface Agent extends RecordOperations {
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
   /** Checks that the objects of snapshots exist and hold what they should. Damage is a result, not an error. */
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
+  /**
+   * Whether a store is sound, with everything compared; and with `server`, whether its running server can give out what it has. Damage is a
+   * result, not an error. Works on a store in use, and makes no request unless `snapshot` names one.
+   */
+  check(options?: CheckOptions & ReadFrom & CallOptions): Promise<CheckReport>;
   /** Rebuilds a lost commit log from what the remote still holds. Deletes nothing. */
   repairRemote(options?: { readonly dryRun?: boolean } & CallOptions): Promise<RepairResult>;
   /** Applies the retention rule now, and removes what crashed runs left. */

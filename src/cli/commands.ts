@@ -1,4 +1,5 @@
 import { backupCommand } from './commands/store/backup.ts';
+import { checkCommand } from './commands/store/check.ts';
 import { clearHistoryCommand } from './commands/remote/clear-history.ts';
 import type { Command } from './commands/command.ts';
 import { diffCommand } from './commands/remote/diff.ts';
@@ -29,6 +30,7 @@ export const commands: readonly Command[] = [
   showCommand,
   diffCommand,
   verifyCommand,
+  checkCommand,
   repairRemoteCommand,
   pruneCommand,
   pinCommand,

@@ -1,11 +1,13 @@
 import { defaultSettings } from './agent-settings.ts';
 import type { AgentSettings } from './agent-settings.ts';
-import type { Agent } from '../api/agent.ts';
+import type { Agent, CallOptions, ReadFrom } from '../api/agent.ts';
 import { readRunningAgent } from '../agent/status-file.ts';
 import { backup } from '../engine/backup/backup.ts';
 import type { Context } from '../engine/context.ts';
 import { doctor } from '../engine/doctor/doctor.ts';
 import { assertSoundStore } from '../engine/soundness/go-on.ts';
+import { checkStore } from '../engine/reading/check-store.ts';
+import type { SourceName } from '../engine/reading/store-source.ts';
 import { diffSnapshots, listSnapshots, showSnapshot } from '../engine/history/history.ts';
 import { pin, unpin } from '../engine/history/pin.ts';
 import { acquireLease, releaseLease, renewLease } from '../engine/lease/lease.ts';
@@ -20,7 +22,7 @@ import { foreseeSync, sync } from '../engine/sync.ts';
 import type { ForeseenSync } from '../engine/sync.ts';
 import { verify } from '../engine/history/verify.ts';
 import { waitForLease } from '../engine/lease/wait-for-lease.ts';
-import { throwIfAborted } from '../platform/errors.ts';
+import { SyncAgentError, throwIfAborted } from '../platform/errors.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
 import { recordOperations } from './record-operations.ts';
 import { openStoreAccess } from './store-access.ts';
@@ -32,6 +34,17 @@ export type { AgentPorts } from './store-access.ts';
 export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {
   const access = openStoreAccess(settings, ports);
   const { read, write, writeWhole } = access;
+  const readFrom = async <T>(
+    { dir, snapshot, signal }: ReadFrom & CallOptions,
+    work: (context: Context, name: SourceName) => Promise<T>,
+  ): Promise<T> => {
+    if (dir !== undefined && snapshot !== undefined)
+      throw new SyncAgentError('USAGE', `Cannot read "${dir}" and the snapshot "${snapshot}" at once`);
+    const name: SourceName = snapshot === undefined ? { type: 'store' } : { type: 'snapshot', snapshot };
+    return dir === undefined
+      ? read((context) => work(context, name), signal)
+      : access.readElsewhere(dir, (context) => work(context, name), signal);
+  };
 
   return {
     backup: (options = {}) =>
@@ -70,6 +83,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
+    check: (options = {}) => readFrom(options, (context, name) => checkStore(context, name, options)),
     repairRemote: (options = {}) => read((context) => repairRemote(context, options), options.signal),
     ...recordOperations(access),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),

@@ -46,6 +46,7 @@ export function operationsInProcesses(
     pin: bound('pin'),
     unpin: bound('unpin'),
     clearHistory: bound('clearHistory'),
+    check: bound('check'),
     repairRemote: bound('repairRemote'),
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),

@@ -2,6 +2,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Exclusions } from './content/exclusions.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import type { ScanResult } from './content/scan.ts';
+import type { StoreReading } from './reading.ts';
 import type { OpenRecords } from './record-source.ts';
 
 /**
@@ -31,6 +32,8 @@ export interface StoreAdapter {
   databasesAmong(paths: readonly string[]): readonly string[];
   /** What to do when two servers have the store open. Undefined for a kind of store that does not mind. */
   readonly remedyForTwoServers: string | undefined;
+  /** Undefined for a kind of store about which nothing else can be asked. */
+  readonly reading: StoreReading | undefined;
 }
 
 export interface CaptureOptions {
@@ -114,6 +117,8 @@ export interface Problem {
   readonly where: string;
   /** One sentence that names the place, without a final period. */
   readonly message: string;
+  /** The id of the collection, if it is one's. */
+  readonly collection?: string | undefined;
   /** What mends it. */
   readonly remedy?: string | undefined;
 }
@@ -132,6 +137,8 @@ export interface StoreReport extends Verdict {
   readonly statistics: StoreStatistics;
   /** The SQLite databases that were judged, relative to the store. */
   readonly databases?: readonly string[];
+  /** The names of collections whose records cannot be counted. */
+  readonly uncounted?: readonly string[];
   /** Whether full-text indexes were not compared with their texts. */
   readonly isFullTextLeft?: boolean;
 }

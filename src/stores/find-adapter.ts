@@ -41,6 +41,7 @@ function adapterOf(kind: StoreKind, exclude: Exclusions | undefined): StoreAdapt
   return {
     name,
     remedyForTwoServers,
+    reading: kind.reading,
     detect: (dir) => kind.detect(dir, exclude),
     capture: async (dir, target, options) => {
       const { capture } = await import('./capture/capture.ts');

@@ -2,6 +2,7 @@ import type { InspectOptions, StoreReport } from './adapter.ts';
 import type { Exclusions } from './content/exclusions.ts';
 import type { OpenRecords } from './record-source.ts';
 import type { FileEntry, ScanResult } from './content/scan.ts';
+import type { StoreReading } from './reading.ts';
 
 /**
  * One kind of store: everything that the rest of the program knows of it. A kind is a folder with such an object, and a line
@@ -49,6 +50,8 @@ export interface StoreKind {
   readonly mainFile?: string;
   /** What to do when two servers have one store open. Undefined for a kind that does not mind. */
   readonly remedyForTwoServers?: string;
+  /** What commands that only read ask of it. */
+  readonly reading?: StoreReading;
   /** How people and applications place such stores, for `init` to find them. */
   readonly habits?: StoreHabits;
 }

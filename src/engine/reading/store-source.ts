@@ -71,6 +71,7 @@ async function readAsItLies<T>(context: Context, { scratch, work }: Reading<T>):
   const adapter = await adapterForCapture(context, known);
   const look = async (): Promise<string> => fingerprint(await scanStore(home.store, home.exclude));
   const seen = await look();
+  await adapter.reading?.assertKnown(home.store, { scratch });
   const result = await work({ dir: home.store, adapter, kind: 'store', scratch, known });
   if ((await look()) === seen) return result;
   throw new SyncAgentError('BUSY', `Cannot read "${home.store}": somebody began to write to it`, {
@@ -100,6 +101,7 @@ async function readImage<T>(context: Context, { scratch, work }: Reading<T>): Pr
     }
   };
   await take(patienceMs.first);
+  await adapter.reading?.assertKnown(dir, { scratch });
   return work({ dir, adapter, kind: 'image', scratch, known, retake: () => take(patienceMs.again) });
 }
 
@@ -109,13 +111,9 @@ async function readSnapshot<T>(
 ): Promise<T> {
   const home = await locateHome(join(scratch, 'snapshot'));
   const known = await placeSnapshotAside({ ...context, home }, snapshot === undefined ? {} : { snapshot });
-  return work({
-    dir: home.store,
-    adapter: context.adapterNamed(known.adapter),
-    kind: 'snapshot',
-    scratch,
-    known,
-  });
+  const adapter = context.adapterNamed(known.adapter);
+  await adapter.reading?.assertKnown(home.store, { scratch });
+  return work({ dir: home.store, adapter, kind: 'snapshot', scratch, known });
 }
 
 async function assertWhole(home: Home): Promise<void> {

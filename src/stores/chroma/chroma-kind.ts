@@ -41,6 +41,20 @@ export const chromaKind = {
   ],
   mainFile: database,
   remedyForTwoServers: 'Stop all but one: two servers on one directory lose vectors',
+  reading: {
+    assertKnown: async (dir, { scratch }) =>
+      (await import('./schema-version.ts')).assertKnownDatabase(join(dir, database), database, scratch),
+    checkServer: async (address, options) =>
+      (await import('./server/check-server.ts')).checkChromaServer(address, options),
+    mendedBy: {
+      database: 'export --salvage',
+      schema: 'restore --force',
+      'vector-index': 'repair',
+      'full-text': 'repair',
+      index: 'repair',
+      'unused-pages': 'maintain',
+    },
+  },
   habits: {
     directories: ['chroma', 'chroma_data', 'chroma-data', '.chroma'],
     variables: [

@@ -102,6 +102,7 @@ function judgeIndex(db: Database.Database, subject: Case): string[] {
       metadata = checkPersistedIndex(folder, {
         dimension: facts.dimension,
         known: known && !ledger.isTouched(known.id) ? known : undefined,
+        hasLengths: facts.space === 'cosine',
         visitId: (bytes, start, end) => ledger.indexed(bytes, start, end),
       });
     } catch (error) {

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { messageOf, throwIfAborted } from '../../platform/errors.ts';
+import { labelOf } from '../../log/manifest.ts';
 import { judgeCollections } from './collections.ts';
 import { hasPersistedIndex } from './unfinished-indexes.ts';
+import { readStoredCollections } from './records/stored-collection.ts';
 import { missingTables, readCollections } from './sysdb.ts';
+import type { CollectionFacts } from './sysdb.ts';
 import { openDatabaseAsItLies } from '../sqlite/crashed-database.ts';
 import { checkDatabase } from '../sqlite/sqlite-check.ts';
 import { openSqliteImage, sqliteCodeOf } from '../sqlite/sqlite-image.ts';
@@ -90,7 +93,7 @@ async function judge(
     const code = sqliteCodeOf(error);
     if (code === undefined) throw error;
     const cannotRead = damaged('database', `${databaseName} cannot be read: ${messageOf(error)}`);
-    return unreadable([...damage, cannotRead], findings);
+    return { ...unreadable([...damage, cannotRead], findings), uncounted: namesIn(db) };
   }
 }
 
@@ -101,15 +104,38 @@ async function judgeAll(
 ): Promise<Pick<StoreReport, 'damage' | 'statistics'>> {
   const damage: Problem[] = [];
   const collections: CollectionStatistics[] = [];
-  for (const report of judgeCollections(db, dir, readCollections(db))) {
+  for (const report of judgeCollections(db, dir, collectionsOf(db))) {
     const where = `collection "${report.statistics.name}"`;
-    damage.push(...report.problems.map((message) => ({ kind: 'vector-index' as const, where, message })));
+    const { id: collection } = report.statistics;
+    damage.push(
+      ...report.problems.map((message) => ({ kind: 'vector-index' as const, where, message, collection })),
+    );
     collections.push(report.statistics);
     await setImmediate();
     throwIfAborted(signal, `Inspecting "${dir}"`);
   }
   const records = collections.reduce((sum, each) => sum + each.records, 0);
   return { damage, statistics: { records, collections } };
+}
+
+/** As far as they can be read. */
+function namesIn(db: Database.Database): readonly string[] {
+  try {
+    return readCollections(db).map(({ name }) => labelOf(name));
+  } catch (error) {
+    if (sqliteCodeOf(error) === undefined) throw error;
+    return [];
+  }
+}
+
+/** With what decides how an index is judged, if that can be read. */
+function collectionsOf(db: Database.Database): CollectionFacts[] {
+  try {
+    return readStoredCollections(db);
+  } catch (error) {
+    if (sqliteCodeOf(error) === undefined) throw error;
+    return readCollections(db);
+  }
 }
 
 /** What the judgement of collections reads. */

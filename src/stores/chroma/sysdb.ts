@@ -1,5 +1,8 @@
 import type Database from 'better-sqlite3';
 
+/** How the distance of two vectors is measured. */
+export type Space = 'l2' | 'cosine' | 'ip';
+
 /** What `chroma.sqlite3` says of one collection. */
 export interface CollectionFacts {
   readonly id: string;
@@ -9,6 +12,8 @@ export interface CollectionFacts {
   readonly dimension: number | null;
   readonly vectorSegment: SegmentFacts | undefined;
   readonly metadataSegment: SegmentFacts | undefined;
+  /** Undefined if nobody looked. */
+  readonly space?: Space;
 }
 
 export interface SegmentFacts {

@@ -54,7 +54,7 @@ function check(
   if (level !== 'proven') {
     const whole = tryCheck(db, level, String(enoughLines));
     if (whole.type === 'lines' && whole.lines.length < enoughLines) {
-      for (const line of whole.lines) report.add(meaningOf(line, schema), line);
+      for (const line of whole.lines) report.add(meaningOf(line, schema), named(line, schema));
       return report;
     }
     if (whole.type === 'lines')
@@ -64,7 +64,7 @@ function check(
     if (type === 'view' || (level === 'proven' && type === 'virtual')) continue;
     const found = checkTable(db, level, name);
     if (found.type === 'lines')
-      for (const line of found.lines) report.add(meaningOf(line, schema, name), line);
+      for (const line of found.lines) report.add(meaningOf(line, schema, name), named(line, schema));
     else if (isCorruption(found.code)) {
       const meaning = schema.isDerived(name) ? 'full-text' : canBeRead(db, name) ? 'index' : 'damage';
       report.add(meaning, `"${name}": ${found.message}`);
@@ -198,6 +198,12 @@ function meaningOf(line: string, schema: Schema, table?: string): Meaning {
   const object = root === undefined ? undefined : schema.roots.get(Number(root));
   if (schema.isDerived(object?.table ?? table ?? '')) return 'full-text';
   return object?.type === 'index' ? 'index' : 'damage';
+}
+
+/** SQLite names a tree by its root page, which tells people nothing. */
+function named(line: string, { roots }: Schema): string {
+  const object = roots.get(Number(/^Tree (\d+)\b/.exec(line)?.[1]));
+  return object === undefined ? line : `${object.type} "${object.name}": ${line}`;
 }
 
 const isCorruption = (code: string): boolean => /^SQLITE_(CORRUPT|NOTADB|IOERR|CANTOPEN|FULL)/.test(code);

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { SyncAgentError, messageOf } from '../../../platform/errors.ts';
+import { SyncAgentError, errnoOf, messageOf } from '../../../platform/errors.ts';
 
 /** A file that is not what its format promises. The message is a problem sentence: it names the file. */
 export function damaged(message: string, cause?: unknown): SyncAgentError {
@@ -31,7 +31,8 @@ export class ByteReader {
     try {
       this.#fd = openSync(path, 'r');
     } catch (error) {
-      throw damaged(`${label} cannot be opened: ${messageOf(error)}`, error);
+      const why = errnoOf(error) === 'ENOENT' ? 'is missing' : `cannot be opened: ${messageOf(error)}`;
+      throw damaged(`${label} ${why}`, error);
     }
     const stats = fstatSync(this.#fd);
     if (!stats.isFile()) {

@@ -1,5 +1,3 @@
-import { statSync } from 'node:fs';
-import { errnoOf } from '../../../platform/errors.ts';
 import { ByteReader, damaged } from './byte-reader.ts';
 import type { HnswHeader } from './hnsw-header.ts';
 import { LabelSet } from './label-set.ts';
@@ -65,17 +63,7 @@ export function checkLinks(
   return length;
 }
 
-/** `length.bin`: an f32 per element, grown in steps like the elements. */
-export function checkLengths(path: string, label: string, header: HnswHeader): void {
-  let size: number;
-  try {
-    size = statSync(path).size;
-  } catch (error) {
-    throw damaged(`${label} ${errnoOf(error) === 'ENOENT' ? 'is missing' : 'cannot be read'}`, error);
-  }
-  requireBytes(size, header.count * 4, label);
-}
-
-function requireBytes(size: number, needed: number, label: string): void {
+/** Files may be longer than their elements: they grow in steps. */
+export function requireBytes(size: number, needed: number, label: string): void {
   if (size < needed) throw damaged(`${label} has ${size} bytes, but its header promises at least ${needed}`);
 }

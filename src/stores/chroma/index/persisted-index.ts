@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { damaged } from './byte-reader.ts';
-import { checkElements, checkLengths } from './hnsw-elements.ts';
+import { checkElements } from './hnsw-elements.ts';
 import { readHnswHeader } from './hnsw-header.ts';
+import { checkLengths, openLengths } from './hnsw-lengths.ts';
 import { checkLevels } from './hnsw-levels.ts';
 import { readIndexMetadata } from './index-metadata.ts';
 import type { IdVisitor, IndexMetadata } from './index-metadata.ts';
@@ -37,10 +38,12 @@ export function checkPersistedIndex(
   options: {
     readonly dimension: number | null;
     readonly known: KnownVector | undefined;
+    /** Cosine: the index holds directions, and `length.bin` the lengths. */
+    readonly hasLengths: boolean;
     readonly visitId: IdVisitor;
   },
 ): IndexMetadata {
-  const { dimension, known, visitId } = options;
+  const { dimension, known, hasLengths, visitId } = options;
   let knownLabel: number | undefined;
   const metadata = readPersistedIds(folder, (bytes, start, end, label) => {
     if (known?.id.equals(bytes.subarray(start, end)) === true) knownLabel = label;
@@ -54,15 +57,22 @@ export function checkPersistedIndex(
       `${folder.segmentId}/header.bin has ${header.dimension} dimensions instead of ${dimensions.join(' and ')}`,
     );
   }
-  const visitVector = (bytes: Buffer, start: number, label: number): void => {
-    if (known === undefined || label !== knownLabel || matchesKnownVector(known.vector, bytes, start, header))
-      return;
-    throw damaged(
-      `${folder.segmentId}/data_level0.bin holds another vector of "${known.id.toString()}" than the last one written to it: the index is of another time than chroma.sqlite3`,
-    );
-  };
-  checkElements(...placeOf(folder, 'data_level0.bin'), header, { live: metadata.labels, visitVector });
   checkLengths(...placeOf(folder, 'length.bin'), header);
+  const lengths = hasLengths ? openLengths(...placeOf(folder, 'length.bin'), header) : undefined;
+  const visitVector = (bytes: Buffer, start: number, label: number, element: number): void => {
+    const isKnown = known !== undefined && label === knownLabel;
+    if (isKnown && !matchesKnownVector(known.vector, bytes, start, header)) {
+      throw damaged(
+        `${folder.segmentId}/data_level0.bin holds another vector of "${known.id.toString()}" than the last one written to it: the index is of another time than chroma.sqlite3`,
+      );
+    }
+    lengths?.check(element, bytes, start, isKnown ? known.vector : undefined);
+  };
+  try {
+    checkElements(...placeOf(folder, 'data_level0.bin'), header, { live: metadata.labels, visitVector });
+  } finally {
+    lengths?.close();
+  }
   checkLevels(...placeOf(folder, 'link_lists.bin'), header);
   return metadata;
 }

@@ -10,7 +10,7 @@ import type { IndexElements } from './index-elements.ts';
 import { readIndexIds, salvageIndexIds } from './index-ids.ts';
 import type { IndexIds } from './index-ids.ts';
 import { RandomAccess } from './random-access.ts';
-import type { Space } from './stored-collection.ts';
+import type { Space } from '../sysdb.ts';
 
 /** A vector as its index has it, or why there is none. */
 export interface FoundVector {

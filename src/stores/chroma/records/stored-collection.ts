@@ -1,10 +1,8 @@
 import type Database from 'better-sqlite3';
 import { readCollections } from '../sysdb.ts';
-import type { CollectionFacts } from '../sysdb.ts';
+import type { CollectionFacts, Space } from '../sysdb.ts';
 import { joinTexts, valueText } from './metadata-text.ts';
 import type { TypedRow } from './metadata-text.ts';
-
-export type Space = 'l2' | 'cosine' | 'ip';
 
 /** A collection as `chroma.sqlite3` describes it. */
 export interface StoredCollection extends CollectionFacts {
