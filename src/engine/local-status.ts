@@ -21,18 +21,23 @@ export interface LocalStatus {
 export interface StoreLook extends LocalStatus {
   /** Undefined if there is no store. */
   readonly scan: ScanResult | undefined;
+  /** When the scan began, by `clock.now()`. */
+  readonly lookedAtMs: number;
 }
 
 /** Compares the files' times with the local record. Makes no request and opens no file of the store. */
 export async function readLocalStatus(context: Context): Promise<LocalStatus> {
-  const { scan: _, ...status } = await lookAtStore(context);
+  const { scan: _, lookedAtMs: __, ...status } = await lookAtStore(context);
   return status;
 }
 
 export async function lookAtStore(context: Context): Promise<StoreLook> {
-  const { home, remoteId } = context;
-  if (!(await storeExists(home)))
-    return { exists: false, parent: undefined, isUnchanged: false, writtenAtMs: undefined, scan: undefined };
+  const { home, remoteId, clock } = context;
+  const lookedAtMs = clock.now();
+  if (!(await storeExists(home))) {
+    const nothing = { parent: undefined, writtenAtMs: undefined, scan: undefined, lookedAtMs };
+    return { exists: false, isUnchanged: false, ...nothing };
+  }
   const [scan, local, identity] = await Promise.all([
     scanStore(home.store, home.exclude),
     readState(home),
@@ -48,5 +53,6 @@ export async function lookAtStore(context: Context): Promise<StoreLook> {
       recorded?.parent != null && recorded.pending === null && recorded.fingerprint === fingerprint(scan),
     writtenAtMs: scan.files.length === 0 ? undefined : fileTimeMs(newestNs),
     scan,
+    lookedAtMs,
   };
 }

@@ -81,6 +81,8 @@ export interface WriteWork {
   readonly id: string;
   /** Where the image is: with every file of `upload` and `reuse`. */
   readonly dir: string;
+  /** The image is nobody else's: a remote may keep its files as they are, instead of copying them. */
+  readonly isOwn: boolean;
   readonly upload: readonly UploadFile[];
   readonly reuse: readonly ReusedFile[];
   /** Called as bytes of `upload` leave. */

@@ -17,8 +17,19 @@ export function encodeManifest(manifest: Manifest): string {
   return Buffer.concat(encodedChunks(manifest)).toString('utf8');
 }
 
-/** The same as a body, without the whole text in one piece: it has 20 MB for 100,000 files. */
+const bodies = new WeakMap<Manifest, Body>();
+
+/**
+ * The same as a body, without the whole text in one piece: it has 20 MB for 100,000 files. A manifest is never changed, so all that
+ * ask for one share its body.
+ */
 export function manifestBody(manifest: Manifest): Body {
+  const body = bodies.get(manifest) ?? encodedBody(manifest);
+  bodies.set(manifest, body);
+  return body;
+}
+
+function encodedBody(manifest: Manifest): Body {
   const chunks = encodedChunks(manifest);
   const size = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
   return {

@@ -171,10 +171,20 @@ export type RecordedProblem = z.infer<typeof problemSchema>;
 export type Pin = z.infer<typeof pinSchema>;
 export type LogEntry = z.infer<typeof logEntrySchema>;
 
+/** Parsing makes a copy, which is garbage at once if there are few files in it. */
+const filesAtOnce = 1000;
+
 /** Why `decodeManifest` would refuse this manifest; undefined if it would not. */
 export function manifestProblem(manifest: Manifest): string | undefined {
-  const parsed = schemaOf(manifest.format).safeParse(manifest);
-  return parsed.success ? undefined : firstProblem(parsed.error);
+  const schema = schemaOf(manifest.format);
+  const { files } = manifest;
+  const parsed = schema.safeParse({ ...manifest, files: [] });
+  if (!parsed.success) return firstProblem(parsed.error);
+  for (let start = 0; start < files.length; start += filesAtOnce) {
+    const some = schema.shape.files.safeParse(files.slice(start, start + filesAtOnce));
+    if (!some.success) return `files from ${start}: ${firstProblem(some.error)}`;
+  }
+  return contradiction(manifest);
 }
 
 export const schemaOf = (format: number): typeof plainSchema | typeof laterSchema =>
@@ -218,15 +228,16 @@ export function firstProblem({ issues: [issue] }: z.ZodError): string {
   return `${issue?.path.map(String).join('.') ?? ''} ${issue?.message ?? 'has the wrong form'}`.trim();
 }
 
-function refuseContradiction(
-  manifest: Pick<Manifest, 'generation' | 'files' | 'emptyDirectories' | 'log'>,
-  context: z.RefinementCtx,
-): void {
-  const problem =
-    treeProblem([...manifest.files.map((file) => file.path), ...manifest.emptyDirectories]) ??
-    logProblem(manifest);
+type Contradictory = Pick<Manifest, 'generation' | 'files' | 'emptyDirectories' | 'log'>;
+
+function refuseContradiction(manifest: Contradictory, context: z.RefinementCtx): void {
+  const problem = contradiction(manifest);
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
 }
+
+const contradiction = (manifest: Contradictory): string | undefined =>
+  treeProblem([...manifest.files.map((file) => file.path), ...manifest.emptyDirectories]) ??
+  logProblem(manifest);
 
 /** A path that appears twice, or that is both a file and a directory. */
 function treeProblem(paths: readonly string[]): string | undefined {

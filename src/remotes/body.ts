@@ -22,6 +22,11 @@ export function fileBody(path: string, size: number): Body {
   return { size, file: path, open: (range) => readFileRange(path, range ?? { start: 0, end: size }) };
 }
 
+/** The first `size` bytes of a file that belongs to somebody else: no remote may keep it. */
+export function strangeFileBody(path: string, size: number): Body {
+  return { size, open: (range) => readFileRange(path, range ?? { start: 0, end: size }) };
+}
+
 /** A body that is hashed as it is read. */
 export interface HashingBody extends Body {
   /**

@@ -19,6 +19,11 @@ export interface StoreAdapter {
    * store never got quiet enough within `timeoutMs`; then `target` holds garbage and the store was not changed.
    */
   capture(dir: string, target: string, options: CaptureOptions): Promise<Capture>;
+  /**
+   * Finds out whether `dir`, which nobody is seen to have open, can be read where it lies, without a copy. Undefined if somebody
+   * may work in it.
+   */
+  lookAtRest(dir: string, options: AtRestOptions): Promise<StoreAtRest | undefined>;
   /** Reads a quiescent image (staged, or a stopped store) and judges it. Never changes a byte below `dir`. */
   inspect(dir: string, options: InspectOptions): Promise<StoreReport>;
   /**
@@ -48,6 +53,29 @@ export interface CaptureOptions {
   /** What is not to be captured. */
   readonly exclude?: Exclusions | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface AtRestOptions extends Pick<CaptureOptions, 'clock' | 'exclude' | 'unfinishedMs' | 'signal'> {
+  /** A look at all files that was taken before. Default: another one is taken. */
+  readonly seen?: StoreSeen;
+}
+
+export interface StoreSeen {
+  readonly scan: ScanResult;
+  /** When the scan began, by `clock.now()`. */
+  readonly lookedAtMs: number;
+}
+
+/** A store in which nobody works. It is its own image, as long as nobody begins to. */
+export interface StoreAtRest {
+  readonly scan: ScanResult;
+  /**
+   * Lets a program write that has come since: ends the locks that readers in this process hold on databases. False if one of
+   * them was written. To be called a few times a second while somebody reads.
+   */
+  letPass(): boolean;
+  /** Whether nobody has written since. If so, all that was read meanwhile is the store at one instant. */
+  isUntouched(): Promise<boolean>;
 }
 
 export interface Capture {

@@ -47,6 +47,10 @@ function adapterOf(kind: StoreKind, exclude: Exclusions | undefined): StoreAdapt
       const { capture } = await import('./capture/capture.ts');
       return capture(dir, target, captureKind, leavingAlone(options));
     },
+    lookAtRest: async (dir, options) => {
+      const { lookAtRest } = await import('./capture/at-rest.ts');
+      return lookAtRest(dir, captureKind, leavingAlone(options));
+    },
     inspect,
     holdsNothing: (dir, options) =>
       holdsNothing(dir, {

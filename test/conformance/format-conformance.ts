@@ -54,6 +54,7 @@ export function describeFormat(format: ContentFormat, history: FormatContext['se
       const { serverTime: _, ...written } = await format.write(context(more), {
         id,
         dir,
+        isOwn: snapshots.length % 2 === 0,
         upload: files.filter((file) => sourceOf(file) === undefined).map(sometimesUnread),
         reuse: files.flatMap((file) => {
           const source = sourceOf(file);

@@ -49,11 +49,20 @@ const mounted = (root: string): Partial<AgentPorts> => {
   return { locateHome: async () => ({ store, dir: join(store, '.sync-agent'), swap: 'entries' }) };
 };
 
+/** An agent's backup copies the store. */
+const asAgent = { local: { minIntervalMs: 0 } };
+
 const scenarios: readonly Scenario[] = [
   {
-    name: 'a backup',
+    name: 'a backup that reads the store where it lies',
     prepare: (host) => host.write(old),
     run: (host) => host.agent.backup(),
+    outcomes: [old],
+  },
+  {
+    name: 'a backup that copies the store first',
+    prepare: (host) => host.write(old),
+    run: (host) => host.agent.backup(asAgent),
     outcomes: [old],
   },
   {
@@ -307,7 +316,7 @@ describe('a staging directory that vanishes', () => {
       };
       const started = performance.now();
       const victim = await makeHost({ remote: remoteOf(host), root, ports: quiet, fs: vanishing });
-      await expect(victim.agent.backup()).rejects.toMatchObject({
+      await expect(victim.agent.backup(asAgent)).rejects.toMatchObject({
         code: 'NOT_FOUND',
         message: expect.stringContaining('vanished') as string,
       });
@@ -355,12 +364,24 @@ if (!isRoot)
   process.stderr.write('\nNOT RUN: real full disks and mount points, which need root to mount a tmpfs\n');
 
 describe.runIf(isRoot)('on a real small disk', () => {
+  it('a backup of a store that nobody has open needs no room for an image', async () => {
+    await onDisk(16, async (mount) => {
+      const { host } = await hostOn(mount);
+      await fill(host.store, 10);
+      const before = await host.read();
+      expect((await host.agent.backup()).type).toBe('committed');
+      await rm(host.store, { recursive: true });
+      await host.agent.restore();
+      expect(await host.read()).toEqual(before);
+    });
+  });
+
   it('a backup without room for its image says what it needs and leaves no staging behind', async () => {
     await onDisk(16, async (mount) => {
       const { host, remote } = await hostOn(mount);
       await fill(host.store, 10);
       const bytes = await sizeOf(host.store);
-      await expect(host.agent.backup()).rejects.toMatchObject({
+      await expect(host.agent.backup(asAgent)).rejects.toMatchObject({
         code: 'DISK_FULL',
         exitCode: 9,
         message: expect.stringMatching(

@@ -101,6 +101,9 @@ async function behind(host: Host, other: Host): Promise<void> {
   await other.agent.backup();
 }
 
+/** An agent's backup copies the store. */
+const asAgent = { local: { minIntervalMs: 0 } };
+
 const scenarios: readonly Scenario[] = [
   {
     name: 'the first backup',
@@ -109,8 +112,8 @@ const scenarios: readonly Scenario[] = [
     outcomes: [old],
     first: 'backup',
   },
-  {
-    name: 'a backup that uploads, copies, rotates and sweeps',
+  ...(['reads the store where it lies', 'copies the store first'] as const).map((how): Scenario => ({
+    name: `a backup that ${how}, uploads, copies, rotates and sweeps`,
     settings: { keepLast: 2, graceMs: hour },
     prepare: async (host, _other, { remote, clock }) => {
       for (const text of ['1', '2', 'old a']) {
@@ -128,10 +131,10 @@ const scenarios: readonly Scenario[] = [
       await remove(host, 'gone');
       await host.write(fresh);
     },
-    run: (host) => host.agent.backup(),
+    run: (host) => host.agent.backup(how === 'copies the store first' ? asAgent : {}),
     outcomes: [fresh],
     first: 'backup',
-  },
+  })),
   {
     name: 'a restore on a bare machine',
     prepare: async (_host, other) => {

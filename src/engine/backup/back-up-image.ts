@@ -9,10 +9,11 @@ import type { Lineage } from '../lineage.ts';
 import { messagesOf } from '../soundness/soundness.ts';
 import type { SoundBase } from '../soundness/soundness.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
-import type { StoreImage } from './capture-store.ts';
+import type { StoreImage } from './image/capture-store.ts';
 import { commitImage } from './commit-image.ts';
-import { UnsoundImage, judgeImage } from './judge-image.ts';
-import type { JudgedImage } from './judge-image.ts';
+import { WrittenMeanwhile, whileAtRest } from './image/while-at-rest.ts';
+import { UnsoundImage, judgeImage } from './image/judge-image.ts';
+import type { JudgedImage } from './image/judge-image.ts';
 import { shrinkage } from './plan-backup.ts';
 import { manifestBefore } from './previous-snapshots.ts';
 import { shrunk, stageContent } from './stage-content.ts';
@@ -31,7 +32,10 @@ export interface ImageWork {
   readonly tries: number;
 }
 
-/** Uploads an image while it is validated, and commits it. `again`: it is damaged, and another one may not be. */
+/**
+ * Uploads an image while it is validated, and commits it. `again`: it is damaged, and another one may not be; or it was the store
+ * itself, and somebody wrote to it.
+ */
 export async function backUpImage(context: Context, work: ImageWork): Promise<BackupResult | 'again'> {
   const { view, lineage, image, options, tries } = work;
   const id = makeSnapshotId(image.capturedAtMs, context.clock.randomHex(4));
@@ -44,6 +48,7 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
     if (staged.type === 'planned') return describePlan(staged, judged);
     return await commitImage(context, { id, view, lineage, image, judged, staged, epoch: options.epoch });
   } catch (error) {
+    if (error instanceof WrittenMeanwhile) return 'again';
     if (!(error instanceof UnsoundImage)) throw error;
     if (tries < captureTries) return 'again';
     throw unsound(context, error);
@@ -57,31 +62,38 @@ async function stageSound(
   id: string,
 ): Promise<{ readonly judged: JudgedImage; readonly staged: Staged }> {
   const { view, lineage, image, options, tries } = work;
+  const { atRest } = image;
   let hasBegun = false;
   try {
-    const [judged, staged] = await both(
-      context.signal,
-      (signal) =>
-        judgeImage({ ...context, signal }, image, {
-          view,
-          base: () => manifestBefore(context, view, lineage),
-          acceptsDamage: tries === captureTries && options.acceptDamage === true,
-        }),
-      (signal) =>
-        stageContent(
-          { ...context, signal },
-          { id, view, lineage, image, options, onUpload: () => (hasBegun = true) },
-        ),
+    const [judged, staged] = await whileAtRest(context.signal, atRest, (whole) =>
+      both(
+        whole,
+        (signal) =>
+          judgeImage({ ...context, signal }, image, {
+            view,
+            base: () => manifestBefore(context, view, lineage),
+            acceptsDamage: tries === captureTries && options.acceptDamage === true,
+          }),
+        (signal) =>
+          stageContent(
+            { ...context, signal },
+            { id, view, lineage, image, options, onUpload: () => (hasBegun = true) },
+          ),
+      ),
     );
+    if (await wasTouched(atRest)) throw new WrittenMeanwhile();
     tellProblems(context, judged);
     const lost = staged.type === 'unchanged' ? undefined : lostTooMuch(context, work, judged, staged);
     if (lost !== undefined) throw shrunk(context, lost);
     return { judged, staged };
   } catch (error) {
     if (hasBegun && !isSyncAgentError(error, 'REMOTE_UNREACHABLE')) await discardAttempt(context, id);
-    throw error;
+    throw (await wasTouched(atRest)) ? new WrittenMeanwhile(error) : error;
   }
 }
+
+const wasTouched = async (atRest: StoreImage['atRest']): Promise<boolean> =>
+  atRest !== undefined && !(await atRest.isUntouched());
 
 /** Every backup warns of every problem, until somebody mends it. */
 function tellProblems({ emit }: Context, { damage, findings }: Verdict): void {

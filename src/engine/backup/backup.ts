@@ -1,13 +1,15 @@
 import type { LogView } from '../../log/commit-log.ts';
 import { begin } from '../../platform/concurrently.ts';
+import type { Begun } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
+import { spareHeap } from './spare-heap.ts';
 import { assertExclusionsFitStore } from '../../stores/content/exclusions-fit.ts';
 import { noExclusions } from '../../stores/content/exclusions.ts';
-import type { ScanResult } from '../../stores/content/scan.ts';
 import { stagingRoot } from '../../home/home.ts';
 import { backUpImage } from './back-up-image.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
-import { StoreCapture } from './capture-store.ts';
+import { StoreCapture } from './image/capture-store.ts';
+import type { StoreImage } from './image/capture-store.ts';
 import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { findEmptied } from '../emptied-remote.ts';
@@ -25,7 +27,8 @@ export type { BackupOptions, BackupResult } from './backup-result.ts';
 /**
  * Makes one snapshot. The caller holds the store's lock and has finished an interrupted restore.
  *
- *     1 capture                        crash: staging garbage, swept by the next run
+ *     1 capture, or look at a store    crash: staging garbage, swept by the next run
+ *       in which nobody works
  *       first backup: leave a mark     crash: the mark tells these objects from those of a lost log
  *     2 upload to history/<id>/        crash: garbage in the remote, swept by a later rotation
  *       meanwhile validate the image   unsound: what was uploaded is discarded, and another image taken
@@ -41,15 +44,18 @@ export async function backup(
   { view: given, ...options }: BackupOptions & GivenView = {},
 ): Promise<BackupResult> {
   await assertExclusionsFit(context);
-  const store = await lookAtStore(context);
-  const known = withoutRequest(context, store, options);
-  if (known !== undefined) return known;
-  const capture = new StoreCapture(context, newAttempt());
-  const begun = isWorthBeginning({ view: given, ...options }, store)
-    ? begin(context.signal, (signal) => capture.take(signal))
-    : undefined;
+  // An agent's store has writers, which it may not see: bytes would be uploaded in vain again and again.
+  const capture = new StoreCapture(context, newAttempt(), { mayLie: options.local === undefined });
+  let begun: Begun<StoreImage> | undefined;
   try {
-    const start = await decide(context, { view: given, options, scan: store.scan });
+    const start = await decide(context, {
+      view: given,
+      options,
+      onLook: (look) => {
+        if (isWorthBeginning({ view: given, ...options }, look))
+          begun = begin(context.signal, (signal) => capture.take(signal, look));
+      },
+    });
     if ('type' in start) return start;
     let image = await (begun?.result ?? capture.take(context.signal));
     for (;;) {
@@ -63,17 +69,25 @@ export async function backup(
   }
 }
 
-/** Reads the log and decides whether there is something to back up, as far as that can be told without an image. */
+/**
+ * Looks at the store, reads the log, and decides whether there is something to back up, as far as that can be told without an
+ * image. The look at each file, which is large, is not kept.
+ */
 async function decide(
   context: Context,
   {
     view: given,
     options,
-    scan,
-  }: GivenView & { readonly options: BackupOptions; readonly scan: ScanResult | undefined },
+    onLook,
+  }: GivenView & { readonly options: BackupOptions; readonly onLook: (look: StoreLook) => void },
 ): Promise<BackupResult | { readonly view: LogView; readonly lineage: Lineage }> {
+  const look = await lookAtStore(context);
+  const known = withoutRequest(context, look, options);
+  if (known !== undefined) return known;
+  spareHeap(look.scan?.files.length ?? 0);
+  onLook(look);
   const view = given ?? (await readRemote(context));
-  const lineage = await readLineage(context, view, scan);
+  const lineage = await readLineage(context, view, look.scan);
   if (!lineage.exists) {
     throw new SyncAgentError('NOT_FOUND', `Cannot back up "${context.home.store}": there is no store`, {
       remedy: 'Check --store, or run "sync-agent restore" to get the newest snapshot',

@@ -9,10 +9,10 @@ import type { Lineage } from '../lineage.ts';
 import { divergedTips, isFenced } from '../tips.ts';
 import { finishCommit } from './after-commit.ts';
 import type { BackupResult } from './backup-result.ts';
-import type { StoreImage } from './capture-store.ts';
+import type { StoreImage } from './image/capture-store.ts';
 import { commitSnapshot } from './commit.ts';
 import type { Committed, ManifestDraft } from './commit.ts';
-import type { JudgedImage } from './judge-image.ts';
+import type { JudgedImage } from './image/judge-image.ts';
 import type { StagedContent } from './stage-content.ts';
 
 export interface CommitImageWork {

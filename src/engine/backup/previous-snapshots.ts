@@ -7,7 +7,7 @@ import type { Lineage } from '../lineage.ts';
 import { brokenObjects, findObjects, problemsOf } from '../relied-on.ts';
 import { snapshotsOfSize } from '../restore/compare-content.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import type { StoreImage } from './capture-store.ts';
+import type { StoreImage } from './image/capture-store.ts';
 import { hasBytesOf } from './plan-backup.ts';
 import type { BackupFacts } from './plan-backup.ts';
 

@@ -15,8 +15,8 @@ import type { Lineage } from '../lineage.ts';
 import { newestManifest } from '../remote-log.ts';
 import { isCommitDue } from '../tips.ts';
 import type { BackupOptions } from './backup-result.ts';
-import type { StoreImage } from './capture-store.ts';
-import { hashImage } from './hash-image.ts';
+import type { StoreImage } from './image/capture-store.ts';
+import { hashImage } from './image/hash-image.ts';
 import { planBackup } from './plan-backup.ts';
 import type { BackupPlan } from './plan-backup.ts';
 import {

@@ -3,7 +3,7 @@ import { attemptKey, historyDirectory } from '../../log/layout.ts';
 import type { Written } from '../../formats/content-format.ts';
 import { inPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
-import type { StoreImage } from './capture-store.ts';
+import type { StoreImage } from './image/capture-store.ts';
 import type { BackupPlan } from './plan-backup.ts';
 
 export interface UploadWork {
@@ -17,6 +17,7 @@ export function uploadContent(context: Context, id: string, { image, plan }: Upl
     context.formats.current.write(context, {
       id,
       dir: image.dir,
+      isOwn: image.atRest === undefined,
       upload: plan.upload,
       reuse: plan.reuse,
       onBytes: progressOf(context, 'upload', plan.uploadBytes),

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
-import { fileBody, hashing } from '../../remotes/body.ts';
+import { fileBody, hashing, strangeFileBody } from '../../remotes/body.ts';
 import type { ManifestFile } from '../../log/manifest.ts';
 import type { FormatContext, ReusedFile, UploadFile, WriteWork, Written } from '../content-format.ts';
 import { historyKey, keyOf } from './keys.ts';
@@ -17,7 +17,7 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
   let serverTime: Date | undefined;
 
   const upload = async ({ sha256, ...file }: UploadFile, signal: AbortSignal): Promise<ManifestFile> => {
-    const bytes = fileBody(join(work.dir, file.path), file.size);
+    const bytes = (work.isOwn ? fileBody : strangeFileBody)(join(work.dir, file.path), file.size);
     const body = sha256 === undefined ? hashing(bytes) : { ...bytes, sha256: async () => sha256 };
     const put = await remote.put(historyKey(id, file.path), body, {
       ...(sha256 === undefined ? {} : { sha256 }),
@@ -48,11 +48,12 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
       return upload(file, signal);
     }
   };
+  function* transfers(): Generator<(signal: AbortSignal) => Promise<ManifestFile>> {
+    for (const file of work.upload) yield (signal) => upload(file, signal);
+    for (const each of work.reuse) yield (signal) => reuse(each, signal);
+  }
   const files = await concurrently(
-    [
-      ...work.upload.map((file) => (signal: AbortSignal) => upload(file, signal)),
-      ...work.reuse.map((each) => (signal: AbortSignal) => reuse(each, signal)),
-    ],
+    transfers(),
     { concurrency: settings.concurrency, signal: context.signal },
     (transfer, signal) => transfer(signal),
   );

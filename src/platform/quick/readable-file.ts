@@ -14,12 +14,12 @@ export interface ReadableFile {
 
 const later = { fstat: promisify(fstat), read: promisify(read) };
 
-/** With `noFollow`, ELOOP if `path` is a symbolic link. */
+/** With `noFollow`, ELOOP if `path` is a symbolic link. What has become a FIFO fails to be read, instead of waiting for a writer. */
 export async function openForRead(
   path: string,
   { noFollow = false }: { readonly noFollow?: boolean } = {},
 ): Promise<ReadableFile> {
-  const flags = constants.O_RDONLY | (noFollow ? constants.O_NOFOLLOW : 0);
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | (noFollow ? constants.O_NOFOLLOW : 0);
   const { number: descriptor, close } = await openDescriptor(path, flags);
   return {
     stat: async () =>

@@ -56,6 +56,11 @@ describe.skipIf(process.platform !== 'linux')('what an operation costs', () => {
     await change(store);
     await untilOld();
     costs['changed backup'] = await meter.measure(() => agent.backup());
+    await fill(store);
+    await writeFile(join(store, 'more'), 'more');
+    await untilOld();
+    // As an agent's backup, which copies the store.
+    costs['backup of an image'] = await meter.measure(() => agent.backup({ local: { minIntervalMs: 0 } }));
     await host.wipe();
     costs['cold restore'] = await meter.measure(() => agent.restore());
     costs['unchanged restore'] = await meter.measure(() => agent.restore());
@@ -123,5 +128,5 @@ async function writeFiles(
   }
 }
 
-/** A file that was written a moment ago is copied twice. */
+/** A file that was written a moment ago is waited for, or copied twice. */
 const untilOld = (): Promise<void> => sleep(100);

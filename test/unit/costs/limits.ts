@@ -10,6 +10,7 @@ export const operations = [
   'first backup',
   'unchanged backup',
   'changed backup',
+  'backup of an image',
   'cold restore',
   'unchanged restore',
 ] as const;
@@ -21,76 +22,76 @@ export const operations = [
 export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>>>> = {
   // 200 files of 20,000 bytes in 10 folders; 10 of them change.
   plain: parse(`
-    put                    206           0          13           0           0
-    get                      1           0           1         201           0
-    head                     0           0           0           0           0
-    list                     8           2           7           2           1
-    copy                   200           0         200           0           0
-    remove                   2           0           0           0           0
-    bytesSent        4_280_000           0     327_000           0           0
-    bytesReceived            0           0      47_200   4_200_000           0
-    makeDirectory           15           1          15          17           1
-    rename                   4           1           4           6           1
-    removeFile               7           2           7         207           2
-    link                     0           0           0           0           0
-    copyFile               200           0         200           0           0
-    open                     5           1           4         205           1
-    write                    4           1           4         204           1
-    setAttributes            1           0           0         201           0
-    sync                     8           2           8         221           2
-    bytesRead        8_500_000      50_600   8_630_000      20_600      50_900
-    bytesWritten     4_230_000       1_500   4_220_000   4_210_000       1_500
-    bytesHashed      4_340_000      70_500   4_470_000   4_280_000      67_600
-    bytesCopied      4_160_000           0   4_160_000           0           0
+    put                      206           0          13          14           0           0
+    get                        1           0           1           1         202           0
+    head                       0           0           0           0           0           0
+    list                       8           2           7           7           2           1
+    copy                     200           0         200         201           0           0
+    remove                     2           0           0           0           0           0
+    bytesSent          4_280_000           0     327_000     328_000           0           0
+    bytesReceived              0           0      39_300      39_500   4_200_000           0
+    makeDirectory              4           1           4          16          17           1
+    rename                     4           1           4           4           6           1
+    removeFile                 7           2           7           7         208           2
+    link                       0           0           0           0           0           0
+    copyFile                   0           0           0         201           0           0
+    open                       5           1           4           4         206           1
+    write                      4           1           4           4         205           1
+    setAttributes              1           0           0           0         202           0
+    sync                       8           2           8           8         222           2
+    bytesRead          4_240_000      50_600   4_460_000   8_780_000      20_600      50_900
+    bytesWritten          42_700       1_020      44_100   4_220_000   4_210_000       1_500
+    bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600
+    bytesCopied                0           0           0   4_170_000           0           0
   `),
-  // The same on a directory remote, whose own calls of the disk are in the table: a link for each object, a sync for each new
-  // one, and syncs of directories that many objects share.
+  // The same on a directory remote, whose own calls of the disk are in the table: for each new object a file, or a link to that of
+  // an image, and a sync; syncs of directories are shared by many objects.
   directory: parse(`
-    put                     206           0          13           0           0
-    get                       1           0           1         201           0
-    head                      0           0           0           0           0
-    list                      8           2           7           2           1
-    copy                    200           0         200           0           0
-    remove                    2           0           0           0           0
-    bytesSent         4_280_000           0     327_000           0           0
-    bytesReceived             0           0      47_200   4_200_000           0
-    makeDirectory            45           1          28          17           1
-    rename                    6           1          15           6           1
-    removeFile               13           2          19         207           2
-    link                    404           0         222           0           0
-    copyFile                200           0         200           0           0
-    open                     11           1           7         205           1
-    write                    10           1           7         204           1
-    setAttributes             1           0           0         201           0
-    sync                    400           2         110         221           2
-    bytesRead         8_500_000      50_600   8_630_000   4_100_000      50_900
-    bytesWritten      4_230_000       1_500   4_220_000   4_210_000       1_500
-    bytesHashed       4_340_000      70_500   4_470_000   4_280_000      67_600
-    bytesCopied       4_160_000           0   4_160_000           0           0
+    put                      206           0          13          14           0           0
+    get                        1           0           1           1         202           0
+    head                       0           0           0           0           0           0
+    list                       8           2           7           7           2           1
+    copy                     200           0         200         201           0           0
+    remove                     2           0           0           0           0           0
+    bytesSent          4_280_000           0     327_000     328_000           0           0
+    bytesReceived              0           0      39_300      39_500   4_200_000           0
+    makeDirectory             31           1          15          27          17           1
+    rename                   206           1          25          15           6           1
+    removeFile                13           2          19          19         208           2
+    link                     204           0         222         224           0           0
+    copyFile                   0           0           0         201           0           0
+    open                     211           1          17           7         206           1
+    write                    210           1          17           7         205           1
+    setAttributes              1           0           0           0         202           0
+    sync                     339           2         140         140         222           2
+    bytesRead          4_170_000      50_600   4_500_000   8_460_000   4_100_000      50_900
+    bytesWritten       4_230_000       1_050     373_000   4_340_000   4_210_000       1_500
+    bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600
+    bytesCopied                0           0           0   4_170_000           0           0
   `),
   // The fixture chroma-1-a, 25 files, 0.43 MB; it becomes chroma-1-b.
   chroma: parse(`
-    put                     31           0          21           0           0
-    get                      1           0           1          26           0
-    head                     0           0           0           0           0
-    list                     8           2           7           2           1
-    copy                    25           0          25           0           0
-    remove                   2           0           1           0           0
-    bytesSent          444_000           0     449_000           0           0
-    bytesReceived            0           0      11_100     454_000           0
-    makeDirectory           11           1          11          12           1
-    rename                   4           1           4           6           1
-    removeFile               7           2           7          32           2
-    link                     0           0           0           0           0
-    copyFile                25           0          25           0           0
-    open                     5           1           4          30           1
-    write                    4           1           4          32           1
-    setAttributes            1           0           0          26           0
-    sync                     8           2           8          41           2
-    bytesRead        1_700_000      15_300   1_860_000     803_000      15_600
-    bytesWritten       433_000       1_500     459_000     458_000       1_500
-    bytesHashed        455_000      15_300     496_000     470_000      15_600
-    bytesCopied        421_000           0     446_000           0           0
+    put                       31           0          21          22           0           0
+    get                        1           0           1           1          27           0
+    head                       0           0           0           0           0           0
+    list                       8           2           7           7           2           1
+    copy                      25           0          25          26           0           0
+    remove                     2           0           1           1           0           0
+    bytesSent            444_000           0     449_000     425_000           0           0
+    bytesReceived              0           0       7_610       7_820     454_000           0
+    makeDirectory              4           1           4          11          12           1
+    rename                     4           1           4           4           6           1
+    removeFile                 7           2           7           7          33           2
+    link                       0           0           0           0           0           0
+    copyFile                   0           0           0          26           0           0
+    open                       5           1           4           4          31           1
+    write                      4           1           4           4          33           1
+    setAttributes              1           0           0           0          27           0
+    sync                       8           2           8           8          42           2
+    bytesRead          1_210_000      11_000   1_340_000   1_710_000     803_000      15_600
+    bytesWritten          10_200       1_010      10_500     433_000     458_000       1_500
+    bytesHashed          455_000      15_300     496_000     448_000     470_000      15_600
+    bytesCopied                0           0           0     421_000           0           0
   `),
 };
 

@@ -143,6 +143,23 @@ describe('a backup', () => {
       },
     };
     const racer = await on('here', { fs: racing });
+    await expect(racer.agent.backup({ local: { minIntervalMs: 0 } })).rejects.toMatchObject({
+      code: 'REFUSED',
+    });
+  });
+
+  it('survives a file that becomes a FIFO while it is read where it lies', async () => {
+    await host.write({ a: 'content' });
+    const fifo = join(root, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    const racing: Remote = {
+      ...remote,
+      put: async (key, body, options) => {
+        if (key.endsWith('/a')) renameSync(fifo, join(host.store, 'a'));
+        return remote.put(key, body, options);
+      },
+    };
+    const racer = await on('here', { remote: racing });
     await expect(racer.agent.backup()).rejects.toMatchObject({ code: 'REFUSED' });
   });
 });

@@ -182,7 +182,8 @@ describe('what the agent writes for itself', () => {
     };
     process.umask(0);
     const [a, b] = await pair(watched);
-    await a.agent.backup();
+    // As an agent's backup, which copies the store.
+    await a.agent.backup({ local: { minIntervalMs: 0 } });
     await b.agent.restore();
     const home = await locateHome(b.store);
     const rooms: string[] = [];
@@ -197,7 +198,8 @@ describe('what the agent writes for itself', () => {
         },
       },
     });
-    await c.agent.backup({ force: true });
+    await c.write({ 'sub/more': 'written since' });
+    await c.agent.backup({ force: true, local: { minIntervalMs: 0 } });
     expect(seen.length).toBeGreaterThan(0);
     expect(new Set(seen)).toEqual(new Set(['600', '700']));
     expect(new Set(rooms)).toEqual(new Set(['700']));

@@ -1,14 +1,14 @@
-import type { LogView } from '../../log/commit-log.ts';
-import { totalBytes } from '../../log/manifest.ts';
-import type { Manifest } from '../../log/manifest.ts';
-import type { StoreStatistics, Verdict } from '../../stores/adapter.ts';
-import { inPhase } from '../context.ts';
-import type { Context } from '../context.ts';
-import { databasesOf } from '../soundness/judge-store.ts';
-import { soundnessOf } from '../soundness/soundness.ts';
-import type { SoundBase } from '../soundness/soundness.ts';
+import type { LogView } from '../../../log/commit-log.ts';
+import { totalBytes } from '../../../log/manifest.ts';
+import type { Manifest } from '../../../log/manifest.ts';
+import type { StoreStatistics, Verdict } from '../../../stores/adapter.ts';
+import { inPhase } from '../../context.ts';
+import type { Context } from '../../context.ts';
+import { databasesOf } from '../../soundness/judge-store.ts';
+import { soundnessOf } from '../../soundness/soundness.ts';
+import type { SoundBase } from '../../soundness/soundness.ts';
 import type { StoreImage } from './capture-store.ts';
-import { fullTextDueMs } from '../soundness/full-text-due.ts';
+import { fullTextDueMs } from '../../soundness/full-text-due.ts';
 import { stagingFailure } from './staging-failure.ts';
 
 /** What is in an image, and what is wrong with it. */

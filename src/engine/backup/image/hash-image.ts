@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { concurrently } from '../../platform/concurrently.ts';
-import { totalBytes } from '../../log/manifest.ts';
-import type { Manifest } from '../../log/manifest.ts';
-import type { UploadFile } from '../../formats/content-format.ts';
-import { inPhase } from '../context.ts';
-import type { Context } from '../context.ts';
-import { hashFile } from '../hash-file.ts';
+import { concurrently } from '../../../platform/concurrently.ts';
+import { totalBytes } from '../../../log/manifest.ts';
+import type { Manifest } from '../../../log/manifest.ts';
+import type { UploadFile } from '../../../formats/content-format.ts';
+import { inPhase } from '../../context.ts';
+import type { Context } from '../../context.ts';
+import { hashFile } from '../../hash-file.ts';
 import type { StoreImage } from './capture-store.ts';
 import { stagingFailure } from './staging-failure.ts';
 

@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises';
-import { SyncAgentError, errnoOf, messageOf } from '../../platform/errors.ts';
-import { totalBytes } from '../../log/manifest.ts';
-import { isDiskFull } from '../../platform/disk-space.ts';
-import { stagingRoot } from '../../home/home.ts';
-import { scanStore } from '../../stores/content/scan.ts';
-import type { Context } from '../context.ts';
+import { SyncAgentError, errnoOf, messageOf } from '../../../platform/errors.ts';
+import { totalBytes } from '../../../log/manifest.ts';
+import { isDiskFull } from '../../../platform/disk-space.ts';
+import { stagingRoot } from '../../../home/home.ts';
+import { scanStore } from '../../../stores/content/scan.ts';
+import type { Context } from '../../context.ts';
 
 /** The error for a failed capture. It says how much space is needed, or what removed the staging directory. */
 export async function stagingFailure(context: Context, error: unknown): Promise<unknown> {

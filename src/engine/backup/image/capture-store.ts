@@ -1,25 +1,28 @@
-import { fileTimeMs } from '../../platform/file-system.ts';
-import { totalBytes } from '../../log/manifest.ts';
-import type { Manifest } from '../../log/manifest.ts';
-import { SyncAgentError } from '../../platform/errors.ts';
-import { fingerprint, isSettled, storeIdentity } from '../../stores/content/fingerprint.ts';
-import { emptyDirectoriesOf, scanStore } from '../../stores/content/scan.ts';
-import type { ScanResult } from '../../stores/content/scan.ts';
-import type { Capture, StoreAdapter } from '../../stores/adapter.ts';
-import type { StoreUser } from '../../stores/in-use.ts';
-import { stagedData } from '../../home/home.ts';
-import { inPhase } from '../context.ts';
-import type { Context } from '../context.ts';
-import type { CapturedTree, ImageFile } from './plan-backup.ts';
-import { adapterForCapture } from '../soundness/judge-store.ts';
-import { lastKnownManifest } from '../known-manifests.ts';
-import { warnOfTwins } from '../twin-servers.ts';
+import { fileTimeMs } from '../../../platform/file-system.ts';
+import { totalBytes } from '../../../log/manifest.ts';
+import type { Manifest } from '../../../log/manifest.ts';
+import { SyncAgentError } from '../../../platform/errors.ts';
+import { fingerprint, isSettled, storeIdentity } from '../../../stores/content/fingerprint.ts';
+import { emptyDirectoriesOf, scanStore } from '../../../stores/content/scan.ts';
+import type { FileEntry, ScanResult } from '../../../stores/content/scan.ts';
+import type { Capture, StoreAdapter, StoreAtRest } from '../../../stores/adapter.ts';
+import type { StoreUser } from '../../../stores/in-use.ts';
+import { stagedData } from '../../../home/home.ts';
+import { inPhase } from '../../context.ts';
+import type { Context } from '../../context.ts';
+import type { CapturedTree, ImageFile } from '../plan-backup.ts';
+import { adapterForCapture } from '../../soundness/judge-store.ts';
+import type { StoreLook } from '../../local-status.ts';
+import { lastKnownManifest } from '../../known-manifests.ts';
+import { warnOfTwins } from '../../twin-servers.ts';
 import { stagingFailure } from './staging-failure.ts';
 
-/** A consistent copy of the store, as nobody has judged it yet. */
+/** What the store holds at one instant, as nobody has judged it yet. */
 export interface StoreImage extends CapturedTree {
   /** Where the image is. */
   readonly dir: string;
+  /** The image is no copy, but the store itself: it counts only if nobody wrote to it until all of it was read. */
+  readonly atRest?: Omit<StoreAtRest, 'scan'>;
   readonly store: StoreAdapter;
   /** What this host last knew of the store. */
   readonly known: Manifest | undefined;
@@ -42,16 +45,18 @@ export interface StoreImage extends CapturedTree {
  */
 const unfinishedMs = { first: 500, unseen: 5_000, seen: 30_000 };
 
-/** Captures one store as often as needed. */
+/** Captures one store as often as needed. `mayLie`: the first time, a store in which nobody works is read where it lies. */
 export class StoreCapture {
   readonly #context: Context;
   readonly #dir: string;
+  readonly #mayLie: boolean;
   #tries = 0;
   #heldMs = 0;
   #longestHoldMs = 0;
 
-  constructor(context: Context, attempt: string) {
+  constructor(context: Context, attempt: string, { mayLie }: { readonly mayLie: boolean }) {
     this.#context = context;
+    this.#mayLie = mayLie;
     this.#dir = stagedData(context.home, attempt);
   }
 
@@ -59,28 +64,41 @@ export class StoreCapture {
     return this.#tries;
   }
 
-  /** A new image in place of the one before, taken more patiently. */
-  async take(signal: AbortSignal | undefined): Promise<StoreImage> {
+  /** A new image in place of the one before, taken more patiently. `look`: at the store, just now. */
+  async take(signal: AbortSignal | undefined, look?: StoreLook): Promise<StoreImage> {
     this.#tries += 1;
     const context = { ...this.#context, signal };
     try {
-      return await inPhase(context, 'capture', (moved) => this.#take(context, moved));
+      return await inPhase(context, 'capture', (moved) => this.#take(context, { moved, look }));
     } catch (error) {
       throw await stagingFailure(context, error);
     }
   }
 
-  async #take(context: Context, moved: (bytes: number) => void): Promise<StoreImage> {
+  async #take(
+    context: Context,
+    { moved, look }: { readonly moved: (bytes: number) => void; readonly look: StoreLook | undefined },
+  ): Promise<StoreImage> {
     const { home, fs, clock, emit, signal } = context;
     const dir = this.#dir;
     const known = await lastKnownManifest(context);
     const store = await adapterForCapture(context, known);
     const users = await context.findStoreUsers(home.store);
     if (this.#tries === 1) warnOfTwins(context, store, users);
-    await fs.remove(dir);
-    await fs.makeDirectory(dir);
     const identity = await storeIdentity(home.store);
     const capturedAtMs = clock.now();
+    const common = { store, adapter: store.name, known, capturedAtMs, identity };
+    if (this.#mayLie && this.#tries === 1 && users.length === 0) {
+      const atRest = await store.lookAtRest(home.store, {
+        clock,
+        signal,
+        unfinishedMs: unfinishedMs.first,
+        ...(look?.scan === undefined ? {} : { seen: { scan: look.scan, lookedAtMs: look.lookedAtMs } }),
+      });
+      if (atRest !== undefined) return { ...common, ...imageAtRest(context, atRest) };
+    }
+    await fs.remove(dir);
+    await fs.makeDirectory(dir);
     const captured = await store.capture(home.store, dir, {
       timeoutMs: context.settings.captureTimeoutMs,
       unfinishedMs: this.#patienceMs(users),
@@ -92,23 +110,16 @@ export class StoreCapture {
     this.#heldMs += heldMs;
     this.#longestHoldMs = Math.max(this.#longestHoldMs, longestHoldMs);
     if (this.#tries === 1) warnOfUnfenced(context, captured.unfenced);
-    context.formats.current.assertStorable(
-      [...source.files.map((file) => file.path), ...emptyDirectoriesOf(source)],
-      { prefixBytes: context.settings.prefixBytes },
-    );
+    assertStorable(context, source);
     const bytes = totalBytes(source.files);
     moved(bytes);
     emit({ type: 'captured', bytes, attempts, heldMs, longestHoldMs });
     return {
+      ...common,
       dir,
-      store,
-      adapter: store.name,
-      known,
       files: await describeFiles(dir, captured),
       ...describeDirectories(source),
-      capturedAtMs,
       fingerprint: isSettled(fingerprinted.files, lookedAtMs) ? fingerprint(fingerprinted) : null,
-      identity,
       leftAlone: source.leftAlone,
       heldMs: this.#heldMs,
       longestHoldMs: this.#longestHoldMs,
@@ -119,6 +130,29 @@ export class StoreCapture {
     if (this.#tries === 1) return unfinishedMs.first;
     return users.length === 0 ? unfinishedMs.unseen : unfinishedMs.seen;
   }
+}
+
+function imageAtRest(
+  context: Context,
+  { scan, ...atRest }: StoreAtRest,
+): Omit<StoreImage, 'store' | 'adapter' | 'known' | 'capturedAtMs' | 'identity'> {
+  assertStorable(context, scan);
+  context.emit({ type: 'captured', bytes: totalBytes(scan.files), attempts: 1, heldMs: 0, longestHoldMs: 0 });
+  return {
+    dir: context.home.store,
+    atRest,
+    files: scan.files.map((file) => describeFile(file, file.size)),
+    ...describeDirectories(scan),
+    fingerprint: fingerprint(scan),
+    leftAlone: scan.leftAlone,
+    heldMs: 0,
+    longestHoldMs: 0,
+  };
+}
+
+function assertStorable({ formats, settings }: Context, source: ScanResult): void {
+  const paths = [...source.files.map((file) => file.path), ...emptyDirectoriesOf(source)];
+  formats.current.assertStorable(paths, { prefixBytes: settings.prefixBytes });
 }
 
 function warnOfUnfenced({ emit }: Context, unfenced: readonly string[]): void {
@@ -136,13 +170,21 @@ function warnOfUnfenced({ emit }: Context, unfenced: readonly string[]): void {
 /** A database whose log was folded into it has another size than in the store. */
 async function describeFiles(dir: string, { source }: Capture): Promise<readonly ImageFile[]> {
   const sizes = new Map((await scanStore(dir)).files.map((file) => [file.path, file.size]));
-  return source.files.map(({ path, mode, mtimeNs }) => {
+  return source.files.map((file) => {
+    const { path } = file;
     const size = sizes.get(path);
     if (size === undefined)
       throw new SyncAgentError('INTERNAL', `Cannot back up "${path}": it is not in the image`);
-    return { path, size, mode, mtimeMs: fileTimeMs(mtimeNs) };
+    return describeFile(file, size);
   });
 }
+
+const describeFile = ({ path, mode, mtimeNs }: FileEntry, size: number): ImageFile => ({
+  path,
+  size,
+  mode,
+  mtimeMs: fileTimeMs(mtimeNs),
+});
 
 function describeDirectories(
   source: ScanResult,
