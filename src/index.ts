@@ -27,6 +27,8 @@ export type { DoctorReport } from './engine/doctor/doctor.ts';
 export type { CheckOptions, CheckReport, CheckedProblem } from './engine/reading/check-store.ts';
 export type { ServerCollectionReport, ServerPlace, ServerProblem, ServerReport } from './stores/reading.ts';
 export type { CollectionStatistics } from './stores/adapter.ts';
+export type { InspectReport } from './engine/reading/inspect-store.ts';
+export type { DescribedCollection, StoreDescription } from './stores/reading.ts';
 export type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from './engine/history/history.ts';
 export type { AcquireOptions, Lease, ReleaseResult, RenewResult } from './engine/lease/lease.ts';
 export type { LeaseStatus } from './engine/lease/lease-status.ts';

@@ -1,6 +1,7 @@
 import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
 import type { DoctorReport } from '../engine/doctor/doctor.ts';
 import type { CheckOptions, CheckReport } from '../engine/reading/check-store.ts';
+import type { InspectReport } from '../engine/reading/inspect-store.ts';
 import type { ShownSnapshot, SnapshotDiff, SnapshotSummary } from '../engine/history/history.ts';
 import type { PinOptions, PinResult } from '../engine/history/pin.ts';
 import type { PruneOptions, PruneResult } from '../engine/history/prune.ts';
@@ -72,6 +73,8 @@ export interface Agent extends RecordOperations {
    * result, not an error. Works on a store in use, and makes no request unless `snapshot` names one.
    */
   check(options?: CheckOptions & ReadFrom & CallOptions): Promise<CheckReport>;
+  /** What is in a store: collections, indexes, queue, sizes, versions. Reads as `check` does, and judges nothing. */
+  inspect(options?: ReadFrom & CallOptions): Promise<InspectReport>;
   /** Rebuilds a lost commit log from what the remote still holds. Deletes nothing. */
   repairRemote(options?: { readonly dryRun?: boolean } & CallOptions): Promise<RepairResult>;
   /** Applies the retention rule now, and removes what crashed runs left. */

@@ -6,6 +6,7 @@ import { diffCommand } from './commands/remote/diff.ts';
 import { doctorCommand } from './commands/setup/doctor.ts';
 import { exportCommand } from './commands/store/export.ts';
 import { initCommand } from './commands/setup/init.ts';
+import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
 import { notifyCommand } from './commands/store/notify.ts';
 import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
@@ -31,6 +32,7 @@ export const commands: readonly Command[] = [
   diffCommand,
   verifyCommand,
   checkCommand,
+  inspectCommand,
   repairRemoteCommand,
   pruneCommand,
   pinCommand,

@@ -7,6 +7,7 @@ import type { Context } from '../engine/context.ts';
 import { doctor } from '../engine/doctor/doctor.ts';
 import { assertSoundStore } from '../engine/soundness/go-on.ts';
 import { checkStore } from '../engine/reading/check-store.ts';
+import { inspectStore } from '../engine/reading/inspect-store.ts';
 import type { SourceName } from '../engine/reading/store-source.ts';
 import { diffSnapshots, listSnapshots, showSnapshot } from '../engine/history/history.ts';
 import { pin, unpin } from '../engine/history/pin.ts';
@@ -84,6 +85,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
     check: (options = {}) => readFrom(options, (context, name) => checkStore(context, name, options)),
+    inspect: (options = {}) => readFrom(options, inspectStore),
     repairRemote: (options = {}) => read((context) => repairRemote(context, options), options.signal),
     ...recordOperations(access),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),

@@ -47,6 +47,7 @@ export function operationsInProcesses(
     unpin: bound('unpin'),
     clearHistory: bound('clearHistory'),
     check: bound('check'),
+    inspect: bound('inspect'),
     repairRemote: bound('repairRemote'),
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),

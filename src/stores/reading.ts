@@ -7,6 +7,8 @@ export interface StoreReading {
    * something else. Says nothing about what cannot be opened at all. `scratch` as in `InspectOptions`.
    */
   assertKnown(dir: string, options: { readonly scratch: string }): Promise<void>;
+  /** Says what is in a store. Rejects with STORE_CORRUPT if its databases cannot be read. */
+  describe(dir: string, options: DescribeOptions): Promise<StoreDescription>;
   /** Asks the running server of such a store whether it can give out what it has. Failures are part of the report. */
   checkServer(address: ServerPlace, options: ServerCheckOptions): Promise<ServerReport>;
   /** The words after `sync-agent` that mend a problem of this kind. */
@@ -56,4 +58,76 @@ export interface ServerProblem {
   /** `collection "name"`, or `server`. */
   readonly where: string;
   readonly message: string;
+}
+
+export interface DescribeOptions {
+  /** As in `InspectOptions`. */
+  readonly scratch: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What is in a store. Sizes are bytes. */
+export interface StoreDescription {
+  readonly schema: {
+    /** The newest migration of each part; null if the store does not say. */
+    readonly migrations: Readonly<Record<string, number>> | null;
+    /** The oldest release that opens it; all later ones do, too. */
+    readonly opensWith: string | null;
+  };
+  readonly database: {
+    readonly path: string;
+    readonly bytes: number;
+    readonly journalMode: string;
+    readonly pages: number;
+    readonly freePages: number;
+    /** The share of bytes that used pages do not use, 0 to 1. */
+    readonly fragmentation: number;
+    /** With their indexes, the largest first. */
+    readonly tables: readonly { readonly name: string; readonly bytes: number }[];
+  };
+  /** The application's databases, not SQLite's. */
+  readonly databases: readonly {
+    readonly tenant: string;
+    readonly name: string;
+    readonly collections: number;
+  }[];
+  readonly collections: readonly DescribedCollection[];
+  /** Operations that were acknowledged, and are kept until every segment has applied them, or longer. */
+  readonly queue: {
+    readonly operations: number;
+    readonly first: number | null;
+    readonly last: number | null;
+  };
+  readonly fullText: {
+    /** Texts that are in records, and those that the index has. Both null if there is no such index. */
+    readonly texts: number | null;
+    readonly indexed: number | null;
+    /** Parts of the index; searches look at each. */
+    readonly parts: number | null;
+  };
+  /** Folders of vector indexes that belong to no collection. */
+  readonly orphans: readonly { readonly path: string; readonly bytes: number }[];
+}
+
+export interface DescribedCollection {
+  readonly id: string;
+  readonly tenant: string;
+  readonly database: string;
+  readonly name: string;
+  readonly records: number;
+  readonly dimension: number | null;
+  readonly space: string;
+  /** As configured: links of an element, and so on. Empty where the store does not say. */
+  readonly parameters: Readonly<Record<string, number>>;
+  /** Operations in the queue that the vector index has not applied. */
+  readonly pending: number;
+  readonly metadataSegment: { readonly id: string; readonly appliedUpTo: number | null } | null;
+  readonly vectorSegment: {
+    readonly id: string;
+    readonly appliedUpTo: number | null;
+    /** Of its folder; null if there is none, because it was never persisted. */
+    readonly bytes: number | null;
+    /** In the index, deleted ones included; null if it was never persisted. */
+    readonly elements: number | null;
+  } | null;
 }

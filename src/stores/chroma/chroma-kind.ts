@@ -44,6 +44,8 @@ export const chromaKind = {
   reading: {
     assertKnown: async (dir, { scratch }) =>
       (await import('./schema-version.ts')).assertKnownDatabase(join(dir, database), database, scratch),
+    describe: async (dir, options) =>
+      (await import('./describe/describe-chroma.ts')).describeChroma(dir, options),
     checkServer: async (address, options) =>
       (await import('./server/check-server.ts')).checkChromaServer(address, options),
     mendedBy: {

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import { readCollections } from '../sysdb.ts';
 import type { CollectionFacts, Space } from '../sysdb.ts';
+import { at, parse } from './json-path.ts';
 import { joinTexts, valueText } from './metadata-text.ts';
 import type { TypedRow } from './metadata-text.ts';
 
@@ -101,23 +102,6 @@ function indexSettings(
 
 function spaceOf(value: unknown): Space | undefined {
   return value === 'l2' || value === 'cosine' || value === 'ip' ? value : undefined;
-}
-
-function at(value: unknown, ...path: readonly string[]): unknown {
-  let found = value;
-  for (const key of path) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;
-    found = (found as Record<string, unknown>)[key];
-  }
-  return found;
-}
-
-function parse(text: string | null): unknown {
-  try {
-    return text === null ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function textOf(value: unknown): string | null {
