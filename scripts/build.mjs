@@ -25,6 +25,7 @@ await build({
   entryPoints: {
     bin: 'src/bin.ts',
     'inspect-worker': 'src/stores/inspect-worker.ts',
+    'mend-worker': 'src/stores/mend-worker.ts',
     'compare-worker': 'src/stores/capture/delta/compare-worker.ts',
     'hash-worker': 'src/formats/plain/hash-worker.ts',
     'operation-child': 'src/operations/operation-child.ts',

@@ -36,6 +36,16 @@ export type { PinOptions, PinResult } from './engine/history/pin.ts';
 export type { PruneOptions, PruneResult } from './engine/history/prune.ts';
 export type { RepairResult, RepairedSnapshot } from './engine/repair/repair-remote.ts';
 export type { LocalStatus } from './engine/local-status.ts';
+export type { MaintainStoreOptions, MaintainStoreResult } from './engine/mending/maintain-store.ts';
+export type { RepairedStep, StoreRepairOptions, StoreRepairResult } from './engine/mending/repair-store.ts';
+export type {
+  JournalMode,
+  Maintained,
+  MaintenanceEstimate,
+  RepairLoss,
+  RepairStep,
+  WithheldStep,
+} from './stores/mending.ts';
 export type { RestoreToResult } from './engine/restore/restore-to.ts';
 export type { RestoreOptions, RestoreResult } from './engine/restore/restore.ts';
 export type { RollbackResult } from './engine/restore/rollback.ts';

@@ -10,6 +10,8 @@ import type { AcquireOptions, Lease, ReleaseResult, RenewResult } from '../engin
 import type { WaitOptions, WaitResult } from '../engine/lease/wait-for-lease.ts';
 import type { LocalStatus } from '../engine/local-status.ts';
 import type { RepairResult } from '../engine/repair/repair-remote.ts';
+import type { MaintainStoreOptions, MaintainStoreResult } from '../engine/mending/maintain-store.ts';
+import type { StoreRepairOptions, StoreRepairResult } from '../engine/mending/repair-store.ts';
 import type { RestoreToResult } from '../engine/restore/restore-to.ts';
 import type { RestoreOptions, RestoreResult } from '../engine/restore/restore.ts';
 import type { RollbackResult } from '../engine/restore/rollback.ts';
@@ -75,7 +77,17 @@ export interface Agent extends RecordOperations {
   check(options?: CheckOptions & ReadFrom & CallOptions): Promise<CheckReport>;
   /** What is in a store: collections, indexes, queue, sizes, versions. Reads as `check` does, and judges nothing. */
   inspect(options?: ReadFrom & CallOptions): Promise<InspectReport>;
-  /** Rebuilds a lost commit log from what the remote still holds. Deletes nothing. */
+  /**
+   * Mends the store on a copy, and puts the copy in its place; the store as it was becomes a rollback copy. What cannot be mended is part
+   * of the result. BUSY while a process has the store open. Makes no request.
+   */
+  repair(options?: StoreRepairOptions & CallOptions): Promise<StoreRepairResult>;
+  /**
+   * Compacts the databases of the store on a copy, after a snapshot unless the store equals one, and puts the copy in its place. BUSY while
+   * a process has the store open.
+   */
+  maintain(options?: MaintainStoreOptions & CallOptions): Promise<MaintainStoreResult>;
+  /** Rebuilds a lost commit log from what the remote still holds. Deletes nothing. Not about the store: that is `repair`. */
   repairRemote(options?: { readonly dryRun?: boolean } & CallOptions): Promise<RepairResult>;
   /** Applies the retention rule now, and removes what crashed runs left. */
   prune(options?: PruneOptions & CallOptions): Promise<PruneResult>;
@@ -85,7 +97,7 @@ export interface Agent extends RecordOperations {
   unpin(snapshot: string, options?: CallOptions): Promise<PinResult>;
   /** Deletes every snapshot for good, except the newest, pinned ones and unresolved tips. */
   clearHistory(options?: { readonly dryRun?: boolean } & CallOptions): Promise<PruneResult>;
-  /** Lists the stores that restores replaced. Makes no request. */
+  /** Lists the stores that restores, repairs and maintenance replaced. Makes no request. */
   rollbackCopies(options?: CallOptions): Promise<readonly RollbackCopy[]>;
   /** Puts a rollback copy, named or `latest`, back in the place of the store. */
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;

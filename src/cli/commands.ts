@@ -8,9 +8,11 @@ import { exportCommand } from './commands/store/export.ts';
 import { initCommand } from './commands/setup/init.ts';
 import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
+import { maintainCommand } from './commands/store/maintain.ts';
 import { notifyCommand } from './commands/store/notify.ts';
 import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
 import { pruneCommand } from './commands/remote/prune.ts';
+import { repairCommand } from './commands/store/repair.ts';
 import { repairRemoteCommand } from './commands/remote/repair-remote.ts';
 import { restoreCommand } from './commands/store/restore.ts';
 import { rollbackCommand } from './commands/store/rollback.ts';
@@ -27,6 +29,8 @@ export const commands: readonly Command[] = [
   backupCommand,
   restoreCommand,
   syncCommand,
+  repairCommand,
+  maintainCommand,
   listCommand,
   showCommand,
   diffCommand,

@@ -7,6 +7,7 @@ import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
 import { journalPath } from './home.ts';
+import { remoteStateSchema } from './state.ts';
 
 const journalFormat = 1;
 const name = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.-]{0,99}$/);
@@ -33,6 +34,11 @@ const swapSchema = z.object({
   location: z.string(),
   parent: z.object({ id: snapshotId, generation: z.number().int(), lastModifiedMs: z.number() }).nullable(),
   settled: z.array(snapshotId),
+  /**
+   * The records of all remotes, if the new store continues the old one: a mended store has the parents of the damaged one. Without
+   * it, the new store is `parent`, and only the remote at `location` knows it.
+   */
+  continues: z.record(z.string(), remoteStateSchema).optional(),
 });
 
 const replaceSchema = z.object({

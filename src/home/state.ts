@@ -11,7 +11,7 @@ import { statePath } from './home.ts';
 const stateFormat = 1;
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
 
-const remoteStateSchema = z.object({
+export const remoteStateSchema = z.object({
   /** The snapshot that the store's content was last equal to, and the commit object that identifies it. */
   parent: z.object({ id: z.string(), generation: z.number().int(), lastModifiedMs: z.number() }).nullable(),
   /** The store's fingerprint when it was equal to `parent`. Null if it may have been written since, or if a commit is due anyway. */

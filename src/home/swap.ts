@@ -50,6 +50,8 @@ export interface SwapRequest {
   readonly settled: readonly string[];
   /** The next backup must commit even if nothing is written. So no fingerprint is recorded, and the backup asks the remote. */
   readonly isCommitDue: boolean;
+  /** What is known of every remote, if the new store continues the old one. Then it counts as written since its parents. */
+  readonly continues?: SwapJournal['continues'];
 }
 
 export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): Promise<void> {
@@ -119,7 +121,7 @@ async function finishSwap(
   await writeState(fs, home, {
     format: 1,
     identity: await storeIdentity(home.store),
-    remotes: {
+    remotes: journal.continues ?? {
       [journal.location]: {
         ...noRemoteState,
         parent: journal.parent,

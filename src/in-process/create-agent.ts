@@ -15,6 +15,8 @@ import { acquireLease, releaseLease, renewLease } from '../engine/lease/lease.ts
 import { clearHistory, prune } from '../engine/history/prune.ts';
 import { readLocalStatus } from '../engine/local-status.ts';
 import { repairRemote } from '../engine/repair/repair-remote.ts';
+import { maintainStore } from '../engine/mending/maintain-store.ts';
+import { repairStore } from '../engine/mending/repair-store.ts';
 import { restoreTo } from '../engine/restore/restore-to.ts';
 import { restore } from '../engine/restore/restore.ts';
 import { rollBack } from '../engine/restore/rollback.ts';
@@ -86,6 +88,10 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
     check: (options = {}) => readFrom(options, (context, name) => checkStore(context, name, options)),
     inspect: (options = {}) => readFrom(options, inspectStore),
+    repair: (options = {}) =>
+      writeWhole('repair', (context) => repairStore(context, options), options.signal),
+    maintain: (options = {}) =>
+      writeWhole('maintain', (context) => maintainStore(context, options), options.signal),
     repairRemote: (options = {}) => read((context) => repairRemote(context, options), options.signal),
     ...recordOperations(access),
     prune: (options = {}) => read((context) => prune(context, options), options.signal),

@@ -48,6 +48,8 @@ export function operationsInProcesses(
     clearHistory: bound('clearHistory'),
     check: bound('check'),
     inspect: bound('inspect'),
+    repair: bound('repair'),
+    maintain: bound('maintain'),
     repairRemote: bound('repairRemote'),
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),

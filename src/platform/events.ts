@@ -187,7 +187,8 @@ export type Phase =
   | 'swap'
   | 'verify'
   | 'export'
-  | 'import';
+  | 'import'
+  | 'mend';
 
 /** Where the time of an operation went. */
 export interface PhaseTime {

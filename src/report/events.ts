@@ -17,6 +17,7 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
   verify: 'Verifying',
   export: 'Exporting',
   import: 'Importing',
+  mend: 'Mending the copy',
 };
 
 export type Verbosity = 'quiet' | 'normal' | 'verbose';

@@ -4,6 +4,7 @@ import type { FileSystem } from '../platform/file-system.ts';
 import type { ScanResult } from './content/scan.ts';
 import type { StoreReading } from './reading.ts';
 import type { OpenRecords } from './record-source.ts';
+import type { StoreMending } from './mending.ts';
 
 /**
  * What the engine asks of a store: what kind it is, a consistent image of it while its application writes, and whether an
@@ -39,6 +40,8 @@ export interface StoreAdapter {
   readonly remedyForTwoServers: string | undefined;
   /** Undefined for a kind of store about which nothing else can be asked. */
   readonly reading: StoreReading | undefined;
+  /** Undefined for a kind of store that nobody here can mend. */
+  readonly mending: StoreMending | undefined;
 }
 
 export interface CaptureOptions {

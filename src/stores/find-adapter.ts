@@ -4,6 +4,7 @@ import type { Exclusions } from './content/exclusions.ts';
 import { holdsNothing } from './content/holds-nothing.ts';
 import { kindNamed, kinds, plainKind } from './find-kind.ts';
 import { inspectStore } from './inspect.ts';
+import { mendInThread } from './mend-in-thread.ts';
 import type { CaptureKind, StoreKind } from './store-kind.ts';
 
 /** The adapter of a kind that a snapshot or a setting names. It leaves `exclude` alone in every call. */
@@ -60,5 +61,6 @@ function adapterOf(kind: StoreKind, exclude: Exclusions | undefined): StoreAdapt
       }),
     openRecords: kind.openRecords,
     databasesAmong: (paths) => kind.databasesAmong?.(paths) ?? [],
+    mending: kind.mending === undefined ? undefined : mendInThread(name, leavingAlone),
   };
 }

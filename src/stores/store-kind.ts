@@ -3,6 +3,7 @@ import type { Exclusions } from './content/exclusions.ts';
 import type { OpenRecords } from './record-source.ts';
 import type { FileEntry, ScanResult } from './content/scan.ts';
 import type { StoreReading } from './reading.ts';
+import type { StoreMending } from './mending.ts';
 
 /**
  * One kind of store: everything that the rest of the program knows of it. A kind is a folder with such an object, and a line
@@ -52,6 +53,8 @@ export interface StoreKind {
   readonly remedyForTwoServers?: string;
   /** What commands that only read ask of it. */
   readonly reading?: StoreReading;
+  /** Repairs and maintains a stopped store. Its calls run in a thread of its own, which finds the kind by its name in the registry. */
+  readonly mending?: StoreMending;
   /** How people and applications place such stores, for `init` to find them. */
   readonly habits?: StoreHabits;
 }

@@ -29,6 +29,7 @@ export async function setup({ config }: TestProject): Promise<(() => void) | und
     absWorkingDir: repository,
     entryPoints: [
       'src/stores/inspect-worker.ts',
+      'src/stores/mend-worker.ts',
       'src/stores/capture/delta/compare-worker.ts',
       'src/formats/plain/hash-worker.ts',
       'src/operations/operation-child.ts',

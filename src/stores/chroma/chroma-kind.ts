@@ -57,6 +57,16 @@ export const chromaKind = {
       'unused-pages': 'maintain',
     },
   },
+  mending: {
+    planRepair: async (dir, options) =>
+      (await import('./mending/mend-chroma.ts')).planChromaRepair(dir, options),
+    repair: async (dir, step, options) =>
+      (await import('./mending/mend-chroma.ts')).repairChroma(dir, step, options),
+    estimateMaintenance: async (dir, { scratch }) =>
+      (await import('./mending/maintain-chroma.ts')).estimateMaintenance(dir, scratch),
+    maintain: async (dir, options) =>
+      (await import('./mending/maintain-chroma.ts')).maintainChroma(dir, options),
+  },
   habits: {
     directories: ['chroma', 'chroma_data', 'chroma-data', '.chroma'],
     variables: [

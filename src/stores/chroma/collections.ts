@@ -11,11 +11,10 @@ import { readQueueTopics, replayQueue } from './queue.ts';
 import type { QueueTopic } from './queue.ts';
 import { readRecords } from './records.ts';
 import type { RecordReader } from './records.ts';
+import { persistedType } from './sysdb.ts';
 import type { CollectionFacts } from './sysdb.ts';
 import { findKnownVector } from './known-vector.ts';
 
-/** The only kind of vector segment that has files (rust/types/src/segment.rs, SegmentType). */
-const persistedType = 'urn:chroma:segment/vector/hnsw-local-persisted';
 /** Pending operations whose ids are held at a time; about 100 bytes each. */
 const pendingPerGroup = 100_000;
 const namedIds = 3;

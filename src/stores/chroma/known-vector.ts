@@ -40,7 +40,7 @@ export function matchesKnownVector(
   vector: Float32Array,
   bytes: Buffer,
   start: number,
-  header: HnswHeader,
+  header: Pick<HnswHeader, 'dimension'>,
 ): boolean {
   if (vector.length !== header.dimension) return false;
   const stored = floatsAt(bytes, start, header.dimension);

@@ -23,6 +23,9 @@ export interface SegmentFacts {
   readonly maxSeqId: number | null;
 }
 
+/** The only kind of vector segment that has files (rust/types/src/segment.rs, SegmentType). */
+export const persistedType = 'urn:chroma:segment/vector/hnsw-local-persisted';
+
 /** The tables every version since 0.4 has. */
 const neededTables = ['collections', 'segments', 'max_seq_id', 'embeddings', 'embeddings_queue'] as const;
 

@@ -6,7 +6,7 @@ import type { Command } from '../command.ts';
 
 export const repairRemoteCommand: Command = {
   name: 'repair-remote',
-  describe: 'Rebuild a lost list of snapshots from what is left; deletes nothing',
+  describe: 'Rebuild a lost list of snapshots in the remote (for the store: repair); deletes nothing',
   isQuery: true,
   options: {
     yes: { type: 'boolean', describe: 'Write what is missing' },

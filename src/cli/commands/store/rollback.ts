@@ -8,7 +8,7 @@ import type { GivenFlags } from '../../flags.ts';
 
 export const rollbackCommand: Command = {
   name: 'rollback',
-  describe: 'List the stores that restores replaced, or put one back',
+  describe: 'List the stores that restores and repairs replaced, or put one back',
   isQuery: true,
   positionals: [
     {

@@ -6,6 +6,7 @@ import type { ElementLayout } from './element-layout.ts';
 export interface IndexElements {
   /** Label to element. */
   readonly positions: ReadonlyMap<number, number>;
+  /** Elements that links may lead to: those that the header promises, also where the file ends before them. */
   readonly count: number;
   /** The file ends before the elements that its header promises. */
   readonly problem: string | undefined;
@@ -38,7 +39,7 @@ export function findElements(path: string, label: string, layout: ElementLayout)
     }
     const isShort = Number.isFinite(layout.count) && there < layout.count;
     const problem = isShort ? `${label} ends after ${there} of ${layout.count} elements` : undefined;
-    return { positions, count, problem };
+    return { positions, count: isShort ? layout.count : count, problem };
   } finally {
     reader.close();
   }

@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import { SyncAgentError } from '../../platform/errors.ts';
+import { stagingRoot } from '../../home/home.ts';
+import { totalBytes } from '../../log/manifest.ts';
+import type { StoreAdapter } from '../../stores/adapter.ts';
+import { scanStore } from '../../stores/content/scan.ts';
+import type { JournalMode, Maintained, MaintenanceEstimate, StoreMending } from '../../stores/mending.ts';
+import { backup } from '../backup/backup.ts';
+import { inPhase } from '../context.ts';
+import type { Context } from '../context.ts';
+import { lastKnownManifest } from '../known-manifests.ts';
+import { lookAtStore } from '../local-status.ts';
+import { messagesOf } from '../soundness/soundness.ts';
+import { adapterForCapture } from '../soundness/judge-store.ts';
+import { lookAtStopped, placeMendedCopy } from './mended-copy.ts';
+
+export interface MaintainStoreOptions {
+  /** How SQLite keeps what a transaction changes, from now on. Default: as it is. */
+  readonly journalMode?: JournalMode;
+  /** Estimate what would be gained, and do nothing. Makes no request. */
+  readonly dryRun?: boolean;
+}
+
+export type MaintainStoreResult =
+  | ({ readonly type: 'planned' } & MaintenanceEstimate)
+  | ({
+      readonly type: 'maintained';
+      /** The snapshot that holds the store as it was. */
+      readonly snapshot: string;
+      /** Of the store. */
+      readonly bytesBefore: number;
+      readonly bytesAfter: number;
+      readonly records: number;
+      /** Name of the copy of the store as it was; undefined if none is kept. */
+      readonly rollbackCopy: string | undefined;
+    } & Maintained);
+
+/**
+ * Maintains a stopped store on a copy, after a snapshot of it, and puts the copy in its place: see `placeMendedCopy`. The caller
+ * holds the store's lock, and has finished an interrupted restore.
+ */
+export async function maintainStore(
+  context: Context,
+  { journalMode, dryRun = false }: MaintainStoreOptions = {},
+): Promise<MaintainStoreResult> {
+  const { home, settings, signal } = context;
+  const { adapter, mending } = await mendingOf(context);
+  const scratch = join(stagingRoot(home), 'scratch');
+  await adapter.reading?.assertKnown(home.store, { scratch });
+  if (dryRun) {
+    try {
+      return { type: 'planned', ...(await mending.estimateMaintenance(home.store, { scratch, signal })) };
+    } finally {
+      await context.fs.remove(scratch);
+    }
+  }
+  const snapshot = await snapshotOf(context);
+  const stopped = await lookAtStopped(context, 'maintain');
+  const before = await lastKnownManifest(context);
+  let maintained: Maintained | undefined;
+  let [records, bytesAfter] = [0, 0];
+  const work = async (dir: string): Promise<boolean> => {
+    maintained = await inPhase(context, 'mend', () => mending.maintain(dir, { journalMode, signal }));
+    const report = await inPhase(context, 'validate', () => adapter.inspect(dir, { level: 'full', signal }));
+    records = report.statistics.records;
+    assertSame(context, messagesOf(report.damage), { records, before: before?.statistics.records });
+    bytesAfter = totalBytes((await scanStore(dir)).files);
+    return true;
+  };
+  const placed = await placeMendedCopy(context, stopped, { rollbackCopies: settings.rollbackCopies, work });
+  if (maintained === undefined)
+    throw new SyncAgentError('INTERNAL', 'Cannot maintain the store: nothing was done');
+  const bytesBefore = totalBytes(stopped.scan.files);
+  const { rollbackCopy } = placed ?? {};
+  return { type: 'maintained', snapshot, bytesBefore, bytesAfter, records, rollbackCopy, ...maintained };
+}
+
+async function mendingOf(
+  context: Context,
+): Promise<{ readonly adapter: StoreAdapter; readonly mending: StoreMending }> {
+  await lookAtStopped(context, 'maintain');
+  const adapter = await adapterForCapture(context, await lastKnownManifest(context));
+  const { name, mending } = adapter;
+  if (mending !== undefined) return { adapter, mending };
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot maintain "${context.home.store}": nobody knows how to maintain a store of the kind "${name}"`,
+  );
+}
+
+/** The snapshot that the store equals, made now if there is none. A store that was written a moment ago may need two looks. */
+async function snapshotOf(context: Context): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    const { parent, isUnchanged } = await lookAtStore(context);
+    if (isUnchanged && parent !== undefined) return parent;
+    if (tries === 3) break;
+    await backup(context);
+  }
+  throw new SyncAgentError('BUSY', `Cannot maintain "${context.home.store}": somebody writes to it`, {
+    remedy: 'Stop it first',
+  });
+}
+
+/** What comes out of it must hold what went in. */
+function assertSame(
+  { home }: Context,
+  damage: string,
+  { records, before = records }: { readonly records: number; readonly before: number | undefined },
+): void {
+  if (damage !== '') {
+    throw new SyncAgentError('STORE_CORRUPT', `Cannot maintain "${home.store}": ${damage}`, {
+      remedy: 'The store is as it was. "sync-agent repair --dry-run" says what can be mended',
+    });
+  }
+  if (records === before) return;
+  throw new SyncAgentError(
+    'INTERNAL',
+    `Cannot maintain "${home.store}": the copy has ${records} records instead of ${before}, and the store is as it was`,
+  );
+}
