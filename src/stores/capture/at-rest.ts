@@ -1,10 +1,11 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, isSyncAgentError } from '../../platform/errors.ts';
 import type { AtRestOptions, StoreAtRest, StoreSeen } from '../adapter.ts';
 import { fingerprint, isFresh, isSettled, tickMs } from '../content/fingerprint.ts';
 import { entryOf, sameVersion, scanStore, statFileNow } from '../content/scan.ts';
 import type { FileEntry } from '../content/scan.ts';
+import { isInWalMode } from '../sqlite/sqlite-file.ts';
 import type { CaptureKind } from '../store-kind.ts';
 import { raiseFence } from './fence.ts';
 
@@ -86,17 +87,6 @@ const isQuiet = ({ scan, lookedAtMs }: StoreSeen): boolean =>
   isSettled(scan.files, lookedAtMs) && !scan.directories.some((each) => isFresh(each, lookedAtMs));
 
 const isSameFile = (a: FileEntry | undefined, b: FileEntry): boolean => a !== undefined && sameVersion(a, b);
-
-/** The read version of the file format: byte 19 of the header is 2 in WAL mode (sqlite.org/fileformat2.html, 1.3.3). */
-function isInWalMode(path: string): boolean {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const byte = Buffer.alloc(1);
-    return readSync(file, byte, 0, 1, 19) === 1 && byte[0] === 2;
-  } finally {
-    closeSync(file);
-  }
-}
 
 /** Closing the descriptor ends every lock that this process holds on the file (fcntl(2)). */
 function isVersion(path: string, file: FileEntry): boolean {

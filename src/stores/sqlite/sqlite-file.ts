@@ -27,6 +27,20 @@ export async function isSqliteFile(path: string): Promise<boolean> {
   }
 }
 
+/**
+ * The read version of the file format: byte 19 of the header is 2 in WAL mode (sqlite.org/fileformat2.html, 1.3.3). Opens and closes the
+ * file, as `isSqliteFile` does.
+ */
+export function isInWalMode(path: string): boolean {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const byte = Buffer.alloc(1);
+    return readSync(file, byte, 0, 1, 19) === 1 && byte[0] === 2;
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** The databases among the files of a store. What vanishes meanwhile is none. */
 export async function sqliteFiles(
   dir: string,
