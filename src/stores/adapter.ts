@@ -38,6 +38,11 @@ export interface StoreAdapter {
   databasesAmong(paths: readonly string[]): readonly string[];
   /** What to do when two servers have the store open. Undefined for a kind of store that does not mind. */
   readonly remedyForTwoServers: string | undefined;
+  /**
+   * Whether readers make files in `dir`, and remove them again: a log and shared memory beside a database in WAL mode. A program
+   * that is started meanwhile would use them as well. Where they are left over, a reader takes a copy anyway: false.
+   */
+  hasReadersFiles(dir: string): Promise<boolean>;
   /** Undefined for a kind of store about which nothing else can be asked. */
   readonly reading: StoreReading | undefined;
   /** Undefined for a kind of store that nobody here can mend. */

@@ -42,6 +42,10 @@ function adapterOf(kind: StoreKind, exclude: Exclusions | undefined): StoreAdapt
   return {
     name,
     remedyForTwoServers,
+    hasReadersFiles: async (dir) => {
+      const { hasReadersFiles } = await import('./sqlite/readers-files.ts');
+      return hasReadersFiles(dir, captureKind, exclude);
+    },
     reading: kind.reading,
     detect: (dir) => kind.detect(dir, exclude),
     capture: async (dir, target, options) => {

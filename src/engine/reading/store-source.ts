@@ -38,7 +38,7 @@ const patienceMs = { first: 500, again: 30_000 };
 
 /**
  * Lets `work` read a store that stands still. One that nobody has open is read where it lies, and must be the same afterwards: BUSY if
- * somebody wrote meanwhile. One that is in use is captured first, without disturbing it. A snapshot is restored into a
+ * somebody wrote meanwhile. One that is in use, or has a database in WAL mode, is captured first, without disturbing it. A snapshot is restored into a
  * scratch directory. Needs no lock and leaves nothing. NOT_FOUND if there is no store.
  */
 export async function withStoreSource<T>(
@@ -53,7 +53,9 @@ export async function withStoreSource<T>(
       return await readSnapshot(context, { scratch, snapshot: name.snapshot, work });
     await assertWhole(home);
     const users = await context.findStoreUsers(home.store);
-    return await (users.length === 0 ? readAsItLies : readImage)(context, { scratch, work });
+    const adapter = await context.detectAdapter(home.store);
+    const mayLie = users.length === 0 && !(await adapter.hasReadersFiles(home.store));
+    return await (mayLie ? readAsItLies : readImage)(context, { scratch, work });
   } finally {
     await rm(scratch, { recursive: true, force: true });
     await forsake(home);

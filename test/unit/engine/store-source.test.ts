@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withStoreSource } from '../../../src/engine/reading/store-source.ts';
 import type { SourceName, StoreSource } from '../../../src/engine/reading/store-source.ts';
@@ -56,6 +57,28 @@ describe('reading a store', () => {
       expect(await readFile(join(dir, 'a.txt'), 'utf8')).toBe('changed');
     });
     expect(await readdir(root)).toEqual(['store']);
+  });
+
+  it('with a database in WAL mode, which a reader would make files for, reads a copy of it', async () => {
+    const path = join(host.store, 'app.db');
+    const database = new Database(path);
+    database.exec('PRAGMA journal_mode = wal; CREATE TABLE t(x)');
+    database.close();
+    expect(await read({ type: 'store' }, async ({ kind }) => kind)).toBe('image');
+    expect((await readdir(host.store)).toSorted()).toEqual(['a.txt', 'app.db', 'b']);
+  });
+
+  it('whose program was killed in WAL mode leaves it as it is, log and all', async () => {
+    const elsewhere = await mkdtemp(join(fastTmp, 'killed-'));
+    const database = new Database(join(elsewhere, 'app.db'));
+    database.exec('PRAGMA journal_mode = wal; CREATE TABLE t(x)');
+    for (const name of ['app.db', 'app.db-wal'])
+      await copyFile(join(elsewhere, name), join(host.store, name));
+    database.close();
+    await rm(elsewhere, { recursive: true });
+    const { size } = await stat(join(host.store, 'app.db-wal'));
+    expect(await read({ type: 'store' }, async ({ kind }) => kind)).toBe('store');
+    expect((await stat(join(host.store, 'app.db-wal'))).size).toBe(size);
   });
 
   it('leaves nothing either when the reader fails', async () => {
