@@ -23,6 +23,7 @@ const documents = [
   'docs/adding-a-store.md',
   'docs/library.md',
   'docs/observability.md',
+  'docs/recovery.md',
   'docs/reliability.md',
   'examples/chroma-app/README.md',
   'examples/express-upload/README.md',

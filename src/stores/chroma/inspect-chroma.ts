@@ -65,6 +65,7 @@ async function judge(
     level,
     fullText,
     isDerived,
+    isMendable: true,
   });
   await arrival?.rest;
   try {

@@ -11,6 +11,8 @@ export interface CheckOptions {
   readonly fullText?: InspectOptions['fullText'];
   /** Tables that hold only what the rest of the database also says, and so can be made anew. By default full-text indexes. */
   readonly isDerived?: (table: string) => boolean;
+  /** Whether "sync-agent repair" mends such a database. Then remedies name it. */
+  readonly isMendable?: boolean;
 }
 
 /** What `checkDatabase` found. */
@@ -27,7 +29,7 @@ export interface DatabaseVerdict extends Verdict {
  * table: one collation that the application registers must not hide the other tables.
  */
 export function checkDatabase(db: Database.Database, options: CheckOptions): DatabaseVerdict {
-  const report = new Report(options.label);
+  const report = new Report(options.label, options.isMendable === true);
   try {
     const schema = readSchema(db, options);
     report.isFullTextLeft = schema.hasFullText && leavesFullText(db, options);
@@ -215,9 +217,11 @@ class Report implements DatabaseVerdict {
   readonly damage: Problem[] = [];
   readonly findings: Problem[] = [];
   readonly #label: string;
+  readonly #isMendable: boolean;
 
-  constructor(label: string) {
+  constructor(label: string, isMendable: boolean) {
     this.#label = label;
+    this.#isMendable = isMendable;
   }
 
   add(meaning: Meaning, line: string): void {
@@ -236,13 +240,17 @@ class Report implements DatabaseVerdict {
         return {
           kind: 'full-text',
           message: `${label}: a full-text index does not match its texts (${detail}); nothing is lost, searches by text may miss records, and writes may fail`,
-          remedy: `Stop its server and build it anew: sqlite3 ${label} "INSERT INTO T(T) VALUES('rebuild')" with the name of the full-text table as T. Texts with NUL characters are reported too, and are harmless`,
+          remedy: this.#isMendable
+            ? 'Stop its server, and run "sync-agent repair". Texts with NUL characters are reported too, and are harmless'
+            : `Stop its server and build it anew: sqlite3 ${label} "INSERT INTO T(T) VALUES('rebuild')" with the name of the full-text table as T. Texts with NUL characters are reported too, and are harmless`,
         };
       case 'index':
         return {
           kind: 'index',
           message: `${label}: an index is damaged (${detail}); no record is lost, but queries may fail`,
-          remedy: `Stop its server and build the indexes anew: sqlite3 ${label} REINDEX`,
+          remedy: this.#isMendable
+            ? 'Stop its server, and run "sync-agent repair"'
+            : `Stop its server and build the indexes anew: sqlite3 ${label} REINDEX`,
         };
       case 'constraint':
         return { kind: 'constraint', message: `${label}: a record breaks a rule of its table (${detail})` };
@@ -250,7 +258,9 @@ class Report implements DatabaseVerdict {
         return {
           kind: 'unused-pages',
           message: `${label} has pages that nothing uses (${detail})`,
-          remedy: `They only cost space. Stop its server and free them: sqlite3 ${label} VACUUM`,
+          remedy: this.#isMendable
+            ? 'They only cost space. Stop its server, and run "sync-agent maintain"'
+            : `They only cost space. Stop its server and free them: sqlite3 ${label} VACUUM`,
         };
       case 'not-evaluable':
         return {

@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from '../../../src/api/agent.ts';
 import { createAgent } from '../../../src/in-process/create-agent.ts';
+import { inspectChroma } from '../../../src/stores/chroma/inspect-chroma.ts';
 import { destroyPage } from '../../support/damage-database.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 
@@ -51,6 +52,8 @@ describe('a repair', () => {
     async (object) => {
       const first = await agent.backup();
       destroyPage(database, object);
+      const { findings } = await inspectChroma(store, { level: 'full' });
+      expect(findings[0]?.remedy).toContain('"sync-agent repair"');
       const planned = await agent.repair({ dryRun: true });
       expect(planned).toMatchObject({
         type: 'planned',
