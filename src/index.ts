@@ -17,7 +17,21 @@ export { createAgent } from './in-process/create-agent.ts';
 export type { AgentSettings } from './in-process/agent-settings.ts';
 export type { AgentPorts } from './in-process/create-agent.ts';
 export type { Agent, CallOptions, ReadFrom } from './api/agent.ts';
-export type { ExportOptions, ExportResult, RecordOperations, RecordsFrom } from './api/record-operations.ts';
+export type {
+  ExportOptions,
+  ExportResult,
+  ImportOptions,
+  RecordOperations,
+  RecordsFrom,
+  RestoreIntoServerOptions,
+} from './api/record-operations.ts';
+export type { ImportFilesOptions, ImportResult } from './engine/records/import-records.ts';
+export type {
+  RestoreCollectionOptions,
+  RestoreCollectionResult,
+} from './engine/records/restore-collection.ts';
+export type { RecordProblem } from './engine/records/send-batch.ts';
+export type { SendOptions, SentCollection } from './engine/records/send-records.ts';
 export type { ExportFilesOptions, ExportedFile } from './engine/records/export-records.ts';
 export type { RecordLoss } from './stores/record-source.ts';
 export type { Clock } from './platform/clock.ts';

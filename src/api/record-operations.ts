@@ -1,5 +1,10 @@
 import type { ExportFilesOptions, ExportedFile } from '../engine/records/export-records.ts';
 import type { RecordLoss } from '../stores/record-source.ts';
+import type { ImportFilesOptions, ImportResult } from '../engine/records/import-records.ts';
+import type {
+  RestoreCollectionOptions,
+  RestoreCollectionResult,
+} from '../engine/records/restore-collection.ts';
 import type { CallOptions } from './agent.ts';
 
 /** Where records come from: the agent's store by default. At most one of them. */
@@ -27,6 +32,19 @@ export interface ExportResult {
     { readonly count: number; readonly first: readonly RecordLoss[]; readonly file: string } | undefined;
 }
 
+export interface ImportOptions extends ImportFilesOptions {
+  /** The URL of a running Chroma server. */
+  readonly chroma: string;
+}
+
+export interface RestoreIntoServerOptions extends RestoreCollectionOptions {
+  /** The URL of a running Chroma server. */
+  readonly chroma: string;
+  /** Where the collection is taken from: a snapshot, the newest by default, or a directory. */
+  readonly snapshot?: string | undefined;
+  readonly dir?: string | undefined;
+}
+
 /** What can be done with single records, where others work with whole stores. */
 export interface RecordOperations {
   /**
@@ -34,4 +52,14 @@ export interface RecordOperations {
    * from a copy. REFUSED if files would be replaced; STORE_CORRUPT for a damaged store, unless it is salvaged.
    */
   exportTo(to: string, options?: ExportOptions & CallOptions): Promise<ExportResult>;
+  /**
+   * Puts files of an export, or whole directories of one, into a running server, and reads each record back. Records that are there and
+   * equal are not sent again, so that another call goes on where one stopped. REFUSED if other records have those ids.
+   */
+  importFrom(paths: readonly string[], options: ImportOptions & CallOptions): Promise<ImportResult>;
+  /** Takes one collection out of a snapshot and puts it into a running server, without touching the others. */
+  restoreCollection(
+    name: string,
+    options: RestoreIntoServerOptions & CallOptions,
+  ): Promise<RestoreCollectionResult>;
 }

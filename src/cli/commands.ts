@@ -5,6 +5,7 @@ import type { Command } from './commands/command.ts';
 import { diffCommand } from './commands/remote/diff.ts';
 import { doctorCommand } from './commands/setup/doctor.ts';
 import { exportCommand } from './commands/store/export.ts';
+import { importCommand } from './commands/store/import.ts';
 import { initCommand } from './commands/setup/init.ts';
 import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
@@ -44,6 +45,7 @@ export const commands: readonly Command[] = [
   clearHistoryCommand,
   rollbackCommand,
   exportCommand,
+  importCommand,
   statusCommand,
   runCommand,
   watchCommand,

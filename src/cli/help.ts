@@ -22,7 +22,10 @@ export async function helpText(args: readonly string[], commands: readonly Comma
   parser = withFlags(parser, commonFlags, isCompletion);
   for (const command of commands) {
     const { name, describe, positionals = [] } = command;
-    const words = positionals.map((each) => (each.isRequired ? `<${each.name}>` : `[${each.name}]`));
+    const words = positionals.map(({ name: word, isRequired, isList }) => {
+      const many = isList === true ? `${word}..` : word;
+      return isRequired ? `<${many}>` : `[${many}]`;
+    });
     parser = parser.command([name, ...words].join(' '), describe, (builder) =>
       withUsage(withFlags(builder, ownFlags(command), isCompletion), command),
     );

@@ -89,10 +89,11 @@ function assertRest(
   });
 }
 
-function positionalsOf(command: Command, words: readonly string[]): Readonly<Record<string, string>> {
+function positionalsOf(command: Command, words: readonly string[]): Readonly<Record<string, FlagValue>> {
   const positionals = command.positionals ?? [];
   const missing = positionals.filter(({ isRequired }, index) => isRequired && words[index] === undefined);
-  const surplus = words[positionals.length];
+  const last = positionals.at(-1);
+  const surplus = last?.isList === true ? undefined : words[positionals.length];
   const complaint =
     missing.length > 0
       ? `it needs ${missing.map(({ name }) => name.toUpperCase()).join(' and ')}`
@@ -104,7 +105,13 @@ function positionalsOf(command: Command, words: readonly string[]): Readonly<Rec
       remedy: `"sync-agent ${command.name} --help" shows how`,
     });
   }
-  return Object.fromEntries(words.map((word, index) => [positionals[index]?.name ?? '', word]));
+  return Object.fromEntries(
+    positionals.flatMap(({ name, isList }, index): [string, FlagValue][] => {
+      if (isList === true) return [[name, words.slice(index)]];
+      const word = words[index];
+      return word === undefined ? [] : [[name, word]];
+    }),
+  );
 }
 
 function noCommand(word: string | undefined, commands: readonly Command[]): SyncAgentError {

@@ -1,9 +1,13 @@
 import type { RecordOperations, RecordsFrom } from '../api/record-operations.ts';
 import type { Context } from '../engine/context.ts';
 import { exportTo } from '../engine/records/export-to.ts';
+import { importRecords } from '../engine/records/import-records.ts';
+import { restoreCollection } from '../engine/records/restore-collection.ts';
 import { withRecordSource } from '../engine/records/with-record-source.ts';
 import type { ReadRecords } from '../engine/records/with-record-source.ts';
 import { SyncAgentError } from '../platform/errors.ts';
+import type { RecordTarget } from '../stores/record-source.ts';
+import { retryingTarget } from './retrying-target.ts';
 import type { StoreAccess } from './store-access.ts';
 
 /** Finds the records that a call names: in the store, in a directory, in a snapshot, or in a running server. */
@@ -35,7 +39,23 @@ export function recordOperations(access: StoreAccess): RecordOperations {
   return {
     exportTo: (to, { signal, dir, snapshot, chroma, ...options } = {}) =>
       within({ dir, snapshot, chroma }, signal, (context, read) => exportTo(context, read, to, options)),
+    importFrom: (paths, { chroma, signal, ...options }) =>
+      access.read(
+        async (context) => importRecords(context, paths, await openTarget(chroma, context), options),
+        signal,
+      ),
+    restoreCollection: (name, { chroma, snapshot, dir, signal, ...options }) => {
+      const from = dir === undefined ? { snapshot: snapshot ?? 'latest' } : { dir, snapshot };
+      return within(from, signal, async (context, read) =>
+        restoreCollection(context, read, name, await openTarget(chroma, context), options),
+      );
+    },
   };
+}
+
+async function openTarget(url: string, context: Context): Promise<RecordTarget> {
+  const { openServerTarget } = await import('../stores/chroma/server/record-target.ts');
+  return retryingTarget(openServerTarget({ url }), context);
 }
 
 function onlyOne(from: RecordsFrom): RecordsFrom {

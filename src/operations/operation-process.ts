@@ -54,6 +54,8 @@ export function operationsInProcesses(
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),
     exportTo: bound('exportTo'),
+    importFrom: bound('importFrom'),
+    restoreCollection: bound('restoreCollection'),
     status: bound('status'),
     acquireLease: bound('acquireLease'),
     renewLease: bound('renewLease'),

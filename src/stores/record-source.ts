@@ -59,3 +59,38 @@ export interface RecordSourceOptions {
 
 /** Opens the records of a quiescent image, or of a store as it lies. Never changes a byte of it. */
 export type OpenRecords = (dir: string, options: RecordSourceOptions) => Promise<RecordSource>;
+
+/** A running server that takes records. */
+export interface RecordTarget {
+  /** For messages. */
+  readonly url: string;
+  /** The most records that one request may carry. */
+  maxBatch(signal?: AbortSignal): Promise<number>;
+  /** Undefined if there is no such collection. */
+  find(place: CollectionPlace, signal?: AbortSignal): Promise<CollectionDescription | undefined>;
+  /** Makes the collection, and its tenant and database if they are missing. */
+  create(
+    place: CollectionPlace,
+    like: CollectionDescription | undefined,
+    signal?: AbortSignal,
+  ): Promise<CollectionDescription>;
+  count(collection: CollectionDescription, signal?: AbortSignal): Promise<number>;
+  byIds(
+    collection: CollectionDescription,
+    ids: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<readonly SourceRecord[]>;
+  /** Records whose ids exist already are ignored by the server. */
+  add(
+    collection: CollectionDescription,
+    records: readonly SourceRecord[],
+    signal?: AbortSignal,
+  ): Promise<void>;
+  remove(collection: CollectionDescription, ids: readonly string[], signal?: AbortSignal): Promise<void>;
+}
+
+export interface CollectionPlace {
+  readonly tenant: string;
+  readonly database: string;
+  readonly name: string;
+}

@@ -24,6 +24,8 @@ export interface Positional {
   readonly name: string;
   readonly describe: string;
   readonly isRequired: boolean;
+  /** Takes all words that are left: `flags.list(name)`. Only the last one. */
+  readonly isList?: boolean;
 }
 
 export interface CommandOption {

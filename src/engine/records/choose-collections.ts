@@ -29,3 +29,16 @@ export function chooseCollections(
   }
   return names.length === 0 ? there : there.filter((each) => names.includes(each.name));
 }
+
+/** As `chooseCollections`, of one name that must stand for one collection. */
+export function chooseOne(
+  all: readonly CollectionDescription[],
+  { name, database, tenant }: { readonly name: string } & Omit<CollectionChoice, 'collections'>,
+  where: string,
+): CollectionDescription {
+  const [found, other] = chooseCollections(all, { collections: [name], database, tenant }, where);
+  if (found !== undefined && other === undefined) return found;
+  throw new SyncAgentError('USAGE', `Cannot tell which collection "${name}" of "${where}" is meant`, {
+    remedy: 'It is in several databases: name one with --database',
+  });
+}

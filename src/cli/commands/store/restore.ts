@@ -3,6 +3,7 @@ import { locateHome } from '../../../home/home.ts';
 import type { Command, Invocation, Outcome } from '../command.ts';
 import { snapshotNames } from '../../text/snapshot-text.ts';
 import { restoreLines, restoredToLines } from '../../text/restore-lines.ts';
+import { assertNoCollectionFlags, collectionOptions, restoreCollection } from '../restore-collection.ts';
 import { mayStartUnrestored, startOptions } from '../may-start-unrestored.ts';
 
 export const restoreCommand: Command = {
@@ -15,10 +16,13 @@ export const restoreCommand: Command = {
     'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the replaced store' },
     force: { type: 'boolean', describe: 'Restore even if the store is newer, diverged or in use' },
     'dry-run': { type: 'boolean', describe: 'Show what would be done' },
+    ...collectionOptions,
     ...startOptions,
   },
   run: async (invocation) => {
     const { flags } = invocation;
+    if (flags.text('collection') !== undefined) return restoreCollection(invocation);
+    assertNoCollectionFlags(flags);
     const onError = flags.choice('on-error', ['fail', 'continue']);
     const snapshot = flags.text('snapshot');
     const to = flags.text('to');

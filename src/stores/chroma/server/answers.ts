@@ -5,6 +5,7 @@ import { elementTexts, memberTexts } from '../../../platform/json/json-slices.ts
 /** What a Chroma server answers, as far as it is used (OpenAPI of API v2, /openapi.json of the server). */
 export const heartbeatSchema = z.object({ 'nanosecond heartbeat': z.number() });
 export const versionSchema = z.string().max(100);
+export const preflightSchema = z.object({ max_batch_size: z.int().positive() });
 export const countSchema = z.int().nonnegative();
 export const nameSchema = z.object({ name: z.string() });
 export const databasesSchema = z.array(z.object({ name: z.string(), tenant: z.string().nullish() }));

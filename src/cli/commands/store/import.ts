@@ -1,0 +1,51 @@
+import { SyncAgentError, exitCodes } from '../../../platform/errors.ts';
+import { sentLines } from '../../text/import-lines.ts';
+import type { Command } from '../command.ts';
+
+export const importCommand: Command = {
+  name: 'import',
+  describe: 'Put files of an export into a running Chroma server',
+  isQuery: false,
+  positionals: [
+    {
+      name: 'files',
+      describe: 'Files of records, or directories of an export',
+      isRequired: true,
+      isList: true,
+    },
+  ],
+  options: {
+    chroma: { type: 'string', describe: 'URL of the Chroma server' },
+    as: { type: 'string', describe: 'Name of the collection instead of the exported one; for one file' },
+    database: {
+      type: 'string',
+      describe: 'Database instead of the exported one; it is made if it is missing',
+    },
+    tenant: { type: 'string', describe: 'Tenant instead of the exported one; it is made if it is missing' },
+    overwrite: { type: 'boolean', describe: 'Replace records that are there and differ' },
+    'keep-going': { type: 'boolean', describe: 'Leave records out that cannot be imported, and name them' },
+  },
+  needsRemote: () => false,
+  run: async ({ agent, flags, signal, style }) => {
+    const chroma = flags.text('chroma');
+    if (chroma === undefined) {
+      throw new SyncAgentError('USAGE', 'Cannot import without a server', {
+        remedy: 'Add --chroma URL, such as --chroma http://127.0.0.1:8000',
+      });
+    }
+    const result = await agent.importFrom(flags.list('files'), {
+      chroma,
+      as: flags.text('as'),
+      database: flags.text('database'),
+      tenant: flags.text('tenant'),
+      overwrite: flags.has('overwrite'),
+      keepGoing: flags.has('keep-going'),
+      signal,
+    });
+    return {
+      result,
+      lines: result.collections.flatMap((each) => sentLines(each, style)),
+      exitCode: result.problems === 0 ? 0 : exitCodes.SNAPSHOT_CORRUPT,
+    };
+  },
+};

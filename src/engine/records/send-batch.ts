@@ -1,0 +1,146 @@
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import type { CollectionDescription, RecordTarget, SourceRecord } from '../../stores/record-source.ts';
+import { cosineRounding, differingParts, vectorDistance } from './same-record.ts';
+
+/** A record on its way, and where it comes from, for people: `line 12 of "a.jsonl"`. */
+export interface NamedRecord {
+  readonly record: SourceRecord;
+  readonly where: string;
+}
+
+export interface BatchResult {
+  readonly added: number;
+  /** Was there already. */
+  readonly equal: number;
+  readonly overwritten: number;
+  readonly problems: readonly RecordProblem[];
+  /** The largest difference that rounding made, by the length of its vector. */
+  readonly rounding: number;
+}
+
+export interface RecordProblem {
+  readonly where: string;
+  readonly id: string | null;
+  /** One sentence without a final period. */
+  readonly message: string;
+}
+
+export interface Sending {
+  readonly target: RecordTarget;
+  readonly collection: CollectionDescription;
+  /** Nothing can be there yet. */
+  readonly isFresh: boolean;
+  readonly overwrite: boolean;
+  /** What is wrong with single records is a problem, instead of an error. */
+  readonly keepGoing: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Brings some records into a collection, each id once among them, and reads them back. What is there and equal is not sent again. A record
+ * that is there and differs is REFUSED, unless it may be overwritten: then it is deleted first, because an update would leave metadata
+ * behind. A crash in between leaves it missing, and the next run adds it.
+ */
+export async function sendBatch(sending: Sending, batch: readonly NamedRecord[]): Promise<BatchResult> {
+  const { target, collection, isFresh, overwrite, keepGoing, signal } = sending;
+  const problems: RecordProblem[] = [];
+  const blame = ({ record, where }: NamedRecord, message: string, code: 'REFUSED' | 'USAGE'): void => {
+    if (!keepGoing) throw refusal(sending, { record, where }, message, code);
+    problems.push({ where, id: record.id, message });
+  };
+
+  const there = isFresh
+    ? new Map<string, SourceRecord>()
+    : byId(await target.byIds(collection, idsOf(batch), signal));
+  const toSend: NamedRecord[] = [];
+  const stale: string[] = [];
+  let equal = 0;
+  for (const each of batch) {
+    const { record } = each;
+    const present = there.get(record.id);
+    if (record.embedding === null)
+      blame(each, 'it has no embedding, without which Chroma keeps no record', 'USAGE');
+    else if (present === undefined) toSend.push(each);
+    else {
+      const parts = differingParts(record, present, roundingOf(collection));
+      if (parts.length === 0) equal += 1;
+      else if (overwrite) {
+        stale.push(record.id);
+        toSend.push(each);
+      } else blame(each, `the collection has another one: ${parts.join(' and ')} differ`, 'REFUSED');
+    }
+  }
+  if (stale.length > 0) await target.remove(collection, stale, signal);
+  const refused = await add(sending, toSend, blame);
+  const sent = toSend.filter((each) => !refused.has(each));
+  const back = byId(sent.length === 0 ? [] : await target.byIds(collection, idsOf(sent), signal));
+  let rounding = 0;
+  for (const each of sent) {
+    const found = back.get(each.record.id);
+    const parts =
+      found === undefined ? ['all of it'] : differingParts(each.record, found, roundingOf(collection));
+    if (parts.length > 0) throw notKept(sending, each, parts);
+    rounding = Math.max(rounding, vectorDistance(each.record.embedding, found?.embedding ?? null));
+  }
+  const overwritten = sent.filter(({ record }) => there.has(record.id)).length;
+  return { added: sent.length - overwritten, equal, overwritten, problems, rounding };
+}
+
+/** Adds records. If the server refuses them and the others shall go on, one after the other, to find out which. */
+async function add(
+  sending: Sending,
+  records: readonly NamedRecord[],
+  blame: (record: NamedRecord, message: string, code: 'USAGE') => void,
+): Promise<ReadonlySet<NamedRecord>> {
+  const { target, collection, signal, keepGoing } = sending;
+  const refused = new Set<NamedRecord>();
+  if (records.length === 0) return refused;
+  try {
+    await target.add(
+      collection,
+      records.map(({ record }) => record),
+      signal,
+    );
+  } catch (error) {
+    if (!keepGoing || !isSyncAgentError(error, 'USAGE')) throw error;
+    const [only] = records;
+    if (records.length === 1 && only !== undefined) {
+      blame(only, error.message, 'USAGE');
+      return new Set([only]);
+    }
+    for (const each of records) for (const bad of await add(sending, [each], blame)) refused.add(bad);
+  }
+  return refused;
+}
+
+const roundingOf = ({ space }: CollectionDescription): number => (space === 'cosine' ? cosineRounding : 0);
+const idsOf = (batch: readonly NamedRecord[]): readonly string[] => batch.map(({ record }) => record.id);
+const byId = (records: readonly SourceRecord[]): ReadonlyMap<string, SourceRecord> =>
+  new Map(records.map((record) => [record.id, record]));
+
+function refusal(
+  { collection }: Sending,
+  { record, where }: NamedRecord,
+  message: string,
+  code: 'REFUSED' | 'USAGE',
+): SyncAgentError {
+  const what = `Cannot import record ${JSON.stringify(record.id)} (${where}) into collection "${collection.name}"`;
+  return new SyncAgentError(code, `${what}: ${message}`, {
+    remedy:
+      code === 'REFUSED'
+        ? 'Import under another name with --as, or add --overwrite to replace such records'
+        : 'Mend it, or add --keep-going to import the others',
+  });
+}
+
+function notKept(
+  { target, collection }: Sending,
+  { record, where }: NamedRecord,
+  parts: readonly string[],
+): SyncAgentError {
+  return new SyncAgentError(
+    'STORE_CORRUPT',
+    `Cannot import into collection "${collection.name}": the server at "${target.url}" does not give record ${JSON.stringify(record.id)} (${where}) back as it was sent: ${parts.join(' and ')} differ`,
+    { remedy: 'Look whether somebody else writes to the collection, then run it again' },
+  );
+}
