@@ -19,12 +19,12 @@ export type { AgentPorts } from './in-process/create-agent.ts';
 export type { Agent, CallOptions, ReadFrom } from './api/agent.ts';
 export type {
   ExportOptions,
-  ExportResult,
   ImportOptions,
   RecordOperations,
   RecordsFrom,
   RestoreIntoServerOptions,
 } from './api/record-operations.ts';
+export type { ExportResult, ExportedLosses, SalvageOptions } from './engine/records/export-to.ts';
 export type { ImportFilesOptions, ImportResult } from './engine/records/import-records.ts';
 export type {
   RestoreCollectionOptions,

@@ -1,5 +1,5 @@
-import type { ExportFilesOptions, ExportedFile } from '../engine/records/export-records.ts';
-import type { RecordLoss } from '../stores/record-source.ts';
+import type { ExportFilesOptions } from '../engine/records/export-records.ts';
+import type { ExportResult, SalvageOptions } from '../engine/records/export-to.ts';
 import type { ImportFilesOptions, ImportResult } from '../engine/records/import-records.ts';
 import type {
   RestoreCollectionOptions,
@@ -17,20 +17,7 @@ export interface RecordsFrom {
   readonly chroma?: string | undefined;
 }
 
-export interface ExportOptions extends RecordsFrom, ExportFilesOptions {
-  /** Saves what a damaged store still yields, and names each loss in `losses.jsonl`. */
-  readonly salvage?: boolean | undefined;
-}
-
-export interface ExportResult {
-  /** What was exported, for people. */
-  readonly from: string;
-  readonly collections: readonly ExportedFile[];
-  readonly records: number;
-  /** Of a salvage; undefined otherwise. `first` are some of them. */
-  readonly losses?:
-    { readonly count: number; readonly first: readonly RecordLoss[]; readonly file: string } | undefined;
-}
+export interface ExportOptions extends RecordsFrom, ExportFilesOptions, SalvageOptions {}
 
 export interface ImportOptions extends ImportFilesOptions {
   /** The URL of a running Chroma server. */

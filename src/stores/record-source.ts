@@ -33,7 +33,8 @@ export interface RecordLoss {
   readonly database: string | null;
   /** Null if the ids themselves are unknown. */
   readonly id: string | null;
-  /** `record`, `embedding`, `length` (of a cosine vector whose direction is exact), `document`, `metadata`, `collection`. */
+  /** `record`, `embedding`, `length` (of a cosine vector whose direction is exact), `newer` (a later write of it
+   * may be lost), `document`, `metadata`, `collection`. */
   readonly missing: readonly string[];
   /** One sentence without a final period. */
   readonly message: string;

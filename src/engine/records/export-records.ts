@@ -31,6 +31,10 @@ interface Options extends ExportFilesOptions {
   readonly from: string;
   readonly emit: Emit;
   readonly signal?: AbortSignal | undefined;
+  /** Files that `beforeEnd` writes. */
+  readonly otherFiles?: readonly string[];
+  /** Called when all records are written, before `collections.json` is. */
+  readonly beforeEnd?: () => Promise<void>;
 }
 
 /** Progress is told once for so many records. */
@@ -47,12 +51,12 @@ const recordsPerSign = 200;
 export async function exportRecords(
   source: RecordSource,
   to: string,
-  { from, emit, signal, gzip = false, force = false, ...choice }: Options,
+  { from, emit, signal, otherFiles = [], beforeEnd, gzip = false, force = false, ...choice }: Options,
 ): Promise<readonly ExportedFile[]> {
   const dir = resolve(to);
   const chosen = chooseCollections(source.collections, choice, from);
   const names = fileNames(chosen, gzip ? '.jsonl.gz' : '.jsonl');
-  await prepare(dir, [collectionsFileName, ...names.values()], force);
+  await prepare(dir, [collectionsFileName, ...otherFiles, ...names.values()], force);
   const counts = new Map<CollectionDescription, number>();
   for (const each of chosen) counts.set(each, await source.count(each));
   const total = [...counts.values()].reduce((sum, each) => sum + each, 0);
@@ -80,6 +84,7 @@ export async function exportRecords(
     exported.push({ file, records, id, name, tenant, database, dimension, space, metadata, configuration, schema }); // prettier-ignore
   }
   tell();
+  await beforeEnd?.();
   await writeLines(join(dir, collectionsFileName), [collectionsText(from, exported).trimEnd()], signal);
   return exported.map(({ name, tenant, database, records, file }) => ({
     name,

@@ -139,7 +139,12 @@ describe('damage of any kind ends in a verdict', () => {
               writeFileSync(path, bad);
             }
             const verdict = problemOr(() => {
-              checkPersistedIndex(folder, { dimension, known: undefined, hasLengths: true, visitId: () => undefined });
+              checkPersistedIndex(folder, {
+                dimension,
+                known: undefined,
+                hasLengths: true,
+                visitId: () => undefined,
+              });
               return 'sound';
             });
             if (verdict !== 'sound') noticed += 1;

@@ -1,5 +1,5 @@
-import type { ExportResult } from '../../../api/record-operations.ts';
-import { SyncAgentError } from '../../../platform/errors.ts';
+import type { ExportResult, ExportedLosses } from '../../../engine/records/export-to.ts';
+import { SyncAgentError, exitCodes } from '../../../platform/errors.ts';
 import { formatCount, printable, table } from '../../../report/format.ts';
 import type { Style } from '../../../report/style.ts';
 import { sourceNamed, sourceNames } from '../../source-argument.ts';
@@ -17,6 +17,7 @@ export const exportCommand: Command = {
     database: { type: 'string', describe: 'Only collections of this database' },
     tenant: { type: 'string', describe: 'Only collections of this tenant' },
     gzip: { type: 'boolean', describe: 'Compress: NAME.jsonl.gz instead of NAME.jsonl' },
+    salvage: { type: 'boolean', describe: 'Save what a damaged store still has, and name each loss' },
     force: { type: 'boolean', describe: 'Replace files of an earlier export' },
   },
   needsRemote: (flags) =>
@@ -35,10 +36,15 @@ export const exportCommand: Command = {
       database: flags.text('database'),
       tenant: flags.text('tenant'),
       gzip: flags.has('gzip'),
+      salvage: flags.has('salvage'),
       force: flags.has('force'),
       signal,
     });
-    return { result, lines: exportLines(result, style) };
+    return {
+      result,
+      lines: exportLines(result, style),
+      exitCode: (result.losses?.count ?? 0) === 0 ? 0 : exitCodes.STORE_CORRUPT,
+    };
   },
 };
 
@@ -53,5 +59,22 @@ function exportLines(result: ExportResult, style: Style): readonly string[] {
     ...(rows.length === 0
       ? []
       : table([{ title: 'Collection' }, { title: 'records', align: 'right' }, { title: 'file' }], rows)),
+    ...(result.losses === undefined ? [] : lossLines(result.losses, style)),
+  ];
+}
+
+function lossLines({ count, first, file }: ExportedLosses, style: Style): readonly string[] {
+  if (count === 0) return ['Nothing is lost'];
+  return [
+    `${style.red('Lost')}: ${formatCount(count)} losses are named in ${printable(file)}`,
+    ...first.map(({ collection, id, missing, message }) => {
+      const what = [
+        ...(collection === null ? [] : [collection]),
+        ...(id === null ? [] : [JSON.stringify(id)]),
+      ];
+      const parts = missing.length === 0 ? '' : ` (${missing.join(', ')})`;
+      return `  ${printable([...what, message].join(': '))}${parts}`;
+    }),
+    ...(count > first.length ? [`  and ${formatCount(count - first.length)} more`] : []),
   ];
 }

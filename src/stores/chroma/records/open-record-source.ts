@@ -6,6 +6,7 @@ import type { SqliteImage } from '../../sqlite/sqlite-image.ts';
 import type { RecordSource, RecordSourceOptions } from '../../record-source.ts';
 import { missingTables } from '../sysdb.ts';
 import { readRecords } from './read-records.ts';
+import { salvageSource } from './salvage/salvage-source.ts';
 import { readStoredCollections } from './stored-collection.ts';
 
 const databaseName = 'chroma.sqlite3';
@@ -13,7 +14,9 @@ const databaseName = 'chroma.sqlite3';
 const recordsPerTurn = 64;
 
 /** The records of a sound Chroma directory that nobody writes. Never changes a byte of it. */
-export function openRecordSource(dir: string, { scratch }: RecordSourceOptions): RecordSource {
+export function openRecordSource(dir: string, options: RecordSourceOptions): RecordSource {
+  if (options.onLoss !== undefined) return salvageSource(dir, options);
+  const { scratch } = options;
   const image = openSoundDatabase(dir, scratch);
   const { db } = image;
   const collections = readStoredCollections(db);

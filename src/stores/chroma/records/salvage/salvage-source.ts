@@ -1,0 +1,167 @@
+import { setImmediate } from 'node:timers/promises';
+import { throwIfAborted } from '../../../../platform/errors.ts';
+import type { RecordLoss, RecordSource, RecordSourceOptions, SourceRecord } from '../../../record-source.ts';
+import { seqIdOf } from '../../sysdb.ts';
+import { vectorsOf } from '../collection-vectors.ts';
+import type { CollectionVectors } from '../collection-vectors.ts';
+import { foldersSource } from './folders-source.ts';
+import type { FoundVector } from '../index-vectors.ts';
+import { readRecordTexts } from '../metadata-rows.ts';
+import { documentKey } from '../metadata-text.ts';
+import { salvageDatabase } from './salvage-database.ts';
+import type { SalvagedDatabase } from './salvage-database.ts';
+import { readStoredCollections } from '../stored-collection.ts';
+import type { StoredCollection } from '../stored-collection.ts';
+import { makeRecord } from '../stored-record.ts';
+
+const recordsPerTurn = 64;
+
+/** What a damaged directory still yields. Each loss is told while the records of its collection are read. */
+export function salvageSource(
+  dir: string,
+  { scratch, onLoss = () => undefined, onNotice = () => undefined }: RecordSourceOptions,
+): RecordSource {
+  const salvaged = salvageDatabase(dir, scratch, onNotice);
+  if (salvaged === undefined) return foldersSource(dir, { onLoss, onNotice });
+  const { db, damaged } = salvaged;
+  const collections = readStoredCollections(db);
+  const wholes = ['collections', 'segments', 'databases'].filter((table) => damaged.has(table));
+  if (wholes.length > 0)
+    onLoss(
+      unknownLoss(
+        `rows of ${wholes.join(' and ')} are lost: whole collections may be missing`,
+        ['collection'],
+        null,
+      ),
+    );
+  const find = (id: string): StoredCollection => {
+    const found = collections.find((each) => each.id === id);
+    if (found === undefined) throw new TypeError(`no collection ${id}`);
+    return found;
+  };
+  const count = db.prepare('SELECT count(*) FROM embeddings WHERE segment_id = ?').pluck();
+  return {
+    collections,
+    count: async ({ id }) => Number(count.get(find(id).metadataSegment?.id ?? '')),
+    records: async function* ({ id }, signal) {
+      const collection = find(id);
+      const vectors = vectorsOf(db, dir, collection, { isSalvage: true });
+      try {
+        let number = 0;
+        for (const record of salvageCollection(salvaged, collection, vectors, onLoss)) {
+          yield record;
+          number += 1;
+          if (number % recordsPerTurn !== 0) continue;
+          throwIfAborted(signal, `Reading the records of "${dir}"`);
+          await setImmediate();
+        }
+      } finally {
+        vectors.close();
+      }
+    },
+    close: () => salvaged.close(),
+  };
+}
+
+/** Every record of which something is left, and a loss for each thing that is not. */
+function* salvageCollection(
+  { db, damaged, lostTexts }: SalvagedDatabase,
+  collection: StoredCollection,
+  vectors: CollectionVectors,
+  onLoss: (loss: RecordLoss) => void,
+): Generator<SourceRecord> {
+  const lossOf = (id: string | null, missing: readonly string[], message: string): void =>
+    onLoss({ collection: collection.name, database: collection.database, id, missing, message });
+  for (const table of ['embeddings_queue', 'embedding_metadata_array', 'collection_metadata', 'max_seq_id'])
+    if (damaged.has(table))
+      lossOf(
+        null,
+        ['record'],
+        `rows of "${table}" are lost: writes or values of unknown records may be missing`,
+      );
+  for (const problem of vectors.problems) lossOf(null, [], problem);
+  const lostKeys = keysById(db, collection, lostTexts);
+  const isStale = staleness(db, collection);
+  const seen = new Set<string>();
+  for (const record of readRecordTexts(db, collection)) {
+    const { id } = record;
+    seen.add(id);
+    const missing: string[] = [];
+    const why: string[] = [];
+    const keys = lostKeys.get(id) ?? [];
+    if (keys.includes(documentKey)) missing.push('document');
+    const others = keys.filter((key) => key !== documentKey);
+    if (others.length > 0) {
+      missing.push('metadata');
+      why.push(`its metadata lacks ${others.map((key) => JSON.stringify(key)).join(', ')}`);
+    }
+    const found: FoundVector = isStale(id)
+      ? { vector: null, problem: 'the queue lost the last write of it' }
+      : vectors.vectorOf(id);
+    if (found.vector === null) missing.push('embedding');
+    else if (found.isWithoutLength === true) missing.push('length');
+    if (found.problem !== undefined) why.push(found.problem);
+    else if (found.vector === null) why.push('neither the index nor the queue has a vector of it');
+    if (missing.length > 0) lossOf(id, missing, why.join('; ') || 'its document is lost');
+    yield makeRecord(id, found.vector, record);
+  }
+  for (const id of vectors.ids()) {
+    if (seen.has(id)) continue;
+    const { vector, problem } = vectors.vectorOf(id);
+    lossOf(
+      id,
+      vector === null ? ['record'] : ['document', 'metadata'],
+      problem ?? 'only the vector index has it: its other parts are lost, or it was deleted',
+    );
+    if (vector !== null) yield makeRecord(id, vector, { texts: new Map() });
+  }
+}
+
+/** Which keys each record lost. */
+function keysById(
+  db: SalvagedDatabase['db'],
+  collection: StoredCollection,
+  lost: SalvagedDatabase['lostTexts'],
+): ReadonlyMap<string, readonly string[]> {
+  const keys = new Map<string, string[]>();
+  if (lost.length === 0) return keys;
+  const idOf = db.prepare('SELECT embedding_id FROM embeddings WHERE id = ? AND segment_id = ?').pluck();
+  for (const { number, key } of lost) {
+    const id = idOf.get(number, collection.metadataSegment?.id ?? '');
+    if (typeof id !== 'string') continue;
+    const list = keys.get(id) ?? [];
+    list.push(key);
+    keys.set(id, list);
+  }
+  return keys;
+}
+
+/**
+ * Whether the last write of a record is newer than its index and no longer in the queue: then its vector is an old one, or there is none.
+ */
+function staleness(
+  db: SalvagedDatabase['db'],
+  { metadataSegment, vectorSegment, id: collectionId }: StoredCollection,
+): (id: string) => boolean {
+  const indexedUpTo = vectorSegment?.maxSeqId ?? 0;
+  const written = db
+    .prepare('SELECT seq_id FROM embeddings WHERE segment_id = ? AND embedding_id = ?')
+    .pluck();
+  const queued = db
+    .prepare("SELECT 1 FROM embeddings_queue WHERE seq_id = ? AND topic LIKE '%/' || ?")
+    .pluck();
+  return (id) => {
+    const seqId = seqIdOf(written.get(metadataSegment?.id ?? '', id)) ?? 0;
+    // Before 0.5.6 the pickle says what is indexed, and nothing is purged.
+    if (indexedUpTo === 0 || seqId <= indexedUpTo) return false;
+    return queued.get(seqId, collectionId) === undefined;
+  };
+}
+
+const unknownLoss = (message: string, missing: readonly string[], collection: string | null): RecordLoss => ({
+  collection,
+  database: null,
+  id: null,
+  missing,
+  message,
+});
