@@ -128,6 +128,48 @@ describe.skipIf(chromaAvailable() !== undefined)('a repaired store, to a real se
     await expectServed(dir, new Map([...expected, ['a-cosine', new Map(rest)]]));
   });
 
+  it('keeps the writes that come after its queue was emptied, which a server would drop', async () => {
+    const empty = async (path: string): Promise<void> => {
+      const db = new Database(join(path, 'chroma.sqlite3'));
+      db.exec('DELETE FROM embeddings_queue');
+      db.close();
+    };
+    const dropping = join(root, 'dropping');
+    await cp(sound, dropping, { recursive: true });
+    await empty(dropping);
+    const server = await startChromaServer({ path: dropping });
+    const collection = await server.client.getCollection({ name: 'an-l2' });
+    await collection.add({ ids: ['acknowledged'], embeddings: [vectorOf(specs[0]!, 1)] });
+    expect((await collection.get({ ids: ['acknowledged'] })).ids).toEqual([]);
+    await server.stop();
+
+    const { dir, result } = await repairedCopy('queue', empty, { acceptLoss: true });
+    expect(result).toMatchObject({ type: 'repaired', isSound: true });
+    const lost = new Map<string, Set<string>>();
+    for (const { losses } of result.steps)
+      for (const { collection: name, id } of losses) lost.set(name, (lost.get(name) ?? new Set()).add(id));
+    const rest = [...expected].map(
+      ([name, records]) =>
+        [name, new Map([...records].filter(([id]) => lost.get(name)?.has(id) !== true))] as const,
+    );
+    expect([...lost.values()].reduce((sum, ids) => sum + ids.size, 0)).toBeGreaterThan(0);
+    await expectServed(dir, new Map(rest));
+  });
+
+  it('has every record, found and writable, after maintenance into each journal mode', async () => {
+    const dir = join(root, 'maintained');
+    await cp(sound, dir, { recursive: true });
+    const agent = createAgent({ store: dir, remote: `file://${join(root, 'remote')}` });
+    expect(await agent.maintain({ journalMode: 'wal' })).toMatchObject({
+      type: 'maintained',
+      journalMode: 'wal',
+    });
+    await expectServed(dir, expected);
+    expect(await agent.maintain({ journalMode: 'delete' })).toMatchObject({ journalMode: 'delete' });
+    await agent.close();
+    await expectServed(dir, expected);
+  });
+
   it.each(['chroma-0.4.24', 'chroma-0.5.5', 'chroma-0.5.23', 'chroma-0.6.3'] as const)(
     'of version %s has every record after its indexes lost their headers and its full text a page',
     async (version: Fixture) => {

@@ -35,6 +35,17 @@ function run(sql: string): void {
   db.close();
 }
 
+/** The folder of a collection's index. */
+function folderOf(collection: string): string {
+  const db = new Database(database, { readonly: true });
+  const segment = db.prepare(
+    "SELECT s.id FROM segments s JOIN collections c ON c.id = s.collection WHERE s.scope = 'VECTOR' AND c.name = ?",
+  );
+  const folder = String(segment.pluck().get(collection));
+  db.close();
+  return folder;
+}
+
 describe('a repair', () => {
   it('finds nothing to do in a sound store, and does not touch it', async () => {
     const before = fingerprintOf(store);
@@ -121,6 +132,53 @@ describe('a repair', () => {
   it('leaves a store alone that has no database any more', async () => {
     await rm(database);
     expect(await agent.repair()).toMatchObject({ type: 'nothing-to-do', isSound: false, steps: [] });
+  });
+
+  it('takes no vector from an index for a record whose last operation is nowhere any more', async () => {
+    // An update with a new vector, after the index was persisted. The index has the vector from before.
+    run("DELETE FROM embeddings_queue WHERE id = 'alpha-l2-3' AND operation = 1");
+    const { withheld } = await agent.repair({ dryRun: true });
+    expect(withheld.flatMap(({ losses }) => losses)).toEqual([
+      { collection: 'alpha-l2', id: 'alpha-l2-3', missing: 'vector' },
+    ]);
+  });
+
+  it('takes the order of records for a lost pickle only where nothing was deleted since, and a vector proves it', async () => {
+    for (const name of ['beta-cosine', 'gamma-ip'])
+      await rm(join(store, folderOf(name), 'index_metadata.pickle'));
+    const found = await agent.repair({ dryRun: true });
+    expect(found.steps).toMatchObject([{ where: 'collection "gamma-ip"', losses: [] }]);
+    expect(found.withheld).toMatchObject([{ where: 'collection "beta-cosine"' }, { type: 'orphans' }]);
+    // Two rows in the other order, one of them the one that is proof.
+    run(`
+      UPDATE embeddings SET id = -id WHERE embedding_id IN ('gamma-ip-26', 'gamma-ip-27');
+      UPDATE embeddings SET id = -(SELECT min(id) + max(id) FROM embeddings WHERE id < 0) + id WHERE id < 0;
+    `);
+    const disproved = await agent.repair({ dryRun: true });
+    expect(disproved.steps).toEqual([]);
+    expect(disproved.withheld.map(({ where }) => where)).toContain('collection "gamma-ip"');
+  });
+
+  it('needs to be told to take vectors from an index of another time, of which some may be old', async () => {
+    const later = unpackFixture('chroma-1-b', join(root, 'later'));
+    await rm(store, { recursive: true });
+    await cp(later, store, { recursive: true });
+    const earlier = unpackFixture('chroma-1-a', join(root, 'earlier'));
+    const folder = folderOf('alpha-l2');
+    await cp(join(earlier, folder), join(store, folder), { recursive: true });
+    const refused = await agent.repair();
+    expect(refused).toMatchObject({
+      type: 'nothing-to-do',
+      isSound: false,
+      withheld: [{ type: 'vector-index', needs: 'accept-loss' }, { type: 'orphans' }],
+    });
+    expect(refused.withheld[0]?.message).toContain('another time');
+    const before = await inspectChroma(store, { level: 'quick' });
+    const { type, isSound, steps, records: left } = await agent.repair({ acceptLoss: true });
+    expect({ type, isSound }).toEqual({ type: 'repaired', isSound: true });
+    const lost = steps.flatMap(({ losses }) => losses);
+    expect(lost.length).toBeGreaterThan(0);
+    expect(left).toBe(before.statistics.records - lost.length);
   });
 
   it('continues a queue that somebody emptied, after which Chroma would drop writes', async () => {
