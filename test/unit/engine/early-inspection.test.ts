@@ -1,12 +1,16 @@
-import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Backlog } from '../../../src/engine/restore/download/backlog.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
+import { SyncAgentError } from '../../../src/platform/errors.ts';
+import type { InspectOptions } from '../../../src/stores/adapter.ts';
 import { adapterNamed } from '../../../src/stores/find-adapter.ts';
+import { kinds, plainKind } from '../../../src/stores/find-kind.ts';
+import type { StoreKind } from '../../../src/stores/store-kind.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost } from '../../support/host.ts';
 
@@ -69,6 +73,99 @@ it('a restore flushes what is there while an index is still on its way', async (
     await a.remove();
     await b.remove();
   }
+});
+
+describe('the inspection of a store that is on its way', () => {
+  /** Restores a store of a database and a further file. Both are downloaded by `get`, and looked at by `inspect`. */
+  async function restore({
+    inspect,
+    get,
+  }: {
+    readonly inspect: (options: InspectOptions) => Promise<unknown>;
+    readonly get: (key: string) => Promise<unknown>;
+  }): Promise<unknown> {
+    let isRestoring = false;
+    const known = kinds as StoreKind[];
+    known.unshift({
+      ...plainKind,
+      name: 'early',
+      inspectsArriving: true,
+      detect: async () => true,
+      databasesAmong: (paths) => paths.filter((path) => path.endsWith('.db')),
+      inspect: async (_, options) => {
+        if (isRestoring) await inspect(options);
+        return { damage: [], findings: [], statistics: { records: 0 } };
+      },
+    });
+    const memory = createMemoryRemote({ now: Date.now });
+    const remote: Remote = {
+      ...memory,
+      get: async (key, options) => {
+        if (isRestoring) await get(key);
+        return memory.get(key, options);
+      },
+    };
+    const host = await makeHost({ remote });
+    try {
+      await host.write({ 'a.db': 'a database', b: 'a further file' });
+      await host.agent.backup();
+      await host.wipe();
+      isRestoring = true;
+      return await host.agent.restore();
+    } finally {
+      known.shift();
+      await host.remove();
+    }
+  }
+
+  it('begins with the databases, while other files are still missing', { timeout: 5000 }, async () => {
+    let begin = (): void => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    const restored = restore({
+      inspect: async ({ arrival }) => arrival?.databases.then(begin),
+      get: async (key) => key.endsWith('/b') && begun,
+    });
+    expect(await restored).toMatchObject({ type: 'restored' });
+  });
+
+  it('is aborted, and waited for, where a file cannot be had', { timeout: 5000 }, async () => {
+    let hasEnded = false;
+    const restored = restore({
+      inspect: async ({ arrival, signal }) => {
+        await arrival?.rest;
+        await delay(20);
+        hasEnded = signal?.aborted === true;
+      },
+      get: async (key) => {
+        if (key.endsWith('/b')) throw new SyncAgentError('DENIED', 'Cannot get: no');
+      },
+    });
+    await expect(restored).rejects.toMatchObject({ code: 'DENIED' });
+    expect(hasEnded).toBe(true);
+  });
+
+  it('may have files beside a database meanwhile, which are no names that collide', async () => {
+    const memory = createMemoryRemote({ now: Date.now });
+    const a = await makeHost({ remote: memory });
+    await a.write({ 'a.db': 'a database' });
+    await a.agent.backup();
+    const b = await makeHost({
+      remote: memory,
+      fs: {
+        ...nodeFileSystem,
+        setAttributes: async (path, attributes) => {
+          if (path.endsWith('.db')) writeFileSync(`${path}-shm`, '');
+          await nodeFileSystem.setAttributes(path, attributes);
+        },
+      },
+    });
+    try {
+      expect(await b.agent.restore()).toMatchObject({ type: 'restored' });
+    } finally {
+      await a.remove();
+      await b.remove();
+    }
+  });
 });
 
 it('a backlog gives its reader what comes, and leaves the rest when it has ended', async () => {

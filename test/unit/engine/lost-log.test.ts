@@ -200,6 +200,14 @@ describe('a remote without a commit', () => {
     expect(bare.agent.counts()).toMatchObject({ list: 1, get: 1, head: 0 });
   });
 
+  it('is lost where nothing but manifest.json and the current files is left', async () => {
+    const remote = createMemoryRemote({ now: clock.now });
+    const { writer } = await fill(remote);
+    for (const prefix of ['commits/', 'history/']) await drop(remote, prefix);
+    await expect(writer.agent.list()).rejects.toMatchObject(corrupt);
+    await expect(writer.agent.backup({ force: true })).rejects.toMatchObject(corrupt);
+  });
+
   it('is lost where none of its commits can be read', async () => {
     const remote = createMemoryRemote({ now: clock.now });
     const { ids } = await fill(remote);

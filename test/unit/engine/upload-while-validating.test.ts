@@ -41,6 +41,14 @@ describe('a backup that uploads while it validates', () => {
     expect(await keys()).toEqual([]);
   });
 
+  it('that is a dry run has nothing to discard, and asks the remote to delete nothing', async () => {
+    await host.write({ 'app.db': '' });
+    change(`CREATE TABLE t(i, x); ${rows(3000)}`);
+    change("PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = 2000 WHERE name = 't'");
+    await expect(host.agent.backup({ dryRun: true })).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+    expect(host.agent.counts()).toMatchObject({ put: 0, remove: 0 });
+  });
+
   it('leaves nothing of a store that lost its records, and bytes enough to be uploaded first', async () => {
     await host.write({ 'app.db': '' });
     change(`CREATE TABLE t(i, x); ${rows(3000)}`);

@@ -27,6 +27,14 @@ describe('removing', () => {
     expect(await readdir(outside)).toEqual(['precious']);
   });
 
+  it('of one tree by two at once takes it away, and is no error for either', async () => {
+    const tree = join(dir, 'tree');
+    await mkdir(join(tree, 'a'), { recursive: true });
+    for (const path of ['1', '2', 'a/3']) await writeFile(join(tree, path), '');
+    await Promise.all([nodeFileSystem.remove(tree), nodeFileSystem.remove(tree)]);
+    expect(await readdir(dir)).toEqual([]);
+  });
+
   it('takes a file away, and is no error if there is nothing', async () => {
     await writeFile(join(dir, 'file'), '');
     await nodeFileSystem.remove(join(dir, 'file'));

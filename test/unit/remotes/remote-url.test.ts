@@ -1,5 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
+import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { openRemote } from '../../../src/remotes/open-remote.ts';
 import { parseRemote, resolveRemote } from '../../../src/remotes/remote-url.ts';
 
 describe('parseRemote', () => {
@@ -103,5 +106,27 @@ describe('a URL that is relative to the config file', () => {
     ['nonsense', 'nonsense'],
   ])('%s is %s', (text, absolute) => {
     expect(resolveRemote(text, '/srv/app')).toBe(absolute);
+  });
+});
+
+describe('what a bucket is called in the local record', () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  const idAt = async (endpoint?: string): Promise<string> => {
+    const works = { clock: systemClock, emit: () => undefined, fs: nodeFileSystem };
+    return (await openRemote('s3://bucket/x', { ...works, s3: { endpoint } })).remoteId;
+  };
+
+  it('names its server, whether a setting or the environment names that, and however it is written', async () => {
+    vi.stubEnv('AWS_ENDPOINT_URL', '');
+    vi.stubEnv('AWS_ENDPOINT_URL_S3', '');
+    expect(await idAt()).toBe('s3://bucket/x');
+    expect(await idAt('HTTP://One:9000/')).toBe('s3://bucket/x at http://one:9000');
+    vi.stubEnv('AWS_ENDPOINT_URL_S3', 'http://two:9000');
+    expect(await idAt()).toBe('s3://bucket/x at http://two:9000');
+  });
+
+  it('is not made up where the server cannot be used', async () => {
+    await expect(idAt('one:9000')).rejects.toMatchObject({ code: 'USAGE' });
   });
 });
