@@ -93,6 +93,10 @@ export async function withDeadline<T>(
   if (signal?.aborted === true) onAbort();
   try {
     return await Promise.race([request({ abortSignal: controller.signal }), late]);
+  } catch (error) {
+    // A server may refuse a body before it has read it. The rest would keep its memory, and a connection, until it had left.
+    controller.abort();
+    throw error;
   } finally {
     stretch?.stop();
     signal?.removeEventListener('abort', onAbort);

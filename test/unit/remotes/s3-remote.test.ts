@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
@@ -103,6 +106,33 @@ describe('the S3 remote', { timeout: 30_000 }, () => {
     });
     expect(requests.at(-1)?.operation).toBe('AbortMultipartUpload');
     expect(server.unfinishedUploads()).toBe(0);
+  });
+
+  it('sends no more of a body that is refused before the server has read it', { timeout: 5000 }, async () => {
+    let connection: Socket | undefined;
+    const refusing = createServer((socket) => {
+      connection = socket.on('error', () => undefined);
+      socket.once('data', () => {
+        socket.pause();
+        socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
+      });
+    });
+    await once(refusing.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const { port } = refusing.address() as AddressInfo;
+      const remote = storeWith({ endpoint: `http://127.0.0.1:${port}`, partSizeBytes: 32 * MiB });
+      await expect(remote.put('x', bytesBody(Buffer.alloc(31 * MiB)))).rejects.toMatchObject({
+        code: 'DENIED',
+      });
+      if (connection === undefined) throw new Error('not connected');
+      const closed = once(connection, 'close');
+      connection.resume();
+      await closed;
+      expect(connection.bytesRead).toBeLessThan(31 * MiB);
+    } finally {
+      connection?.destroy();
+      refusing.close();
+    }
   });
 
   it('that may not list unfinished uploads says which permissions that needs', async () => {
