@@ -21,25 +21,26 @@ export async function finishCommit(
     readonly createOnly: CreateOnlySupport;
   },
 ): Promise<void> {
-  const { remote, signal } = context;
+  const { remote } = context;
   const { committed, copies } = work;
   const { manifest } = committed;
   const { head } = work.view;
   const createOnly = work.createOnly !== 'rejected';
-  await attempt(context, 'copy its commit', async () => {
-    if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
-      await writeCommitCopy(remote, head, { createOnly, signal });
-    await writeCommitCopy(remote, manifest, { createOnly, signal });
-    if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
-  });
   // Neither needs the other, and both wait for the server most of the time.
   await both(
-    signal,
-    (either) => attempt(context, 'publish', () => publish({ ...context, signal: either }, committed)),
-    (either) =>
-      attempt(context, 'rotate', () =>
-        rotate({ ...context, signal: either }, { commit: manifest, committedAt: committed.serverTime }),
-      ),
+    context.signal,
+    (signal) => attempt(context, 'publish', () => publish({ ...context, signal }, committed)),
+    async (signal) => {
+      await attempt(context, 'copy its commit', async () => {
+        if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
+          await writeCommitCopy(remote, head, { createOnly, signal });
+        await writeCommitCopy(remote, manifest, { createOnly, signal });
+        if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
+      });
+      await attempt(context, 'rotate', () =>
+        rotate({ ...context, signal }, { commit: manifest, committedAt: committed.serverTime }),
+      );
+    },
   );
 }
 

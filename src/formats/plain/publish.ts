@@ -1,9 +1,9 @@
-import { concurrently } from '../../platform/concurrently.ts';
+import { both, concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import type { Remote } from '../../remotes/remote.ts';
 import { manifestKey } from '../../log/layout.ts';
 import { manifestBody } from '../../log/manifest-text.ts';
-import type { Manifest } from '../../log/manifest.ts';
+import type { Manifest, ManifestFile } from '../../log/manifest.ts';
 import { readManifest } from '../../log/read-manifest.ts';
 import type { FormatContext, PublishWork } from '../content-format.ts';
 import { currentKey, keyOf, plainNumber } from './keys.ts';
@@ -18,14 +18,28 @@ export async function publishCurrentFiles(
   { manifest, before }: PublishWork,
 ): Promise<void> {
   const { remote, settings, signal } = context;
-  const published = await readPublished(remote, signal);
-  const isTrusted = published !== undefined && published.id === before;
-  const present = new Map(isTrusted ? published.files.map((file) => [file.path, file.sha256]) : []);
-
-  const stale = manifest.files.filter((file) => present.get(file.path) !== file.sha256);
-  await concurrently(stale, { concurrency: settings.concurrency, signal }, (file, whileAll) =>
-    remote.copy(keyOf(manifest, file), currentKey(file.path), { signal: whileAll, bytes: file.size }),
-  );
+  const copy = async (stale: readonly ManifestFile[], asked: AbortSignal | undefined): Promise<void> => {
+    await concurrently(stale, { concurrency: settings.concurrency, signal: asked }, (file, whileAll) =>
+      remote.copy(keyOf(manifest, file), currentKey(file.path), { signal: whileAll, bytes: file.size }),
+    );
+  };
+  let published: Manifest | undefined;
+  if (before === undefined) {
+    // Whatever is there is not trusted, so nothing waits for what it says.
+    [published] = await both(
+      signal,
+      (either) => readPublished(remote, either),
+      (either) => copy(manifest.files, either),
+    );
+  } else {
+    published = await readPublished(remote, signal);
+    const isTrusted = published?.id === before;
+    const present = new Map(isTrusted ? published?.files.map((file) => [file.path, file.sha256]) : []);
+    await copy(
+      manifest.files.filter((file) => present.get(file.path) !== file.sha256),
+      signal,
+    );
+  }
   const kept = new Set(manifest.files.map((file) => file.path));
   const gone = (published?.files ?? []).map((file) => file.path).filter((path) => !kept.has(path));
   await remote.remove(gone.map(currentKey), { signal });

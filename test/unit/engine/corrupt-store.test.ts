@@ -170,7 +170,10 @@ describe('a store with a finding', () => {
     const result = await host.agent.backup();
     expect(result).toMatchObject({ type: 'committed', findings: [{ kind: 'full-text' }], damage: [] });
     expect(host.events).toContainEqual(
-      expect.objectContaining({ type: 'warning', remedy: expect.stringContaining("('rebuild')") as string }),
+      expect.objectContaining({
+        type: 'warning',
+        remedy: expect.stringContaining('sync-agent repair') as string,
+      }),
     );
     const [entry] = await host.agent.list();
     expect(entry).toMatchObject({ findings: 1 });
