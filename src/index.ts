@@ -6,6 +6,7 @@ export { defaultSchedule } from './library/open-daemon.ts';
 export type { SyncAgentSettings } from './library/open-daemon.ts';
 export type { BackupAndHistory, OperationObserver, Operations, OperationsFor } from './api/operations.ts';
 export type {
+  CheckedStore,
   DaemonStatus,
   RecordedEvent,
   RunningOperation,
@@ -75,6 +76,7 @@ export type {
   AgentEvent,
   BackupReason,
   ChangeSource,
+  CheckedServer,
   DaemonEvent,
   Emit,
   ErrorFacts,

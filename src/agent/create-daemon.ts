@@ -15,6 +15,7 @@ import { fixedTimes } from './schedule/fixed-times.ts';
 import { createScheduler } from './schedule/scheduler.ts';
 import type { StartPoint } from './schedule/scheduler.ts';
 import { statusFileWriter } from './status-file.ts';
+import { keepChecking } from './soundness/checker.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { watchStore } from './watch/watcher.ts';
 import type { Watcher } from './watch/watcher.ts';
@@ -97,6 +98,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   let listening: Promise<void> | undefined;
   let readingHistory: Promise<void> | undefined;
   let keeping: Promise<void> | undefined;
+  let checking: Promise<void> | undefined;
 
   const watch = (): Promise<Watcher> =>
     watchStore({
@@ -145,6 +147,12 @@ export function createDaemon(options: DaemonOptions): Daemon {
       emit({ type: 'started', intervalMs, cron });
       scheduler.start(from);
       readingHistory = readHistory();
+      const { checkIntervalMs, checkServer: server } = settings;
+      const exclusively = scheduler.exclusively.bind(scheduler);
+      if (checkIntervalMs > 0) {
+        const check = { intervalMs: checkIntervalMs, server, home, clock, run, exclusively, emit };
+        checking = keepChecking(check, stopping.signal);
+      }
     } catch (error) {
       stopping.abort(error);
       await Promise.all([watcher?.stop(), listening]);
@@ -158,7 +166,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const saveAll = async (reason: BackupReason, deadlineMs: number, signal: AbortSignal): Promise<boolean> => {
     // A start that is under way gives up, which may take longer than there is time.
     await Promise.race([starting?.catch(() => undefined), whenAborted(signal)]);
-    await Promise.all([watcher?.stop(), listening]);
+    await Promise.all([watcher?.stop(), listening, checking]);
     await scheduler.stop({ signal });
     if (starting === undefined) return true;
     try {

@@ -19,6 +19,10 @@ export interface DaemonSettings {
   readonly pollIntervalMs: number;
   /** How long the lease lasts when this host dies; null: it takes none. */
   readonly leaseMs: number | null;
+  /** Time between checks of the store; 0: none. */
+  readonly checkIntervalMs: number;
+  /** The running server, which these checks ask too. */
+  readonly checkServer: string | undefined;
 }
 
 export interface DaemonOptions {

@@ -46,6 +46,7 @@ export function createStatusRecorder(
     lastBackupPhases: [],
     lastError: null,
     failures: 0,
+    check: null,
     isOverdue: false,
     history: null,
     tips: [],
@@ -66,7 +67,7 @@ export function createStatusRecorder(
       const recorded = { atMs: clock.now(), event };
       status = reduce(status, recorded);
       status = { ...status, state: settle() };
-      if (event.type !== 'progress' && event.type !== 'phase') {
+      if (isWorthKeeping(event)) {
         recent.push(recorded);
         if (recent.length > recentEvents) recent.shift();
       }
@@ -104,6 +105,12 @@ export function createStatusRecorder(
   };
 }
 
+/** Steps of an operation, and checks that found nothing new, would push out all else. */
+function isWorthKeeping(event: AgentEvent | DaemonEvent): boolean {
+  if (event.type === 'checked') return !event.isUnchanged || (event.server?.problems.length ?? 0) > 0;
+  return event.type !== 'progress' && event.type !== 'phase';
+}
+
 function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonStatus {
   switch (event.type) {
     case 'started':
@@ -112,8 +119,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       return { ...status, detection: event.by };
     case 'operation-started': {
       const { operation, reason } = event;
-      // It runs beside other operations, and is of no interest while it works.
-      if (operation === 'lease') return status;
+      // They are of no interest while they work; a lease operation runs beside others.
+      if (operation === 'lease' || operation === 'check') return status;
       return {
         ...status,
         running: { operation, reason, startedAtMs: atMs, phase: null, done: 0, total: 0 },
@@ -146,6 +153,10 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
         // The success came before the failure, even if the clock was set back in between.
         lastSuccessAtMs: status.lastSuccessAtMs === null ? null : Math.min(status.lastSuccessAtMs, atMs),
       };
+    case 'checked': {
+      const { type: _type, isUnchanged: _isUnchanged, ...found } = event;
+      return { ...status, check: { ...found, atMs } };
+    }
     case 'diverged':
       return { ...status, tips: event.tips };
     case 'stopping':
@@ -163,6 +174,7 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
     case 'listening':
     case 'command-started':
     case 'command-exited':
+    case 'recovery':
     case 'hook':
     case 'hook-output':
     case 'lease':

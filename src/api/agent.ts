@@ -19,6 +19,7 @@ import type { StatusReport } from '../engine/status.ts';
 import type { ForeseenSync, SyncOptions, SyncResult } from '../engine/sync.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import type { RequestCounts } from '../platform/events.ts';
+import type { ServerPlace, ServerReport } from '../stores/reading.ts';
 import type { StatusFile } from './daemon-status.ts';
 import type { RecordOperations } from './record-operations.ts';
 
@@ -75,6 +76,8 @@ export interface Agent extends RecordOperations {
    * result, not an error. Works on a store in use, and makes no request unless `snapshot` names one.
    */
   check(options?: CheckOptions & ReadFrom & CallOptions): Promise<CheckReport>;
+  /** The part of `check` that asks the running server. */
+  checkServer(server: ServerPlace, options?: CallOptions): Promise<ServerReport>;
   /** What is in a store: collections, indexes, queue, sizes, versions. Reads as `check` does, and judges nothing. */
   inspect(options?: ReadFrom & CallOptions): Promise<InspectReport>;
   /**

@@ -38,6 +38,8 @@ export interface DaemonStatus {
   readonly lastBackupPhases: readonly PhaseTime[];
   readonly lastError: (ErrorFacts & { readonly atMs: number; readonly operation: Operation }) | null;
   readonly failures: number;
+  /** The last check of the store; null before the first, and without a check interval. */
+  readonly check: CheckedStore | null;
   /** What was written more than an interval ago is still not saved: a person should look. */
   readonly isOverdue: boolean;
   /** The remote's snapshots when this agent last asked; null before that. */
@@ -49,6 +51,11 @@ export interface DaemonStatus {
   readonly tips: readonly string[];
   readonly recentEvents: readonly RecordedEvent[];
 }
+
+/** What the last check found. */
+export type CheckedStore = Omit<Extract<DaemonEvent, { type: 'checked' }>, 'type' | 'isUnchanged'> & {
+  readonly atMs: number;
+};
 
 /** What `sync-agent status` reads of an agent in another process: its status without the long lists. */
 export type StatusFile = Omit<DaemonStatus, 'recentEvents' | 'history' | 'lastBackupPhases'>;

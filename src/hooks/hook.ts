@@ -2,7 +2,7 @@ import { SyncAgentError } from '../platform/errors.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 
 export type HookedOperation = 'backup' | 'restore';
-export type HookName = `${'before' | 'after'}-${HookedOperation}`;
+export type HookName = `${'before' | 'after'}-${HookedOperation}` | 'on-damage';
 
 /** Plain data. Each hook is a shell command, or an http(s) URL that gets a POST; either may hold secrets. */
 export interface Hooks {
@@ -10,6 +10,8 @@ export interface Hooks {
   readonly afterBackup?: string | undefined;
   readonly beforeRestore?: string | undefined;
   readonly afterRestore?: string | undefined;
+  /** After a check by a running agent that finds the store damaged. */
+  readonly onDamage?: string | undefined;
   /** How long each may take, default 30 s. */
   readonly timeoutMs?: number | undefined;
 }
@@ -47,6 +49,7 @@ export function parseHooks(hooks: Hooks): ReadonlyMap<HookName, HookAction> {
     ['after-backup', hooks.afterBackup],
     ['before-restore', hooks.beforeRestore],
     ['after-restore', hooks.afterRestore],
+    ['on-damage', hooks.onDamage],
   ];
   const actions = new Map<HookName, HookAction>();
   for (const [name, text] of texts) if (text !== undefined) actions.set(name, parseHook(name, text.trim()));

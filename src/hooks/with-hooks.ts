@@ -92,6 +92,14 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
       options.dryRun === true
         ? agent.restore(options)
         : around('restore', guarded(options), () => agent.restore(options)),
+    check: async (options = {}) => {
+      const report = await agent.check(options);
+      if (report.damage.length > 0) {
+        const result = { type: 'damaged', ...report };
+        await call('on-damage', { result }, { signal: afterwards(options.signal) });
+      }
+      return report;
+    },
     sync: async (options = {}) => {
       if (options.dryRun === true) return agent.sync(options);
       let foreseen: Awaited<ReturnType<Agent['foreseeSync']>>;

@@ -6,7 +6,7 @@ import { backup } from '../engine/backup/backup.ts';
 import type { Context } from '../engine/context.ts';
 import { doctor } from '../engine/doctor/doctor.ts';
 import { assertSoundStore } from '../engine/soundness/go-on.ts';
-import { checkStore } from '../engine/reading/check-store.ts';
+import { checkServer, checkStore } from '../engine/reading/check-store.ts';
 import { inspectStore } from '../engine/reading/inspect-store.ts';
 import type { SourceName } from '../engine/reading/store-source.ts';
 import { diffSnapshots, listSnapshots, showSnapshot } from '../engine/history/history.ts';
@@ -87,6 +87,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
     check: (options = {}) => readFrom(options, (context, name) => checkStore(context, name, options)),
+    checkServer: (server, options = {}) => read((context) => checkServer(context, server), options.signal),
     inspect: (options = {}) => readFrom(options, inspectStore),
     repair: (options = {}) =>
       writeWhole('repair', (context) => repairStore(context, options), options.signal),

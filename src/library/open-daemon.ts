@@ -31,6 +31,10 @@ export interface SyncAgentSettings extends OperationSettings {
   readonly detect?: DaemonSettings['detect'] | undefined;
   /** How often the files' times are polled, beside the events; default 30 s. */
   readonly pollIntervalMs?: number | undefined;
+  /** Time between checks of the store while the agent runs; default 0: none. */
+  readonly checkIntervalMs?: number | undefined;
+  /** URL of the running Chroma server, which these checks ask too. */
+  readonly checkServer?: string | undefined;
   /** Where a started agent serves its status page, health and metrics; default: nowhere. */
   readonly http?: HttpSettings | undefined;
 }
@@ -66,6 +70,8 @@ export async function openDaemon(
       detect: settings.detect ?? defaultSchedule.detect,
       pollIntervalMs: settings.pollIntervalMs ?? defaultSchedule.pollIntervalMs,
       leaseMs: settings.leaseMs ?? null,
+      checkIntervalMs: settings.checkIntervalMs ?? defaultSchedule.checkIntervalMs,
+      checkServer: settings.checkServer,
     },
     home,
     remote: parseRemote(settings.remote).url,

@@ -47,6 +47,7 @@ export function operationsInProcesses(
     unpin: bound('unpin'),
     clearHistory: bound('clearHistory'),
     check: bound('check'),
+    checkServer: bound('checkServer'),
     inspect: bound('inspect'),
     repair: bound('repair'),
     maintain: bound('maintain'),

@@ -80,6 +80,20 @@ export type DaemonEvent =
       /** When it is tried again. Null if it is not. */
       readonly retryAtMs: number | null;
     } & OperationCosts)
+  /** The store was checked while the agent runs. */
+  | {
+      readonly type: 'checked';
+      readonly isSound: boolean;
+      /** What its own server would lose records by, refuse them or crash, in sentences. */
+      readonly damage: readonly string[];
+      /** How many other problems there are, that put no record at risk. */
+      readonly findings: number;
+      /** It was not written since the last check, so it was not read again. */
+      readonly isUnchanged: boolean;
+      /** Null if none is asked. */
+      readonly server: CheckedServer | null;
+      readonly tookMs: number;
+    }
   | { readonly type: 'listening'; readonly url: string }
   | { readonly type: 'command-started'; readonly pid: number; readonly command: string }
   | {
@@ -87,6 +101,14 @@ export type DaemonEvent =
       readonly exitCode: number | null;
       readonly signal: string | null;
       readonly isExpected: boolean;
+    }
+  /** A check found the store damaged while a command runs on it. `why` says what made the agent give up: the command then runs on. */
+  | { readonly type: 'recovery'; readonly state: 'began' | 'done'; readonly round: number }
+  | {
+      readonly type: 'recovery';
+      readonly state: 'given-up';
+      readonly round: number;
+      readonly why: string;
     }
   | { readonly type: 'stopping'; readonly reason: string }
   /**
@@ -100,9 +122,19 @@ export type DaemonEvent =
       readonly writers?: readonly { readonly pid: number; readonly command: string }[];
     };
 
+/** What a running server of the store answered. */
+export interface CheckedServer {
+  readonly isReachable: boolean;
+  readonly heartbeatMs: number | null;
+  /** The longest answer of any collection. */
+  readonly slowestMs: number | null;
+  /** What failed, in sentences. */
+  readonly problems: readonly string[];
+}
+
 export type ChangeSource = 'events' | 'polling' | 'notify' | 'start';
 export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'shutdown' | 'command-exit' | 'demand';
-export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease';
+export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease' | 'check';
 
 export interface SnapshotFacts {
   readonly id: string;

@@ -26,6 +26,7 @@ export const operationNames: Readonly<Record<Operation, string>> = {
   sync: 'Sync',
   list: 'Look at the remote',
   lease: 'Lease',
+  check: 'Check',
 };
 
 export const reasonNames: Readonly<Record<BackupReason, string>> = {
@@ -80,6 +81,8 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
       const advice = remedy === null ? '' : `. ${remedy}`;
       return error(`${operationNames[event.operation]} failed: ${message}${again}${advice}`);
     }
+    case 'checked':
+      return checkedText(event);
     case 'listening':
       return info(`Status page and metrics at ${event.url}`);
     case 'command-started':
@@ -91,6 +94,8 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
         ? info(`The application ended ${how}`)
         : error(`The application ended unexpectedly ${how}`);
     }
+    case 'recovery':
+      return recoveryText(event);
     case 'stopping':
       return info(`Stopping: ${event.reason}`);
     case 'stopped':
@@ -144,6 +149,30 @@ function stoppedText({
   return error(`Stopped with unsaved changes${since}${open}`);
 }
 
+function recoveryText(event: Extract<DaemonEvent, { type: 'recovery' }>): EventText {
+  switch (event.state) {
+    case 'began':
+      return warn(`Stopping the application to recover its store, round ${event.round}`);
+    case 'done':
+      return warn('Recovered the store from its newest snapshot; the damaged one is a rollback copy');
+    case 'given-up':
+      return error(`Cannot recover the store while the application runs: ${event.why}`);
+    default:
+      return event satisfies never;
+  }
+}
+
+function checkedText(event: Extract<DaemonEvent, { type: 'checked' }>): EventText {
+  const { damage, findings, isUnchanged, server, tookMs } = event;
+  if (damage.length > 0) return error(`The store is damaged: ${damage.join('; ')}`);
+  if (server !== null && server.problems.length > 0)
+    return error(`The store is sound, but its server fails: ${server.problems.join('; ')}`);
+  const found = findings === 0 ? '' : `, with ${counted(findings, 'finding')}`;
+  return isUnchanged
+    ? debug(`The store was not written since it was found sound${found}`)
+    : info(`The store is sound${found}; checked in ${formatDuration(tookMs)}`);
+}
+
 function leaseText(event: LeaseEvent): EventText {
   switch (event.state) {
     case 'renewed':
@@ -168,7 +197,8 @@ const error = (sentence: string): EventText => ({ level: 'error', sentence });
 const lineOf = (event: AgentEvent): string => linesOf(event, 'verbose', plainStyle).join(' ');
 
 /** Events that come all the time and matter only when they fail. */
-const isQuiet = (operation: Operation): boolean => operation === 'list' || operation === 'lease';
+const isQuiet = (operation: Operation): boolean =>
+  operation === 'list' || operation === 'lease' || operation === 'check';
 
 function whenBackedUp({ intervalMs, cron }: Extract<DaemonEvent, { type: 'started' }>): string {
   const when = [

@@ -21,6 +21,16 @@ export interface StoreKeeper {
    * Returns the function that ends it.
    */
   onProgress(listener: (isLocal: boolean) => void): () => void;
+  /** Undefined: damage that is found while the command runs is only told. */
+  readonly recovery?: StoreRecovery | undefined;
   /** Processes that have the store open for writing, other than the agent's own. */
   findWriters(): Promise<readonly Writer[]>;
+}
+
+/** What a keeper does for a store that is found damaged while the command runs. */
+export interface StoreRecovery {
+  /** Calls the listener each time that a check finds the store damaged. Returns the function that ends it. */
+  onDamage(listener: () => void): () => void;
+  /** Puts the newest snapshot in its place, and keeps the damaged one. The command has ended. Rejects if nothing was restored. */
+  recover(options: { readonly signal: AbortSignal }): Promise<void>;
 }

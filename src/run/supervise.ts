@@ -1,4 +1,4 @@
-import { raceAbort } from '../platform/abort-signals.ts';
+import { eitherSignal, raceAbort } from '../platform/abort-signals.ts';
 import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { DaemonEvent } from '../platform/events.ts';
@@ -6,6 +6,8 @@ import { exitCodeOfCommand, exitCodeOfSignal, exitCodeOfStart } from './command-
 import type { RunningCommand } from './command-process.ts';
 import { WholeCommand } from './whole-command.ts';
 import type { Saved } from '../api/daemon-status.ts';
+import { createRecovery } from './recovery.ts';
+import type { Recovery } from './recovery.ts';
 import type { SignalSource } from './process-signals.ts';
 import type { Writer } from './find-writers.ts';
 import type { StoreKeeper } from './store-keeper.ts';
@@ -40,7 +42,13 @@ export interface Supervised extends Saved {
 /**
  *   restoring ──restored──▶ running ──asked to stop, or exited──▶ stopping ──all gone, or the share is over──▶ saving ⟲ ──▶ done
  *       ├── asked to stop ──────────────────────────────────────────────────────────────────────────────────────▶ done
+ *       │                             │ ▲
+ *       │                     damaged ▼ │ restored, or given up
+ *       │                          recovering
  *       └── cannot start the command ──────────────────────────────────────────────────────────────────────▲
+ *
+ * The store is recovered only if a check finds it damaged, the keeper may restore it, and no process but the command's has it open: that needs
+ * the command to be stopped and started again. After a few rounds, or if a round fails, the command runs on.
  *
  * "All" means the command and every process that it started: a shell that is told to stop leaves its server behind. The
  * state `saving` is entered again if one of them, or another writer that is gone now, was alive at the beginning of the last
@@ -50,6 +58,7 @@ export interface Supervised extends Saved {
 type State =
   | { readonly type: 'restoring' }
   | { readonly type: 'running' }
+  | { readonly type: 'recovering' }
   | { readonly type: 'stopping' }
   | { readonly type: 'saving' }
   | { readonly type: 'done'; readonly result: Supervised };
@@ -87,6 +96,8 @@ class Run {
   #writers: readonly Writer[] = [];
   #wasRepeated = false;
   readonly #endProgress: () => void;
+  readonly #recovery: Recovery | undefined;
+  #isRecovering = false;
 
   constructor(keeper: StoreKeeper, command: CommandToRun, options: SuperviseOptions) {
     this.#keeper = keeper;
@@ -102,11 +113,13 @@ class Run {
     requested.addEventListener('abort', () =>
       options.emit({ type: 'stopping', reason: signal()?.name ?? '' }),
     );
+    this.#recovery = keeper.recovery && createRecovery(keeper, keeper.recovery, options);
     this.#endProgress = keeper.onProgress((isLocal) => this.#request.moved(isLocal));
   }
 
   release(): void {
     this.#endProgress();
+    this.#recovery?.release();
     this.#request.release();
   }
 
@@ -115,12 +128,20 @@ class Run {
       case 'restoring':
         return (await this.#isRestored()) ? this.#start() : this.#done(nothingToSave);
       case 'running':
-        await raceAbort(this.#whole?.exited ?? Promise.resolve(), this.#request.requested);
+        await this.#untilSomethingHappens();
+        if (
+          this.#recovery?.damage().aborted === true &&
+          this.#whole?.isRunning === true &&
+          !this.#request.requested.aborted
+        )
+          return { type: 'recovering' };
         if (this.#whole?.isRunning !== true) {
           this.#options.emit({ type: 'stopping', reason: 'command-exit' });
           this.#request.begin();
         }
         return { type: 'stopping' };
+      case 'recovering':
+        return this.#recover();
       case 'stopping':
         this.#askToStop();
         await this.#whole?.untilAllGone(this.#request.commandOver);
@@ -146,7 +167,11 @@ class Run {
   async #start(): Promise<State> {
     const request = this.#request;
     await raceAbort(this.#keeper.start(), request.over);
-    if (request.requested.aborted) return { type: 'saving' };
+    return request.requested.aborted ? { type: 'saving' } : this.#startCommand();
+  }
+
+  async #startCommand(): Promise<State> {
+    const request = this.#request;
     const { name } = this.#command;
     const { clock, emit } = this.#options;
     let child: RunningCommand;
@@ -169,10 +194,29 @@ class Run {
     return { type: 'running' };
   }
 
+  /** The command ends, somebody asks to stop, or the store is found damaged. */
+  async #untilSomethingHappens(): Promise<void> {
+    const { signal, release } = eitherSignal(this.#request.requested, this.#recovery?.damage());
+    await raceAbort(this.#whole?.exited ?? Promise.resolve(), signal);
+    release();
+  }
+
+  async #recover(): Promise<State> {
+    const whole = this.#whole;
+    if (whole === undefined || this.#recovery === undefined) return { type: 'running' };
+    this.#isRecovering = true;
+    await this.#recovery.round(whole, this.#request.requested);
+    if (this.#request.requested.aborted) return { type: 'stopping' };
+    this.#isRecovering = false;
+    return whole.isRunning ? { type: 'running' } : this.#startCommand();
+  }
+
   /** The command ended by itself, with a failure. */
   get #isCrash(): boolean {
     const exit = this.#whole?.exit;
-    return exit !== undefined && exit.exitCode !== 0 && !this.#request.requested.aborted;
+    return (
+      exit !== undefined && exit.exitCode !== 0 && !this.#isRecovering && !this.#request.requested.aborted
+    );
   }
 
   #askToStop(): void {

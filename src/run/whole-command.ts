@@ -14,6 +14,8 @@ export interface WholeCommandOptions {
 /** The pause between two looks whether processes that are not our children have ended. */
 const firstPauseMs = 10;
 const longestPauseMs = 200;
+/** How long a killed process may take to be gone. */
+const killedMs = 2000;
 
 /** A command with all processes that it started: who lives, who is asked to end, who is killed. */
 export class WholeCommand {
@@ -72,6 +74,35 @@ export class WholeCommand {
       this.#askOthers(others);
       await this.#options.clock.sleep(pauseMs, { signal: latch }).catch(() => undefined);
     }
+  }
+
+  /**
+   * Ends the command and all that it started: by SIGTERM, by SIGKILL what is left after `patienceMs`. Resolves to whether none is left;
+   * `latch` ends the wait.
+   */
+  async end(patienceMs: number, latch: AbortSignal): Promise<boolean> {
+    const { clock } = this.#options;
+    this.remember();
+    this.signal('SIGTERM');
+    const killAtMs = clock.monotonic() + patienceMs;
+    let isKilled = false;
+    for (let pauseMs = firstPauseMs; !latch.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      const others = await this.#findOthers();
+      if (others.length === 0 && !this.isRunning) return true;
+      const nowMs = clock.monotonic();
+      if (isKilled && nowMs >= killAtMs + killedMs) return false;
+      if (!isKilled && nowMs >= killAtMs) {
+        isKilled = true;
+        this.#kill();
+      } else if (!this.isRunning) this.#askOthers(others);
+      await clock.sleep(pauseMs, { signal: latch }).catch(() => undefined);
+    }
+    return false;
+  }
+
+  /** Whether a process is the command, or one that it started, as far as that can be seen. */
+  owns(pid: number): boolean {
+    return pid === this.#command.pid || this.#others().some((each) => each.pid === pid);
   }
 
   async #watch(): Promise<void> {

@@ -22,7 +22,7 @@ export interface Readiness {
 
 /** Ready means: the start is over, the store can be used, and changes are saved in time. */
 export function readinessOf(status: DaemonStatus, nowMs: number): Readiness {
-  const reasons = [...stateReasons(status), ...overdueReasons(status, nowMs)];
+  const reasons = [...stateReasons(status), ...overdueReasons(status, nowMs), ...damageReasons(status)];
   return { isReady: reasons.length === 0, reasons };
 }
 
@@ -41,6 +41,15 @@ function stateReasons({ state, running }: DaemonStatus): readonly string[] {
     default:
       return state satisfies never;
   }
+}
+
+function damageReasons({ check }: DaemonStatus): readonly string[] {
+  if (check === null) return [];
+  const problems = check.server?.problems ?? [];
+  return [
+    ...(check.isSound ? [] : [`The store is damaged: ${check.damage.join('; ')}`]),
+    ...(problems.length === 0 ? [] : [`The server of the store fails: ${problems.join('; ')}`]),
+  ];
 }
 
 function overdueReasons(status: DaemonStatus, nowMs: number): readonly string[] {

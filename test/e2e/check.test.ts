@@ -1,10 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { CheckReport } from '../../src/index.ts';
 import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';
 import { runCli } from '../support/cli.ts';
+import { startAgent } from '../support/running-agent.ts';
 import { unpackFixture } from '../support/fixtures.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sync-agent-check-'));
@@ -79,15 +82,99 @@ describe.skipIf(chromaAvailable() !== undefined)('sync-agent check --chroma', ()
     // Zeroed levels end the server at the first access, not at its start.
     const links = join(dir, folder, 'link_lists.bin');
     writeFileSync(links, Buffer.alloc(statSync(links).size));
+    // Not as if somebody were writing just now, for whom a capture would wait.
+    utimesSync(links, 1e9, 1e9);
     const server = await startChromaServer({ path: dir });
     try {
-      const { exitCode, report } = await check('./dying', '--chroma', server.url);
+      const agent = createAgent({ store: dir, remote: '' });
+      const report = await agent.check({ server: { url: server.url, timeoutMs: 1500 } });
+      expect(report.isSound).toBe(false);
       expect(report.damage.map(({ where }) => where)).toEqual(['collection "alpha-l2"']);
       expect(report.server?.heartbeatMs).toBeTypeOf('number');
       expect(report.server?.problems.map(({ where }) => where)).toContain('collection "alpha-l2"');
-      expect(exitCode).toBe(5);
     } finally {
       await server.stop('SIGKILL');
+    }
+  });
+});
+
+describe('sync-agent watch --check-interval', () => {
+  test('finds damage while nobody backs up, and says so everywhere', async () => {
+    const dir = unpackFixture('chroma-1-b', join(root, 'watched'));
+    const marker = join(root, 'told');
+    const agent = startAgent(
+      ['watch', '--verbose', '--check-interval', '100ms', '--hook-on-damage', `echo "$HOOK_NAME" >${marker}`],
+      {
+        SYNC_AGENT_STORE: dir,
+        SYNC_AGENT_REMOTE: pathToFileURL(join(root, 'remote')).href,
+        // No backup notices the damage first.
+        SYNC_AGENT_DETECT: 'poll',
+        SYNC_AGENT_POLL_INTERVAL: '1h',
+        SYNC_AGENT_INTERVAL: '1h',
+        SYNC_AGENT_HTTP: '127.0.0.1:0',
+      },
+    );
+    try {
+      const { url } = (await agent.saw('listening')) as unknown as { url: string };
+      expect(await agent.saw('checked')).toMatchObject({ isSound: true, isUnchanged: false });
+      const folder = readdirSync(dir).find((name) => name.startsWith('5c075afb')) ?? '';
+      rmSync(join(dir, folder, 'length.bin'));
+      const found = await agent.saw('checked', ({ isSound }) => isSound === false);
+      expect(found.msg).toContain(
+        `The store is damaged: Collection "alpha-l2": ${folder}/length.bin is missing`,
+      );
+      expect((await fetch(new URL('readyz', url))).status).toBe(503);
+      expect(await (await fetch(new URL('metrics', url))).text()).toContain('sync_agent_store_sound 0\n');
+      const status = await runCli(
+        ['status', '--store', dir, '--remote', pathToFileURL(join(root, 'remote')).href],
+        { cwd: root },
+      );
+      expect(status.stdout).toMatch(/checked +damaged: Collection "alpha-l2"/);
+      expect(readFileSync(marker, 'utf8')).toBe('on-damage\n');
+    } finally {
+      agent.child.kill('SIGKILL');
+    }
+  });
+});
+
+describe('sync-agent run --check-interval --on-damage recover', () => {
+  test('stops the command, restores, and starts it again', async () => {
+    const dir = unpackFixture('chroma-1-b', join(root, 'supervised'));
+    const agent = startAgent(
+      [
+        'run',
+        '--check-interval',
+        '2s',
+        '--on-damage',
+        'recover',
+        '--',
+        process.execPath,
+        '-e',
+        'setInterval(() => 0, 1000)',
+      ],
+      {
+        SYNC_AGENT_STORE: dir,
+        SYNC_AGENT_REMOTE: pathToFileURL(join(root, 'supervised-remote')).href,
+        // No backup notices the damage first.
+        SYNC_AGENT_DETECT: 'poll',
+        SYNC_AGENT_POLL_INTERVAL: '1h',
+        SYNC_AGENT_INTERVAL: '1h',
+        SYNC_AGENT_SETTLE: '10ms',
+        SYNC_AGENT_HTTP: 'off',
+      },
+    );
+    try {
+      await agent.saw('command-started');
+      await agent.saw('operation-finished', ({ outcome }) => outcome === 'committed');
+      const folder = readdirSync(dir).find((name) => name.startsWith('5c075afb')) ?? '';
+      rmSync(join(dir, folder, 'length.bin'));
+      await agent.saw('recovery', ({ state }) => state === 'done');
+      await agent.saw('command-started');
+      expect(readdirSync(join(dir, folder))).toContain('length.bin');
+      await agent.stop();
+      expect(agent.log.at(-1)).toMatchObject({ type: 'stopped', isSaved: true });
+    } finally {
+      agent.child.kill('SIGKILL');
     }
   });
 });

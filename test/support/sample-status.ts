@@ -107,6 +107,7 @@ export const savedStatus: DaemonStatus = {
   lastSuccessAtMs: noon - 4 * minute,
   lastError: null,
   failures: 0,
+  check: null,
   isOverdue: false,
   history: { asOfMs: noon - 4 * minute, snapshots },
   tips: [newest.id],
@@ -139,6 +140,15 @@ const failedAt = (agoMs: number): RecordedEvent =>
   });
 
 /** A status for each summary that the page can show. */
+const damagedCheck: NonNullable<DaemonStatus['check']> = {
+  atMs: noon - 3 * minute,
+  isSound: false,
+  damage: ['Collection "docs": its <index> is missing'],
+  findings: 2,
+  server: null,
+  tookMs: 1500,
+};
+
 export const sampleStatuses = {
   saved: savedStatus,
   unsaved: {
@@ -224,6 +234,16 @@ export const sampleStatuses = {
     tips: [],
     startedAtMs: noon - 2 * minute,
     recentEvents: sampleHistory.slice(0, 1),
+  },
+  damaged: { ...savedStatus, check: damagedCheck },
+  serverFails: {
+    ...savedStatus,
+    check: {
+      ...damagedCheck,
+      isSound: true,
+      damage: [],
+      server: { isReachable: true, heartbeatMs: 4, slowestMs: 1200, problems: ['Cannot count "docs"'] },
+    },
   },
   stopped: { ...savedStatus, state: 'stopped', dirtySinceMs: noon - 2 * minute },
 } satisfies Record<string, DaemonStatus>;

@@ -79,6 +79,8 @@ function stateOf({ relation, parent }: StatusReport): string {
 function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number): readonly string[] {
   if (agent === undefined) return facts([['running', 'no; "sync-agent watch" backs up after changes']]);
   const { dirtySinceMs, nextBackupAtMs, lastError, running, isOverdue } = agent;
+  // An older agent says nothing of it.
+  const check = agent.check ?? null;
   const at = (ms: number): string => `${new Date(ms).toISOString()}, ${relative(ms, nowMs)}`;
   return facts([
     ['running', `pid ${agent.pid} on ${printable(agent.host)}, since ${at(agent.startedAtMs)}`],
@@ -87,6 +89,7 @@ function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number):
       ? []
       : [['working', `${running.operation} since ${at(running.startedAtMs)}`] as const]),
     ...(nextBackupAtMs === null ? [] : [['next backup', at(nextBackupAtMs)] as const]),
+    ...(check === null ? [] : [['checked', `${checkText(check, style)}, ${at(check.atMs)}`] as const]),
     ...(isOverdue ? [['overdue', style.red('what was written is not saved in time')] as const] : []),
     ...(lastError === null
       ? []
@@ -99,6 +102,16 @@ function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number):
           ] as const,
         ]),
   ]);
+}
+
+function checkText({ damage, findings, server }: NonNullable<StatusFile['check']>, style: Style): string {
+  const found = findings === 0 ? '' : `, ${counted(findings, 'finding')}`;
+  const store =
+    damage.length === 0 ? `sound${found}` : style.red(`damaged: ${damage.map(printable).join('; ')}`);
+  const problems = server?.problems ?? [];
+  return problems.length === 0
+    ? store
+    : `${store}, ${style.red(`server fails: ${problems.map(printable).join('; ')}`)}`;
 }
 
 function relative(ms: number, nowMs: number): string {

@@ -100,6 +100,14 @@ export async function checkStore(
   };
 }
 
+/** The part of `checkStore` that asks the running server of the store. */
+export async function checkServer(context: Context, server: ServerPlace): Promise<ServerReport> {
+  const { home, signal } = context;
+  const { name, reading } = await context.detectAdapter(home.store);
+  if (reading === undefined) throw hasNoServer(home.store, name);
+  return reading.checkServer(server, { signal });
+}
+
 async function look(context: Context, source: StoreSource): Promise<StoreReport> {
   const { settings, home, signal } = context;
   const { adapter, dir, kind, known, scratch } = source;

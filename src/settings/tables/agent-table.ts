@@ -45,6 +45,20 @@ export const agentTable = {
     default: '30s',
     library: 'pollIntervalMs',
   },
+  checkInterval: {
+    kind: duration,
+    help: 'Time between checks of the store while the agent runs; 0: none',
+    details:
+      'As [`check`](commands.md#check), in turn with backups. A store that was not written since is not read again, and checks take at most a thirtieth of the time.',
+    default: '0s',
+    library: 'checkIntervalMs',
+  },
+  checkServer: {
+    kind: text('the URL of a Chroma server, such as http://127.0.0.1:8000'),
+    help: 'URL of the running Chroma server, to ask it at each of these checks',
+    library: 'checkServer',
+    secrecy: 'may-hold-credential',
+  },
   lease: {
     kind: kind({
       expected: 'off, or a duration from 10s to 24h',

@@ -29,6 +29,12 @@ export const hookTable = {
     library: 'hooks.afterRestore',
     secrecy: 'may-hold-credential',
   },
+  hookOnDamage: {
+    kind: hook,
+    help: 'Command or URL for after a check (--check-interval) that finds damage',
+    library: 'hooks.onDamage',
+    secrecy: 'may-hold-credential',
+  },
   hookTimeout: {
     kind: kind({
       expected: `${durationForm}, above 0`,

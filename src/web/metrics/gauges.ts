@@ -18,6 +18,14 @@ export const gaugeHelp = {
   sync_agent_overdue: '1 while changes have been unsaved for longer than the interval plus a margin',
   sync_agent_failing: '1 if a backup or restore failed, and no backup has succeeded since',
   sync_agent_running: '1 while an operation is running',
+  sync_agent_store_sound:
+    '1 if the last check found the store sound, 0 if damaged; no sample before the first check',
+  sync_agent_store_findings: 'Problems that the last check found, and that put no record at risk',
+  sync_agent_store_check_timestamp_seconds: 'When the store was last checked, Unix time',
+  sync_agent_store_check_seconds: 'How long the last check took',
+  sync_agent_server_sound: '1 if the server of the store answered for every collection at the last check',
+  sync_agent_server_heartbeat_seconds: 'How long the server took for its heartbeat at the last check',
+  sync_agent_server_slowest_seconds: 'The longest answer of the server for a collection at the last check',
   sync_agent_tips: "Snapshots that are nobody's parent and not settled; two or more mean that hosts diverged",
   sync_agent_snapshots: 'Snapshots in the remote, as of the last time the agent asked',
   sync_agent_snapshots_bytes:
@@ -48,7 +56,7 @@ export function gaugeValues(status: DaemonStatus, facts: DiskFacts | null): Gaug
 function statusValues(status: DaemonStatus): GaugeValues {
   const snapshots = status.history?.snapshots;
   const newest = snapshots?.at(-1);
-  const { dirtySinceMs } = status;
+  const { dirtySinceMs, check } = status;
   return {
     sync_agent_start_time_seconds: status.startedAtMs / 1000,
     sync_agent_interval_seconds: status.intervalMs / 1000,
@@ -60,6 +68,13 @@ function statusValues(status: DaemonStatus): GaugeValues {
     sync_agent_overdue: status.isOverdue ? 1 : 0,
     sync_agent_failing: isFailing(status) ? 1 : 0,
     sync_agent_running: status.running === null ? 0 : 1,
+    sync_agent_store_sound: check === null ? null : check.isSound ? 1 : 0,
+    sync_agent_store_findings: check?.findings ?? null,
+    sync_agent_store_check_timestamp_seconds: seconds(check?.atMs ?? null),
+    sync_agent_store_check_seconds: seconds(check?.tookMs ?? null),
+    sync_agent_server_sound: check?.server == null ? null : check.server.problems.length === 0 ? 1 : 0,
+    sync_agent_server_heartbeat_seconds: seconds(check?.server?.heartbeatMs ?? null),
+    sync_agent_server_slowest_seconds: seconds(check?.server?.slowestMs ?? null),
     sync_agent_tips: status.tips.length,
     sync_agent_snapshots: snapshots?.length ?? null,
     sync_agent_snapshots_bytes: snapshots?.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,

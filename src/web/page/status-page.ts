@@ -9,7 +9,7 @@ import { faviconOf } from './svg.ts';
 import { pageStyle } from './page-style.ts';
 import { phasesSection } from './phases-section.ts';
 import { placeSection } from './place-section.ts';
-import { divergenceSection, findingsSection, lastErrorSection } from './trouble-section.ts';
+import { damageSection, divergenceSection, findingsSection, lastErrorSection } from './trouble-section.ts';
 import { summarySection } from './summary-section.ts';
 import { summaryOf } from './summary.ts';
 import { shortDuration } from './times.ts';
@@ -49,9 +49,9 @@ export function statusPage(
         <header><span class="brand">sync-agent</span><span class="host">${status.host}</span></header>
         <main>
           ${summarySection(summary)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
-          ${divergenceSection(status)} ${lastErrorSection(status, nowMs)} ${findingsSection(status)}
-          ${historySection(status, nowMs)} ${phasesSection(status)} ${placeSection(status, facts, nowMs)}
-          ${eventsSection(status, nowMs)}
+          ${damageSection(status, nowMs)} ${divergenceSection(status)} ${lastErrorSection(status, nowMs)}
+          ${findingsSection(status)} ${historySection(status, nowMs)} ${phasesSection(status)}
+          ${placeSection(status, facts, nowMs)} ${eventsSection(status, nowMs)}
         </main>
         <footer>
           <p>

@@ -18,6 +18,7 @@ export interface Summary {
 /** The worst fact decides: first what puts data at risk, then what waits for a person, then what is going on. */
 export function summaryOf(status: DaemonStatus, nowMs: number): Summary {
   if (status.state === 'stopped') return stopped(status, nowMs);
+  if (status.check?.isSound === false) return damaged(status.check, nowMs);
   if (isFailing(status)) return failing(status, nowMs);
   if (status.isOverdue) return overdue(status, nowMs);
   if (status.tips.length > 1) return diverged(status);
@@ -37,6 +38,15 @@ function stopped({ dirtySinceMs }: DaemonStatus, nowMs: number): Summary {
         detail: null,
         remedy: 'Start the agent again, or run "sync-agent backup"',
       };
+}
+
+function damaged({ atMs, damage }: NonNullable<DaemonStatus['check']>, nowMs: number): Summary {
+  return {
+    tone: 'bad',
+    headline: 'The store is damaged',
+    detail: `${damage[0] ?? ''}. Found ${ago(nowMs, atMs)}.`,
+    remedy: 'Run "sync-agent check": it names the command that mends each problem',
+  };
 }
 
 function failing(status: DaemonStatus, nowMs: number): Summary {

@@ -58,6 +58,25 @@ export function findingsSection({ history }: DaemonStatus): Html | null {
   </section>`;
 }
 
+/** What the last check of the store found, if it is not sound or its server fails. */
+export function damageSection({ check }: DaemonStatus, nowMs: number): Html | null {
+  if (check === null) return null;
+  const problems = [...check.damage, ...(check.server?.problems ?? [])];
+  if (problems.length === 0) return null;
+  return html`<section class="panel">
+    <h2>${check.isSound ? 'The server of the store fails' : 'The store is damaged'}</h2>
+    <p>
+      Checked ${timeTag(check.atMs, ago(nowMs, check.atMs))}
+      <span class="utc">${clockTime(nowMs, check.atMs)}</span>
+    </p>
+    <ul>
+      ${problems.map((message) => html`<li class="message">${message}</li>`)}
+    </ul>
+    <p>This command says what each problem concerns, and what mends it:</p>
+    <pre><code>sync-agent check</code></pre>
+  </section>`;
+}
+
 /** The last failure, unless the headline already shows it. */
 export function lastErrorSection(status: DaemonStatus, nowMs: number): Html | null {
   const { lastError } = status;

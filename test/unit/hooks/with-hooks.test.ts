@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { CheckReport } from '../../../src/engine/reading/check-store.ts';
 import type { Agent } from '../../../src/api/agent.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import type { AgentEvent } from '../../../src/platform/events.ts';
@@ -74,6 +75,29 @@ async function listen(answer: (response: ServerResponse) => void): Promise<Webho
   });
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
+
+describe('the on-damage hook', () => {
+  const report = (damage: readonly object[]): CheckReport => ({ damage }) as unknown as CheckReport;
+  const checking = (damage: readonly object[]): Agent => ({
+    ...host.agent,
+    check: async () => report(damage),
+  });
+  const onDamage = (): Hooks => ({ onDamage: `echo "$HOOK_NAME $HOOK_RESULT" >>'${log}'` });
+
+  it('is called after a check that found damage, and not after one that found none', async () => {
+    const found = [{ message: 'a table is broken' }];
+    expect(await hooked(onDamage(), checking(found)).check()).toEqual(report(found));
+    expect(await logged()).toEqual(['on-damage damaged']);
+    await hooked(onDamage(), checking([])).check();
+    expect(await logged()).toHaveLength(1);
+  });
+
+  it('that fails changes no result', async () => {
+    const found = [{ message: 'a table is broken' }];
+    expect(await hooked({ onDamage: 'exit 3' }, checking(found)).check()).toEqual(report(found));
+    expect(ended()).toMatchObject([{ hook: 'on-damage', outcome: 'failed' }]);
+  });
+});
 
 describe('hooks run', () => {
   it('before and after a backup that commits, and one that finds nothing new', async () => {

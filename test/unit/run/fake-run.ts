@@ -1,6 +1,6 @@
 import type { CommandExit, RunningCommand } from '../../../src/run/command-process.ts';
 import type { SignalSource } from '../../../src/run/process-signals.ts';
-import type { StoreKeeper } from '../../../src/run/store-keeper.ts';
+import type { StoreKeeper, StoreRecovery } from '../../../src/run/store-keeper.ts';
 import { supervise } from '../../../src/run/supervise.ts';
 import type { Supervised } from '../../../src/run/supervise.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
@@ -34,6 +34,12 @@ export interface Script {
   };
   /** Another program that has the store open from the beginning to then. */
   readonly writerUntilMs?: number;
+  /** The store is found damaged at these times, and may be recovered. */
+  readonly damage?: {
+    readonly atMs: readonly number[];
+    readonly recoverMs?: number;
+    readonly fails?: boolean;
+  };
   /** How often a backup tells that it moved on. */
   readonly progressEveryMs?: number;
   /** One for each backup; the last one goes on. */
@@ -107,7 +113,27 @@ export async function live(script: Script): Promise<Life> {
     });
   }
 
+  const damageListeners = new Set<() => void>();
+  for (const atMs of script.damage?.atMs ?? []) {
+    later(atMs, () => {
+      note('damage found');
+      for (const listener of damageListeners) listener();
+    });
+  }
+  const recovery: StoreRecovery = {
+    onDamage: (listener) => {
+      damageListeners.add(listener);
+      return () => void damageListeners.delete(listener);
+    },
+    recover: async ({ signal }) => {
+      note(isRunning || isOtherRunning ? 'recover WHILE IT RUNS' : 'recover');
+      await work(script.damage?.recoverMs ?? 0, signal);
+      if (script.damage?.fails === true) throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot reach it');
+      note('recovered');
+    },
+  };
   const keeper: StoreKeeper = {
+    ...(script.damage === undefined ? {} : { recovery }),
     restore: async ({ signal }) => {
       note('restore');
       const { ms = 0, fails = false, heedsAbort = true } = script.restore ?? {};
@@ -254,7 +280,7 @@ export async function live(script: Script): Promise<Life> {
     log,
     events,
     endedMs,
-    leftOver: clock.pending() + listeners.size + progress.size,
+    leftOver: clock.pending() + listeners.size + progress.size + damageListeners.size,
     isCommandRunning: isRunning,
     isOtherRunning,
     backups,

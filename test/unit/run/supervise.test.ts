@@ -436,3 +436,97 @@ function* complaints(script: Script, life: Life): Generator<string> {
     yield `exit code ${result.exitCode} for ${exit}`;
   if (exit === undefined && isStarted) yield 'the command never ended';
 }
+
+describe('a store that is found damaged while the command runs', () => {
+  const recoveries = ({ events }: Life): readonly string[] =>
+    events.flatMap((event) =>
+      event.type === 'recovery' ? [event.state === 'given-up' ? `given up: ${event.why}` : event.state] : [],
+    );
+
+  it('is recovered: the command is stopped, the store restored, and the command started again', async () => {
+    const life = await live({
+      command: heedful,
+      damage: { atMs: [5000], recoverMs: 500 },
+      signals: [term(20_000)],
+    });
+    expect(life.log.slice(2, 9).map((line) => line.replace(/^\d+ /, ''))).toEqual([
+      'start',
+      'command started',
+      'damage found',
+      'command SIGTERM',
+      'command exited 0',
+      'recover',
+      'recovered',
+    ]);
+    expect(life.log[9]).toMatch(/command started$/);
+    expect(recoveries(life)).toEqual(['began', 'done']);
+    expect(life.result).toMatchObject({ exitCode: 0, isSaved: true });
+    expect(life.leftOver).toBe(0);
+  });
+
+  it('is not restored before all that the command started has ended, by force if need be', async () => {
+    const life = await live({
+      command: { endsAfter: { SIGTERM: 100 } },
+      other: {},
+      damage: { atMs: [5000] },
+      signals: [term(60_000)],
+    });
+    expect(life.log.some((line) => line.endsWith('other SIGKILL'))).toBe(true);
+    expect(life.log.filter((line) => /recover/.test(line)).map((line) => line.replace(/^\d+ /, ''))).toEqual([
+      'recover',
+      'recovered',
+    ]);
+    const [killed = '', recovered = ''] = life.log.filter((line) => /other ended|recovered/.test(line));
+    expect(killed).toContain('other ended');
+    expect(recovered).toContain('recovered');
+  });
+
+  it('is never restored under a program that somebody else runs', async () => {
+    const life = await live({
+      command: heedful,
+      damage: { atMs: [5000] },
+      writerUntilMs: 15_000,
+      signals: [term(30_000)],
+    });
+    expect(recoveries(life)).toEqual([
+      'given up: pid 44 (another), which the application did not start, has the store open',
+    ]);
+    expect(life.log.filter((line) => /recover|command/.test(line))[1]).toBe('30000 command SIGTERM');
+  });
+
+  it('is given up after three rounds, and the command runs on', async () => {
+    const life = await live({
+      command: heedful,
+      damage: { atMs: [5000, 20_000, 40_000, 60_000, 80_000] },
+      signals: [term(100_000)],
+    });
+    expect(recoveries(life)).toEqual([
+      ...Array.from({ length: 3 }, () => ['began', 'done']).flat(),
+      'given up: it was damaged again after 3 recoveries',
+      'given up: it was damaged again after 3 recoveries',
+    ]);
+    expect(life.log.filter((line) => line.endsWith('command started'))).toHaveLength(4);
+    expect(life.result).toMatchObject({ exitCode: 0 });
+  });
+
+  it('that cannot be restored has its command again', async () => {
+    const life = await live({
+      command: heedful,
+      damage: { atMs: [5000], fails: true },
+      signals: [term(20_000)],
+    });
+    expect(recoveries(life)).toEqual(['began', 'given up: Cannot reach it']);
+    expect(life.log.filter((line) => line.endsWith('command started'))).toHaveLength(2);
+  });
+
+  it('gives way to a request to stop', async () => {
+    const life = await live({
+      command: { endsAfter: { SIGTERM: 4000 }, exit: { exitCode: 0, signal: null } },
+      damage: { atMs: [5000] },
+      signals: [term(6000)],
+    });
+    expect(life.log.some((line) => /recover/.test(line))).toBe(false);
+    expect(life.result).toMatchObject({ exitCode: 0, isSaved: true });
+    expect(life.leftOver).toBe(0);
+  });
+});

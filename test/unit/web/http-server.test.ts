@@ -82,6 +82,8 @@ describe('routes', () => {
     ['starting', 'The agent is starting: restore'],
     ['stopped', 'The agent has stopped'],
     ['failing', 'Changes are not saved for 2h 10m, and the interval is 1h; 12m ago: Cannot list'],
+    ['damaged', 'The store is damaged: Collection "docs"'],
+    ['serverFails', 'The server of the store fails: Cannot count'],
     ['overdue', 'Changes are not saved for 2h 10m, and the interval is 1h'],
   ] as const)('/readyz says why not: %s', async (name, reason) => {
     const { ask, agent } = await start();

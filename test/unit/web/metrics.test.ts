@@ -94,6 +94,21 @@ describe('metrics', () => {
     expect(await samplesOf(sampleStatuses.diverged)).toMatchObject({ sync_agent_tips: 2 });
   });
 
+  it('show what the last check found, and nothing before it', async () => {
+    expect(await samplesOf(sampleStatuses.damaged)).toMatchObject({
+      sync_agent_store_sound: 0,
+      sync_agent_store_findings: 2,
+      sync_agent_store_check_seconds: 1.5,
+    });
+    expect(await samplesOf(sampleStatuses.serverFails)).toMatchObject({
+      sync_agent_store_sound: 1,
+      sync_agent_server_sound: 0,
+      sync_agent_server_heartbeat_seconds: 0.004,
+      sync_agent_server_slowest_seconds: 1.2,
+    });
+    expect(await samplesOf(savedStatus)).not.toHaveProperty('sync_agent_store_sound');
+  });
+
   it('have no sample for an unknown value, even if it was known before', async () => {
     await scrape(sampleStatuses.unsaved);
     const samples = await samplesOf({ ...sampleStatuses.fresh, history: null }, null);

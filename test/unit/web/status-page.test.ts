@@ -23,6 +23,8 @@ const headlines: Record<keyof typeof sampleStatuses, readonly [tone: string, hea
   diverged: ['split', 'Diverged: web-2 and web-1 wrote independently'],
   starting: ['busy', 'Restoring the store'],
   fresh: ['calm', 'Nothing to save yet'],
+  damaged: ['bad', 'The store is damaged'],
+  serverFails: ['good', 'All saved 4 minutes ago'],
   stopped: ['bad', 'Stopped with 2 minutes of changes unsaved'],
 };
 const names = Object.keys(headlines) as (keyof typeof sampleStatuses)[];
@@ -99,6 +101,16 @@ describe('the page', () => {
       const links = [...page.matchAll(/\s(?:src|href)="([^"]*)"/g)].map(([, target]) => target);
       expect(links.filter((target) => !/^\/[a-z]?|^data:image\/svg/.test(target ?? ''))).toEqual([]);
     }
+  });
+
+  it('says what a check found, and what to type', () => {
+    const page = textOf(statusPage(sampleStatuses.damaged, sampleFacts, noon));
+    expect(page).toContain('The store is damaged Checked 3 minutes ago');
+    expect(page).toContain('its &lt;index&gt; is missing');
+    expect(page).toContain('sync-agent check');
+    const failing = textOf(statusPage(sampleStatuses.serverFails, sampleFacts, noon));
+    expect(failing).toContain('The server of the store fails');
+    expect(failing).toContain('Cannot count "docs"');
   });
 
   it('says what to type when hosts diverged, and only then', () => {

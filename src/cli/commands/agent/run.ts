@@ -1,4 +1,6 @@
 import { findWriters } from '../../../run/find-writers.ts';
+import type { Daemon } from '../../../agent/daemon.ts';
+import type { StoreRecovery } from '../../../run/store-keeper.ts';
 import type { RestoreResult } from '../../../engine/restore/restore.ts';
 import { SyncAgentError } from '../../../platform/errors.ts';
 import type { Phase } from '../../../platform/events.ts';
@@ -44,12 +46,35 @@ export const runCommand: Command = superviseCommand(
             if (event.type === 'phase' || event.type === 'progress') listener(isLocal(event.phase));
           }),
         findWriters: () => findWriters(store, config.exclude),
+        recovery: config.onDamage === 'recover' ? recoveryBy(daemon) : undefined,
       },
       emit: (event) => daemon.tell(event),
       close: () => daemon.close(),
     };
   },
 );
+
+/** Only a store that a check found damaged just now is recovered, not one that it had found damaged before. */
+function recoveryBy(daemon: Daemon): StoreRecovery {
+  return {
+    onDamage: (listener) =>
+      daemon.subscribe(({ event }) => {
+        if (event.type === 'checked' && !event.isSound && !event.isUnchanged) listener();
+      }),
+    recover: async ({ signal }) => {
+      const result = await daemon.operate(
+        {
+          operation: 'restore',
+          reason: null,
+          work: (operations, either) => operations.restore({ signal: either }),
+        },
+        { signal },
+      );
+      if (result.type !== 'restored')
+        throw new SyncAgentError('STORE_CORRUPT', `nothing was restored: ${result.type}`);
+    },
+  };
+}
 
 const isLocal = (phase: Phase): boolean => phase === 'capture' || phase === 'validate';
 

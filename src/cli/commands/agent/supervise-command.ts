@@ -95,6 +95,7 @@ function tolerant(
     stop: (options) => keeper.stop(options),
     onProgress: (listener) => keeper.onProgress(listener),
     findWriters: () => keeper.findWriters(),
+    recovery: keeper.recovery,
     restore: async (options) => {
       try {
         await keeper.restore(options);
