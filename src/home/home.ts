@@ -107,15 +107,22 @@ export async function assertApart(home: Home, directory: string): Promise<void> 
   }
 }
 
-/** A directory inside the store would be backed up with it. One inside its home would be deleted or taken for a rollback copy. */
-export function assertOutside(home: Home, dir: string): void {
-  const isInside = dir !== home.store && isWithin(dir, home.store);
+/**
+ * A directory inside the store would be backed up with it. One inside its home would be deleted or taken for a rollback copy.
+ * `action`: the beginning of the message. `mayBeStore`: the store itself will do.
+ */
+export function assertOutside(
+  home: Home,
+  dir: string,
+  { action, mayBeStore }: { readonly action: string; readonly mayBeStore: boolean },
+): void {
+  const isInside = !(mayBeStore && dir === home.store) && isWithin(dir, home.store);
   if (!isInside && !isWithin(dir, home.dir)) return;
   throw new SyncAgentError(
     'USAGE',
     isInside
-      ? `Cannot restore to "${dir}": it is inside the store "${home.store}"`
-      : `Cannot restore to "${dir}": it is inside "${home.dir}", which belongs to the store "${home.store}"`,
+      ? `${action} "${dir}": it is inside the store "${home.store}"`
+      : `${action} "${dir}": it is inside "${home.dir}", which belongs to the store "${home.store}"`,
     { remedy: 'Name a new directory outside the store' },
   );
 }

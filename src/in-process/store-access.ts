@@ -196,7 +196,9 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
       const home = await locate(dir);
       // A snapshot can be looked at although the store itself is not usable.
       const own = await locateHome(settings.store).catch(() => undefined);
-      if (own !== undefined) assertOutside(own, home.store);
+      if (own !== undefined) {
+        assertOutside(own, home.store, { action: 'Cannot restore to', mayBeStore: true });
+      }
       return explained('restore to', home, async () =>
         work(await openContext(home, signal, await ownedBy(home))),
       );

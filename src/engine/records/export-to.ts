@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { assertOutside, locateHome } from '../../home/home.ts';
 import type { RecordLoss } from '../../stores/record-source.ts';
 import type { Context } from '../context.ts';
 import { lossesFileName } from './collections-file.ts';
@@ -33,11 +34,13 @@ const firstLosses = 20;
 
 /** Exports what `read` opens. The losses of a salvage are written before `collections.json`, which makes the export whole. */
 export async function exportTo(
-  { emit, signal }: Context,
+  { home, emit, signal }: Context,
   read: ReadRecords,
   to: string,
   { salvage, ...options }: ExportFilesOptions & SalvageOptions,
 ): Promise<ExportResult> {
+  const place = (await locateHome(to)).store;
+  assertOutside(home, place, { action: 'Cannot export to', mayBeStore: false });
   const lines: string[] = [];
   const first: RecordLoss[] = [];
   const onLoss = (loss: RecordLoss): void => {

@@ -121,3 +121,15 @@ test('a store of another kind is refused with its kind', async () => {
   writeFileSync(join(dir, 'a.txt'), 'a');
   await expect(agent.exportTo(fresh(), {})).rejects.toThrow('a store of the kind "files"');
 });
+
+test('an export into the store itself is refused, and writes nothing', async () => {
+  const dir = unpackFixture('chroma-1-b', join(fresh(), 'store'));
+  const before = fingerprintOf(dir);
+  const agent = createAgent({ store: dir, remote: '' });
+  for (const to of [dir, join(dir, 'export')])
+    await expect(agent.exportTo(to)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('inside the store') as string,
+    });
+  expect(fingerprintOf(dir)).toEqual(before);
+});
