@@ -80,9 +80,12 @@ describe('the inspection of a store that is on its way', () => {
   async function restore({
     inspect,
     get,
+    onRemove,
   }: {
     readonly inspect: (options: InspectOptions) => Promise<unknown>;
     readonly get: (key: string) => Promise<unknown>;
+    /** Called before something of the local disk is removed. */
+    readonly onRemove?: () => void;
   }): Promise<unknown> {
     let isRestoring = false;
     const known = kinds as StoreKind[];
@@ -105,7 +108,14 @@ describe('the inspection of a store that is on its way', () => {
         return memory.get(key, options);
       },
     };
-    const host = await makeHost({ remote });
+    const fs = {
+      ...nodeFileSystem,
+      remove: (path: string) => {
+        onRemove?.();
+        return nodeFileSystem.remove(path);
+      },
+    };
+    const host = await makeHost({ remote, fs });
     try {
       await host.write({ 'a.db': 'a database', b: 'a further file' });
       await host.agent.backup();
@@ -129,19 +139,27 @@ describe('the inspection of a store that is on its way', () => {
   });
 
   it('is aborted, and waited for, where a file cannot be had', { timeout: 5000 }, async () => {
-    let hasEnded = false;
+    const steps: string[] = [];
+    let remove = (): void => undefined;
+    const removing = new Promise<void>((resolve) => (remove = resolve));
     const restored = restore({
       inspect: async ({ arrival, signal }) => {
         await arrival?.rest;
-        await delay(20);
-        hasEnded = signal?.aborted === true;
+        steps.push(signal?.aborted === true ? 'aborted' : 'not aborted');
+        await Promise.race([removing, delay(100)]);
+        steps.push('ended');
       },
       get: async (key) => {
         if (key.endsWith('/b')) throw new SyncAgentError('DENIED', 'Cannot get: no');
       },
+      onRemove: () => {
+        if (steps.length === 0) return;
+        steps.push('removed');
+        remove();
+      },
     });
     await expect(restored).rejects.toMatchObject({ code: 'DENIED' });
-    expect(hasEnded).toBe(true);
+    expect(steps.slice(0, 3)).toEqual(['aborted', 'ended', 'removed']);
   });
 
   it('may have files beside a database meanwhile, which are no names that collide', async () => {
