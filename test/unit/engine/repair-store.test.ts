@@ -54,11 +54,7 @@ describe('a repair', () => {
     expect(await agent.rollbackCopies()).toEqual([]);
   });
 
-  it.each([
-    'embedding_fulltext_search_data',
-    'embedding_fulltext_search_content',
-    'sqlite_autoindex_embeddings_1',
-  ])(
+  it.each(['embedding_fulltext_search_data', 'sqlite_autoindex_embeddings_1'])(
     'mends a destroyed page of %s, and the next backup is a child of the snapshot before',
     async (object) => {
       const first = await agent.backup();
