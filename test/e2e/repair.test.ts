@@ -19,11 +19,14 @@ const specs: readonly CollectionSpec[] = [
   { name: 'an-ip', space: 'ip', dimension: 8, syncThreshold: 60 },
 ];
 
+interface StoredRecord {
+  readonly vector: number[];
+  readonly text: string;
+  readonly metadata: string;
+}
+
 /** All records of all collections, as a server answers. */
-type Content = ReadonlyMap<
-  string,
-  ReadonlyMap<string, { readonly vector: number[]; readonly text: string; readonly metadata: string }>
->;
+type Content = ReadonlyMap<string, ReadonlyMap<string, StoredRecord>>;
 
 describe.skipIf(chromaAvailable() !== undefined)('a repaired store, to a real server', () => {
   let root: string;
@@ -212,6 +215,17 @@ async function write(
   });
 }
 
+/** Vectors of cosine collections come back within float32. */
+function isSame(a: StoredRecord, b: StoredRecord | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.text === b.text &&
+    a.metadata === b.metadata &&
+    a.vector.length === b.vector.length &&
+    a.vector.every((each, i) => Math.abs(each - (b.vector[i] ?? NaN)) <= 1e-5 * Math.max(1, Math.abs(each)))
+  );
+}
+
 /** Metadata in one order. */
 function textOf(metadata: object): string {
   return JSON.stringify(Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1)));
@@ -234,7 +248,7 @@ async function contentOf(
   collectionNamed: (options: { name: string }) => Promise<Collection>,
   names: readonly { readonly name: string }[],
 ): Promise<Content> {
-  const content = new Map<string, Map<string, { vector: number[]; text: string; metadata: string }>>();
+  const content = new Map<string, Map<string, StoredRecord>>();
   for (const { name } of names) {
     const collection = await collectionNamed({ name });
     const all = await collection.get({ include: ['embeddings', 'documents', 'metadatas'], limit: 5000 });
@@ -283,21 +297,11 @@ async function expectServed(dir: string, expected: Content, boots = 2): Promise<
       for (const [name, records] of expected) {
         const found: NonNullable<ReturnType<Content['get']>> = content.get(name) ?? new Map();
         expect(new Set(found.keys())).toEqual(new Set(records.keys()));
-        for (const [id, { vector, text, metadata }] of records) {
-          expect({ id, ...found.get(id), vector: undefined }).toEqual({
-            id,
-            text,
-            metadata,
-            vector: undefined,
-          });
-          const isClose = vector.every(
-            (each, i) =>
-              Math.abs(each - (found.get(id)?.vector[i] ?? NaN)) <= 1e-5 * Math.max(1, Math.abs(each)),
-          );
-          expect({ name, id, isClose }).toEqual({ name, id, isClose: true });
-        }
+        const wrong = [...records].filter(([id, record]) => !isSame(record, found.get(id)));
+        expect({ name, wrong }).toEqual({ name, wrong: [] });
         const collection = await server.client.getCollection({ name });
-        const ids = [...records.keys()];
+        // A search of a thousand vectors takes as long as the rest.
+        const ids = [...records.keys()].filter((_, i, { length }) => length < 500 || i % 5 === 0);
         const queried = await collection.query({
           queryEmbeddings: ids.map((id) => records.get(id)?.vector ?? []),
           nResults: 10,
