@@ -25,6 +25,8 @@ export type {
   RecordsFrom,
   RestoreIntoServerOptions,
 } from './api/record-operations.ts';
+export type { CollectionChoice } from './engine/records/choose-collections.ts';
+export type { CollectionDiff, RecordsDiff } from './engine/records/diff-records.ts';
 export type { ExportResult, ExportedLosses, SalvageOptions } from './engine/records/export-to.ts';
 export type { ImportFilesOptions, ImportResult } from './engine/records/import-records.ts';
 export type {

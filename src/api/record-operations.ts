@@ -1,3 +1,5 @@
+import type { CollectionChoice } from '../engine/records/choose-collections.ts';
+import type { RecordsDiff } from '../engine/records/diff-records.ts';
 import type { ExportFilesOptions } from '../engine/records/export-records.ts';
 import type { ExportResult, SalvageOptions } from '../engine/records/export-to.ts';
 import type { ImportFilesOptions, ImportResult } from '../engine/records/import-records.ts';
@@ -44,6 +46,12 @@ export interface RecordOperations {
    * equal are not sent again, so that another call goes on where one stopped. REFUSED if other records have those ids.
    */
   importFrom(paths: readonly string[], options: ImportOptions & CallOptions): Promise<ImportResult>;
+  /** Which records were added, removed and changed from one to the other: snapshots, directories, the store (`{}`), or servers. */
+  diffRecords(
+    from: RecordsFrom,
+    to: RecordsFrom,
+    options?: CollectionChoice & CallOptions,
+  ): Promise<RecordsDiff>;
   /** Takes one collection out of a snapshot and puts it into a running server, without touching the others. */
   restoreCollection(
     name: string,

@@ -1,5 +1,6 @@
 import type { RecordOperations, RecordsFrom } from '../api/record-operations.ts';
 import type { Context } from '../engine/context.ts';
+import { diffRecords } from '../engine/records/diff-records.ts';
 import { exportTo } from '../engine/records/export-to.ts';
 import { importRecords } from '../engine/records/import-records.ts';
 import { restoreCollection } from '../engine/records/restore-collection.ts';
@@ -44,6 +45,13 @@ export function recordOperations(access: StoreAccess): RecordOperations {
         async (context) => importRecords(context, paths, await openTarget(chroma, context), options),
         signal,
       ),
+    diffRecords: (from, to, { signal, ...choice } = {}) => {
+      const reading =
+        (place: RecordsFrom): ReadRecords =>
+        (options, use) =>
+          within(place, signal, (_, read) => read(options, use));
+      return access.read((context) => diffRecords(context, reading(from), reading(to), choice), signal);
+    },
     restoreCollection: (name, { chroma, snapshot, dir, signal, ...options }) => {
       const from = dir === undefined ? { snapshot: snapshot ?? 'latest' } : { dir, snapshot };
       return within(from, signal, async (context, read) =>

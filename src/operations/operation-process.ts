@@ -55,6 +55,7 @@ export function operationsInProcesses(
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),
     exportTo: bound('exportTo'),
+    diffRecords: bound('diffRecords'),
     importFrom: bound('importFrom'),
     restoreCollection: bound('restoreCollection'),
     status: bound('status'),

@@ -167,6 +167,7 @@ describe('list, show and diff', () => {
       /\+ notes\.txt {2}5 B[^]*~|~[^]*\+ notes\.txt {2}5 B/,
     );
     expect(await json('diff ~1 latest')).toMatchObject({ from: first, to: second });
+    expect((await run('diff ~1')).stderr).toContain('Cannot run "diff": it needs TO');
   });
 
   it('an unknown snapshot is exit code 3', async () => {

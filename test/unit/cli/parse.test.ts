@@ -89,7 +89,7 @@ describe('a command line', () => {
     ['list --no-json', /--no-json/, /--json=false/],
     ['list -x', /-x/, /.*/],
     ['show', /needs SNAPSHOT/, /show --help/],
-    ['diff a', /needs TO/, /diff --help/],
+    ['diff', /needs FROM/, /diff --help/],
     ['list x', /"x" is one argument too many/, /list --help/],
     ['restore --snapshot', /--snapshot: it needs a value/, /.*/],
     ['restore --snapshot --force', /--snapshot: it needs a value/, /.*/],
