@@ -87,7 +87,7 @@ export const engineTable = {
     kind: choice('fail', 'recover'),
     help: 'Start on a damaged store: fail, or recover (restore the newest snapshot)',
     details:
-      'For `restore` and `run`. `fail` exits with code 5; `recover` keeps the damaged store as a rollback copy.',
+      'For `restore` and `run`. `fail` exits with code 5; `recover` keeps the damaged store as a rollback copy. With `--check-interval`, `run` also recovers a store that is found damaged while its command runs.',
     default: 'fail',
     library: 'onDamage',
   },

@@ -131,6 +131,24 @@ describe('a destroyed file of a vector index is named, with its collection', () 
     },
   );
 
+  it.each<[string, (lengths: Buffer) => void, message: string]>([
+    ['one length that is 0', (lengths) => lengths.writeFloatLE(0, 0), 'has the length 0 for element 0'],
+    [
+      'lengths of other vectors',
+      (lengths) => {
+        for (let at = 0; at < lengths.length; at += 4) lengths.writeFloatLE(2 * lengths.readFloatLE(at), at);
+      },
+      'than that of the vector last written to it',
+    ],
+  ])('%s in a cosine index', async (_, change, message) => {
+    const dir = copy();
+    const path = join(dir, folders.get('beta-cosine') ?? '', 'length.bin');
+    const lengths = readFileSync(path);
+    change(lengths);
+    writeFileSync(path, lengths);
+    expect((await check(dir)).damage[0]?.message).toContain(message);
+  });
+
   it('the whole folder', async () => {
     const dir = copy();
     rmSync(join(dir, folders.get('gamma-ip') ?? ''), { recursive: true });
