@@ -22,8 +22,8 @@ export interface SentCollection extends CollectionPlace {
 }
 
 /** Of a request: its records, and their size in memory. */
-const maxRecords = 250;
-const maxBytes = 4 * 2 ** 20;
+const maxRecords = 100;
+const maxBytes = 2 ** 20;
 
 /**
  * Brings records into a collection of a running server, which is made like `like` if it is missing, and reads each back. Another run
