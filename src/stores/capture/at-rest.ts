@@ -41,9 +41,8 @@ export async function lookAtRest(
     return {
       letPass: () => files.every((file) => isVersion(join(dir, file.path), file)),
       isUntouched: async () => {
-        const now = await look();
-        const isAtRest = (await databasesAtRest(dir, kind, { ...options, ...now })) !== undefined;
-        return isAtRest && fingerprint(now.scan) === digest;
+        const { scan } = await look();
+        return fingerprint(scan) === digest && (await areIdle(dir, files, options));
       },
     };
   }
@@ -55,7 +54,7 @@ async function databasesAtRest(
   kind: CaptureKind,
   options: Omit<AtRestOptions, 'seen'> & StoreSeen,
 ): Promise<readonly FileEntry[] | undefined> {
-  const { scan, clock, unfinishedMs, signal } = options;
+  const { scan, clock, unfinishedMs } = options;
   const { files, oddities } = scan;
   if (oddities.length > 0 || !isQuiet(options)) return undefined;
   try {
@@ -67,17 +66,31 @@ async function databasesAtRest(
     const others = files.filter(({ path }) => !paths.has(path));
     const { active, stalled } = kind.unfinishedWrites(others, clock.now(), unfinishedMs);
     if (active.length > 0 || stalled.length > 0) return undefined;
-    const now = { clock, signal, deadline: clock.monotonic(), timeoutMs: 0 };
-    const fence = await raiseFence(dir, [...paths], now);
+    return (await areIdle(dir, databases, options)) ? databases : undefined;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Whether no transaction is open in the databases, and they are as they were found. */
+async function areIdle(
+  dir: string,
+  databases: readonly FileEntry[],
+  { clock, signal }: Pick<AtRestOptions, 'clock' | 'signal'>,
+): Promise<boolean> {
+  const paths = databases.map(({ path }) => path);
+  try {
+    const fence = await raiseFence(dir, paths, { clock, signal, deadline: clock.monotonic(), timeoutMs: 0 });
     try {
       // No descriptor of a database may be closed under the fence, so this looks without opening.
-      const isSame = databases.every((file) => isSameFile(statFileNow(dir, file.path), file));
-      return isSame && fence.unfenced.length === 0 ? databases : undefined;
+      const areSame = databases.every((file) => isSameFile(statFileNow(dir, file.path), file));
+      return areSame && fence.unfenced.length === 0;
     } finally {
       fence.release();
     }
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || isSyncAgentError(error, 'BUSY')) return undefined;
+    if (errnoOf(error) === 'ENOENT' || isSyncAgentError(error, 'BUSY')) return false;
     throw error;
   }
 }

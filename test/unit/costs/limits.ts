@@ -63,7 +63,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     open                     211           1          17           7         206           1
     write                    210           1          17           7         205           1
     setAttributes              1           0           0           0         202           0
-    sync                     339           2         140         140         222           2
+    sync                     420           2         140         140         222           2
     bytesRead          4_170_000      50_600   4_500_000   8_460_000   4_100_000      50_900
     bytesWritten       4_230_000       1_050     373_000   4_340_000   4_210_000       1_500
     bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600

@@ -5,6 +5,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -190,7 +191,7 @@ describe('a capture while a file changes that was written a moment before', () =
     };
     const underFence = (): void => {
       writeFileSync(join(store, 'index/data'), 'two');
-      writtenMs = Date.now();
+      writtenMs = statSync(join(store, 'index/data')).ctimeMs;
     };
     expect((await captureWith({ underFence }, { fs })).attempts).toBe(1);
     expect(copiedMs - writtenMs).toBeGreaterThanOrEqual(24);
@@ -289,7 +290,7 @@ describe('a change that an attempt must not miss', () => {
 describe('what was written just now', () => {
   it('is a file that is copied again once a later write would show in its times', async () => {
     write('second');
-    const writtenMs = Date.now();
+    const writtenMs = statSync(join(store, 'files/deep/file')).ctimeMs;
     let copiedMs = 0;
     const fs: typeof nodeFileSystem = {
       ...nodeFileSystem,
@@ -313,7 +314,7 @@ describe('what was written just now', () => {
         if (!from.endsWith('deep/file')) return;
         writeFileSync(join(store, 'files/deep/new'), '');
         rmSync(join(store, 'files/deep/new'));
-        touchedMs = Date.now();
+        touchedMs = statSync(join(store, 'files/deep')).ctimeMs;
       },
     };
     await captureWith({ underFence: () => (fencedMs = Date.now()) }, { fs });

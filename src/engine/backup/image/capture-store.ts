@@ -51,6 +51,7 @@ export class StoreCapture {
   readonly #dir: string;
   readonly #mayLie: boolean;
   #tries = 0;
+  #copies = 0;
   #heldMs = 0;
   #longestHoldMs = 0;
 
@@ -97,6 +98,7 @@ export class StoreCapture {
       });
       if (atRest !== undefined) return { ...common, ...imageAtRest(context, atRest) };
     }
+    this.#copies += 1;
     await fs.remove(dir);
     await fs.makeDirectory(dir);
     const captured = await store.capture(home.store, dir, {
@@ -127,7 +129,7 @@ export class StoreCapture {
   }
 
   #patienceMs(users: readonly StoreUser[]): number {
-    if (this.#tries === 1) return unfinishedMs.first;
+    if (this.#copies === 1) return unfinishedMs.first;
     return users.length === 0 ? unfinishedMs.unseen : unfinishedMs.seen;
   }
 }
