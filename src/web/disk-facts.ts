@@ -5,6 +5,7 @@ import type { Home } from '../home/home.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import { scanStore } from '../stores/content/scan.ts';
+import { memoryOfUsers } from './users-memory.ts';
 
 /** What is found on the local disk. A member is null if it could not be read, or if there is nothing to read. */
 export interface DiskFacts {
@@ -14,19 +15,22 @@ export interface DiskFacts {
   readonly store: { readonly bytes: number; readonly files: number } | null;
   /** Oldest first. */
   readonly rollbackCopies: readonly RollbackCopy[] | null;
+  /** Resident memory of the programs that have the store open, bytes. */
+  readonly usersMemoryBytes: number | null;
 }
 
-/** Looks at the disk, the store and its rollback copies. Opens no file. */
+/** Looks at the disk, the store, its rollback copies and its users. Opens no file of the store. */
 export async function lookAtDisk(home: Home, atMs: number): Promise<DiskFacts> {
-  const [disk, store, rollbackCopies] = await Promise.all([
+  const [disk, store, rollbackCopies, usersMemoryBytes] = await Promise.all([
     orNull(() => diskSpace(home.store)),
     orNull(async () => {
       const { files } = await scanStore(home.store, home.exclude);
       return { bytes: totalBytes(files), files: files.length };
     }),
     orNull(() => listRollbackCopies(home)),
+    orNull(() => memoryOfUsers(home)),
   ]);
-  return { atMs, disk, store, rollbackCopies };
+  return { atMs, disk, store, rollbackCopies, usersMemoryBytes };
 }
 
 /** A look must not fail because a swap is under way or a directory is unreadable. */

@@ -81,6 +81,24 @@ describe.skipIf(chromaAvailable() !== undefined)('a busy Chroma server', () => {
     60_000 + copies * 20_000,
   );
 
+  it('is checked, inspected and exported while it writes, and no writer sees an error', async () => {
+    writer = await forkBusyWriter({ port: server.port, seed });
+    await writer.checkpoint();
+    const from = await writer.report();
+    const checked = await agent.check();
+    const inspected = await agent.inspect();
+    const exported = await agent.exportTo(join(root, 'export'));
+    const report = await writer.report();
+    console.log(`${report.operations} writes, slowest ${report.longestWriteMs.toFixed(0)} ms`);
+    expect(checked).toMatchObject({ isSound: true, source: 'image', damage: [] });
+    expect(inspected).toMatchObject({ source: 'image' });
+    expect(exported.collections.map(({ name }) => name).toSorted()).toEqual(
+      checked.collections.map(({ name }) => name).toSorted(),
+    );
+    expect(report.operations).toBeGreaterThan(from.operations);
+    expect(report.failures).toEqual([]);
+  }, 60_000);
+
   const unseen = Math.ceil(copies / 2);
   it(
     `is captured ${unseen} times by who does not see it, and reads its store where it lies until it writes`,

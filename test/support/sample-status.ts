@@ -118,6 +118,7 @@ export const sampleFacts: DiskFacts = {
   atMs: noon,
   disk: { freeBytes: 31 * 1024 ** 3, totalBytes: 80 * 1024 ** 3 },
   store: { bytes: 53 * 1024 ** 2, files: 17 },
+  usersMemoryBytes: 187 * 1024 ** 2,
   rollbackCopies: [{ name: '2026-11-20T08-15-00.000Z', bytes: 41 * 1024 ** 2, files: 17 }],
 };
 

@@ -37,6 +37,8 @@ export const gaugeHelp = {
   sync_agent_newest_snapshot_damaged: '1 if the newest snapshot is of a damaged store',
   sync_agent_store_bytes: 'Size of the local store',
   sync_agent_store_files: 'Files in the local store',
+  sync_agent_store_users_memory_bytes:
+    'Resident memory of the other programs that have the store open, such as its server; no sample if none is seen',
   sync_agent_rollback_copies: 'Rollback copies: replaced stores that are kept beside the store',
   sync_agent_rollback_copies_bytes: 'Size of all rollback copies',
   sync_agent_disk_free_bytes: 'Free bytes on the file system of the store',
@@ -91,6 +93,7 @@ function localValues(facts: DiskFacts | null): GaugeValues {
   return {
     sync_agent_store_bytes: facts?.store?.bytes ?? null,
     sync_agent_store_files: facts?.store?.files ?? null,
+    sync_agent_store_users_memory_bytes: facts?.usersMemoryBytes ?? null,
     sync_agent_rollback_copies: copies?.length ?? null,
     sync_agent_rollback_copies_bytes: copies?.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,
     sync_agent_disk_free_bytes: facts?.disk?.freeBytes ?? null,

@@ -17,7 +17,7 @@ export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowM
       <h2>Store and remote</h2>
       <dl>
         ${entry('Store', html`<code>${store}</code>`)} ${entry('Size', sizeOf(facts))}
-        ${entry('Remote', html`<code>${remote}</code>`)}
+        ${entry('In use by', memoryOf(facts))} ${entry('Remote', html`<code>${remote}</code>`)}
         ${entry('Saved', cron === null ? `within ${shortDuration(intervalMs)} of a change` : `at ${cron}`)}
         ${entry('Last success', lastSuccessAtMs === null ? 'none yet' : moment(lastSuccessAtMs, nowMs))}
         ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'regular checks of all files')}
@@ -41,6 +41,11 @@ function sizeOf(facts: DiskFacts | null): string {
   if (facts?.store === undefined || facts.store === null)
     return 'unknown: there is no store, or it cannot be read';
   return `${formatBytes(facts.store.bytes)} in ${counted(facts.store.files, 'file')}`;
+}
+
+function memoryOf(facts: DiskFacts | null): string {
+  const bytes = facts?.usersMemoryBytes ?? null;
+  return bytes === null ? 'nobody that can be seen' : `programs with ${formatBytes(bytes)} of memory`;
 }
 
 function diskPart(facts: DiskFacts | null): Html {

@@ -81,7 +81,7 @@ describe('files of lines', () => {
     const dir = mkdtempSync(join(root, 'whole-'));
     async function* failing(): AsyncGenerator<string> {
       yield 'x'.repeat(600_000);
-      expect(readdirSync(dir)).toEqual(['.c.jsonl.partial']);
+      expect(readdirSync(dir)).not.toContain('c.jsonl');
       throw new Error('the store is damaged');
     }
     await expect(writeLines(join(dir, 'c.jsonl'), failing())).rejects.toThrow('the store is damaged');

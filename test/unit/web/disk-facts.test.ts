@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +34,23 @@ describe('a look at the disk', () => {
       rollbackCopies: [{ name: '2026-11-20T08-15-00.000Z', bytes: 700, files: 1 }],
     });
     expect(facts.disk?.totalBytes).toBeGreaterThan(facts.disk?.freeBytes ?? Infinity);
+  });
+
+  it.skipIf(process.platform !== 'linux')('sees the memory of who has the store open', async () => {
+    const file = join(directory, 'chroma', 'a');
+    mkdirSync(join(directory, 'chroma'));
+    writeFileSync(file, 'content');
+    const home = await locateHome(join(directory, 'chroma'));
+    expect((await lookAtDisk(home, noon)).usersMemoryBytes).toBeNull();
+    const script =
+      "require('fs').openSync(process.argv[1], 'r'); console.log('open'); setInterval(() => {}, 1000)";
+    const server = spawn(process.execPath, ['-e', script, file]);
+    await once(server.stdout, 'data');
+    const bytes = (await lookAtDisk(home, noon)).usersMemoryBytes;
+    server.kill();
+    // A bare Node has some 40 MB.
+    expect(bytes).toBeGreaterThan(10e6);
+    expect(bytes).toBeLessThan(1e9);
   });
 
   it('of a missing store still shows the rest', async () => {

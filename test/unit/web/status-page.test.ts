@@ -164,7 +164,7 @@ describe('the page', () => {
     const text = textOf(statusPage({ ...savedStatus, history: null }, null, noon));
     expect(text).toContain('The disk cannot be read');
     expect(text).toContain('The remote has not been asked yet');
-    const nothing = { atMs: noon, disk: null, store: null, rollbackCopies: null };
+    const nothing = { atMs: noon, disk: null, store: null, rollbackCopies: null, usersMemoryBytes: null };
     expect(textOf(statusPage(savedStatus, nothing, noon))).toContain('Rollback copies cannot be read');
   });
 

@@ -1,0 +1,20 @@
+import { readFile } from 'node:fs/promises';
+import type { Home } from '../home/home.ts';
+import { findStoreUsers } from '../stores/in-use.ts';
+
+/**
+ * Resident memory of the other programs that have the store open, its server above all, bytes; as far as this user may see them. Null
+ * if there are none, or where there is no `/proc` (proc_pid_status(5)).
+ */
+export async function memoryOfUsers({ store, exclude }: Home): Promise<number | null> {
+  const users = await findStoreUsers(store, exclude);
+  const sizes = await Promise.all(
+    users.map(async ({ pid }) => {
+      const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+      const kilobytes = /^VmRSS:\s*([0-9]+) kB/m.exec(text)?.[1];
+      return kilobytes === undefined ? [] : [Number(kilobytes) * 1024];
+    }),
+  );
+  const known = sizes.flat();
+  return known.length === 0 ? null : known.reduce((sum, bytes) => sum + bytes, 0);
+}
