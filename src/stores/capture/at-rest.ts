@@ -30,8 +30,9 @@ export async function lookAtRest(
   };
   let first = seen ?? (await look());
   if (!isQuiet(first)) {
-    // Something was written just now. Likely nobody goes on.
-    await clock.sleep(2 * tickMs, { signal: options.signal });
+    // Something was written just before. Likely nobody goes on.
+    const untilMs = first.lookedAtMs + tickMs + 1;
+    await clock.sleep(Math.max(0, untilMs - clock.now()), { signal: options.signal });
     first = await look();
   }
   const databases = await databasesAtRest(dir, kind, { ...options, ...first });
