@@ -31,7 +31,8 @@ export async function lookAtRest(
   let first = seen ?? (await look());
   if (!isQuiet(first)) {
     // Something was written just before. Likely nobody goes on.
-    const untilMs = first.lookedAtMs + tickMs + 1;
+    // Timers may end a millisecond early.
+    const untilMs = first.lookedAtMs + tickMs + 5;
     await clock.sleep(Math.max(0, untilMs - clock.now()), { signal: options.signal });
     first = await look();
   }
