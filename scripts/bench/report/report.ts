@@ -62,9 +62,9 @@ function circumstances({ tools, missing, s3, sizes, parts }: Results): string {
 const notes = `## What the figures mean
 
 - The other tools copied a store at rest. Their copy of a running server's directory is worth nothing: SQLite and the
-  vector index come from different moments, and the server loses records or crashes on them. sync-agent does the same work
-  whether the server runs or not: a capture, SQLite's own check, a check of each vector index against the database, and a
-  SHA-256 of every file.
+  vector index come from different moments, and the server loses records or crashes on them. sync-agent captures
+  the store while a server runs; at rest, as here, it reads the store where it lies. In both cases its figures hold SQLite's own check, a check
+  of each vector index against the database, and a SHA-256 of every file.
 - Its restore verifies every SHA-256, checks the database and indexes again, flushes all to disk and swaps directories by
   rename. rclone compares an MD5 where the object has one; restic authenticates what it reads; \`aws s3 sync\` trusts
   size and connection. None of them flushes to disk or looks inside.
