@@ -7,19 +7,33 @@ export interface LostText {
   readonly key: string;
 }
 
+/** Tables with an index that has a name for each row. */
+const namedByIndex: ReadonlySet<string> = new Set(['embeddings', 'embedding_metadata']);
+
+/** What tables lost that no index gave back. */
+export interface LostRows {
+  /** The values that are known to be lost. */
+  readonly texts: readonly LostText[];
+  /** Tables that may have lost more, of which nobody knows: no index names their rows, or it is damaged as well. */
+  readonly unnamed: ReadonlySet<string>;
+}
+
 /**
  * Adds what ordinary indexes say of rows that their tables lost: an index holds the columns that it sorts. That of `embeddings` has all of
  * a row that matters, so no record is lost with a page of it; those of `embedding_metadata` have ids, keys and most values; and the
- * full-text index keeps a copy of each document. Returns the values that are known to be lost.
+ * full-text index keeps a copy of each document.
  */
 export function addFromIndexes(
   from: Database.Database,
   to: Database.Database,
   damaged: ReadonlySet<string>,
-): readonly LostText[] {
-  if (damaged.has('embeddings')) tolerate(() => addEmbeddings(from, to));
-  if (!damaged.has('embedding_metadata')) return [];
-  const lost = tolerate(() => findLostTexts(from, to)) ?? [];
+): LostRows {
+  const unnamed = new Set([...damaged].filter((table) => !namedByIndex.has(table)));
+  if (damaged.has('embeddings') && tolerate(() => (addEmbeddings(from, to), true)) === undefined)
+    unnamed.add('embeddings');
+  if (!damaged.has('embedding_metadata')) return { texts: [], unnamed };
+  const lost: FoundText[] = [];
+  if (tolerate(() => (findLostTexts(from, to, lost), true)) === undefined) unnamed.add('embedding_metadata');
   const rowids = new Map(lost.map(({ rowid, ...each }) => [rowid, each]));
   const found = new Set<number>();
   const insert = (column: string) =>
@@ -53,7 +67,7 @@ export function addFromIndexes(
     addText.run(number, key, document);
     found.add(rowid);
   }
-  return [...rowids].flatMap(([rowid, each]) => (found.has(rowid) ? [] : [each]));
+  return { texts: [...rowids].flatMap(([rowid, each]) => (found.has(rowid) ? [] : [each])), unnamed };
 }
 
 function addEmbeddings(from: Database.Database, to: Database.Database): void {
@@ -68,21 +82,18 @@ function addEmbeddings(from: Database.Database, to: Database.Database): void {
   for (const row of rows.iterate('')) insert.run(row);
 }
 
-/** The rows that the index of the primary key has, and the copy has not. */
-function findLostTexts(
-  from: Database.Database,
-  to: Database.Database,
-): (LostText & { readonly rowid: number })[] {
+type FoundText = LostText & { readonly rowid: number };
+
+/** Adds to `lost` the rows that the index of the primary key has, and the copy has not: as far as the index can be read. */
+function findLostTexts(from: Database.Database, to: Database.Database, lost: FoundText[]): void {
   const isThere = to.prepare('SELECT 1 FROM embedding_metadata WHERE id = ? AND key = ?');
   const rows = from
     .prepare(
       'SELECT rowid, id, key FROM embedding_metadata INDEXED BY sqlite_autoindex_embedding_metadata_1 WHERE id >= ?',
     )
     .raw();
-  const lost: (LostText & { readonly rowid: number })[] = [];
   for (const row of rows.iterate(-1)) {
     const [rowid, number, key] = row as [number, number, string];
     if (isThere.get(number, key) === undefined) lost.push({ rowid, number, key });
   }
-  return lost;
 }

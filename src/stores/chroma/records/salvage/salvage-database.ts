@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { openDatabaseAsItLies } from '../../../sqlite/crashed-database.ts';
 import { addFromIndexes } from './rows-of-indexes.ts';
-import type { LostText } from './rows-of-indexes.ts';
+import type { LostRows } from './rows-of-indexes.ts';
 import { mendHeader } from './mended-header.ts';
 import { copyReadable } from './readable-copy.ts';
 import { addRecovered } from './sqlite-recover.ts';
@@ -12,8 +12,7 @@ export interface SalvagedDatabase {
   readonly db: Database.Database;
   /** Tables of which rows are lost. */
   readonly damaged: ReadonlySet<string>;
-  /** Keys of records whose values are lost. */
-  readonly lostTexts: readonly LostText[];
+  readonly lost: LostRows;
   close(): void;
 }
 
@@ -51,11 +50,11 @@ export function salvageDatabase(
         onNotice(`${databaseName} has damaged pages in ${[...damaged].join(', ')}`);
         onNotice(addRecovered(readPath, db, join(own, 'recovered.sqlite3')));
       }
-      const lostTexts = addFromIndexes(original, db, damaged);
+      const lost = addFromIndexes(original, db, damaged);
       return {
         db,
         damaged,
-        lostTexts,
+        lost,
         close: () => {
           db.close();
           remove();

@@ -63,24 +63,29 @@ export function salvageSource(
   };
 }
 
+/** What may be missing of unknown records with a row of a table. */
+const unnamedLosses = {
+  embeddings: ['record'],
+  embedding_metadata: ['document', 'metadata'],
+  embeddings_queue: ['record'],
+  max_seq_id: ['record'],
+  collection_metadata: ['collection'],
+  embedding_metadata_array: ['metadata'],
+} as const;
+
 /** Every record of which something is left, and a loss for each thing that is not. */
 function* salvageCollection(
-  { db, damaged, lostTexts }: SalvagedDatabase,
+  { db, lost }: SalvagedDatabase,
   collection: StoredCollection,
   vectors: CollectionVectors,
   onLoss: (loss: RecordLoss) => void,
 ): Generator<SourceRecord> {
   const lossOf = (id: string | null, missing: readonly string[], message: string): void =>
     onLoss({ collection: collection.name, database: collection.database, id, missing, message });
-  for (const table of ['embeddings_queue', 'embedding_metadata_array', 'collection_metadata', 'max_seq_id'])
-    if (damaged.has(table))
-      lossOf(
-        null,
-        ['record'],
-        `rows of "${table}" are lost: writes or values of unknown records may be missing`,
-      );
+  for (const [table, missing] of Object.entries(unnamedLosses))
+    if (lost.unnamed.has(table)) lossOf(null, missing, `rows of "${table}" are lost, and nobody knows which`);
   for (const problem of vectors.problems) lossOf(null, [], problem);
-  const lostKeys = keysById(db, collection, lostTexts);
+  const lostKeys = keysById(db, collection, lost.texts);
   const isStale = staleness(db, collection);
   const seen = new Set<string>();
   for (const record of readRecordTexts(db, collection)) {
@@ -121,7 +126,7 @@ function* salvageCollection(
 function keysById(
   db: SalvagedDatabase['db'],
   collection: StoredCollection,
-  lost: SalvagedDatabase['lostTexts'],
+  lost: SalvagedDatabase['lost']['texts'],
 ): ReadonlyMap<string, readonly string[]> {
   const keys = new Map<string, string[]>();
   if (lost.length === 0) return keys;
