@@ -90,6 +90,28 @@ describe('commitSnapshot', () => {
     expect((await readLog(logOf(memory))).commits).toEqual([]);
   });
 
+  it.each([
+    ['a path that leads out of the store', '../f1200', /files from 1000: .*"\.\.\/f1200"/],
+    ['a path that comes twice', 'f0', /"f0" appears twice/],
+    ['a path that is a directory as well', 'f0/x', /"f0" is a file and a directory/],
+  ])('writes no manifest with %s, however far down', async (_, path, problem) => {
+    const { memory, commit, context } = world();
+    const named = (each: string) => ({
+      path: each,
+      size: 1,
+      sha256: 'a'.repeat(64),
+      mode: 0o644,
+      mtimeMs: 0,
+    });
+    const files = Array.from({ length: 1500 }, (__, index) => named(index === 1200 ? path : `f${index}`));
+    const draft = { ...draftOf(idOf(1), null, context.clock), files };
+    await expect(commit(idOf(1), { draft: () => draft })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringMatching(problem) as string,
+    });
+    expect((await readLog(logOf(memory))).commits).toEqual([]);
+  });
+
   it('takes the next number when another host was faster, and extends its log', async () => {
     const { memory, commit } = world();
     const view = await readLog(logOf(memory));

@@ -5,6 +5,9 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from '../../../src/api/agent.ts';
 import { createAgent } from '../../../src/in-process/create-agent.ts';
+import { repairStore } from '../../../src/engine/mending/repair-store.ts';
+import { openStoreAccess } from '../../../src/in-process/store-access.ts';
+import type { StoreMending } from '../../../src/stores/mending.ts';
 import { inspectChroma } from '../../../src/stores/chroma/inspect-chroma.ts';
 import { destroyPage } from '../../support/damage-database.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
@@ -47,6 +50,38 @@ function folderOf(collection: string): string {
 }
 
 describe('a repair', () => {
+  it('that loses a record without saying so is not put in the place of the store', async () => {
+    destroyPage(database, 'embedding_fulltext_search_data');
+    const before = fingerprintOf(store);
+    const forgetful = (mending: StoreMending): StoreMending => ({
+      ...mending,
+      repair: async (dir, step, options) => {
+        const done = await mending.repair(dir, step, options);
+        const db = new Database(join(dir, 'chroma.sqlite3'));
+        db.pragma('foreign_keys = off');
+        db.exec('DELETE FROM embeddings WHERE id = (SELECT max(id) FROM embeddings)');
+        db.close();
+        return done;
+      },
+    });
+    const access = openStoreAccess({ store, remote: '' }, {});
+    const repaired = access.write(
+      'repair',
+      async (context) => {
+        const adapter = await context.detectAdapter(store);
+        const { mending } = adapter;
+        const careless = mending === undefined ? adapter : { ...adapter, mending: forgetful(mending) };
+        return repairStore({ ...context, detectAdapter: async () => careless });
+      },
+      undefined,
+    );
+    await expect(repaired).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringContaining('instead of 141') as string,
+    });
+    expect(fingerprintOf(store)).toEqual(before);
+  });
+
   it('finds nothing to do in a sound store, and does not touch it', async () => {
     const before = fingerprintOf(store);
     expect(await agent.repair()).toMatchObject({ type: 'nothing-to-do', isSound: true, steps: [], left: [] });

@@ -77,6 +77,7 @@ describe('metrics', () => {
       sync_agent_newest_snapshot_records: 14_630,
       sync_agent_store_bytes: 53 * 1024 ** 2,
       sync_agent_store_files: 17,
+      sync_agent_store_users_memory_bytes: 187 * 1024 ** 2,
       sync_agent_rollback_copies: 1,
       sync_agent_rollback_copies_bytes: 41 * 1024 ** 2,
       sync_agent_disk_free_bytes: 31 * 1024 ** 3,

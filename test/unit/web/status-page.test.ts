@@ -165,7 +165,10 @@ describe('the page', () => {
     expect(text).toContain('The disk cannot be read');
     expect(text).toContain('The remote has not been asked yet');
     const nothing = { atMs: noon, disk: null, store: null, rollbackCopies: null, usersMemoryBytes: null };
-    expect(textOf(statusPage(savedStatus, nothing, noon))).toContain('Rollback copies cannot be read');
+    const bare = textOf(statusPage(savedStatus, nothing, noon));
+    expect(bare).toContain('Rollback copies cannot be read');
+    expect(bare).toMatch(/In use by\s*nobody that can be seen/);
+    expect(textOf(statusPage(savedStatus, sampleFacts, noon))).toMatch(/In use by\s*programs with 187 MiB/);
   });
 
   it('reloads itself, faster while an operation runs, and not at all if asked', () => {
