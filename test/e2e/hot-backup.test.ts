@@ -101,7 +101,7 @@ describe.skipIf(chromaAvailable() !== undefined)('a busy Chroma server', () => {
 
   const unseen = Math.ceil(copies / 2);
   it(
-    `is captured ${unseen} times by who does not see it, and reads its store where it lies until it writes`,
+    `is captured ${unseen} times by who does not see it, and so may begin to read its store where it lies`,
     async () => {
       writer = await forkBusyWriter({ port: server.port, seed, workers: 1, pauseMs: 400 });
       const { bad } = await copy(unseen, blind);
