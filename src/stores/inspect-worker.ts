@@ -1,8 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { fromFileSystem } from '../platform/errors.ts';
-import type { ErrorCode } from '../platform/errors.ts';
 import type { InspectOptions, StoreReport } from './adapter.ts';
 import { kindNamed } from './find-kind.ts';
+import { failureOf } from './thread-failure.ts';
+import type { ThreadFailure } from './thread-failure.ts';
 
 /** What `inspectStore` asks of its worker. */
 export interface InspectRequest extends Omit<InspectOptions, 'signal' | 'arrival'> {
@@ -13,16 +14,8 @@ export interface InspectRequest extends Omit<InspectOptions, 'signal' | 'arrival
   readonly isArriving: boolean;
 }
 
-/** The worker's only message. Errors lose their class on the way between threads, so their fields are sent. */
-export type InspectAnswer =
-  | { readonly type: 'report'; readonly report: StoreReport }
-  | {
-      readonly type: 'error';
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly remedy: string | undefined;
-      readonly stack: string | undefined;
-    };
+/** The worker's only message. */
+export type InspectAnswer = { readonly type: 'report'; readonly report: StoreReport } | ThreadFailure;
 
 async function answer({ kind: name, dir, isArriving, ...options }: InspectRequest): Promise<InspectAnswer> {
   try {
@@ -31,8 +24,7 @@ async function answer({ kind: name, dir, isArriving, ...options }: InspectReques
     const arrival = isArriving ? { databases: told('databases'), rest: told('rest') } : undefined;
     return { type: 'report', report: await kind.inspect(dir, { ...options, arrival }) };
   } catch (error) {
-    const { code, message, remedy, stack } = fromFileSystem(error, `Cannot inspect "${dir}"`);
-    return { type: 'error', code, message, remedy, stack };
+    return failureOf(fromFileSystem(error, `Cannot inspect "${dir}"`));
   }
 }
 

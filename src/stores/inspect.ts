@@ -5,6 +5,7 @@ import { startWorker } from '../platform/start-worker.ts';
 import type { InspectAnswer, InspectRequest } from './inspect-worker.ts';
 import type { InspectOptions, StoreReport } from './adapter.ts';
 import type { StoreKind } from './store-kind.ts';
+import { errorOf } from './thread-failure.ts';
 
 /**
  * Judges an image as its kind of store does, in a thread of its own if that blocks: SQLite's check of a large
@@ -55,15 +56,6 @@ export async function inspectStore(
       reject(died(dir, `with exit code ${exitCode} before it answered`));
     });
   });
-}
-
-function errorOf({
-  code,
-  message,
-  remedy,
-  stack,
-}: Extract<InspectAnswer, { type: 'error' }>): SyncAgentError {
-  return new SyncAgentError(code, message, { cause: stack, ...(remedy === undefined ? {} : { remedy }) });
 }
 
 function died(dir: string, how: string, cause?: unknown): SyncAgentError {

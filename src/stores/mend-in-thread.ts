@@ -3,6 +3,7 @@ import { startWorker } from '../platform/start-worker.ts';
 import type { InspectOptions } from './adapter.ts';
 import type { MendAnswer, MendCall, MendRequest } from './mend-worker.ts';
 import type { MendOptions, StoreMending } from './mending.ts';
+import { errorOf } from './thread-failure.ts';
 
 /**
  * A kind's mending in a thread of its own: SQLite writes a large database anew in one call, during which signals and progress
@@ -44,12 +45,7 @@ async function call<N extends MendCall>(
     signal?.addEventListener('abort', onAbort, { once: true });
     worker.once('message', (answer: MendAnswer) => {
       if (answer.type === 'result') resolve(answer.result as Result<N>);
-      else {
-        const { code, message, remedy, stack } = answer;
-        reject(
-          new SyncAgentError(code, message, { cause: stack, ...(remedy === undefined ? {} : { remedy }) }),
-        );
-      }
+      else reject(errorOf(answer));
     });
     const died = (how: string, cause?: unknown): void =>
       reject(new SyncAgentError('INTERNAL', `Cannot mend "${dir}": the thread died ${how}`, { cause }));

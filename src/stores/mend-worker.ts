@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { isDiskFull } from '../platform/disk-space.ts';
 import { SyncAgentError, fromFileSystem, messageOf } from '../platform/errors.ts';
-import type { ErrorCode } from '../platform/errors.ts';
 import { kindNamed } from './find-kind.ts';
 import type { StoreMending } from './mending.ts';
+import { failureOf } from './thread-failure.ts';
+import type { ThreadFailure } from './thread-failure.ts';
 
 export type MendCall = keyof StoreMending;
 
@@ -16,16 +17,8 @@ export interface MendRequest {
   readonly args: readonly unknown[];
 }
 
-/** The worker's only message. Errors lose their class on the way between threads, so their fields are sent. */
-export type MendAnswer =
-  | { readonly type: 'result'; readonly result: unknown }
-  | {
-      readonly type: 'error';
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly remedy: string | undefined;
-      readonly stack: string | undefined;
-    };
+/** The worker's only message. */
+export type MendAnswer = { readonly type: 'result'; readonly result: unknown } | ThreadFailure;
 
 async function answer({ kind: name, call, args }: MendRequest): Promise<MendAnswer> {
   const action = `Cannot mend "${String(args[0])}"`;
@@ -35,10 +28,11 @@ async function answer({ kind: name, call, args }: MendRequest): Promise<MendAnsw
     const work = mending[call] as (...all: readonly unknown[]) => Promise<unknown>;
     return { type: 'result', result: await work(...args) };
   } catch (error) {
-    const { code, message, remedy, stack } = isDiskFull(error)
-      ? new SyncAgentError('DISK_FULL', `${action}: ${messageOf(error)}`, { cause: error })
-      : fromFileSystem(error, action);
-    return { type: 'error', code, message, remedy, stack };
+    return failureOf(
+      isDiskFull(error)
+        ? new SyncAgentError('DISK_FULL', `${action}: ${messageOf(error)}`, { cause: error })
+        : fromFileSystem(error, action),
+    );
   }
 }
 

@@ -1,5 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
-import { throwIfAborted } from '../../../../platform/errors.ts';
 import type { RecordLoss, RecordSource, RecordSourceOptions, SourceRecord } from '../../../record-source.ts';
 import { seqIdOf } from '../../sysdb.ts';
 import { vectorsOf } from '../collection-vectors.ts';
@@ -10,11 +8,10 @@ import { readRecordTexts } from '../metadata-rows.ts';
 import { documentKey } from '../metadata-text.ts';
 import { salvageDatabase } from './salvage-database.ts';
 import type { SalvagedDatabase } from './salvage-database.ts';
+import { sourceOfCollections } from '../source-of-collections.ts';
 import { readStoredCollections } from '../stored-collection.ts';
 import type { StoredCollection } from '../stored-collection.ts';
 import { makeRecord } from '../stored-record.ts';
-
-const recordsPerTurn = 64;
 
 /** What a damaged directory still yields. Each loss is told while the records of its collection are read. */
 export function salvageSource(
@@ -24,7 +21,6 @@ export function salvageSource(
   const salvaged = salvageDatabase(dir, scratch, onNotice);
   if (salvaged === undefined) return foldersSource(dir, { onLoss, onNotice });
   const { db, damaged } = salvaged;
-  const collections = readStoredCollections(db);
   const wholes = ['collections', 'segments', 'databases'].filter((table) => damaged.has(table));
   if (wholes.length > 0)
     onLoss(
@@ -34,33 +30,20 @@ export function salvageSource(
         null,
       ),
     );
-  const find = (id: string): StoredCollection => {
-    const found = collections.find((each) => each.id === id);
-    if (found === undefined) throw new TypeError(`no collection ${id}`);
-    return found;
-  };
-  const count = db.prepare('SELECT count(*) FROM embeddings WHERE segment_id = ?').pluck();
-  return {
-    collections,
-    count: async ({ id }) => Number(count.get(find(id).metadataSegment?.id ?? '')),
-    records: async function* ({ id }, signal) {
-      const collection = find(id);
+  return sourceOfCollections({
+    dir,
+    db,
+    collections: readStoredCollections(db),
+    read: function* (collection) {
       const vectors = vectorsOf(db, dir, collection, { isSalvage: true });
       try {
-        let number = 0;
-        for (const record of salvageCollection(salvaged, collection, vectors, onLoss)) {
-          yield record;
-          number += 1;
-          if (number % recordsPerTurn !== 0) continue;
-          throwIfAborted(signal, `Reading the records of "${dir}"`);
-          await setImmediate();
-        }
+        yield* salvageCollection(salvaged, collection, vectors, onLoss);
       } finally {
         vectors.close();
       }
     },
     close: () => salvaged.close(),
-  };
+  });
 }
 
 /** What may be missing of unknown records with a row of a table. */
