@@ -39,7 +39,8 @@ export interface Sending {
 /**
  * Brings some records into a collection, each id once among them, and reads them back. What is there and equal is not sent again. A record
  * that is there and differs is REFUSED, unless it may be overwritten: then it is deleted first, because an update would leave metadata
- * behind. A crash in between leaves it missing, and the next run adds it.
+ * behind. If the server does not take the new one, the old one is put back. A crash in between leaves it missing, and the next run adds
+ * the new one.
  */
 export async function sendBatch(sending: Sending, batch: readonly NamedRecord[]): Promise<BatchResult> {
   const { target, collection, isFresh, overwrite, keepGoing, signal } = sending;
@@ -71,7 +72,18 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
     }
   }
   if (stale.length > 0) await target.remove(collection, stale, signal);
-  const refused = await add(sending, toSend, blame);
+  const putBack = async (ids: readonly string[]): Promise<void> => {
+    const old = ids.flatMap((id) => there.get(id) ?? []);
+    if (old.length > 0) await target.add(collection, old, signal);
+  };
+  let refused: ReadonlySet<NamedRecord>;
+  try {
+    refused = await add(sending, toSend, blame);
+  } catch (error) {
+    if (isSyncAgentError(error, 'USAGE')) await putBack(stale);
+    throw error;
+  }
+  await putBack(idsOf([...refused]));
   const sent = toSend.filter((each) => !refused.has(each));
   const back = byId(sent.length === 0 ? [] : await target.byIds(collection, idsOf(sent), signal));
   let rounding = 0;
