@@ -4,7 +4,7 @@ import { dirname, join, basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import { SyncAgentError, fromFileSystem, messageOf } from '../../platform/errors.ts';
+import { SyncAgentError, fromFileSystem, interrupted, messageOf } from '../../platform/errors.ts';
 
 /** Lines are handed on in pieces of this size. */
 const pieceLength = 256 * 1024;
@@ -32,6 +32,7 @@ export async function writeLines(
     await rename(partial, path);
   } catch (error) {
     await rm(partial, { force: true });
+    if (signal?.aborted === true) throw interrupted(`Writing "${path}"`, signal.reason);
     throw error instanceof SyncAgentError ? error : fromFileSystem(error, `Cannot write "${path}"`);
   }
 }

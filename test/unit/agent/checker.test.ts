@@ -133,6 +133,18 @@ describe('checks while an agent runs', () => {
     expect(calls).toEqual(['check', 'check']);
   });
 
+  it('read it again if it was written at the moment of the check, where another write would not show', async () => {
+    const first = await world();
+    await first.until(1);
+    await first.stop();
+    // Every virtual clock begins alike.
+    write((first.timesMs[0] ?? 0) / 86_400_000);
+    const { calls, until, stop } = await world();
+    await until(2);
+    await stop();
+    expect(calls).toEqual(['check', 'check']);
+  });
+
   it('remember damage as long as nobody writes', async () => {
     const { until, calls, checked, stop } = await world({ damage: ['a table is broken'] });
     await until(2);

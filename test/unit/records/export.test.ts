@@ -122,6 +122,44 @@ test('a store of another kind is refused with its kind', async () => {
   await expect(agent.exportTo(fresh(), {})).rejects.toThrow('a store of the kind "files"');
 });
 
+test('an export over an earlier one that ends half way does not look whole', async () => {
+  const dir = unpackFixture('chroma-1-b', join(fresh(), 'store'));
+  const to = fresh();
+  const stop = new AbortController();
+  await createAgent({ store: dir, remote: '' }).exportTo(to);
+  expect(readdirSync(to)).toContain('collections.json');
+  const agent = createAgent(
+    { store: dir, remote: '' },
+    { emit: ({ type }) => type === 'progress' && stop.abort(new Error('enough')) },
+  );
+  await expect(agent.exportTo(to, { force: true, signal: stop.signal })).rejects.toMatchObject({
+    code: 'INTERRUPTED',
+  });
+  expect(readdirSync(to)).not.toContain('collections.json');
+});
+
+test('an export of a store in use takes its image again before it calls it damaged', async () => {
+  const dir = unpackFixture('chroma-1-b', join(fresh(), 'store'));
+  const pickle = readdirSync(dir, { recursive: true, encoding: 'utf8' }).find((each) =>
+    each.endsWith('.pickle'),
+  );
+  const path = join(dir, pickle ?? '');
+  const bytes = readFileSync(path);
+  truncateSync(path, 100);
+  const server = { pid: 1, command: 'chroma run', executable: undefined, mayWrite: true };
+  const agent = createAgent(
+    { store: dir, remote: '' },
+    {
+      findStoreUsers: async () => [server],
+      // The first image was taken in the middle of a write that is over now.
+      emit: (event) => {
+        if (event.type === 'phase' && event.phase === 'validate') writeFileSync(path, bytes);
+      },
+    },
+  );
+  expect(await agent.exportTo(fresh())).toMatchObject({ records: 201 });
+});
+
 test('an export into the store itself is refused, and writes nothing', async () => {
   const dir = unpackFixture('chroma-1-b', join(fresh(), 'store'));
   const before = fingerprintOf(dir);

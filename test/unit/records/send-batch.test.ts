@@ -1,4 +1,9 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { importRecords } from '../../../src/engine/records/import-records.ts';
+import { openStoreAccess } from '../../../src/in-process/store-access.ts';
 import { sendBatch } from '../../../src/engine/records/send-batch.ts';
 import type { NamedRecord, Sending } from '../../../src/engine/records/send-batch.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
@@ -55,6 +60,39 @@ const send = (batch: readonly SourceRecord[], options: Partial<Sending> = {}) =>
   );
 const documents = (): Record<string, string | null> =>
   Object.fromEntries([...records].map(([id, { document }]) => [id, document]));
+
+describe('an export that names files outside of itself', () => {
+  let dir = '';
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'hostile-export-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  it('is refused, and nothing of it is sent', async () => {
+    const path = join(dir, 'export');
+    mkdirSync(path);
+    writeFileSync(
+      join(dir, 'secret.jsonl'),
+      '{"id":"x","embedding":[1,2],"document":"secret","metadata":null}\n',
+    );
+    const { id, ...described } = collection;
+    const text = JSON.stringify({
+      format: 'sync-agent-records/1',
+      from: 'elsewhere',
+      collections: [{ ...described, id, file: '../secret.jsonl', records: 1 }],
+    });
+    writeFileSync(join(path, 'collections.json'), text);
+    const imported = openStoreAccess({ store: join(dir, 'store'), remote: '' }, {}).read(
+      (context) => importRecords(context, [path], target, {}),
+      undefined,
+    );
+    await expect(imported).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('../secret.jsonl') as string,
+    });
+    expect(documents()).toEqual({ old: 'as it was' });
+  });
+});
 
 describe('records that are sent', () => {
   it('are added, and those that are there and equal are left alone', async () => {
