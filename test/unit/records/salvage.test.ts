@@ -136,18 +136,25 @@ function isNamed(
 
 /** Zeroes the pages of a table or index in the database: leaves, from the middle. */
 function zeroPages(dir: string, name: string, pages = 1): void {
-  const path = join(dir, 'chroma.sqlite3');
-  const db = new Database(path, { readonly: true });
-  const pageSize = db.pragma('page_size', { simple: true }) as number;
-  const numbers = db
-    .prepare("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY pageno")
-    .pluck()
-    .all(name) as number[];
+  const leaves = pageNumbers(dir, name, "AND pagetype = 'leaf'");
+  expect(leaves.length).toBeGreaterThan(0);
+  zero(dir, leaves.slice(Math.floor(leaves.length / 2)).slice(0, pages));
+}
+
+/** Zeroes the page that leads to all others of a table or index. */
+const zeroRoot = (dir: string, name: string): void => zero(dir, pageNumbers(dir, name, "AND path = '/'"));
+
+function pageNumbers(dir: string, name: string, condition: string): readonly number[] {
+  const db = new Database(join(dir, 'chroma.sqlite3'), { readonly: true });
+  const pages = db.prepare(`SELECT pageno FROM dbstat WHERE name = ? ${condition} ORDER BY pageno`);
+  const numbers = pages.pluck().all(name) as number[];
   db.close();
-  expect(numbers.length).toBeGreaterThan(0);
-  const fd = openSync(path, 'r+');
-  for (const number of numbers.slice(Math.floor(numbers.length / 2)).slice(0, pages))
-    writeSync(fd, Buffer.alloc(pageSize), 0, pageSize, (number - 1) * pageSize);
+  return numbers;
+}
+
+function zero(dir: string, numbers: readonly number[], pageSize = 4096): void {
+  const fd = openSync(join(dir, 'chroma.sqlite3'), 'r+');
+  for (const number of numbers) writeSync(fd, Buffer.alloc(pageSize), 0, pageSize, (number - 1) * pageSize);
   closeSync(fd);
 }
 
@@ -239,7 +246,91 @@ describe.each(['chroma-0.6.3', 'chroma-1-b'] as const)('salvaging %s', (fixture)
   });
 });
 
+describe.each(['chroma-0.6.3', 'chroma-1-b'] as const)(
+  'salvaging %s, of whose database a page that leads to others is destroyed',
+  (fixture) => {
+    test.each([
+      'embeddings',
+      'embedding_metadata',
+      'embeddings_queue',
+      'segments',
+      'max_seq_id',
+      'collections',
+      'databases',
+      'collection_metadata',
+      'segment_metadata',
+      'embedding_fulltext_search_content',
+      'sqlite_autoindex_embeddings_1',
+    ])('of %s: every row that is on another page is saved', async (table) => {
+      // The root of a table with one page has its rows.
+      const isLeaf = isOnePage(fixture, table);
+      const { whole, known, silent, losses } = await salvage(fixture, (dir) => zeroRoot(dir, table));
+      expect(silent).toEqual([]);
+      if (!isLeaf) expect(whole).toBe(known);
+      if (!isLeaf && table !== 'embeddings_queue') expect(losses).toEqual([]);
+    });
+  },
+);
+
+// What the list does not name any more is made anew as each version had it.
+describe.each(['chroma-0.4.24', 'chroma-0.5.5', 'chroma-0.6.3', 'chroma-1-b'] as const)(
+  'salvaging %s, of whose list of tables a page is destroyed',
+  (fixture) => {
+    test.each([
+      ['the first page of the file', 0],
+      ['the first part', 1],
+      ['the last part', 2],
+    ])('%s: everything is saved', async (_, page) => {
+      const { whole, known, silent } = await salvage(fixture, (dir) =>
+        zero(dir, pageNumbers(dir, 'sqlite_schema', '').slice(page, page + 1)),
+      );
+      expect({ silent, whole }).toEqual({ silent: [], whole: known });
+    });
+  },
+);
+
+function isOnePage(fixture: Fixture, table: string): boolean {
+  return pageNumbers(unpackFixture(fixture, fresh()), table, '').length === 1;
+}
+
 const everyPage = 1_000_000;
+
+describe('an index without its pickle', () => {
+  const withoutPickle =
+    (collection: string) =>
+    (dir: string): void =>
+      rmSync(indexFile('chroma-1-a', collection, 'index_metadata.pickle')(dir));
+
+  test('gives every vector to its record by the order of both, if one vector proves that', async () => {
+    const { whole, known, losses } = await salvage('chroma-1-a', withoutPickle('gamma-ip'));
+    expect({ losses, whole }).toEqual({ losses: [], whole: known });
+  });
+
+  test('gives none where nothing proves it: each record is named', async () => {
+    const { whole, known, silent, losses } = await salvage('chroma-1-a', withoutPickle('beta-cosine'));
+    expect(silent).toEqual([]);
+    expect(losses.filter(({ id }) => id !== null).length).toBe(known - whole);
+    expect(whole).toBeLessThan(known);
+  });
+
+  test('gives none where rows of the database are lost: their order may be another one', async () => {
+    const { silent } = await salvage('chroma-1-a', (dir) => {
+      withoutPickle('gamma-ip')(dir);
+      // One vector would still prove the order.
+      const db = new Database(join(dir, 'chroma.sqlite3'));
+      db.pragma('foreign_keys = off');
+      db.exec(`
+        UPDATE embeddings SET id = -id WHERE embedding_id IN ('gamma-ip-3', 'gamma-ip-4');
+        UPDATE embeddings SET id = -(SELECT min(id) + max(id) FROM embeddings WHERE id < 0) + id WHERE id < 0;
+        UPDATE embedding_metadata SET id = -id WHERE id IN (109, 110);
+        UPDATE embedding_metadata SET id = 219 + id WHERE id < 0;
+      `);
+      db.close();
+      zeroPages(dir, 'embedding_metadata_array');
+    });
+    expect(silent).toEqual([]);
+  });
+});
 
 test('a document whose copies are all lost is named, and nothing else of its record is lost', async () => {
   const { losses, silent } = await salvage('chroma-1-b', (dir) => {
@@ -265,14 +356,17 @@ test.each([
   expect(told.every(({ missing }) => missing.includes(part))).toBe(true);
 });
 
-test.each(['embeddings_queue', 'embedding_metadata_array', 'collection_metadata', 'max_seq_id'])(
-  'lost rows of "%s" are told, though nobody knows which',
-  async (table) => {
-    const { losses, silent } = await salvage('chroma-1-b', (dir) => zeroPages(dir, table));
-    expect(silent).toEqual([]);
-    expect(losses.some(({ id, message }) => id === null && message.includes(`"${table}"`))).toBe(true);
-  },
-);
+test.each([
+  ['embeddings_queue', 'chroma-1-b'],
+  ['embedding_metadata_array', 'chroma-1-b'],
+  ['max_seq_id', 'chroma-1-b'],
+  ['collection_metadata', 'chroma-0.6.3'],
+  ['segment_metadata', 'chroma-0.6.3'],
+] as const)('lost rows of "%s" are told, though nobody knows which: %s', async (table, fixture) => {
+  const { losses, silent } = await salvage(fixture, (dir) => zeroPages(dir, table));
+  expect(silent).toEqual([]);
+  expect(losses.some(({ id, message }) => id === null && message.includes(`"${table}"`))).toBe(true);
+});
 
 test('without its database the ids and vectors of each index are left, and all else is named as lost', async () => {
   const { losses } = await salvage('chroma-1-b', (dir) => rmSync(join(dir, 'chroma.sqlite3')));

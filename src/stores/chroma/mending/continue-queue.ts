@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import { readCollections } from '../sysdb.ts';
-import { topicOf } from './topic.ts';
+import { topicOf } from '../topic.ts';
 
 /** Operation code of `embeddings_queue`. */
 const deletion = 3;

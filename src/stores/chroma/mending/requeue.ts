@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import { SyncAgentError } from '../../../platform/errors.ts';
 import { seqIdOf } from '../sysdb.ts';
 import type { CollectionFacts } from '../sysdb.ts';
-import { topicOf } from './topic.ts';
+import { topicOf } from '../topic.ts';
 
 /** Operation codes of `embeddings_queue` (chromadb/db/mixins/embeddings_queue.py, _operation_codes). */
 const upsert = 2;

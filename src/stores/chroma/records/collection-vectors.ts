@@ -5,6 +5,7 @@ import { seqIdOf } from '../sysdb.ts';
 import { noIndex, openIndexVectors, salvageIndexVectors } from './index-vectors.ts';
 import type { FoundVector, IndexVectors } from './index-vectors.ts';
 import { operationCode, readQueue } from './pending-operations.ts';
+import { indexFacts, provenLabels } from './salvage/proven-labels.ts';
 import type { CollectionQueue, QueuedOperation } from './pending-operations.ts';
 import type { StoredCollection } from './stored-collection.ts';
 
@@ -23,8 +24,8 @@ export interface CollectionVectors {
 export interface VectorOptions {
   /** Reads what damaged files still yield, instead of rejecting with STORE_CORRUPT. */
   readonly isSalvage: boolean;
-  /** Instead of those in the pickle: the label of each id. Only to salvage. */
-  readonly labels?: ReadonlyMap<string, number> | undefined;
+  /** To salvage: the database has every row, so the order of records can tell the labels that a pickle lost. */
+  readonly isDatabaseWhole?: boolean;
 }
 
 /** The only kind of vector segment that has files (rust/types/src/segment.rs, SegmentType). */
@@ -40,7 +41,7 @@ export function vectorsOf(
   collection: StoredCollection,
   options: VectorOptions,
 ): CollectionVectors {
-  const index = openIndex(dir, collection, options);
+  const index = openIndex(db, dir, collection, options);
   const queue = readQueue(db, collection.id);
   const appliedUpTo = Math.max(0, collection.vectorSegment?.maxSeqId ?? index.maxSeqId ?? 0);
   const places = new Map<string, number>(index.labels);
@@ -60,16 +61,26 @@ export function vectorsOf(
   };
 }
 
-function openIndex(dir: string, collection: StoredCollection, options: VectorOptions): IndexVectors {
-  const { vectorSegment: segment, space, dimension, maxNeighbors } = collection;
+function openIndex(
+  db: Database.Database,
+  dir: string,
+  collection: StoredCollection,
+  { isSalvage, isDatabaseWhole = false }: VectorOptions,
+): IndexVectors {
+  const { vectorSegment: segment } = collection;
   if (segment?.type !== persistedType) return noIndex;
-  const facts = { dir, segmentId: segment.id, space, dimension, maxNeighbors };
+  const facts = indexFacts(dir, collection);
   const isThere = hasIndexMetadata(facts);
   const wasPersisted = (segment.maxSeqId ?? 0) > 0;
-  if (options.isSalvage)
-    return isThere || wasPersisted || options.labels !== undefined
-      ? salvageIndexVectors(facts, options.labels)
-      : noIndex;
+  if (isSalvage) {
+    if (!isThere && !wasPersisted) return noIndex;
+    const index = salvageIndexVectors(facts);
+    const proven =
+      index.isNamed || !isDatabaseWhole ? undefined : provenLabels(db, dir, collection, index.labels);
+    if (proven === undefined) return index;
+    index.close();
+    return salvageIndexVectors(facts, proven);
+  }
   if (isThere) return openIndexVectors(facts);
   if (!wasPersisted) return noIndex;
   throw damaged(

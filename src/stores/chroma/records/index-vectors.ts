@@ -25,6 +25,8 @@ export interface FoundVector {
 export interface IndexVectors {
   /** By id. */
   readonly labels: ReadonlyMap<string, number>;
+  /** Whether all ids that the files have could be read. */
+  readonly isNamed: boolean;
   /** The operation that the files say they were written at; null where only SQLite knows. */
   readonly maxSeqId: number | null;
   /** What is wrong with the files, one sentence each. Empty unless they were salvaged. */
@@ -44,6 +46,7 @@ export interface IndexFacts {
 /** Nothing was ever persisted: all vectors are in the queue. */
 export const noIndex: IndexVectors = {
   labels: new Map(),
+  isNamed: true,
   maxSeqId: null,
   problems: [],
   vectorOf: () => ({ vector: null, problem: 'there is no vector index' }),
@@ -71,7 +74,12 @@ export function salvageIndexVectors(facts: IndexFacts, given?: ReadonlyMap<strin
   const { layout, problem } = salvageLayout(...placeOf(facts, 'header.bin'), facts);
   const problems = [ids.problem, problem];
   if (layout === undefined)
-    return { ...noIndex, ...ids, problems: problems.filter((each) => each !== undefined) };
+    return {
+      ...noIndex,
+      ...ids,
+      isNamed: ids.problem === undefined,
+      problems: problems.filter((each) => each !== undefined),
+    };
   const elements = findElements(...placeOf(facts, 'data_level0.bin'), layout);
   problems.push(elements.problem);
   const found = problems.filter((each) => each !== undefined);
@@ -88,6 +96,7 @@ interface Parts {
 
 class OpenIndex implements IndexVectors {
   readonly labels: ReadonlyMap<string, number>;
+  readonly isNamed: boolean;
   readonly maxSeqId: number | null;
   readonly problems: readonly string[];
   readonly #layout: ElementLayout;
@@ -103,6 +112,7 @@ class OpenIndex implements IndexVectors {
 
   constructor(facts: IndexFacts, { ids, layout, elements, problems, isSalvaged = false }: Parts) {
     this.labels = ids.labels;
+    this.isNamed = ids.problem === undefined;
     this.maxSeqId = ids.maxSeqId;
     this.#layout = layout;
     this.#elements = elements;

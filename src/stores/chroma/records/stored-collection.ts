@@ -19,22 +19,30 @@ export interface StoredCollection extends CollectionFacts {
 /** hnswlib's `M` where nobody says otherwise, in all versions. */
 const defaultNeighbors = 16;
 
-/** All collections, in the order of their names. */
-export function readStoredCollections(db: Database.Database): StoredCollection[] {
+/**
+ * All collections, in the order of their names. Before 1.0 the metadata of a segment repeat what those of its collection say of the index: if they
+ * are lost, those count.
+ */
+export function readStoredCollections(
+  db: Database.Database,
+  { isSegmentMetadataLost = false }: { readonly isSegmentMetadataLost?: boolean } = {},
+): StoredCollection[] {
   const columns = columnsOf(db, 'collections');
   const column = (name: string): string => (columns.has(name) ? name : `NULL AS ${name}`);
-  const texts = db.prepare(
+  const settings = db.prepare(
     `SELECT ${column('config_json_str')}, ${column('schema_str')} FROM collections WHERE id = ?`,
   );
   return readCollections(db).map((facts) => {
-    const row = (texts.get(facts.id) ?? {}) as Record<string, unknown>;
+    const row = (settings.get(facts.id) ?? {}) as Record<string, unknown>;
     const configuration = textOf(row['config_json_str']);
     const schema = textOf(row['schema_str']);
     const vector = facts.vectorSegment?.id;
-    const legacy = vector === undefined ? new Map() : readTypedRows(db, 'segment_metadata', vector);
+    const texts = readTypedRows(db, 'collection_metadata', facts.id);
+    const ofSegment = vector === undefined ? new Map() : readTypedRows(db, 'segment_metadata', vector);
+    const legacy = isSegmentMetadataLost ? texts : ofSegment;
     return {
       ...facts,
-      metadata: metadataOf(readTypedRows(db, 'collection_metadata', facts.id)),
+      metadata: metadataOf(texts),
       configuration,
       schema,
       ...indexSettings(schema, configuration, legacy),

@@ -16,36 +16,53 @@ export const recordTables = [
   'embeddings_queue',
 ] as const;
 
+/** Directories of Chroma before 1.5 have none. */
+const newTable = 'embedding_metadata_array';
+
 export interface ReadableCopy {
   readonly db: Database.Database;
-  /** Tables of which rows could not be read. */
+  /** Tables of which rows could not be read, and those that are missing. */
   readonly damaged: ReadonlySet<string>;
 }
 
-/**
- * Copies every row that can be read into a new database at `path`, without trusting an index: damaged pages are stepped over. Undefined
- * if not even the list of tables can be read.
- */
-export function copyReadable(from: Database.Database, path: string): ReadableCopy | undefined {
-  const tables = tolerate(
+/** Copies every row that can be read into a new database at `path`, without trusting an index: damaged pages are stepped over. */
+export function copyReadable(from: Database.Database, path: string): ReadableCopy {
+  const listed = tolerate(
     () =>
       from.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL").all() as {
         readonly name: string;
         readonly sql: string;
       }[],
   );
-  if (tables === undefined) return undefined;
+  const sqls = new Map(listed?.map(({ name, sql }) => [name, sql]));
   const db = new Database(path);
   db.pragma('foreign_keys = off');
   db.pragma('synchronous = off');
   db.pragma('journal_mode = off');
   const damaged = new Set<string>();
-  for (const { name, sql } of tables) {
-    if (!(recordTables as readonly string[]).includes(name)) continue;
-    db.exec(sql);
-    if (!copyTable(from, db, name)) damaged.add(name);
+  for (const table of recordTables) {
+    const sql = sqls.get(table);
+    if (sql !== undefined) db.exec(sql);
+    const isWhole = sql === undefined ? table === newTable : copyTable(from, db, table);
+    if (!isWhole) damaged.add(table);
   }
   return { db, damaged };
+}
+
+/** Whether a copy has every row that the index of a table's primary key names: then none is lost. False if there is no such index. */
+export function isComplete(from: Database.Database, copy: Database.Database, table: string): boolean {
+  const complete = tolerate(() => {
+    const index = `sqlite_autoindex_${table}_1`;
+    const first = from.prepare('SELECT name FROM pragma_index_info(?)').pluck().get(index);
+    const named = from
+      .prepare(`SELECT rowid FROM "${table}" INDEXED BY "${index}" WHERE "${String(first)}" >= ?`)
+      .pluck();
+    const isThere = copy.prepare(`SELECT 1 FROM "${table}" WHERE rowid = ?`);
+    for (const rowid of named.iterate(table === 'embedding_metadata' ? -1 : ''))
+      if (isThere.get(rowid) === undefined) return false;
+    return true;
+  });
+  return complete === true;
 }
 
 /** Whether all of it could be read. */

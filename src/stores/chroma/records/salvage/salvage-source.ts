@@ -25,7 +25,7 @@ export function salvageSource(
   if (wholes.length > 0)
     onLoss(
       unknownLoss(
-        `rows of ${wholes.join(' and ')} are lost: whole collections may be missing`,
+        `rows of ${wholes.join(' and ')} may be lost, and whole collections with them`,
         ['collection'],
         null,
       ),
@@ -33,9 +33,12 @@ export function salvageSource(
   return sourceOfCollections({
     dir,
     db,
-    collections: readStoredCollections(db),
+    collections: readStoredCollections(db, { isSegmentMetadataLost: damaged.has('segment_metadata') }),
     read: function* (collection) {
-      const vectors = vectorsOf(db, dir, collection, { isSalvage: true });
+      const vectors = vectorsOf(db, dir, collection, {
+        isSalvage: true,
+        isDatabaseWhole: damaged.size === 0,
+      });
       try {
         yield* salvageCollection(salvaged, collection, vectors, onLoss);
       } finally {
@@ -53,6 +56,7 @@ const unnamedLosses = {
   embeddings_queue: ['record'],
   max_seq_id: ['record'],
   collection_metadata: ['collection'],
+  segment_metadata: ['length'],
   embedding_metadata_array: ['metadata'],
 } as const;
 
@@ -66,7 +70,8 @@ function* salvageCollection(
   const lossOf = (id: string | null, missing: readonly string[], message: string): void =>
     onLoss({ collection: collection.name, database: collection.database, id, missing, message });
   for (const [table, missing] of Object.entries(unnamedLosses))
-    if (lost.unnamed.has(table)) lossOf(null, missing, `rows of "${table}" are lost, and nobody knows which`);
+    if (lost.unnamed.has(table))
+      lossOf(null, missing, `rows of "${table}" may be lost, and nobody knows which`);
   for (const problem of vectors.problems) lossOf(null, [], problem);
   const lostKeys = keysById(db, collection, lost.texts);
   const isStale = staleness(db, collection);

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
-import { labelsByOrder } from '../../../../src/stores/chroma/mending/ordered-labels.ts';
-import type { OrderFacts } from '../../../../src/stores/chroma/mending/ordered-labels.ts';
+import { labelsByOrder } from '../../../src/stores/chroma/records/salvage/ordered-labels.ts';
+import type { OrderFacts } from '../../../src/stores/chroma/records/salvage/ordered-labels.ts';
 
 function ordered(ids: readonly (string | readonly [string, Buffer])[], more: Partial<OrderFacts>): unknown {
   const db = new Database(':memory:');
