@@ -96,5 +96,6 @@ export type { Remote } from './remotes/remote.ts';
 export type { S3Options } from './remotes/s3/s3-settings.ts';
 export type { Manifest, Pin } from './log/manifest.ts';
 export type { KeepReason } from './log/retention.ts';
+export type { OperationLogOptions, OperationRecord } from './home/operations/records.ts';
 export type { RollbackCopy } from './home/rollback-copies.ts';
 export { version } from './version.ts';

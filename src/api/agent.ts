@@ -17,6 +17,7 @@ import type { RestoreOptions, RestoreResult } from '../engine/restore/restore.ts
 import type { RollbackResult } from '../engine/restore/rollback.ts';
 import type { StatusReport } from '../engine/status.ts';
 import type { ForeseenSync, SyncOptions, SyncResult } from '../engine/sync.ts';
+import type { OperationLogOptions, OperationRecord } from '../home/operations/records.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import type { RequestCounts } from '../platform/events.ts';
 import type { ServerPlace, ServerReport } from '../stores/reading.ts';
@@ -104,6 +105,11 @@ export interface Agent extends RecordOperations {
   rollbackCopies(options?: CallOptions): Promise<readonly RollbackCopy[]>;
   /** Puts a rollback copy, named or `latest`, back in the place of the store. */
   rollBack(copy: string, options?: { readonly force?: boolean } & CallOptions): Promise<RollbackResult>;
+  /**
+   * Who did what to the store and the remote from this host: the operation log, oldest first. An operation that was killed is `open`. Makes no
+   * request.
+   */
+  operationLog(options?: OperationLogOptions & CallOptions): Promise<readonly OperationRecord[]>;
   /** Store and remote, and what the running agent beside the store says. */
   status(options?: CallOptions): Promise<StatusReport & { readonly agent: StatusFile | undefined }>;
   /**

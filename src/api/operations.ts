@@ -23,4 +23,6 @@ export interface OperationObserver {
   readonly onRequests?: (requests: RequestCounts) => void;
   /** What an aborted call gets to clean up before it is killed, milliseconds; default 10 s. */
   readonly abortGraceMs?: number;
+  /** The program that asks, for the operation log. Default: the script that this process runs. */
+  readonly program?: string;
 }

@@ -9,6 +9,7 @@ import { importCommand } from './commands/store/import.ts';
 import { initCommand } from './commands/setup/init.ts';
 import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
+import { logCommand } from './commands/work/log.ts';
 import { maintainCommand } from './commands/store/maintain.ts';
 import { notifyCommand } from './commands/store/notify.ts';
 import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
@@ -47,6 +48,7 @@ export const commands: readonly Command[] = [
   exportCommand,
   importCommand,
   statusCommand,
+  logCommand,
   runCommand,
   watchCommand,
   notifyCommand,

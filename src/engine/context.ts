@@ -35,6 +35,8 @@ export interface Context {
   readonly diskSpace: (path: string) => Promise<DiskSpace>;
   /** The other processes that have a file of the store open. */
   readonly findStoreUsers: (store: string) => Promise<readonly StoreUser[]>;
+  /** Awaited before the first thing is done: the operation log tells that it begins. */
+  readonly onWork?: (() => Promise<void>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -68,10 +70,11 @@ export function enterPhase({ emit }: Context, phase: Phase): void {
 
 /** Does the work of one phase. `moved`: to be told of the bytes that it copied, hashed, sent or received. */
 export async function inPhase<T>(
-  { emit, phases }: Context,
+  { emit, phases, onWork }: Context,
   phase: Phase,
   work: (moved: (bytes: number) => void) => Promise<T>,
 ): Promise<T> {
+  await onWork?.();
   emit({ type: 'phase', phase });
   return phases.measure(phase, () => work((bytes) => phases.moved(phase, bytes)));
 }

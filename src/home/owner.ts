@@ -45,17 +45,14 @@ export async function ownedFileSystem(
   return owned(fs, give);
 }
 
-/** What an earlier run as root may have made as its own: the home, the files in it, and the directories of rollback copies. */
+/** What an earlier run as root may have made as its own: the home, the files in it, the operation log, and the directories of rollback copies. */
 async function ownedPaths(dir: string): Promise<readonly string[]> {
-  const [names, copies] = await Promise.all(
-    [dir, join(dir, 'rollback')].map((each) => readdir(each).catch(() => undefined)),
+  const below = async (path: string): Promise<readonly string[] | undefined> =>
+    (await readdir(path).catch(() => undefined))?.map((name) => join(path, name));
+  const [names, ...deeper] = await Promise.all(
+    [dir, join(dir, 'rollback'), join(dir, 'operations')].map(below),
   );
-  if (names === undefined) return [];
-  return [
-    dir,
-    ...names.map((name) => join(dir, name)),
-    ...(copies ?? []).map((name) => join(dir, 'rollback', name)),
-  ];
+  return names === undefined ? [] : [dir, ...names, ...deeper.flatMap((paths) => paths ?? [])];
 }
 
 function owned(fs: FileSystem, give: (path: string) => Promise<void>): FileSystem {

@@ -25,9 +25,12 @@ import { foreseeSync, sync } from '../engine/sync.ts';
 import type { ForeseenSync } from '../engine/sync.ts';
 import { verify } from '../engine/history/verify.ts';
 import { waitForLease } from '../engine/lease/wait-for-lease.ts';
-import { SyncAgentError, throwIfAborted } from '../platform/errors.ts';
+import { systemClock } from '../platform/clock.ts';
+import { SyncAgentError, isSyncAgentError, throwIfAborted } from '../platform/errors.ts';
+import { readOperationLog } from '../home/operations/records.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
 import { recordOperations } from './record-operations.ts';
+import { loggedAccess } from './logged-access.ts';
 import { openStoreAccess } from './store-access.ts';
 import type { AgentPorts } from './store-access.ts';
 
@@ -36,7 +39,9 @@ export type { AgentPorts } from './store-access.ts';
 /** The agent whose calls run in this process. Touches neither disk nor network before the first call. */
 export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Agent {
   const access = openStoreAccess(settings, ports);
-  const { read, write, writeWhole } = access;
+  const { read, write } = access;
+  const { clock = systemClock, emit = () => undefined, program } = ports;
+  const log = loggedAccess(access, { clock, emit, host: settings.host, program });
   const readFrom = async <T>(
     { dir, snapshot, signal }: ReadFrom & CallOptions,
     work: (context: Context, name: SourceName) => Promise<T>,
@@ -51,25 +56,16 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
 
   return {
     backup: (options = {}) =>
-      writeWhole(
-        'backup',
-        async (context) => backup(context, { ...(await rankBeside(context)), ...options }),
-        options.signal,
+      log.writeWhole('backup', options, async (context) =>
+        backup(context, { ...(await rankBeside(context)), ...options }),
       ),
     restore: (options = {}) =>
-      write(
-        'restore',
-        (context, interrupted) => restore(context, { ...options, interrupted }),
-        options.signal,
-      ),
+      log.write('restore', options, (context, interrupted) => restore(context, { ...options, interrupted })),
     restoreTo: (dir, options = {}) =>
       access.writeElsewhere(dir, (context) => restoreTo(context, options), options.signal),
     sync: (options = {}) =>
-      write(
-        'sync',
-        (context, interrupted) =>
-          interrupted === undefined ? sync(context, options) : restore(context, { ...options, interrupted }),
-        options.signal,
+      log.write('sync', options, (context, interrupted) =>
+        interrupted === undefined ? sync(context, options) : restore(context, { ...options, interrupted }),
       ),
     foreseeSync: (options = {}) =>
       write<ForeseenSync>(
@@ -80,31 +76,48 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
             : { operation: 'restore', reading: undefined },
         options.signal,
       ),
-    assertSound: ({ signal } = {}) => write('look at', (context) => assertSoundStore(context), signal),
+    assertSound: async ({ signal } = {}) => {
+      try {
+        await write('look at', (context) => assertSoundStore(context), signal);
+      } catch (error) {
+        if (isSyncAgentError(error, 'STORE_CORRUPT')) await log.nameSuspects();
+        throw error;
+      }
+    },
     localStatus: (options = {}) => read(readLocalStatus, options.signal),
     list: (options = {}) => read(listSnapshots, options.signal),
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
-    check: (options = {}) => readFrom(options, (context, name) => checkStore(context, name, options)),
+    check: async (options = {}) => {
+      const report = await readFrom(options, (context, name) => checkStore(context, name, options));
+      const isOwn = options.dir === undefined && options.snapshot === undefined;
+      if (isOwn && report.damage.length > 0) await log.nameSuspects();
+      return report;
+    },
     checkServer: (server, options = {}) => read((context) => checkServer(context, server), options.signal),
     inspect: (options = {}) => readFrom(options, inspectStore),
-    repair: (options = {}) =>
-      writeWhole('repair', (context) => repairStore(context, options), options.signal),
+    repair: (options = {}) => log.writeWhole('repair', options, (context) => repairStore(context, options)),
     maintain: (options = {}) =>
-      writeWhole('maintain', (context) => maintainStore(context, options), options.signal),
-    repairRemote: (options = {}) => read((context) => repairRemote(context, options), options.signal),
-    ...recordOperations(access),
-    prune: (options = {}) => read((context) => prune(context, options), options.signal),
-    pin: (snapshot, options = {}) => read((context) => pin(context, snapshot, options), options.signal),
-    unpin: (snapshot, options = {}) => read((context) => unpin(context, snapshot), options.signal),
-    clearHistory: (options = {}) => read((context) => clearHistory(context, options), options.signal),
+      log.writeWhole('maintain', options, (context) => maintainStore(context, options)),
+    repairRemote: (options = {}) =>
+      log.read('repair-remote', options, (context) => repairRemote(context, options)),
+    ...recordOperations(access, log),
+    prune: (options = {}) => log.read('prune', options, (context) => prune(context, options)),
+    pin: (snapshot, options = {}) => log.read('pin', options, (context) => pin(context, snapshot, options)),
+    unpin: (snapshot, options = {}) => log.read('unpin', options, (context) => unpin(context, snapshot)),
+    clearHistory: (options = {}) =>
+      log.read('clear-history', options, (context) => clearHistory(context, options)),
     rollbackCopies: async ({ signal } = {}) => {
       throwIfAborted(signal, 'Listing the rollback copies');
       return listRollbackCopies(await access.home());
     },
     rollBack: (copy, options = {}) =>
-      writeWhole('roll back', (context) => rollBack(context, copy, options), options.signal),
+      log.writeWhole('rollback', options, (context) => rollBack(context, copy, options)),
+    operationLog: async ({ signal, ...options } = {}) => {
+      throwIfAborted(signal, 'Reading the operation log');
+      return readOperationLog(await access.home(), options);
+    },
     status: (options = {}) =>
       read(
         async (context) => ({
@@ -115,10 +128,12 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       ),
     acquireLease: (options = {}) => {
       const { ttlMs = settings.leaseMs ?? defaultSettings.leaseMs } = options;
-      return read((context) => acquireLease(context, { ...options, ttlMs }), options.signal);
+      return log.read('acquire-lease', options, (context) => acquireLease(context, { ...options, ttlMs }));
     },
-    renewLease: (lease, options = {}) => read((context) => renewLease(context, lease), options.signal),
-    releaseLease: (lease, options = {}) => read((context) => releaseLease(context, lease), options.signal),
+    renewLease: (lease, options = {}) =>
+      log.read('renew-lease', options, (context) => renewLease(context, lease)),
+    releaseLease: (lease, options = {}) =>
+      log.read('release-lease', options, (context) => releaseLease(context, lease)),
     waitForLease: (options) => read((context) => waitForLease(context, options), options.signal),
     doctor: (options = {}) => read(doctor, options.signal),
     requests: () => {

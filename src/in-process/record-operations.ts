@@ -9,10 +9,11 @@ import type { ReadRecords } from '../engine/records/with-record-source.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { RecordTarget } from '../stores/record-source.ts';
 import { retryingTarget } from './retrying-target.ts';
+import type { LoggedAccess } from './logged-access.ts';
 import type { StoreAccess } from './store-access.ts';
 
 /** Finds the records that a call names: in the store, in a directory, in a snapshot, or in a running server. */
-export function recordOperations(access: StoreAccess): RecordOperations {
+export function recordOperations(access: StoreAccess, log: LoggedAccess): RecordOperations {
   const within = <T>(
     from: RecordsFrom,
     signal: AbortSignal | undefined,
@@ -41,9 +42,8 @@ export function recordOperations(access: StoreAccess): RecordOperations {
     exportTo: (to, { signal, dir, snapshot, chroma, ...options } = {}) =>
       within({ dir, snapshot, chroma }, signal, (context, read) => exportTo(context, read, to, options)),
     importFrom: (paths, { chroma, signal, ...options }) =>
-      access.read(
-        async (context) => importRecords(context, paths, await openTarget(chroma, context), options),
-        signal,
+      log.read('import', { signal }, async (context) =>
+        importRecords(context, paths, await openTarget(chroma, context), options),
       ),
     diffRecords: (from, to, { signal, ...choice } = {}) => {
       const reading =
@@ -54,8 +54,10 @@ export function recordOperations(access: StoreAccess): RecordOperations {
     },
     restoreCollection: (name, { chroma, snapshot, dir, signal, ...options }) => {
       const from = dir === undefined ? { snapshot: snapshot ?? 'latest' } : { dir, snapshot };
-      return within(from, signal, async (context, read) =>
-        restoreCollection(context, read, name, await openTarget(chroma, context), options),
+      return log.call('restore-collection', {}, () =>
+        within(from, signal, async (context, read) =>
+          restoreCollection(context, read, name, await openTarget(chroma, context), options),
+        ),
       );
     },
   };

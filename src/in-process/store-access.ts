@@ -39,6 +39,8 @@ export interface AgentPorts {
   readonly diskSpace?: Context['diskSpace'];
   readonly findStoreUsers?: Context['findStoreUsers'];
   readonly locateHome?: (store: string) => Promise<Home>;
+  /** The program that asks, for the operation log. Default: the script that this process runs. */
+  readonly program?: string | undefined;
 }
 
 /** The ways in which a call gets at store and remote. */
@@ -70,6 +72,8 @@ export interface StoreAccess {
     signal: AbortSignal | undefined,
   ): Promise<T>;
   home(): Promise<Home>;
+  /** The home, and the disk as it writes there. */
+  place(): Promise<{ readonly home: Home; readonly fs: FileSystem }>;
   /** Requests made so far. */
   counts(): RequestCounts;
   close(): Promise<void>;
@@ -204,6 +208,10 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
       );
     },
     home: () => locateHome(settings.store),
+    place: async () => {
+      const home = await locateHome(settings.store);
+      return { home, fs: await ownedBy(home) };
+    },
     counts: () => counted?.counts() ?? noRequests,
     close: async () => {
       await (await opened)?.remote.close();

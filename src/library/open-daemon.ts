@@ -83,7 +83,7 @@ export async function openDaemon(
       ((observer) =>
         operationsInProcesses(
           { ...settings, lockWaitMs: settings.lockWaitMs ?? defaultLockWaitMs },
-          observer,
+          command === 'library' ? observer : { ...observer, program: `sync-agent ${command}` },
         )),
     clock,
     fs: await ownedFileSystem(nodeFileSystem, home, {

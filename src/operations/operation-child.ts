@@ -27,9 +27,9 @@ process.on('message', (request: Request) => {
   else void run(request);
 });
 
-async function run({ settings, operation, args }: Extract<Request, { type: 'run' }>): Promise<void> {
+async function run({ settings, operation, args, program }: Extract<Request, { type: 'run' }>): Promise<void> {
   const emit = (event: AgentEvent): void => void send({ type: 'event', event });
-  const bare = createAgent(settings, { emit });
+  const bare = createAgent(settings, { emit, program });
   const { hooks, store, remote, host } = settings;
   const agent = hooks === undefined ? bare : withHooks(bare, hooks, { store, remote, host, emit });
   const operations: Operations = { ...agent, backUpAndList: (options) => backUpAndList(agent, options) };

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { programName } from '../home/operations/operations-log.ts';
 import { SyncAgentError, interrupted, messageOf, throwIfAborted } from '../platform/errors.ts';
 import type { OperationObserver, Operations } from '../api/operations.ts';
 import { splitSignal } from './operation-protocol.ts';
@@ -58,6 +59,7 @@ export function operationsInProcesses(
     diffRecords: bound('diffRecords'),
     importFrom: bound('importFrom'),
     restoreCollection: bound('restoreCollection'),
+    operationLog: bound('operationLog'),
     status: bound('status'),
     acquireLease: bound('acquireLease'),
     renewLease: bound('renewLease'),
@@ -71,7 +73,7 @@ async function runOperation(
   settings: OperationSettings,
   operation: OperationName,
   args: readonly unknown[],
-  { emit, onRequests, abortGraceMs = defaultAbortGraceMs }: OperationObserver,
+  { emit, onRequests, abortGraceMs = defaultAbortGraceMs, program = programName() }: OperationObserver,
 ): Promise<unknown> {
   const { signal, plain } = splitSignal(args);
   const action = `Running "${operation}"`;
@@ -108,7 +110,7 @@ async function runOperation(
         if (answer !== undefined && answer.type !== 'event') onRequests?.(answer.requests);
       });
       try {
-        send(child, { type: 'run', settings, operation, args: plain });
+        send(child, { type: 'run', settings, operation, args: plain, program });
       } catch (cause) {
         child.kill('SIGKILL');
         reject(notPlain(operation, cause));

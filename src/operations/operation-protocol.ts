@@ -18,6 +18,8 @@ export type Request =
       readonly settings: OperationSettings;
       readonly operation: OperationName;
       readonly args: readonly unknown[];
+      /** The program that asks, for the operation log. */
+      readonly program: string;
     }
   | {
       readonly type: 'abort';

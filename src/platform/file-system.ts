@@ -53,6 +53,11 @@ export interface FileSystem {
   copy(from: string, to: string, options?: { readonly mode?: number }): Promise<void>;
   /** Opens a file for positioned writes, and creates it (0600) if it is missing. With `exclusive`, EEXIST if it exists. */
   openForWrite(path: string, options?: { readonly exclusive?: boolean }): Promise<WritableFile>;
+  /**
+   * Adds a line at the end of an existing text file, in one write: several processes may do so at once. A line that somebody left cut is
+   * ended first. ENOENT if there is no file. After a failure a part of it may be there.
+   */
+  appendLine(path: string, line: string): Promise<void>;
   setAttributes(
     path: string,
     attributes: { readonly mode?: number; readonly mtimeMs?: number; readonly owner?: Owner },
@@ -73,6 +78,8 @@ export interface WritableFile {
   sync(): Promise<void>;
   close(): Promise<void>;
 }
+
+const newline = 0x0a;
 
 const later = {
   write: promisify(write),
@@ -124,6 +131,20 @@ export const nodeFileSystem: FileSystem = {
     const exclusive = options?.exclusive === true ? constants.O_EXCL : 0;
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | exclusive;
     return writableFile(await openDescriptor(path, flags));
+  },
+  appendLine: async (path, line) => {
+    const file = await open(path, constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW);
+    try {
+      const { size } = await file.stat();
+      const last = Buffer.from('\n');
+      if (size > 0) await file.read(last, 0, 1, size - 1);
+      const bytes = Buffer.from(`${last[0] === newline ? '' : '\n'}${line}\n`);
+      const { bytesWritten } = await file.write(bytes);
+      // The next write would say why.
+      if (bytesWritten < bytes.byteLength) await file.write(bytes.subarray(bytesWritten));
+    } finally {
+      await file.close();
+    }
   },
   setAttributes: async (path, { mode, mtimeMs, owner }) => {
     if (owner !== undefined) await setOwner(path, owner);

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile, mkdir } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildCli } from '../support/built-cli.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
@@ -198,6 +198,16 @@ describe.each(places)('output at its loudest, before $name, shows no secret', ({
   it('when the server sends an error whose very name is a secret', async () => {
     proxy.setFault(() => ({ type: 'status', status: 400, code: place.secretAccessKey, message: 'x' }));
     expect((await quiet(['list'])).code).toBe(6);
+  });
+
+  it('in the operation log, after all of these', async () => {
+    const [, store = ''] = target;
+    const { output } = await sync(['log', '--json', ...target], env);
+    const file = join(dirname(store), `.${basename(store)}.sync-agent/operations/000001.jsonl`);
+    // What the server quoted is hidden twice, in stars and in brackets.
+    for (const text of [output, await readFile(file, 'utf8')])
+      expectNoSecret({ code: 0, output: text.replaceAll('[redacted]', '***') }, secrets);
+    expect(output).toContain('You sent');
   });
 
   it('when the server cannot be reached', async () => {

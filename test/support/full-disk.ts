@@ -49,6 +49,7 @@ export function fullDisk({ failAt, error }: FullDiskOptions, fs: FileSystem = no
       link: (from, to) => change(`link ${from} ${to}`, () => fs.link(from, to)),
       copy: (from, to, options) => change(`copy ${from} ${to}`, () => fs.copy(from, to, options)),
       setAttributes: (path, attributes) => shrink(`set ${path}`, () => fs.setAttributes(path, attributes)),
+      appendLine: (path, line) => change(`write ${path}`, () => fs.appendLine(path, line)),
       sync: (path) => fs.sync(path),
       openForWrite: async (path, options) => {
         const file = await change(`create ${path}`, () => fs.openForWrite(path, options));

@@ -97,6 +97,15 @@ export function poweredFileSystem(power: Power, fs: FileSystem = nodeFileSystem)
         await fs.sync(path);
         power.synced(path);
       }),
+    appendLine: (path, line) =>
+      power.effect(
+        `write ${path}`,
+        async () => {
+          power.wrote(path);
+          await fs.appendLine(path, line);
+        },
+        () => fs.appendLine(path, line.slice(0, line.length >> 1)),
+      ),
     openForWrite: async (path, options) => {
       const file = await power.effect(`create ${path}`, () => fs.openForWrite(path, options));
       return poweredFile(power, path, file);

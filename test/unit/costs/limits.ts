@@ -30,15 +30,15 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     remove                     2           0           0           0           0           0
     bytesSent          4_280_000           0     327_000     328_000           0           0
     bytesReceived              0           0      39_300      39_500   4_200_000           0
-    makeDirectory              4           1           4          16          17           1
+    makeDirectory              5           1           4          16          18           1
     rename                     4           1           4           4           6           1
     removeFile                 7           2           7           7         208           2
     link                       0           0           0           0           0           0
     copyFile                   0           0           0         201           0           0
-    open                       5           1           4           4         206           1
-    write                      4           1           4           4         205           1
+    open                       6           1           4           4         207           1
+    write                      6           1           6           6         207           1
     setAttributes              1           0           0           0         202           0
-    sync                       8           2           8           8         222           2
+    sync                      11           2          10          10         225           2
     bytesRead          4_240_000      50_600   4_460_000   8_780_000      20_600      50_900
     bytesWritten          42_700       1_020      44_100   4_220_000   4_210_000       1_500
     bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600
@@ -55,15 +55,15 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     remove                     2           0           0           0           0           0
     bytesSent          4_280_000           0     327_000     328_000           0           0
     bytesReceived              0           0      39_300      39_500   4_200_000           0
-    makeDirectory             31           1          15          27          17           1
+    makeDirectory             32           1          15          27          18           1
     rename                   206           1          25          15           6           1
     removeFile                13           2          19          19         208           2
     link                     204           0         222         224           0           0
     copyFile                   0           0           0         201           0           0
-    open                     211           1          17           7         206           1
-    write                    210           1          17           7         205           1
+    open                     212           1          17           7         207           1
+    write                    212           1          19           9         207           1
     setAttributes              1           0           0           0         202           0
-    sync                     420           2         140         140         222           2
+    sync                     423           2         142         142         225           2
     bytesRead          4_170_000      50_600   4_500_000   8_460_000   4_100_000      50_900
     bytesWritten       4_230_000       1_050     373_000   4_340_000   4_210_000       1_500
     bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600
@@ -79,15 +79,15 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     remove                     2           0           1           1           0           0
     bytesSent            444_000           0     449_000     425_000           0           0
     bytesReceived              0           0       7_610       7_820     454_000           0
-    makeDirectory              4           1           4          11          12           1
+    makeDirectory              5           1           4          11          13           1
     rename                     4           1           4           4           6           1
     removeFile                 7           2           7           7          33           2
     link                       0           0           0           0           0           0
     copyFile                   0           0           0          26           0           0
-    open                       5           1           4           4          31           1
-    write                      4           1           4           4          33           1
+    open                       6           1           4           4          32           1
+    write                      6           1           6           6          35           1
     setAttributes              1           0           0           0          27           0
-    sync                       8           2           8           8          42           2
+    sync                      11           2          10          10          45           2
     bytesRead          1_210_000      11_000   1_340_000   1_710_000     803_000      15_600
     bytesWritten          10_200       1_010      10_500     433_000     458_000       1_500
     bytesHashed          455_000      15_300     496_000     448_000     470_000      15_600

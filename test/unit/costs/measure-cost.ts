@@ -127,6 +127,7 @@ function countingFileSystem(calls: typeof noCalls): FileSystem {
         close: () => file.close(),
       };
     },
+    appendLine: (...args) => counted('write', fs.appendLine(...args)),
     setAttributes: (...args) => counted('setAttributes', fs.setAttributes(...args)),
     sync: (...args) => counted('sync', fs.sync(...args)),
   };

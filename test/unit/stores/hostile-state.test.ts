@@ -7,6 +7,7 @@ import { resolveConfig } from '../../../src/settings/resolve-config.ts';
 import { isSyncAgentError } from '../../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
+import { operationsRoot } from '../../../src/home/operations/segments.ts';
 import { journalPath, locateHome, rollbackRoot, stagingRoot, statePath } from '../../../src/home/home.ts';
 import type { Home } from '../../../src/home/home.ts';
 import { readJournal } from '../../../src/home/journal.ts';
@@ -162,6 +163,8 @@ describe('a journal that is not ours', () => {
         message: expect.stringContaining(journalPath(home)) as string,
       });
     }
+    // The operation log tells of both.
+    await rm(operationsRoot(home), { recursive: true });
     expect(await snapshotOf(root)).toEqual(before);
   });
 

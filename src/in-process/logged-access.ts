@@ -1,0 +1,225 @@
+import { hostname } from 'node:os';
+import type { CallOptions } from '../api/agent.ts';
+import type { Context } from '../engine/context.ts';
+import type { Home } from '../home/home.ts';
+import type { ReplaceJournal } from '../home/journal.ts';
+import { describeOperation } from '../home/operations/describe-operation.ts';
+import type { EndEntry, LoggedOperation } from '../home/operations/entry.ts';
+import { logBegin, logEnd, programName, thisWorker } from '../home/operations/operations-log.ts';
+import type { BegunEntry } from '../home/operations/operations-log.ts';
+import { readOperations } from '../home/operations/records.ts';
+import { operationsRoot } from '../home/operations/segments.ts';
+import { suspectsOf } from '../home/operations/suspects.ts';
+import { readState } from '../home/state.ts';
+import type { Clock } from '../platform/clock.ts';
+import { SyncAgentError, isSyncAgentError, messageOf } from '../platform/errors.ts';
+import type { Emit } from '../platform/events.ts';
+import { redact } from '../report/redact.ts';
+
+import type { StoreAccess } from './store-access.ts';
+
+/**
+ * When an operation gets into the log. `at-once`: before it does anything. `with-work`: with its first phase, so that one that finds
+ * nothing to do costs nothing and is not there. `if-told`: only if it failed, or its result is one of `worthTelling`. What fails
+ * is always there. To log another operation, add it to `LoggedOperation` and here.
+ */
+const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-told'>> = {
+  backup: 'with-work',
+  restore: 'with-work',
+  sync: 'with-work',
+  repair: 'with-work',
+  maintain: 'with-work',
+  rollback: 'at-once',
+  protect: 'at-once',
+  prune: 'at-once',
+  'clear-history': 'at-once',
+  pin: 'at-once',
+  unpin: 'at-once',
+  'repair-remote': 'at-once',
+  import: 'at-once',
+  'restore-collection': 'at-once',
+  'acquire-lease': 'at-once',
+  'renew-lease': 'if-told',
+  'release-lease': 'at-once',
+};
+
+/** Results that nobody worked for, but that people will look for. */
+const worthTelling: ReadonlySet<string> = new Set(['diverged', 'lost']);
+
+/** What the entry of a call is made of, besides its result. */
+export interface LoggedOptions extends CallOptions {
+  readonly dryRun?: boolean | undefined;
+}
+
+/** As `StoreAccess`, for calls that change something: each one is in the log. A dry run is not. */
+export interface LoggedAccess {
+  read<T>(
+    operation: LoggedOperation,
+    options: LoggedOptions,
+    work: (context: Context) => Promise<T>,
+  ): Promise<T>;
+  write<T>(
+    operation: LoggedOperation,
+    options: LoggedOptions,
+    work: (context: Context, interrupted: ReplaceJournal | undefined) => Promise<T>,
+  ): Promise<T>;
+  writeWhole<T>(
+    operation: LoggedOperation,
+    options: LoggedOptions,
+    work: (context: Context) => Promise<T>,
+  ): Promise<T>;
+  /** For a call that gets at store and remote in another way. Begins at once. */
+  call<T>(operation: LoggedOperation, options: LoggedOptions, work: () => Promise<T>): Promise<T>;
+  /** Warns of the operations during which damage that was found just now may have appeared. */
+  nameSuspects(): Promise<void>;
+}
+
+export interface LoggedAccessOptions {
+  readonly clock: Clock;
+  readonly emit: Emit;
+  /** This host, as manifests name it. */
+  readonly host: string | undefined;
+  /** Default: the script that this process runs. */
+  readonly program: string | undefined;
+}
+
+/** Puts the operation log around the calls of `access`. A log that cannot be written fails none of them: a warning tells. */
+export function loggedAccess(
+  access: StoreAccess,
+  { clock, emit, host = hostname(), program = programName() }: LoggedAccessOptions,
+): LoggedAccess {
+  let hasWarned = false;
+  const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      const at = await access.home().then(operationsRoot, () => undefined);
+      if (!hasWarned && at !== undefined)
+        emit({
+          type: 'warning',
+          code: 'NOTICE',
+          message: `Cannot write the operation log in "${at}": ${messageOf(error)}`,
+        });
+      hasWarned = true;
+      return undefined;
+    }
+  };
+  const now = (): string => new Date(clock.now()).toISOString();
+
+  const nameSuspects = async (): Promise<void> => {
+    const records = await readOperations(await access.home()).catch(() => []);
+    for (const each of suspectsOf(records))
+      emit({
+        type: 'warning',
+        code: 'STORE_CORRUPT',
+        message: `The damage may have appeared during ${describeOperation(each)}`,
+      });
+  };
+
+  const around = async <T>(
+    operation: LoggedOperation,
+    { dryRun }: LoggedOptions,
+    call: (entering: Entering) => Promise<T>,
+  ): Promise<T> => {
+    if (dryRun === true) return call(async (context) => context);
+    const id = clock.randomHex(6);
+    const startedAt = clock.monotonic();
+    let begun: Promise<BegunEntry | undefined> | undefined;
+    let context: Context | undefined;
+    const begin = (): Promise<BegunEntry | undefined> =>
+      (begun ??= attempt(async () => {
+        const { home, fs } = await access.place();
+        const before = await parentOf(home, context);
+        const who = thisWorker(host, program);
+        return logBegin(fs, home, redact({ event: 'begin', id, at: now(), operation, ...who, before }));
+      }));
+    const end = async (facts: EndFacts): Promise<void> => {
+      const killed = (await begin())?.killed;
+      await attempt(async () => {
+        const { home, fs } = await access.place();
+        const tookMs = Math.max(0, Math.round(clock.monotonic() - startedAt));
+        const after = await parentOf(home, context);
+        const entry: EndEntry = { event: 'end', id, at: now(), operation, ...facts, after, tookMs };
+        await logEnd(fs, home, redact(entry), killed);
+      });
+    };
+
+    try {
+      const result = await call(async (given) => {
+        context = given;
+        if (logged[operation] === 'at-once') await begin();
+        return { ...given, onWork: async () => void (await begin()) };
+      });
+      const facts = factsOf(result);
+      if (begun !== undefined || worthTelling.has(facts.outcome)) await end(facts);
+      return result;
+    } catch (error) {
+      await end({ outcome: 'failed', error: errorOf(error) });
+      if (isSyncAgentError(error, 'STORE_CORRUPT')) await nameSuspects();
+      throw error;
+    }
+  };
+
+  return {
+    call: (operation, options, work) =>
+      around(operation, options, async (entering) => {
+        await entering(undefined);
+        return work();
+      }),
+    read: (operation, options, work) =>
+      around(operation, options, (entering) =>
+        access.read(async (context) => work(await entering(context)), options.signal),
+      ),
+    write: (operation, options, work) =>
+      around(operation, options, (entering) =>
+        access.write(
+          commandOf(operation),
+          async (context, interrupted) => work(await entering(context), interrupted),
+          options.signal,
+        ),
+      ),
+    writeWhole: (operation, options, work) =>
+      around(operation, options, (entering) =>
+        access.writeWhole(
+          commandOf(operation),
+          async (context) => work(await entering(context)),
+          options.signal,
+        ),
+      ),
+    nameSuspects,
+  };
+}
+
+/** Where the log begins to watch a call; what it returns is the context to work with. */
+type Entering = <C extends Context | undefined>(context: C) => Promise<C>;
+
+type EndFacts = Omit<EndEntry, 'event' | 'id' | 'at' | 'operation' | 'after' | 'tookMs'>;
+
+/** For "Cannot … the store". */
+const commandOf = (operation: LoggedOperation): string =>
+  operation === 'rollback' ? 'roll back' : operation;
+
+/** The snapshot that the store was last equal to. Without a remote it is that of the only remote that this host knows. */
+async function parentOf(home: Home, context: Context | undefined): Promise<string | null> {
+  const remotes = (await readState(home).catch(() => undefined))?.remotes ?? {};
+  const known = Object.values(remotes);
+  const state = remotes[context?.remoteId ?? ''] ?? (known.length === 1 ? known[0] : undefined);
+  return state?.parent?.id ?? null;
+}
+
+/** What every result says in the same words. */
+function factsOf(result: unknown): EndFacts {
+  const { type, id, snapshot = id, dropped, rollbackCopy, epoch } = (result ?? {}) as Record<string, unknown>;
+  return {
+    outcome: typeof type === 'string' ? type : 'done',
+    ...(typeof snapshot === 'string' ? { snapshot } : {}),
+    ...(Array.isArray(dropped) && dropped.length > 0 ? { dropped: dropped.map(String) } : {}),
+    ...(typeof rollbackCopy === 'string' ? { rollbackCopy } : {}),
+    ...(typeof epoch === 'number' ? { epoch } : {}),
+  };
+}
+
+function errorOf(error: unknown): NonNullable<EndEntry['error']> {
+  const code = error instanceof SyncAgentError ? error.code : 'INTERNAL';
+  return { code, message: messageOf(error) };
+}
