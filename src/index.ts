@@ -25,6 +25,19 @@ export type {
   RecordsFrom,
   RestoreIntoServerOptions,
 } from './api/record-operations.ts';
+export type { ArchiveOperations, ArchiveToOptions } from './api/archive-operations.ts';
+export type { ArchiveOptions, ArchiveResult } from './engine/archives/archive-store.ts';
+export type {
+  ArchiveInfo,
+  ArchiveListing,
+  ArchiveSummary,
+  UnreadableArchive,
+} from './engine/archives/list-archives.ts';
+export type {
+  ArchiveRestored,
+  ArchiveRestoredTo,
+  RestoreArchiveOptions,
+} from './engine/archives/restore-archive.ts';
 export type { CollectionChoice } from './engine/records/choose-collections.ts';
 export type { CollectionDiff, RecordsDiff } from './engine/records/diff-records.ts';
 export type { ExportResult, ExportedLosses, SalvageOptions } from './engine/records/export-to.ts';

@@ -1,3 +1,4 @@
+import { archiveCommand } from './commands/archive/archive.ts';
 import { backupCommand } from './commands/store/backup.ts';
 import { checkCommand } from './commands/store/check.ts';
 import { clearHistoryCommand } from './commands/remote/clear-history.ts';
@@ -45,6 +46,7 @@ export const commands: readonly Command[] = [
   unpinCommand,
   clearHistoryCommand,
   rollbackCommand,
+  archiveCommand,
   exportCommand,
   importCommand,
   statusCommand,

@@ -29,6 +29,7 @@ import { systemClock } from '../platform/clock.ts';
 import { SyncAgentError, isSyncAgentError, throwIfAborted } from '../platform/errors.ts';
 import { readOperationLog } from '../home/operations/records.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
+import { archiveOperations } from './archive-operations.ts';
 import { recordOperations } from './record-operations.ts';
 import { loggedAccess } from './logged-access.ts';
 import { openStoreAccess } from './store-access.ts';
@@ -103,6 +104,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     repairRemote: (options = {}) =>
       log.read('repair-remote', options, (context) => repairRemote(context, options)),
     ...recordOperations(access, log),
+    ...archiveOperations(access, log),
     prune: (options = {}) => log.read('prune', options, (context) => prune(context, options)),
     pin: (snapshot, options = {}) => log.read('pin', options, (context) => pin(context, snapshot, options)),
     unpin: (snapshot, options = {}) => log.read('unpin', options, (context) => unpin(context, snapshot)),

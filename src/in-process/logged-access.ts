@@ -30,6 +30,7 @@ const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-tol
   repair: 'with-work',
   maintain: 'with-work',
   rollback: 'at-once',
+  'restore-archive': 'with-work',
   protect: 'at-once',
   prune: 'at-once',
   'clear-history': 'at-once',
@@ -196,8 +197,10 @@ type Entering = <C extends Context | undefined>(context: C) => Promise<C>;
 type EndFacts = Omit<EndEntry, 'event' | 'id' | 'at' | 'operation' | 'after' | 'tookMs'>;
 
 /** For "Cannot … the store". */
-const commandOf = (operation: LoggedOperation): string =>
-  operation === 'rollback' ? 'roll back' : operation;
+function commandOf(operation: LoggedOperation): string {
+  if (operation === 'restore-archive') return 'restore';
+  return operation === 'rollback' ? 'roll back' : operation;
+}
 
 /** The snapshot that the store was last equal to. Without a remote it is that of the only remote that this host knows. */
 async function parentOf(home: Home, context: Context | undefined): Promise<string | null> {

@@ -111,6 +111,10 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     backup: async (options) => (await open()).backup(options),
     restore: (options) =>
       operate('restore', options?.signal, (each, signal) => each.restore({ ...options, signal })),
+    restoreArchive: (file, options) =>
+      operate('restore', options?.signal, (each, signal) =>
+        each.restoreArchive(file, { ...options, signal }),
+      ),
     sync: (options) => operate('sync', options?.signal, (each, signal) => each.sync({ ...options, signal })),
     start,
     notify: () => {

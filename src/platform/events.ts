@@ -220,7 +220,8 @@ export type Phase =
   | 'verify'
   | 'export'
   | 'import'
-  | 'mend';
+  | 'mend'
+  | 'archive';
 
 /** Where the time of an operation went. */
 export interface PhaseTime {

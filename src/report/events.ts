@@ -18,6 +18,7 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
   export: 'Exporting',
   import: 'Importing',
   mend: 'Mending the copy',
+  archive: 'Writing the archive',
 };
 
 export type Verbosity = 'quiet' | 'normal' | 'verbose';

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,6 +97,17 @@ describe.skipIf(chromaAvailable() !== undefined)('a busy Chroma server', () => {
       checked.collections.map(({ name }) => name).toSorted(),
     );
     expect(report.operations).toBeGreaterThan(from.operations);
+    expect(report.failures).toEqual([]);
+  }, 60_000);
+
+  it('is archived while it writes, and plain unzip makes a store of it that has every acknowledged record', async () => {
+    writer = await forkBusyWriter({ port: server.port, seed });
+    const checkpoint = await writer.checkpoint();
+    const { path } = await agent.archiveTo(join(root, 'archives'));
+    const expectation = await writer.expectation(checkpoint);
+    const report = await writer.report();
+    execFileSync('unzip', ['-q', path, '-d', join(root, 'unzipped')]);
+    expect(await checkRestored(join(root, 'unzipped', 'store'), expectation)).toEqual([]);
     expect(report.failures).toEqual([]);
   }, 60_000);
 

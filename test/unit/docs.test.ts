@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
 import { helpText } from '../../src/cli/help.ts';
+import { archivePasswordVariable } from '../../src/settings/environment.ts';
 import { flagOf, variableOf } from '../../src/settings/setting.ts';
 import { settings } from '../../src/settings/settings.ts';
 import { withReferenceTable } from '../../src/settings/reference.ts';
@@ -92,7 +93,12 @@ describe.each(documents)('%s', (path) => {
   });
 
   it('names only SYNC_AGENT variables that exist', () => {
-    const known = ['SYNC_AGENT_CONFIG', ...Object.keys(settings).map(variableOf), ...testVariables()];
+    const known = [
+      'SYNC_AGENT_CONFIG',
+      archivePasswordVariable,
+      ...Object.keys(settings).map(variableOf),
+      ...testVariables(),
+    ];
     for (const [name] of text.matchAll(/\bSYNC_AGENT_[A-Z0-9_]+/g)) expect(known).toContain(name);
   });
 

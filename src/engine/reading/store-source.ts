@@ -7,7 +7,7 @@ import { locateHome, scratchRoot, storeExists } from '../../home/home.ts';
 import type { Home } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
 import type { Manifest } from '../../log/manifest.ts';
-import type { StoreAdapter } from '../../stores/adapter.ts';
+import type { Capture, StoreAdapter } from '../../stores/adapter.ts';
 import { fingerprint } from '../../stores/content/fingerprint.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import type { Context } from '../context.ts';
@@ -31,6 +31,18 @@ export interface StoreSource {
   readonly known: Manifest | undefined;
   /** Takes another image in place of this one, more patiently. Only of a store that is in use. */
   readonly retake?: () => Promise<void>;
+  /** What the last image was taken of, and when, by this host's clock. */
+  readonly captured?: () => CapturedSource;
+}
+
+export interface CapturedSource extends Capture {
+  /** Shortly before the captured instant, milliseconds since the epoch. */
+  readonly capturedAtMs: number;
+}
+
+export interface SourceOptions {
+  /** Takes an image of a store that nobody has open, too: nothing that happens to the store then matters. */
+  readonly asImage?: boolean;
 }
 
 /** An index that looks half written is waited for so long: at first, and when the image was not sound. */
@@ -45,6 +57,7 @@ export async function withStoreSource<T>(
   context: Context,
   name: SourceName,
   work: (source: StoreSource) => Promise<T>,
+  { asImage = false }: SourceOptions = {},
 ): Promise<T> {
   const { home } = context;
   const scratch = await makeScratch(home);
@@ -54,7 +67,7 @@ export async function withStoreSource<T>(
     await assertWhole(home);
     const users = await context.findStoreUsers(home.store);
     const adapter = await context.detectAdapter(home.store);
-    const mayLie = users.length === 0 && !(await adapter.hasReadersFiles(home.store));
+    const mayLie = !asImage && users.length === 0 && !(await adapter.hasReadersFiles(home.store));
     return await (mayLie ? readAsItLies : readImage)(context, { scratch, work });
   } finally {
     await rm(scratch, { recursive: true, force: true });
@@ -86,11 +99,12 @@ async function readImage<T>(context: Context, { scratch, work }: Reading<T>): Pr
   const known = await lastKnownManifest(context);
   const adapter = await adapterForCapture(context, known);
   const dir = join(scratch, 'image');
-  const take = async (unfinishedMs: number): Promise<void> => {
+  const take = async (unfinishedMs: number): Promise<CapturedSource> => {
     await rm(dir, { recursive: true, force: true });
     await mkdir(dir);
+    const capturedAtMs = clock.now();
     try {
-      await adapter.capture(home.store, dir, {
+      const capture = await adapter.capture(home.store, dir, {
         timeoutMs: settings.captureTimeoutMs,
         unfinishedMs,
         clock,
@@ -98,13 +112,17 @@ async function readImage<T>(context: Context, { scratch, work }: Reading<T>): Pr
         exclude: home.exclude,
         signal,
       });
+      return { ...capture, capturedAtMs };
     } catch (error) {
-      throw isDiskFull(error) ? noRoom(home, scratch, error) : error;
+      throw isDiskFull(error) ? await noRoom(context, scratch, error) : error;
     }
   };
-  await take(patienceMs.first);
+  let captured = await take(patienceMs.first);
   await adapter.reading?.assertKnown(dir, { scratch });
-  return work({ dir, adapter, kind: 'image', scratch, known, retake: () => take(patienceMs.again) });
+  const retake = async (): Promise<void> => {
+    captured = await take(patienceMs.again);
+  };
+  return work({ dir, adapter, kind: 'image', scratch, known, retake, captured: () => captured });
 }
 
 async function readSnapshot<T>(
@@ -174,10 +192,19 @@ async function forsake(home: Home): Promise<void> {
   if (isStrange) await rmdir(home.dir).catch(() => undefined);
 }
 
-function noRoom(home: Home, scratch: string, cause: unknown): SyncAgentError {
+async function noRoom(
+  { home, diskSpace }: Context,
+  scratch: string,
+  cause: unknown,
+): Promise<SyncAgentError> {
+  const at = dirname(scratch);
+  const { freeBytes } = await diskSpace(at);
   return new SyncAgentError(
     'DISK_FULL',
-    `Cannot read "${home.store}" while it is in use: an image of it does not fit at "${dirname(scratch)}": ${messageOf(cause)}`,
-    { remedy: 'Free some space there, or stop its server: then it is read where it lies', cause },
+    `Cannot read "${home.store}": an image of it does not fit at "${at}", where ${freeBytes} bytes are free: ${messageOf(cause)}`,
+    {
+      remedy: 'Free some space there. "check" and "inspect" read a store that nobody has open where it lies',
+      cause,
+    },
   );
 }

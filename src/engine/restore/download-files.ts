@@ -4,12 +4,18 @@ import { concurrently } from '../../platform/concurrently.ts';
 import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
 import type { Manifest, ManifestFile } from '../../log/manifest.ts';
 import { scanStore } from '../../stores/content/scan.ts';
+import type { ContentFormat } from '../../formats/content-format.ts';
 import type { Context } from '../context.ts';
 import { hashFile } from '../hash-file.ts';
-import { directoriesOf, setDirectoryModes } from './snapshot-directories.ts';
+import { directoriesOf, setDirectoryModes } from './download/snapshot-directories.ts';
+
+/** Reads the files of a snapshot, as a `ContentFormat` does. */
+export type ContentReader = Pick<ContentFormat, 'readFile'>;
 
 export interface DownloadTarget {
   readonly manifest: Manifest;
+  /** Default: the snapshot's format reads them from the remote. */
+  readonly reader?: ContentReader | undefined;
   /** An existing, private directory. */
   readonly dir: string;
   /** A store to copy files from if their content is the snapshot's. */
@@ -32,7 +38,7 @@ export interface Downloaded {
  */
 export async function downloadFiles(context: Context, target: DownloadTarget): Promise<Downloaded> {
   const { fs, settings } = context;
-  const { manifest, dir } = target;
+  const { manifest, dir, reader } = target;
   let reusedBytes = 0;
   let downloadedBytes = 0;
   const directories = directoriesOf(manifest);
@@ -52,7 +58,7 @@ export async function downloadFiles(context: Context, target: DownloadTarget): P
         target.onBytes(file.size);
       } else {
         const download = (onBytes: (count: number) => void): Promise<void> =>
-          downloadFile(each, { manifest, file, path, onBytes });
+          downloadFile(each, { manifest, file, path, onBytes, reader });
         if (file.size <= largeBytes) await download(target.onBytes);
         else {
           await begin(async (hasBegun) => {
@@ -97,6 +103,7 @@ function inTurn(): (work: (hasBegun: () => void) => Promise<void>) => Promise<vo
 
 export interface FileDownload {
   readonly manifest: Manifest;
+  readonly reader?: ContentReader | undefined;
   readonly file: ManifestFile;
   /** Of the new file. */
   readonly path: string;
@@ -106,10 +113,9 @@ export interface FileDownload {
 /** Downloads one file and verifies it, with its permissions and time. It is not yet synced to disk. */
 export async function downloadFile(
   context: Context,
-  { manifest, file, path, onBytes }: FileDownload,
+  { manifest, file, path, onBytes, reader = context.formats.of(manifest) }: FileDownload,
 ): Promise<void> {
-  const format = context.formats.of(manifest);
-  await format.readFile(context, { snapshot: manifest, file, onBytes, to: path });
+  await reader.readFile(context, { snapshot: manifest, file, onBytes, to: path });
   await context.fs.setAttributes(path, { mode: file.mode, mtimeMs: file.mtimeMs });
 }
 

@@ -8,14 +8,16 @@ import { Backlog } from './download/backlog.ts';
 import { Inspection } from './download/inspection.ts';
 import { syncSnapshot } from './download/sync-snapshot.ts';
 import { downloadFiles } from './download-files.ts';
-import type { Downloaded } from './download-files.ts';
-import { setDirectoryMode } from './snapshot-directories.ts';
+import type { ContentReader, Downloaded } from './download-files.ts';
+import { setDirectoryMode } from './download/snapshot-directories.ts';
 
 export interface SnapshotDownload {
   readonly manifest: Manifest;
   readonly data: string;
   readonly attempt: string;
   readonly reuseFrom: string | undefined;
+  /** As in `DownloadTarget`. */
+  readonly reader?: ContentReader | undefined;
 }
 
 /**
@@ -50,7 +52,7 @@ interface SoundDownload extends SnapshotDownload {
 /** Downloads and validates. The databases come first, and their tables are checked while the other files are on their way. */
 async function downloadSound(
   context: Context,
-  { manifest, data, reuseFrom, onBytes, onFile, onEnd }: SoundDownload,
+  { manifest, data, reuseFrom, reader, onBytes, onFile, onEnd }: SoundDownload,
 ): Promise<Downloaded> {
   const databases = context
     .adapterNamed(manifest.adapter)
@@ -63,6 +65,7 @@ async function downloadSound(
         manifest,
         dir: data,
         reuseFrom,
+        reader,
         onBytes,
         first: databases,
         onFile: (path) => {

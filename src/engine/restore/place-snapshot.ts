@@ -1,33 +1,25 @@
-import { stat } from 'node:fs/promises';
-import { SyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
-import { makeSnapshotId } from '../../log/layout.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { isAncestor } from '../../log/retention.ts';
 import type { PhaseTime } from '../../platform/events.ts';
 import { isDiskFull } from '../../platform/disk-space.ts';
-import { assertExclusionsFitSnapshot } from '../../stores/content/exclusions-fit.ts';
-import { stagedData, stagingRoot } from '../../home/home.ts';
+import { stagingRoot } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
 import type { ReplaceJournal } from '../../home/journal.ts';
-import { hasRollbackCopy } from '../../home/rollback-copies.ts';
-import { emptyScan, scanStore } from '../../stores/content/scan.ts';
 import { noRemoteState } from '../../home/state.ts';
 import type { RemoteState } from '../../home/state.ts';
-import { swapIn } from '../../home/swap.ts';
 import { isCommitDue, otherTips } from '../tips.ts';
-import { inPhase, newAttempt } from '../context.ts';
+import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import type { Downloaded } from './download-files.ts';
 import { cacheManifest } from '../known-manifests.ts';
 import { parentRef } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
+import { assertUnused, placeBeside, restorableContent } from './place-beside.ts';
 import { assertReplacementFits, replaceStore } from './replace.ts';
 import type { DamagedStore } from '../soundness/judge-store.ts';
-import { snapshotContent } from '../snapshot-content.ts';
-import { downloadSnapshot } from './download-snapshot.ts';
 import { assertSound } from './download/inspection.ts';
 import { lostSince, warnOfLoss } from './lost-writes.ts';
 import type { Lost } from './lost-writes.ts';
@@ -89,7 +81,11 @@ export interface Restored {
  */
 export async function placeSnapshot(context: Context, given: Placement): Promise<Restored> {
   const { home } = context;
-  const work: Work = { ...given, commit: given.manifest, manifest: await restorableContent(context, given) };
+  const work: Work = {
+    ...given,
+    commit: given.manifest,
+    manifest: await restorableContent(context, given.manifest, given.lineage.exists),
+  };
   const { manifest, options, lineage } = work;
   await assertUnused(context, options.force ?? false);
   const isIncomplete = options.interrupted !== undefined;
@@ -144,13 +140,6 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   return { ...describe(context, manifest, replaced), ...done, rollbackCopy: undefined };
 }
 
-/** Excluded files stay as they are, even if the snapshot has them. */
-async function restorableContent({ home }: Context, { manifest, lineage }: Placement): Promise<Manifest> {
-  const { leftAlone } = lineage.exists ? await scanStore(home.store, home.exclude) : emptyScan;
-  assertExclusionsFitSnapshot(manifest, home.exclude);
-  return snapshotContent(manifest, home.exclude, leftAlone);
-}
-
 function tell({ home, emit, phases }: Context, id: string, tips: readonly string[]): void {
   emit({ type: 'restored', id, store: home.store });
   emit({ type: 'phases', phases: phases.list() });
@@ -162,39 +151,20 @@ async function restoreBeside(
   work: Work,
   state: RemoteState,
 ): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
-  const { home, fs, clock, settings } = context;
-  const attempt = newAttempt();
-  const data = stagedData(home, attempt);
-  const downloaded = await downloadSnapshot(context, {
+  const { lineage, damage, options } = work;
+  return placeBeside(context, {
     manifest: work.manifest,
-    data,
-    attempt,
-    reuseFrom: work.lineage.exists ? home.store : undefined,
+    replaces: lineage.exists,
+    reuseFrom: lineage.exists ? context.home.store : undefined,
+    force: options.force ?? false,
+    keepRollback: !isRollbackDeclined(work),
+    // A damaged store may be the only copy of the last writes.
+    rollbackCopies: Math.max(damage === undefined ? 0 : 1, context.settings.rollbackCopies),
+    commit: work.commit,
+    parent: state.parent,
+    settled: state.settled,
+    isCommitDue: isCommitDue(work.view, state),
   });
-  if (work.lineage.exists && home.swap === 'rename')
-    await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
-  await cacheManifest(context, work.commit);
-  await assertUnused(context, work.options.force ?? false);
-  const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
-  const keepRollback = !isRollbackDeclined(work);
-  // A damaged store may be the only copy of the last writes.
-  const rollbackCopies = Math.max(work.damage === undefined ? 0 : 1, settings.rollbackCopies);
-  await inPhase(context, 'swap', () =>
-    swapIn(fs, home, {
-      from: { type: 'staging', name: attempt },
-      rollback,
-      keepRollback,
-      rollbackCopies,
-      location: context.remoteId,
-      parent: state.parent,
-      settled: state.settled,
-      isCommitDue: isCommitDue(work.view, state),
-    }),
-  );
-  return {
-    downloaded,
-    rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined,
-  };
 }
 
 /** A damaged store is always kept: it may be the only copy of the last writes. */
@@ -223,18 +193,6 @@ function stateAfter({ view, manifest, lineage, isChosen }: Placement): RemoteSta
     parent: entry === undefined ? null : parentRef(view, entry),
     settled: otherTips(view, manifest.id).filter((tip) => isChosen || isPassedOver(tip)),
   };
-}
-
-async function assertUnused(context: Context, force: boolean): Promise<void> {
-  const users = await context.findStoreUsers(context.home.store);
-  if (users.length === 0) return;
-  const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
-  if (!force) {
-    throw new SyncAgentError('BUSY', `Cannot restore "${context.home.store}": ${names} has it open`, {
-      remedy: 'Stop it first; --force restores anyway, and what it writes then is lost',
-    });
-  }
-  context.emit({ type: 'warning', code: 'BUSY', message: `Restoring although ${names} has the store open` });
 }
 
 function describe({ phases }: Context, manifest: Manifest, { downloadedBytes, reusedBytes }: Downloaded) {

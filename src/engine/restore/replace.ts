@@ -16,7 +16,7 @@ import { newAttempt, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
 import { hashFile } from '../hash-file.ts';
 import { downloadFile } from './download-files.ts';
-import { directoriesOf, setDirectoryModes } from './snapshot-directories.ts';
+import { directoriesOf, setDirectoryModes } from './download/snapshot-directories.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
 
 export interface Replaced {

@@ -12,6 +12,7 @@ import type { Context } from '../context.ts';
 import { manifestOf, readRemote } from '../remote-log.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
 import { snapshotContent } from '../snapshot-content.ts';
+import type { ContentReader } from './download-files.ts';
 import { downloadSnapshot } from './download-snapshot.ts';
 import { chooseSnapshot } from '../history/choose-snapshot.ts';
 
@@ -48,27 +49,27 @@ export async function placeSnapshotAside(
   context: Context,
   options: { readonly snapshot?: string } = {},
 ): Promise<Manifest> {
-  const { home, fs } = context;
-  await assertEmpty(home);
-  if ((await readJournal(home)) !== undefined) {
-    throw new SyncAgentError(
-      'REFUSED',
-      `Cannot restore to "${home.store}": a restore was interrupted in it`,
-      {
-        remedy: 'Run "sync-agent restore" for that store, or name a new directory',
-      },
-    );
-  }
-  const isOurs = await stat(home.dir).then(
-    () => false,
-    () => true,
-  );
+  await assertFree(context);
   const view = await readRemote(context);
   const chosen = chooseSnapshot(
     view.snapshots.map(({ entry }) => entry),
     options.snapshot,
   );
-  const manifest = snapshotContent(await manifestOf(context, view, chosen));
+  return placeAside(context, snapshotContent(await manifestOf(context, view, chosen)));
+}
+
+/** The same for a manifest that was read, from the remote or from `reader`. */
+export async function placeAside(
+  context: Context,
+  manifest: Manifest,
+  reader?: ContentReader,
+): Promise<Manifest> {
+  const { home, fs } = context;
+  await assertFree(context);
+  const isOurs = await stat(home.dir).then(
+    () => false,
+    () => true,
+  );
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
   if (freeBytes < needed + spareBytes) {
@@ -78,7 +79,7 @@ export async function placeSnapshotAside(
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
   try {
-    await downloadSnapshot(context, { manifest, data, attempt, reuseFrom: undefined });
+    await downloadSnapshot(context, { manifest, data, attempt, reuseFrom: undefined, reader });
     if (home.swap === 'rename' && (await foreignNames(home.store)).size === 0) {
       await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
       await fs.rename(data, home.store);
@@ -91,6 +92,15 @@ export async function placeSnapshotAside(
     await fs.remove(isOurs ? home.dir : join(stagingRoot(home), attempt));
   }
   return manifest;
+}
+
+/** There is nothing that the snapshot would replace. */
+async function assertFree({ home }: Context): Promise<void> {
+  await assertEmpty(home);
+  if ((await readJournal(home)) === undefined) return;
+  throw new SyncAgentError('REFUSED', `Cannot restore to "${home.store}": a restore was interrupted in it`, {
+    remedy: 'Run "sync-agent restore" for that store, or name a new directory',
+  });
 }
 
 async function assertEmpty(home: Home): Promise<void> {

@@ -8,6 +8,7 @@ export type LoggedOperation =
   | 'repair'
   | 'maintain'
   | 'rollback'
+  | 'restore-archive'
   | 'protect'
   | 'prune'
   | 'clear-history'

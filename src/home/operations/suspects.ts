@@ -8,6 +8,7 @@ const writing: ReadonlySet<string> = new Set([
   'repair',
   'maintain',
   'rollback',
+  'restore-archive',
 ]);
 /** Outcomes that prove the store sound when the operation ended: it was checked, or is a checked one. */
 const proofs: ReadonlySet<string> = new Set(['committed', 'restored', 'repaired', 'maintained']);

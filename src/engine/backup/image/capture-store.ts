@@ -1,20 +1,19 @@
-import { fileTimeMs } from '../../../platform/file-system.ts';
 import { totalBytes } from '../../../log/manifest.ts';
 import type { Manifest } from '../../../log/manifest.ts';
-import { SyncAgentError } from '../../../platform/errors.ts';
 import { fingerprint, isSettled, storeIdentity } from '../../../stores/content/fingerprint.ts';
-import { emptyDirectoriesOf, scanStore } from '../../../stores/content/scan.ts';
-import type { FileEntry, ScanResult } from '../../../stores/content/scan.ts';
-import type { Capture, StoreAdapter, StoreAtRest } from '../../../stores/adapter.ts';
+import { emptyDirectoriesOf } from '../../../stores/content/scan.ts';
+import type { ScanResult } from '../../../stores/content/scan.ts';
+import type { StoreAdapter, StoreAtRest } from '../../../stores/adapter.ts';
 import type { StoreUser } from '../../../stores/in-use.ts';
 import { stagedData } from '../../../home/home.ts';
 import { inPhase } from '../../context.ts';
 import type { Context } from '../../context.ts';
-import type { CapturedTree, ImageFile } from '../plan-backup.ts';
+import type { CapturedTree } from '../plan-backup.ts';
 import { adapterForCapture } from '../../soundness/judge-store.ts';
 import type { StoreLook } from '../../local-status.ts';
 import { lastKnownManifest } from '../../known-manifests.ts';
 import { warnOfTwins } from '../../twin-servers.ts';
+import { describeDirectories, describeFile, describeFiles } from './describe-image.ts';
 import { stagingFailure } from './staging-failure.ts';
 
 /** What the store holds at one instant, as nobody has judged it yet. */
@@ -167,34 +166,4 @@ function warnOfUnfenced({ emit }: Context, unfenced: readonly string[]): void {
     message: `The writers of "${first}"${others} were not held back: this user may not write there`,
     remedy: 'Let sync-agent write the databases and their directory, or a busy store may never be captured',
   });
-}
-
-/** A database whose log was folded into it has another size than in the store. */
-async function describeFiles(dir: string, { source }: Capture): Promise<readonly ImageFile[]> {
-  const sizes = new Map((await scanStore(dir)).files.map((file) => [file.path, file.size]));
-  return source.files.map((file) => {
-    const { path } = file;
-    const size = sizes.get(path);
-    if (size === undefined)
-      throw new SyncAgentError('INTERNAL', `Cannot back up "${path}": it is not in the image`);
-    return describeFile(file, size);
-  });
-}
-
-const describeFile = ({ path, mode, mtimeNs }: FileEntry, size: number): ImageFile => ({
-  path,
-  size,
-  mode,
-  mtimeMs: fileTimeMs(mtimeNs),
-});
-
-function describeDirectories(
-  source: ScanResult,
-): Pick<CapturedTree, 'mode' | 'directories' | 'emptyDirectories'> {
-  const [root, ...below] = source.directories;
-  return {
-    mode: root?.mode ?? 0o755,
-    directories: below.map(({ path, mode }) => ({ path, mode })),
-    emptyDirectories: emptyDirectoriesOf(source),
-  };
 }

@@ -4,7 +4,7 @@ import { throwIfAborted } from '../../../platform/errors.ts';
 import type { Manifest } from '../../../log/manifest.ts';
 import type { Context } from '../../context.ts';
 import type { Backlog } from './backlog.ts';
-import { directoriesOf } from '../snapshot-directories.ts';
+import { directoriesOf } from './snapshot-directories.ts';
 
 /**
  * Makes a snapshot survive a power cut, each file as soon as it is complete. When `complete` has ended: the files that are

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Manifest } from '../../log/manifest.ts';
-import type { FileSystem } from '../../platform/file-system.ts';
+import type { Manifest } from '../../../log/manifest.ts';
+import type { FileSystem } from '../../../platform/file-system.ts';
 
 /** All directories of a snapshot, parents first, with '' for its root. */
 export function directoriesOf(manifest: Manifest): readonly string[] {
