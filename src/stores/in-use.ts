@@ -4,6 +4,7 @@ import { sep } from 'node:path';
 import { promisify } from 'node:util';
 import { isExcluded, noExclusions } from './content/exclusions.ts';
 import type { Exclusions } from './content/exclusions.ts';
+import { homeInsideStore } from './content/scan.ts';
 
 export interface StoreUser {
   readonly pid: number;
@@ -86,5 +87,8 @@ async function usersByLsof(store: string, exclude: Exclusions): Promise<readonly
 }
 
 function isContent(path: string, store: string, exclude: Exclusions): boolean {
-  return path.startsWith(store + sep) && !isExcluded(exclude, path.slice(store.length + 1), false);
+  const relative = path.startsWith(store + sep) ? path.slice(store.length + 1) : '';
+  // The server of a drill works in the agent's own directory, which may be inside the store.
+  if (relative === '' || relative.startsWith(homeInsideStore + sep)) return false;
+  return !isExcluded(exclude, relative, false);
 }
