@@ -54,6 +54,17 @@ export type { Clock } from './platform/clock.ts';
 export type { BackupOptions, BackupResult } from './engine/backup/backup.ts';
 export type { DoctorCheck } from './engine/doctor/check.ts';
 export type { DoctorReport } from './engine/doctor/doctor.ts';
+export type { DrillOptions } from './engine/drill/drill.ts';
+export type {
+  ChosenBecause,
+  DrillProblem,
+  DrillRecovery,
+  DrillReport,
+  DrillStep,
+  DrilledServer,
+} from './engine/drill/drill-report.ts';
+export type { DamageKind } from './engine/drill/damage-kinds.ts';
+export type { DrillRecord } from './home/drill-record.ts';
 export type { CheckOptions, CheckReport, CheckedProblem } from './engine/reading/check-store.ts';
 export type { ServerCollectionReport, ServerPlace, ServerProblem, ServerReport } from './stores/reading.ts';
 export type { CollectionStatistics } from './stores/adapter.ts';

@@ -16,6 +16,7 @@ import { createScheduler } from './schedule/scheduler.ts';
 import type { StartPoint } from './schedule/scheduler.ts';
 import { statusFileWriter } from './status-file.ts';
 import { keepChecking } from './soundness/checker.ts';
+import { keepDrilling } from './soundness/driller.ts';
 import { createStatusRecorder } from './status-recorder.ts';
 import { watchStore } from './watch/watcher.ts';
 import type { Watcher } from './watch/watcher.ts';
@@ -99,6 +100,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   let readingHistory: Promise<void> | undefined;
   let keeping: Promise<void> | undefined;
   let checking: Promise<void> | undefined;
+  let drilling: Promise<void> | undefined;
 
   const watch = (): Promise<Watcher> =>
     watchStore({
@@ -152,6 +154,19 @@ export function createDaemon(options: DaemonOptions): Daemon {
       if (checkIntervalMs > 0) {
         const check = { intervalMs: checkIntervalMs, server, home, clock, run, exclusively, emit };
         checking = keepChecking(check, stopping.signal);
+      }
+      const { drillIntervalMs, drillServer } = settings;
+      if (drillIntervalMs > 0) {
+        const drills = {
+          intervalMs: drillIntervalMs,
+          server: drillServer,
+          home,
+          clock,
+          run,
+          exclusively,
+          emit,
+        };
+        drilling = keepDrilling(drills, stopping.signal);
       }
     } catch (error) {
       stopping.abort(error);
@@ -208,7 +223,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));
       // A host that waits for the lease need not wait until it expires.
       ending.abort();
-      await keeping;
+      await Promise.all([keeping, drilling]);
       await keeper?.release(AbortSignal.timeout(releaseMs));
       await readingHistory;
       await claim.release();

@@ -23,6 +23,10 @@ export interface DaemonSettings {
   readonly checkIntervalMs: number;
   /** The running server, which these checks ask too. */
   readonly checkServer: string | undefined;
+  /** Time between drills; 0: none. */
+  readonly drillIntervalMs: number;
+  /** The command that starts a server for them, or `off`. */
+  readonly drillServer: string | undefined;
 }
 
 export interface DaemonOptions {

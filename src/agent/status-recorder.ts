@@ -119,8 +119,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       return { ...status, detection: event.by };
     case 'operation-started': {
       const { operation, reason } = event;
-      // They are of no interest while they work; a lease operation runs beside others.
-      if (operation === 'lease' || operation === 'check') return status;
+      // They are of no interest while they work; lease operations and drills run beside others.
+      if (operation === 'lease' || operation === 'check' || operation === 'drill') return status;
       return {
         ...status,
         running: { operation, reason, startedAtMs: atMs, phase: null, done: 0, total: 0 },
@@ -163,6 +163,7 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       return { ...status, state: 'stopping' };
     case 'stopped':
       return { ...status, state: 'stopped' };
+    case 'drilled':
     case 'warning':
     case 'captured':
     case 'committed':

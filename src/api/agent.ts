@@ -1,4 +1,6 @@
 import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
+import type { DrillReport } from '../engine/drill/drill-report.ts';
+import type { DrillOptions } from '../engine/drill/drill.ts';
 import type { DoctorReport } from '../engine/doctor/doctor.ts';
 import type { CheckOptions, CheckReport } from '../engine/reading/check-store.ts';
 import type { InspectReport } from '../engine/reading/inspect-store.ts';
@@ -73,6 +75,11 @@ export interface Agent extends RecordOperations, ArchiveOperations {
   diff(from: string, to: string, options?: CallOptions): Promise<SnapshotDiff>;
   /** Checks that the objects of snapshots exist and hold what they should. Damage is a result, not an error. */
   verify(options?: VerifyOptions & CallOptions): Promise<VerifyReport>;
+  /**
+   * Proves that a snapshot restores: into a directory of its own, with everything checked, and with a server that is started on the copy and asked
+   * for every collection. What is wrong is a result, not an error. Touches neither store nor remote. BUSY while another drill runs.
+   */
+  drill(options?: DrillOptions & CallOptions): Promise<DrillReport>;
   /**
    * Whether a store is sound, with everything compared; and with `server`, whether its running server can give out what it has. Damage is a
    * result, not an error. Works on a store in use, and makes no request unless `snapshot` names one.

@@ -5,6 +5,7 @@ import { clearHistoryCommand } from './commands/remote/clear-history.ts';
 import type { Command } from './commands/command.ts';
 import { diffCommand } from './commands/remote/diff.ts';
 import { doctorCommand } from './commands/setup/doctor.ts';
+import { drillCommand } from './commands/remote/drill.ts';
 import { exportCommand } from './commands/store/export.ts';
 import { importCommand } from './commands/store/import.ts';
 import { initCommand } from './commands/setup/init.ts';
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   showCommand,
   diffCommand,
   verifyCommand,
+  drillCommand,
   checkCommand,
   inspectCommand,
   repairRemoteCommand,

@@ -7,6 +7,8 @@ import type { DiskSpace } from '../platform/disk-space.ts';
 import { storeExists } from '../home/home.ts';
 import type { StoreUser } from '../stores/in-use.ts';
 import { readJournal } from '../home/journal.ts';
+import { readDrillRecord } from '../home/drill-record.ts';
+import type { DrillRecord } from '../home/drill-record.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import { scanStore } from '../stores/content/scan.ts';
@@ -40,6 +42,8 @@ export interface StatusReport {
   readonly remote: RemoteStatus;
   readonly rollbackCopies: readonly RollbackCopy[];
   readonly disk: DiskSpace;
+  /** What drills on this host found; undefined before the first. */
+  readonly drill: DrillRecord | undefined;
   /** One sentence on what an interrupted restore left to do; undefined if none was interrupted. */
   readonly journal: string | undefined;
 }
@@ -88,7 +92,7 @@ const patienceMs = 15_000;
  */
 export async function status(context: Context): Promise<StatusReport> {
   const { home } = context;
-  const [view, lease, usage, store, rollbackCopies, disk, journal] = await Promise.all([
+  const [view, lease, usage, store, rollbackCopies, disk, journal, drill] = await Promise.all([
     readRemoteOrError(context),
     ask(context, leaseStatus),
     ask(context, measureUsage),
@@ -96,6 +100,7 @@ export async function status(context: Context): Promise<StatusReport> {
     listRollbackCopies(home),
     context.diskSpace(home.store),
     describeJournal(context),
+    readDrillRecord(home),
   ]);
   const isReachable = 'snapshots' in view;
   const log = isReachable ? view : nothingKnown;
@@ -116,6 +121,7 @@ export async function status(context: Context): Promise<StatusReport> {
       : { location: context.remote.location, isReachable, error: view },
     rollbackCopies,
     disk,
+    drill,
     journal: journal?.text,
   };
 }

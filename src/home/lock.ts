@@ -7,7 +7,7 @@ import { isDiskFull } from '../platform/disk-space.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
-import { agentLockPath, lockPath, rollbackRoot, stagingRoot } from './home.ts';
+import { agentLockPath, drillLockPath, drillRoot, lockPath, rollbackRoot, stagingRoot } from './home.ts';
 
 export interface Lock {
   release(): void;
@@ -62,6 +62,17 @@ export function lockAgent(fs: FileSystem, home: Home, holder: { readonly command
   const action = `Cannot watch the store "${home.store}"`;
   // `isAgentRunning` in another process may hold the lock for a moment.
   return takeLock(fs, home, { path: agentLockPath(home), holder, action, timeoutMs: 500 });
+}
+
+/** Takes the lock of a drill, of which there is one at a time. BUSY, naming the other one. */
+export function lockDrill(fs: FileSystem, home: Home): Promise<Lock> {
+  const action = `Cannot drill the snapshots of "${home.store}"`;
+  return takeLock(fs, home, {
+    path: drillLockPath(home),
+    holder: { command: 'drill' },
+    action,
+    timeoutMs: 0,
+  });
 }
 
 /** Whether an agent is running for the store, on this host or in another container that shares the disk. */
@@ -162,7 +173,7 @@ const isBusy = (error: unknown): boolean =>
  * place. In a store that is a mount point the application itself could have made such a link.
  */
 async function assertOwnDirectories(home: Home, action: string): Promise<void> {
-  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home)]) {
+  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home), drillRoot(home)]) {
     const stats = await lstat(path).catch(() => undefined);
     if (stats === undefined || stats.isDirectory()) continue;
     throw new SyncAgentError('REFUSED', `${action}: "${path}" is not a real directory`, {

@@ -2,7 +2,7 @@ import { SyncAgentError } from '../platform/errors.ts';
 import type { ErrorCode } from '../platform/errors.ts';
 
 export type HookedOperation = 'backup' | 'restore';
-export type HookName = `${'before' | 'after'}-${HookedOperation}` | 'on-damage';
+export type HookName = `${'before' | 'after'}-${HookedOperation}` | 'on-damage' | 'after-drill';
 
 /** Plain data. Each hook is a shell command, or an http(s) URL that gets a POST; either may hold secrets. */
 export interface Hooks {
@@ -12,6 +12,8 @@ export interface Hooks {
   readonly afterRestore?: string | undefined;
   /** After a check by a running agent that finds the store damaged. */
   readonly onDamage?: string | undefined;
+  /** After each drill, also one that failed or could not be carried out; not after a rehearsal. */
+  readonly afterDrill?: string | undefined;
   /** How long each may take, default 30 s. */
   readonly timeoutMs?: number | undefined;
 }
@@ -50,6 +52,7 @@ export function parseHooks(hooks: Hooks): ReadonlyMap<HookName, HookAction> {
     ['before-restore', hooks.beforeRestore],
     ['after-restore', hooks.afterRestore],
     ['on-damage', hooks.onDamage],
+    ['after-drill', hooks.afterDrill],
   ];
   const actions = new Map<HookName, HookAction>();
   for (const [name, text] of texts) if (text !== undefined) actions.set(name, parseHook(name, text.trim()));

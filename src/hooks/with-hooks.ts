@@ -100,6 +100,18 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
       }
       return report;
     },
+    drill: async (options = {}) => {
+      if (options.damage !== undefined) return agent.drill(options);
+      const tell = (outcome: Outcome) => call('after-drill', outcome, { signal: afterwards(options.signal) });
+      try {
+        const report = await agent.drill(options);
+        await tell({ result: { ...report, ...(report.snapshot === null ? {} : { id: report.snapshot }) } });
+        return report;
+      } catch (error) {
+        await tell({ error: describe(error, options.signal) });
+        throw error;
+      }
+    },
     sync: async (options = {}) => {
       if (options.dryRun === true) return agent.sync(options);
       let foreseen: Awaited<ReturnType<Agent['foreseeSync']>>;

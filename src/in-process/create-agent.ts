@@ -90,6 +90,13 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
     verify: (options = {}) => read((context) => verify(context, options), options.signal),
+    drill: async (options = {}) => {
+      const { drill } = await import('../engine/drill/drill.ts');
+      const isRehearsal = options.damage !== undefined;
+      return log.call('drill', { ...options, dryRun: isRehearsal }, () =>
+        access.keep((context) => drill(context, options), options.signal),
+      );
+    },
     check: async (options = {}) => {
       const report = await readFrom(options, (context, name) => checkStore(context, name, options));
       const isOwn = options.dir === undefined && options.snapshot === undefined;

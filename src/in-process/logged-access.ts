@@ -37,6 +37,7 @@ const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-tol
   pin: 'at-once',
   unpin: 'at-once',
   'repair-remote': 'at-once',
+  drill: 'at-once',
   import: 'at-once',
   'restore-collection': 'at-once',
   'acquire-lease': 'at-once',

@@ -47,6 +47,8 @@ export interface AgentPorts {
 export interface StoreAccess {
   /** Without the store's lock: for calls that write nothing locally. */
   readonly read: <T>(work: (context: Context) => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
+  /** As `read`, for calls that keep something of their own in the home: it gets the store's owner. */
+  readonly keep: <T>(work: (context: Context) => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
   /** As `read`, of another directory in the place of the store. Nothing is excluded from it. */
   readElsewhere<T>(
     dir: string,
@@ -155,6 +157,11 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
     return explained('look at', home, async () => work(await openContext(home, signal)));
   };
 
+  const keep: StoreAccess['keep'] = async (work, signal) => {
+    const home = await locateHome(settings.store);
+    return explained('drill', home, async () => work(await openContext(home, signal, await ownedBy(home))));
+  };
+
   const write: StoreAccess['write'] = async (command, work, signal) => {
     const home = await locateHome(settings.store);
     return explained(command, home, async () => {
@@ -177,6 +184,7 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
 
   return {
     read,
+    keep,
     readElsewhere: async (dir, work, signal) => {
       const home = await locate(dir);
       return explained('look at', home, async () => work(await openContext(home, signal)));

@@ -35,6 +35,10 @@ export interface SyncAgentSettings extends OperationSettings {
   readonly checkIntervalMs?: number | undefined;
   /** URL of the running Chroma server, which these checks ask too. */
   readonly checkServer?: string | undefined;
+  /** Time between drills while the agent runs; default 0: none. */
+  readonly drillIntervalMs?: number | undefined;
+  /** Command that starts a server for drills, with `{dir}` and `{port}` in it, or `off`; default: `chroma`, if it is installed. */
+  readonly drillServer?: string | undefined;
   /** Where a started agent serves its status page, health and metrics; default: nowhere. */
   readonly http?: HttpSettings | undefined;
 }
@@ -72,6 +76,8 @@ export async function openDaemon(
       leaseMs: settings.leaseMs ?? null,
       checkIntervalMs: settings.checkIntervalMs ?? defaultSchedule.checkIntervalMs,
       checkServer: settings.checkServer,
+      drillIntervalMs: settings.drillIntervalMs ?? defaultSchedule.drillIntervalMs,
+      drillServer: settings.drillServer,
     },
     home,
     remote: parseRemote(settings.remote).url,

@@ -47,6 +47,7 @@ export function operationsInProcesses(
     pin: bound('pin'),
     unpin: bound('unpin'),
     clearHistory: bound('clearHistory'),
+    drill: bound('drill'),
     check: bound('check'),
     checkServer: bound('checkServer'),
     inspect: bound('inspect'),

@@ -94,6 +94,21 @@ export type DaemonEvent =
       readonly server: CheckedServer | null;
       readonly tookMs: number;
     }
+  /** A snapshot was restored into a scratch directory and tried out while the agent runs. */
+  | {
+      readonly type: 'drilled';
+      readonly passed: boolean;
+      /** Null if the remote has lost its list of snapshots. */
+      readonly snapshot: string | null;
+      readonly records: number;
+      /** What is damaged, in sentences. */
+      readonly problems: readonly string[];
+      /** What a restore would do instead; null if there are no problems. */
+      readonly recovery: string | null;
+      /** `none`: no server was tried. */
+      readonly server: 'answered' | 'failed' | 'none';
+      readonly tookMs: number;
+    }
   | { readonly type: 'listening'; readonly url: string }
   | { readonly type: 'command-started'; readonly pid: number; readonly command: string }
   | {
@@ -134,7 +149,7 @@ export interface CheckedServer {
 
 export type ChangeSource = 'events' | 'polling' | 'notify' | 'start';
 export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'shutdown' | 'command-exit' | 'demand';
-export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease' | 'check';
+export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease' | 'check' | 'drill';
 
 export interface SnapshotFacts {
   readonly id: string;

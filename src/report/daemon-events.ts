@@ -27,6 +27,7 @@ export const operationNames: Readonly<Record<Operation, string>> = {
   list: 'Look at the remote',
   lease: 'Lease',
   check: 'Check',
+  drill: 'Drill',
 };
 
 export const reasonNames: Readonly<Record<BackupReason, string>> = {
@@ -83,6 +84,8 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
     }
     case 'checked':
       return checkedText(event);
+    case 'drilled':
+      return drilledText(event);
     case 'listening':
       return info(`Status page and metrics at ${event.url}`);
     case 'command-started':
@@ -171,6 +174,17 @@ function checkedText(event: Extract<DaemonEvent, { type: 'checked' }>): EventTex
   return isUnchanged
     ? debug(`The store was not written since it was found sound${found}`)
     : info(`The store is sound${found}; checked in ${formatDuration(tookMs)}`);
+}
+
+function drilledText(event: Extract<DaemonEvent, { type: 'drilled' }>): EventText {
+  const { passed, snapshot, records, problems, recovery, server, tookMs } = event;
+  const which = snapshot === null ? 'The drill' : `The drill of snapshot ${snapshot}`;
+  if (!passed)
+    return error(
+      `${which} failed: ${problems.join('; ')}${recovery === null ? '' : `. What is left: ${recovery}`}`,
+    );
+  const asked = server === 'answered' ? ', and its server gave out all of it' : '';
+  return info(`${which} passed in ${formatDuration(tookMs)}: ${counted(records, 'record')}${asked}`);
 }
 
 function leaseText(event: LeaseEvent): EventText {

@@ -3,6 +3,7 @@ import type { Exclusions } from './content/exclusions.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import type { ScanResult } from './content/scan.ts';
 import type { StoreReading } from './reading.ts';
+import type { StoreDrilling } from './drilling.ts';
 import type { OpenRecords } from './record-source.ts';
 import type { StoreMending } from './mending.ts';
 
@@ -47,6 +48,8 @@ export interface StoreAdapter {
   readonly reading: StoreReading | undefined;
   /** Undefined for a kind of store that nobody here can mend. */
   readonly mending: StoreMending | undefined;
+  /** Undefined for a kind of store that has no server to be tried on, and that cannot be damaged on purpose. */
+  readonly drilling: StoreDrilling | undefined;
 }
 
 export interface CaptureOptions {

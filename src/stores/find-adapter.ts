@@ -65,6 +65,7 @@ function adapterOf(kind: StoreKind, exclude: Exclusions | undefined): StoreAdapt
       }),
     openRecords: kind.openRecords,
     databasesAmong: (paths) => kind.databasesAmong?.(paths) ?? [],
+    drilling: kind.drilling,
     mending: kind.mending === undefined ? undefined : mendInThread(name, leavingAlone),
   };
 }

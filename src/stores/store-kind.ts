@@ -1,5 +1,6 @@
 import type { InspectOptions, StoreReport } from './adapter.ts';
 import type { Exclusions } from './content/exclusions.ts';
+import type { StoreDrilling } from './drilling.ts';
 import type { OpenRecords } from './record-source.ts';
 import type { FileEntry, ScanResult } from './content/scan.ts';
 import type { StoreReading } from './reading.ts';
@@ -55,6 +56,8 @@ export interface StoreKind {
   readonly reading?: StoreReading;
   /** Repairs and maintains a stopped store. Its calls run in a thread of its own, which finds the kind by its name in the registry. */
   readonly mending?: StoreMending;
+  /** Tries restored copies out, and damages them on purpose. */
+  readonly drilling?: StoreDrilling;
   /** How people and applications place such stores, for `init` to find them. */
   readonly habits?: StoreHabits;
 }

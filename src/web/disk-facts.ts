@@ -2,6 +2,8 @@ import { totalBytes } from '../log/manifest.ts';
 import { diskSpace } from '../platform/disk-space.ts';
 import type { DiskSpace } from '../platform/disk-space.ts';
 import type { Home } from '../home/home.ts';
+import { readDrillRecord } from '../home/drill-record.ts';
+import type { DrillRecord } from '../home/drill-record.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
 import type { RollbackCopy } from '../home/rollback-copies.ts';
 import { scanStore } from '../stores/content/scan.ts';
@@ -15,22 +17,25 @@ export interface DiskFacts {
   readonly store: { readonly bytes: number; readonly files: number } | null;
   /** Oldest first. */
   readonly rollbackCopies: readonly RollbackCopy[] | null;
+  /** What drills found, also those before this agent started. */
+  readonly drill: DrillRecord | null;
   /** Resident memory of the programs that have the store open, bytes. */
   readonly usersMemoryBytes: number | null;
 }
 
 /** Looks at the disk, the store, its rollback copies and its users. Opens no file of the store. */
 export async function lookAtDisk(home: Home, atMs: number): Promise<DiskFacts> {
-  const [disk, store, rollbackCopies, usersMemoryBytes] = await Promise.all([
+  const [disk, store, rollbackCopies, drill, usersMemoryBytes] = await Promise.all([
     orNull(() => diskSpace(home.store)),
     orNull(async () => {
       const { files } = await scanStore(home.store, home.exclude);
       return { bytes: totalBytes(files), files: files.length };
     }),
     orNull(() => listRollbackCopies(home)),
+    orNull(async () => (await readDrillRecord(home)) ?? null),
     orNull(() => memoryOfUsers(home)),
   ]);
-  return { atMs, disk, store, rollbackCopies, usersMemoryBytes };
+  return { atMs, disk, store, rollbackCopies, drill, usersMemoryBytes };
 }
 
 /** A look must not fail because a swap is under way or a directory is unreadable. */

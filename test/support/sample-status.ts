@@ -119,6 +119,21 @@ export const sampleFacts: DiskFacts = {
   disk: { freeBytes: 31 * 1024 ** 3, totalBytes: 80 * 1024 ** 3 },
   store: { bytes: 53 * 1024 ** 2, files: 17 },
   usersMemoryBytes: 187 * 1024 ** 2,
+  drill: {
+    last: {
+      atMs: noon - 26 * hour,
+      passed: true,
+      snapshot: newest.id,
+      chosen: 'newest',
+      records: 12_345,
+      problems: [],
+      recovery: null,
+      server: 'answered',
+      tookMs: 8400,
+    },
+    passedAtMs: noon - 26 * hour,
+    drilled: { [newest.id]: noon - 26 * hour },
+  },
   rollbackCopies: [{ name: '2026-11-20T08-15-00.000Z', bytes: 41 * 1024 ** 2, files: 17 }],
 };
 

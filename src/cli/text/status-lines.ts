@@ -1,6 +1,7 @@
 import type { Relation } from '../../engine/relation.ts';
 import type { StatusReport } from '../../engine/status.ts';
 import type { RemoteUsage } from '../../engine/history/usage.ts';
+import type { DrillRecord } from '../../home/drill-record.ts';
 import type { StatusFile } from '../../api/daemon-status.ts';
 import {
   counted,
@@ -60,7 +61,7 @@ export function statusLines(
     style.bold('Agent'),
     ...agentLines(status.agent, style, nowMs),
     style.bold(`Remote ${printable(shownLocation(status.remote.location, place))}`),
-    ...remoteLines(status, style),
+    ...remoteLines(status, style, nowMs),
   ];
 }
 
@@ -139,8 +140,9 @@ function rollbackLine({ rollbackCopies }: StatusReport): string {
 }
 
 function remoteLines(
-  { remote, newest, tips, pins, lease, problems }: StatusReport,
+  { remote, newest, tips, pins, lease, problems, drill }: StatusReport,
   style: Style,
+  nowMs: number,
 ): readonly string[] {
   if (!remote.isReachable) {
     const { message, remedy } = remote.error;
@@ -166,11 +168,23 @@ function remoteLines(
     ...(problems?.findings ?? []).map(
       ({ message }) => ['finding', style.yellow(printable(message))] as const,
     ),
+    ...(drill === undefined ? [] : [['drilled', drillText(drill, style, nowMs)] as const]),
     ...pins.map((pin) => ['kept', `${pin.id}, ${pinText(pin)}`] as const),
     ...(lease === undefined ? [] : [['lease', leaseLine(lease)] as const]),
     ...(tips.length > 1 ? [['diverged', style.red(`tips: ${tips.join(', ')}`)] as const] : []),
     ...remote.damagedCommits.map((message) => ['damaged', style.red(printable(message))] as const),
   ]);
+}
+
+function drillText({ last, passedAtMs }: DrillRecord, style: Style, nowMs: number): string {
+  const { passed, snapshot, records, problems, server, tookMs, atMs } = last;
+  const when = `${formatAge(nowMs - atMs)}, snapshot ${snapshot ?? 'unknown'}`;
+  if (passed) {
+    const asked = server === 'answered' ? ', server answered' : ', no server tried';
+    return `passed ${when}: ${counted(records, 'record')}${asked}, in ${formatDuration(tookMs)}`;
+  }
+  const since = passedAtMs === null ? 'never passed' : `last passed ${formatAge(nowMs - passedAtMs)}`;
+  return style.red(`FAILED ${when} (${since}): ${problems.map(printable).join('; ')}`);
 }
 
 function leaseLine({ host, since, epoch, expiresInMs }: NonNullable<StatusReport['lease']>): string {

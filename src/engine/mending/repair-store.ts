@@ -1,13 +1,17 @@
 import { join } from 'node:path';
-import { SyncAgentError, isSyncAgentError, throwIfAborted } from '../../platform/errors.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
 import { stagingRoot } from '../../home/home.ts';
 import type { Problem } from '../../stores/adapter.ts';
-import type { Permission, RepairPlan, RepairStep, StoreMending, WithheldStep } from '../../stores/mending.ts';
+import type { Permission, RepairPlan, WithheldStep } from '../../stores/mending.ts';
 import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { lastKnownManifest } from '../known-manifests.ts';
 import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
 import { lookAtStopped, placeMendedCopy } from './mended-copy.ts';
+import { mendInPlace } from './mend-in-place.ts';
+import type { RepairedStep } from './mend-in-place.ts';
+
+export type { RepairedStep } from './mend-in-place.ts';
 
 export interface StoreRepairOptions {
   /** Remove folders and rows that belong to no collection. */
@@ -37,15 +41,6 @@ export interface StoreRepairResult {
   /** Name of the copy of the store as it was; undefined if nothing was replaced. */
   readonly rollbackCopy: string | undefined;
 }
-
-export interface RepairedStep extends RepairStep {
-  readonly outcome: 'planned' | 'done' | 'failed';
-  /** Why it failed: a sentence without a final period. */
-  readonly why?: string;
-}
-
-/** A store whose indexes are broken shows the rest only when they are whole: another look, and another. */
-const mostLooks = 4;
 
 /**
  * Mends a store on a copy, and puts the copy in its place: see `placeMendedCopy`. What cannot be mended stays as it is, and is
@@ -89,14 +84,9 @@ export async function repairStore(
   if (dryRun) return { ...outcome(plan, planned), type: 'planned' };
 
   let last = plan;
-  const steps: RepairedStep[] = [];
+  let steps: readonly RepairedStep[] = [];
   const work = async (dir: string): Promise<boolean> => {
-    for (let looks = 1; looks < mostLooks; looks++) {
-      const due = last.steps.filter((step) => !steps.some((done) => isSame(done, step)));
-      if (due.length === 0) break;
-      steps.push(...(await carryOut(context, mending, dir, due)));
-      last = await look(dir);
-    }
+    ({ last, steps } = await mendInPlace(context, mending, { dir, plan, look }));
     assertNothingLost(context, plan, last, steps);
     return steps.some((step) => step.outcome === 'done');
   };
@@ -106,29 +96,6 @@ export async function repairStore(
   if (placed === undefined) return { ...outcome(plan, steps), type: 'failed' };
   return { ...outcome(last, steps), type: 'repaired', rollbackCopy: placed.rollbackCopy };
 }
-
-async function carryOut(
-  context: Context,
-  mending: StoreMending,
-  dir: string,
-  steps: readonly RepairStep[],
-): Promise<readonly RepairedStep[]> {
-  const { signal } = context;
-  const done: RepairedStep[] = [];
-  for (const step of steps) {
-    throwIfAborted(signal, 'Repair');
-    try {
-      await inPhase(context, 'mend', () => mending.repair(dir, step, { signal }));
-      done.push({ ...step, outcome: 'done' });
-    } catch (error) {
-      if (!isSyncAgentError(error, 'STORE_CORRUPT')) throw error;
-      done.push({ ...step, outcome: 'failed', why: error.message });
-    }
-  }
-  return done;
-}
-
-const isSame = (a: RepairStep, b: RepairStep): boolean => a.type === b.type && a.target === b.target;
 
 /** Steps say what they lose. A store that has fewer records all the same is not put in the place of the old one. */
 function assertNothingLost(

@@ -15,6 +15,7 @@ export type LoggedOperation =
   | 'pin'
   | 'unpin'
   | 'repair-remote'
+  | 'drill'
   | 'import'
   | 'restore-collection'
   | 'acquire-lease'

@@ -59,6 +59,21 @@ export const agentTable = {
     library: 'checkServer',
     secrecy: 'may-hold-credential',
   },
+  drillInterval: {
+    kind: duration,
+    help: 'Time between drills while the agent runs, such as 7d; 0: none',
+    details:
+      'As [`drill`](commands.md#drill), beside backups: the newest snapshot and the one that was drilled longest ago take turns. The time goes on while no agent runs; a host that never drilled begins within an hour.',
+    default: '0s',
+    library: 'drillIntervalMs',
+  },
+  drillServer: {
+    kind: text('a command with {dir} and {port} in it, or off'),
+    help: 'Command that starts a server for drills, with {dir} and {port} in it, or off',
+    defaultNote: 'chroma, if it is installed',
+    library: 'drillServer',
+    secrecy: 'may-hold-credential',
+  },
   lease: {
     kind: kind({
       expected: 'off, or a duration from 10s to 24h',

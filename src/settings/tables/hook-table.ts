@@ -35,6 +35,12 @@ export const hookTable = {
     library: 'hooks.onDamage',
     secrecy: 'may-hold-credential',
   },
+  hookAfterDrill: {
+    kind: hook,
+    help: 'Command or URL for after each drill, also a failed one',
+    library: 'hooks.afterDrill',
+    secrecy: 'may-hold-credential',
+  },
   hookTimeout: {
     kind: kind({
       expected: `${durationForm}, above 0`,

@@ -67,6 +67,13 @@ export const chromaKind = {
     maintain: async (dir, options) =>
       (await import('./mending/maintain-chroma.ts')).maintainChroma(dir, options),
   },
+  drilling: {
+    findServer: async (command, options) =>
+      (await import('./drill/find-server.ts')).findServer(command, options),
+    startServer: async (dir, server, options) =>
+      (await import('./drill/trial-server.ts')).startTrialServer(dir, server, options),
+    damage: async (dir, kind) => (await import('./drill/damage-store.ts')).damageChroma(dir, kind),
+  },
   habits: {
     directories: ['chroma', 'chroma_data', 'chroma-data', '.chroma'],
     variables: [

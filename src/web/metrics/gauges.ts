@@ -26,6 +26,12 @@ export const gaugeHelp = {
   sync_agent_server_sound: '1 if the server of the store answered for every collection at the last check',
   sync_agent_server_heartbeat_seconds: 'How long the server took for its heartbeat at the last check',
   sync_agent_server_slowest_seconds: 'The longest answer of the server for a collection at the last check',
+  sync_agent_drill_passed: '1 if the last drill passed, 0 if it failed; no sample before the first',
+  sync_agent_drill_timestamp_seconds: 'When a snapshot was last drilled on this host, Unix time',
+  sync_agent_drill_passed_timestamp_seconds: 'When a drill last passed on this host, Unix time',
+  sync_agent_drill_seconds: 'How long the last drill took',
+  sync_agent_drill_server_answered:
+    '1 if a server gave out everything in the last drill, 0 if it failed; no sample if none was tried',
   sync_agent_tips: "Snapshots that are nobody's parent and not settled; two or more mean that hosts diverged",
   sync_agent_snapshots: 'Snapshots in the remote, as of the last time the agent asked',
   sync_agent_snapshots_bytes:
@@ -90,7 +96,14 @@ function statusValues(status: DaemonStatus): GaugeValues {
 
 function localValues(facts: DiskFacts | null): GaugeValues {
   const copies = facts?.rollbackCopies;
+  const last = facts?.drill?.last ?? null;
   return {
+    sync_agent_drill_passed: last === null ? null : last.passed ? 1 : 0,
+    sync_agent_drill_timestamp_seconds: seconds(last?.atMs ?? null),
+    sync_agent_drill_passed_timestamp_seconds: seconds(facts?.drill?.passedAtMs ?? null),
+    sync_agent_drill_seconds: seconds(last?.tookMs ?? null),
+    sync_agent_drill_server_answered:
+      last === null || last.server === 'none' ? null : last.server === 'answered' ? 1 : 0,
     sync_agent_store_bytes: facts?.store?.bytes ?? null,
     sync_agent_store_files: facts?.store?.files ?? null,
     sync_agent_store_users_memory_bytes: facts?.usersMemoryBytes ?? null,

@@ -20,6 +20,7 @@ export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowM
         ${entry('In use by', memoryOf(facts))} ${entry('Remote', html`<code>${remote}</code>`)}
         ${entry('Saved', cron === null ? `within ${shortDuration(intervalMs)} of a change` : `at ${cron}`)}
         ${entry('Last success', lastSuccessAtMs === null ? 'none yet' : moment(lastSuccessAtMs, nowMs))}
+        ${entry('Last drill', drillOf(facts, nowMs))}
         ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'regular checks of all files')}
       </dl>
     </section>
@@ -41,6 +42,12 @@ function sizeOf(facts: DiskFacts | null): string {
   if (facts?.store === undefined || facts.store === null)
     return 'unknown: there is no store, or it cannot be read';
   return `${formatBytes(facts.store.bytes)} in ${counted(facts.store.files, 'file')}`;
+}
+
+function drillOf(facts: DiskFacts | null, nowMs: number): HtmlValue {
+  const last = facts?.drill?.last;
+  if (last === undefined) return 'none yet: "sync-agent drill" proves that a snapshot restores';
+  return html`${last.passed ? 'passed' : 'failed'} ${moment(last.atMs, nowMs)}`;
 }
 
 function memoryOf(facts: DiskFacts | null): string {

@@ -9,6 +9,7 @@ import { faviconOf } from './svg.ts';
 import { pageStyle } from './page-style.ts';
 import { phasesSection } from './phases-section.ts';
 import { placeSection } from './place-section.ts';
+import { drillSection } from './drill-section.ts';
 import { damageSection, divergenceSection, findingsSection, lastErrorSection } from './trouble-section.ts';
 import { summarySection } from './summary-section.ts';
 import { summaryOf } from './summary.ts';
@@ -50,8 +51,8 @@ export function statusPage(
         <main>
           ${summarySection(summary)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
           ${damageSection(status, nowMs)} ${divergenceSection(status)} ${lastErrorSection(status, nowMs)}
-          ${findingsSection(status)} ${historySection(status, nowMs)} ${phasesSection(status)}
-          ${placeSection(status, facts, nowMs)} ${eventsSection(status, nowMs)}
+          ${drillSection(facts, nowMs)} ${findingsSection(status)} ${historySection(status, nowMs)}
+          ${phasesSection(status)} ${placeSection(status, facts, nowMs)} ${eventsSection(status, nowMs)}
         </main>
         <footer>
           <p>

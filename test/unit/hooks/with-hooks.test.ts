@@ -99,6 +99,41 @@ describe('the on-damage hook', () => {
   });
 });
 
+describe('the after-drill hook', () => {
+  const trace = (): Hooks => ({
+    afterDrill: `echo "$HOOK_NAME $HOOK_RESULT $HOOK_SNAPSHOT $HOOK_ERROR_CODE" >>'${log}'`,
+  });
+  const drilling = (drill: () => Promise<unknown>): Agent => ({
+    ...host.agent,
+    drill: drill as Agent['drill'],
+  });
+
+  it('is called after a drill that passed, one that failed, and one that could not be carried out', async () => {
+    const report = { type: 'failed', snapshot: 'some-id' };
+    expect(
+      await hooked(
+        trace(),
+        drilling(async () => report),
+      ).drill(),
+    ).toBe(report);
+    await hooked(
+      trace(),
+      drilling(async () => ({ type: 'passed', snapshot: null })),
+    ).drill();
+    const full = drilling(() => Promise.reject(new SyncAgentError('DISK_FULL', 'Cannot drill')));
+    await expect(hooked(trace(), full).drill()).rejects.toMatchObject({ code: 'DISK_FULL' });
+    expect(await logged()).toEqual(['after-drill failed some-id ', 'after-drill passed  ', 'after-drill failed  DISK_FULL']); // prettier-ignore
+  });
+
+  it('is not called after a rehearsal', async () => {
+    await hooked(
+      trace(),
+      drilling(async () => ({ type: 'passed', snapshot: 'id' })),
+    ).drill({ damage: 'full-text' });
+    expect(await logged()).toEqual([]);
+  });
+});
+
 describe('hooks run', () => {
   it('before and after a backup that commits, and one that finds nothing new', async () => {
     const agent = hooked(tracing());

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lookAtDisk } from '../../../src/web/disk-facts.ts';
 import { restedLook } from '../../../src/web/rested-look.ts';
-import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
+import { drillRecordPath, locateHome, rollbackRoot } from '../../../src/home/home.ts';
 import { noon, sampleFacts } from '../../support/sample-status.ts';
 
 describe('a look at the disk', () => {
@@ -33,6 +33,9 @@ describe('a look at the disk', () => {
       store: { bytes: 1000, files: 1 },
       rollbackCopies: [{ name: '2026-11-20T08-15-00.000Z', bytes: 700, files: 1 }],
     });
+    expect(facts.drill).toBeNull();
+    writeFileSync(drillRecordPath(home), JSON.stringify({ format: 1, ...sampleFacts.drill }));
+    expect((await lookAtDisk(home, noon)).drill).toEqual(sampleFacts.drill);
     expect(facts.disk?.totalBytes).toBeGreaterThan(facts.disk?.freeBytes ?? Infinity);
   });
 

@@ -164,11 +164,32 @@ describe('the page', () => {
     const text = textOf(statusPage({ ...savedStatus, history: null }, null, noon));
     expect(text).toContain('The disk cannot be read');
     expect(text).toContain('The remote has not been asked yet');
-    const nothing = { atMs: noon, disk: null, store: null, rollbackCopies: null, usersMemoryBytes: null };
+    const nothing = {
+      atMs: noon,
+      disk: null,
+      store: null,
+      rollbackCopies: null,
+      drill: null,
+      usersMemoryBytes: null,
+    };
     const bare = textOf(statusPage(savedStatus, nothing, noon));
     expect(bare).toContain('Rollback copies cannot be read');
     expect(bare).toMatch(/In use by\s*nobody that can be seen/);
     expect(textOf(statusPage(savedStatus, sampleFacts, noon))).toMatch(/In use by\s*programs with 187 MiB/);
+  });
+
+  it('says when a snapshot was last drilled, and what a drill that failed found', () => {
+    expect(textOf(statusPage(savedStatus, sampleFacts, noon))).toMatch(/Last drill\s*passed/);
+    expect(textOf(statusPage(savedStatus, { ...sampleFacts, drill: null }, noon))).toMatch(
+      /Last drill\s*none yet/,
+    );
+    const { drill } = sampleFacts;
+    const failed = drill && { ...drill, last: { ...drill.last, passed: false, problems: ['<b>a hash</b> differs'], recovery: 'an older one passed' } }; // prettier-ignore
+    const page = statusPage(savedStatus, { ...sampleFacts, drill: failed }, noon);
+    expect(page).not.toContain('<b>a hash');
+    expect(textOf(page)).toMatch(
+      /A snapshot does not restore as it should.*The last one that passed.*a hash.*an older one passed/,
+    );
   });
 
   it('reloads itself, faster while an operation runs, and not at all if asked', () => {
