@@ -19,6 +19,8 @@ export async function finishCommit(
     readonly committed: Committed;
     readonly copies: readonly CommitCopy[];
     readonly createOnly: CreateOnlySupport;
+    /** Whether to delete what no commit names any more. */
+    readonly rotates: boolean;
   },
 ): Promise<void> {
   const { remote } = context;
@@ -37,6 +39,7 @@ export async function finishCommit(
         await writeCommitCopy(remote, manifest, { createOnly, signal });
         if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
       });
+      if (!work.rotates) return;
       await attempt(context, 'rotate', () =>
         rotate({ ...context, signal }, { commit: manifest, committedAt: committed.serverTime }),
       );

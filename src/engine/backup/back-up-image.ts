@@ -46,7 +46,8 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
       return staged;
     }
     if (staged.type === 'planned') return describePlan(staged, judged);
-    return await commitImage(context, { id, view, lineage, image, judged, staged, epoch: options.epoch });
+    const { epoch, prune: prunes = true } = options;
+    return await commitImage(context, { id, view, lineage, image, judged, staged, epoch, prunes });
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
     if (!(error instanceof UnsoundImage)) throw error;

@@ -18,6 +18,8 @@ export interface BackupOptions {
    * than `minIntervalMs`. The backup then makes no request.
    */
   readonly local?: { readonly minIntervalMs: number };
+  /** False: drop no snapshot and delete nothing, whatever the retention rule says. The next backup or `prune` does it. Default true. */
+  readonly prune?: boolean;
   /** Capture, validate and compare, but change nothing in the remote. */
   readonly dryRun?: boolean;
   /** `Lease.epoch` of the lease that this host has, or had. */

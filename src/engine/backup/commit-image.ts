@@ -23,6 +23,8 @@ export interface CommitImageWork {
   readonly judged: JudgedImage;
   readonly staged: StagedContent;
   readonly epoch: number | undefined;
+  /** Applies the retention rule. */
+  readonly prunes: boolean;
 }
 
 /** Commits an image whose content is in the remote: steps 3 to 8 of a backup, as `backup` lists them. */
@@ -42,7 +44,7 @@ export async function commitImage(context: Context, work: CommitImageWork): Prom
     await recordRemoteState(context, { parent, fingerprint, pending: null, createOnly, settled: [] });
     return done;
   });
-  await finishCommit(context, { view, committed, copies, createOnly });
+  await finishCommit(context, { view, committed, copies, createOnly, rotates: work.prunes });
   const diverged = divergedTips(committed, state.settled);
   if (diverged.length > 0) context.emit({ type: 'diverged', tips: diverged });
   if (isFenced(committed)) warnOfFence(context, id);
@@ -66,6 +68,7 @@ async function commit(context: Context, work: CommitImageWork): Promise<Committe
     startedAt: view.serverTime,
     lastServerTime: staged.written.serverTime,
     resolve: work.lineage.state.settled,
+    keepsAll: !work.prunes,
     ...(judged.damage.length > 0 ? { pins: (current) => [...pinsOf(current.head).values(), pin] } : {}),
   });
 }

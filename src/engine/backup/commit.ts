@@ -2,7 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { readLog } from '../../log/commit-log.ts';
 import { createCommit } from '../../log/create-commit.ts';
 import type { LogView } from '../../log/commit-log.ts';
-import { planRetention, reliableMs } from '../../log/retention.ts';
+import { planKeepingAll, planRetention, reliableMs } from '../../log/retention.ts';
 import { commitKey, snapshotOfKey } from '../../log/layout.ts';
 import { closeGaps } from '../../log/close-gaps.ts';
 import { logEntryOf, pinsOf } from '../../log/manifest.ts';
@@ -27,6 +27,8 @@ export interface CommitWork {
   readonly lastServerTime: Date | undefined;
   /** Which snapshots stay; default: as the retention rule says. */
   readonly retain?: (view: LogView) => RetentionPlan;
+  /** Every snapshot stays, whatever the retention rule says. */
+  readonly keepsAll?: boolean;
   readonly resolve?: readonly string[];
   /** The pins from now on; default: the present ones. Called again like `draft`. */
   readonly pins?: (view: LogView) => readonly Pin[];
@@ -60,7 +62,7 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
     if (elapsedMs > reliableMs(settings.graceMs)) throw tooSlow(elapsedMs, settings.graceMs);
     const draft = await work.draft(view);
     if (view !== work.view) await assertStillThere(context, draft, view);
-    const plan = work.retain?.(view) ?? retainByRule(context, view, draft);
+    const plan = work.retain?.(view) ?? retainByRule(context, view, draft, work.keepsAll ?? false);
     const resolved = [...(view.head?.resolved ?? []), ...(work.resolve ?? [])];
     const { entries, settled } = closeGaps(plan.retained, plan.dropped, resolved);
     const live = new Map(entries.map((entry) => [entry.id, entry]));
@@ -155,13 +157,19 @@ async function assertStillThere(context: Context, draft: ManifestDraft, view: Lo
   );
 }
 
-function retainByRule(context: Context, view: LogView, draft: ManifestDraft): RetentionPlan {
+function retainByRule(
+  context: Context,
+  view: LogView,
+  draft: ManifestDraft,
+  keepsAll: boolean,
+): RetentionPlan {
   const own = {
     entry: logEntryOf({ ...draft, generation: nextGeneration(view), log: [], resolved: [] }),
     ageMs: 0,
   };
   const others = view.snapshots.filter(({ entry }) => entry.id !== draft.id);
   const snapshots = [...others, own].toSorted((a, b) => byPrecedence(a.entry, b.entry));
+  if (keepsAll) return planKeepingAll(snapshots.map(({ entry }) => entry));
   return planRetention(snapshots, context.settings, {
     resolved: view.head?.resolved ?? [],
     pinned: [...pinsOf(view.head).keys()],

@@ -186,6 +186,24 @@ describe.each(formatCases)('with %s content', (_, format) => {
       expect(await a.agent.list()).toHaveLength(1);
     });
 
+    it('drops no snapshot and deletes nothing without pruning; the next backup does both', async () => {
+      const a = await host({ settings: { keepLast: 1, graceMs: 60_000 } });
+      for (const text of ['1', '2', '3']) {
+        await a.write({ x: text });
+        clock.forward(hour);
+        expect(await a.agent.backup({ prune: false })).toMatchObject({ type: 'committed', dropped: [] });
+      }
+      expect(await a.agent.list()).toHaveLength(3);
+      expect(await keys('history/2')).toHaveLength(3);
+      expect(a.events).not.toContainEqual({ type: 'phase', phase: 'rotate' });
+      await a.write({ x: '4' });
+      clock.forward(hour);
+      const next = await a.agent.backup();
+      expect(next.type === 'committed' ? next.dropped : []).toHaveLength(3);
+      expect(await a.agent.list()).toHaveLength(1);
+      expect(await keys('history/2')).toHaveLength(1);
+    });
+
     it('refuses a remote inside the store, and a store inside the remote', async () => {
       const root = await mkdtemp(join(fastTmp, 'sync-agent-nested-'));
       try {

@@ -20,6 +20,7 @@ export const backupCommand: Command = {
       type: 'boolean',
       describe: 'Back up even a damaged store: marked, pinned, restored only by name',
     },
+    'no-prune': { type: 'boolean', describe: 'Drop no older snapshot, whatever the --keep settings say' },
     'dry-run': {
       type: 'boolean',
       describe: 'Show what would be uploaded; with --force check an unchanged store',
@@ -30,6 +31,7 @@ export const backupCommand: Command = {
       force: flags.has('force'),
       allowShrink: flags.has('allow-shrink'),
       acceptDamage: flags.has('accept-damage'),
+      prune: !flags.has('no-prune'),
       dryRun: flags.has('dry-run'),
       ...optional('minIntervalMs', flags.duration('min-interval')),
       signal,
