@@ -95,6 +95,7 @@ export type { RemoteStatus, StatusReport, StoreStatus } from './engine/status.ts
 export type { ForeseenSync, RemoteReading, SyncOptions, SyncResult } from './engine/sync.ts';
 export type { RemoteUsage } from './engine/history/usage.ts';
 export type { VerifyOptions, VerifyReport } from './engine/history/verify.ts';
+export type { VerifyCoverage } from './engine/history/verify-in-turn.ts';
 export type { WaitOptions, WaitResult } from './engine/lease/wait-for-lease.ts';
 export { SyncAgentError, exitCodes, isSyncAgentError } from './platform/errors.ts';
 export type { ErrorCode } from './platform/errors.ts';

@@ -89,12 +89,12 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     list: (options = {}) => read(listSnapshots, options.signal),
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),
-    verify: (options = {}) => read((context) => verify(context, options), options.signal),
+    verify: (options = {}) => access.keep('look at', (context) => verify(context, options), options.signal),
     drill: async (options = {}) => {
       const { drill } = await import('../engine/drill/drill.ts');
       const isRehearsal = options.damage !== undefined;
       return log.call('drill', { ...options, dryRun: isRehearsal }, () =>
-        access.keep((context) => drill(context, options), options.signal),
+        access.keep('drill', (context) => drill(context, options), options.signal),
       );
     },
     check: async (options = {}) => {

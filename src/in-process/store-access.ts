@@ -48,7 +48,11 @@ export interface StoreAccess {
   /** Without the store's lock: for calls that write nothing locally. */
   readonly read: <T>(work: (context: Context) => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
   /** As `read`, for calls that keep something of their own in the home: it gets the store's owner. */
-  readonly keep: <T>(work: (context: Context) => Promise<T>, signal: AbortSignal | undefined) => Promise<T>;
+  readonly keep: <T>(
+    command: string,
+    work: (context: Context) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ) => Promise<T>;
   /** As `read`, of another directory in the place of the store. Nothing is excluded from it. */
   readElsewhere<T>(
     dir: string,
@@ -157,9 +161,9 @@ export function openStoreAccess(settings: AgentSettings, ports: AgentPorts): Sto
     return explained('look at', home, async () => work(await openContext(home, signal)));
   };
 
-  const keep: StoreAccess['keep'] = async (work, signal) => {
+  const keep: StoreAccess['keep'] = async (command, work, signal) => {
     const home = await locateHome(settings.store);
-    return explained('drill', home, async () => work(await openContext(home, signal, await ownedBy(home))));
+    return explained(command, home, async () => work(await openContext(home, signal, await ownedBy(home))));
   };
 
   const write: StoreAccess['write'] = async (command, work, signal) => {

@@ -211,6 +211,23 @@ describe('sync-agent drill', () => {
     expect(status.stdout).toMatch(/drilled +passed just now, snapshot \S+: 201 records, no server tried, in/);
   });
 
+  test('verify --read-data --budget goes on where the last run stopped, and says how much is covered', async () => {
+    const verify = async (...args: readonly string[]) =>
+      runCli(['verify', ...args, ...place(dir)], { cwd: dir });
+    const first = await verify('--read-data', '--budget', '50KB');
+    expect(first.stdout).toMatch(
+      /^ok {2}.*\nread {6}[\d.]+ KiB in \d+ files\ncovered {3}\d\d%: .* of 25 files, the oldest just now\n1 snapshot verified: presence and sizes, and what was read\n$/,
+    );
+    const second = await verify('--read-data', '--budget', '5m');
+    expect(second.stdout).toMatch(/covered {3}100%: 419 KiB of 419 KiB, 25 of 25 files/);
+    expect((await verify('--budget', '5m')).exitCode).toBe(2);
+    expect((await verify('--read-data', '--budget', '5')).exitCode).toBe(0);
+    expect((await verify('--read-data', '--budget', '0')).exitCode).toBe(2);
+    expect((await verify('--read-data', '--budget', '5x')).stderr).toContain(
+      'expected a time such as 5m, or a size such as 2GiB',
+    );
+  });
+
   test('exits with 5 for damage in the remote, and with 2 for a command without {port}', async () => {
     const damaged = join(root, 'damaged');
     cpSync(join(dir, 'remote'), join(damaged, 'remote'), { recursive: true });

@@ -8,9 +8,11 @@ import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { enterPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
-import { findLostNewest, manifestOf, readRemote } from '../remote-log.ts';
+import { findLostNewest, manifestIfReadable, manifestOf, readRemote } from '../remote-log.ts';
 import { findObjects, problemsOf } from '../relied-on.ts';
 import { chooseSnapshot } from './choose-snapshot.ts';
+import { verifyInTurn } from './verify-in-turn.ts';
+import type { VerifyCoverage } from './verify-in-turn.ts';
 
 export interface VerifyOptions {
   /** Default: the newest. */
@@ -18,6 +20,12 @@ export interface VerifyOptions {
   readonly all?: boolean;
   /** Read every byte and compare the SHA-256 of each file. Default: compare presence and sizes only. */
   readonly readData?: boolean;
+  /**
+   * Read bytes until so many milliseconds have passed, or so many bytes were read: those of all snapshots, or of the one that is named, the
+   * least recently verified first. Repeated runs cover everything.
+   */
+  readonly budgetMs?: number | undefined;
+  readonly budgetBytes?: number | undefined;
 }
 
 export interface VerifyReport {
@@ -31,27 +39,47 @@ export interface VerifyReport {
   readonly damagedCommits: readonly string[];
   readonly isSound: boolean;
   readonly readData: boolean;
+  /** With a budget: how much was read so far. */
+  readonly coverage: VerifyCoverage | null;
 }
 
 /** Checks that everything is there that the commit log names. Reports all problems, not only the first. */
 export async function verify(context: Context, options: VerifyOptions = {}): Promise<VerifyReport> {
   enterPhase(context, 'verify');
+  const startMs = context.clock.monotonic();
   const view = await readRemote(context);
   const entries = view.snapshots.map(({ entry }) => entry);
-  const chosen = options.all === true ? entries : [chooseSnapshot(entries, options.snapshot)];
+  const { budgetMs: ms, budgetBytes: bytes } = options;
+  const hasBudget = ms !== undefined || bytes !== undefined;
+  const isAll = options.all === true || (hasBudget && options.snapshot === undefined);
+  const chosen = isAll ? entries : [chooseSnapshot(entries, options.snapshot)];
+  const readData = options.readData === true && !hasBudget;
   const total = chosen.reduce((sum, entry) => sum + entry.bytes, 0);
-  const report = progressOf(context, 'verify', options.readData === true ? total : 0);
+  const report = progressOf(context, 'verify', readData ? total : 0);
   const snapshots: VerifyReport['snapshots'][number][] = [];
-  for (const entry of chosen)
-    snapshots.push(await verifyEntry(context, { view, entry, report, readData: options.readData ?? false }));
-  const remaining = await withoutRotated(context, snapshots);
+  for (const entry of chosen) snapshots.push(await verifyEntry(context, { view, entry, report, readData }));
+  const turn = hasBudget
+    ? await verifyInTurn(context, {
+        entries: chosen,
+        isWhole: isAll,
+        budget: { ms, bytes },
+        startMs,
+        manifestOf: (entry) => manifestIfReadable(context, view, entry),
+      })
+    : undefined;
+  const judged = snapshots.map((each) => ({
+    ...each,
+    problems: [...new Set([...each.problems, ...(turn?.problems.get(each.id) ?? [])])],
+  }));
+  const remaining = await withoutRotated(context, judged);
   if (remaining.length === 0 && snapshots.length > 0) return verify(context, options);
   const damagedCommits = [...(await damagedCommitsOf(context, view, chosen)), ...missingCommits(view)];
   return {
     snapshots: remaining,
     damagedCommits,
     isSound: damagedCommits.length === 0 && remaining.every((each) => each.problems.length === 0),
-    readData: options.readData ?? false,
+    readData: readData || hasBudget,
+    coverage: turn?.coverage ?? null,
   };
 }
 
