@@ -21,6 +21,8 @@ export type { Agent, CallOptions, ReadFrom } from './api/agent.ts';
 export type {
   ExportOptions,
   ImportOptions,
+  IndexIntoServerOptions,
+  MemoryOptions,
   RecordOperations,
   RecordsFrom,
   RestoreIntoServerOptions,
@@ -49,6 +51,8 @@ export type {
 export type { RecordProblem } from './engine/records/send-batch.ts';
 export type { SendOptions, SentCollection } from './engine/records/send-records.ts';
 export type { ExportFilesOptions, ExportedFile } from './engine/records/export-records.ts';
+export type { IndexFileOptions } from './engine/writing/index-file.ts';
+export type { IndexOptions, IndexResult } from './engine/writing/index-records.ts';
 export type { RecordLoss } from './stores/record-source.ts';
 export type { Clock } from './platform/clock.ts';
 export type { BackupOptions, BackupResult } from './engine/backup/backup.ts';

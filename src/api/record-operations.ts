@@ -7,6 +7,8 @@ import type {
   RestoreCollectionOptions,
   RestoreCollectionResult,
 } from '../engine/records/restore-collection.ts';
+import type { IndexFileOptions } from '../engine/writing/index-file.ts';
+import type { IndexResult } from '../engine/writing/index-records.ts';
 import type { CallOptions } from './agent.ts';
 
 /** Where records come from: the agent's store by default. At most one of them. */
@@ -21,9 +23,21 @@ export interface RecordsFrom {
 
 export interface ExportOptions extends RecordsFrom, ExportFilesOptions, SalvageOptions {}
 
-export interface ImportOptions extends ImportFilesOptions {
+export interface MemoryOptions {
+  /** Sends nothing while this share of the memory of the host or of a container is used, 0 to 1. Default 0.8. */
+  readonly memoryThreshold?: number | undefined;
+}
+
+export interface ImportOptions extends ImportFilesOptions, MemoryOptions {
   /** The URL of a running Chroma server. */
   readonly chroma: string;
+}
+
+export interface IndexIntoServerOptions extends IndexFileOptions, MemoryOptions {
+  /** The URL of a running Chroma server. */
+  readonly chroma: string;
+  /** For each request, milliseconds; default 30 s. One that is not answered by then is made smaller. */
+  readonly deadlineMs?: number | undefined;
 }
 
 export interface RestoreIntoServerOptions extends RestoreCollectionOptions {
@@ -46,6 +60,12 @@ export interface RecordOperations {
    * equal are not sent again, so that another call goes on where one stopped. REFUSED if other records have those ids.
    */
   importFrom(paths: readonly string[], options: ImportOptions & CallOptions): Promise<ImportResult>;
+  /**
+   * Writes a file of JSON Lines into a collection of a running server: checked before anything is sent, in batches that fit the server, each
+   * read back. Records that are there and differ are changed. Another call with the same file goes on where one stopped. USAGE for a record
+   * that the server would refuse; REFUSED if memory stays short.
+   */
+  indexFile(path: string, options: IndexIntoServerOptions & CallOptions): Promise<IndexResult>;
   /** Which records were added, removed and changed from one to the other: snapshots, directories, the store (`{}`), or servers. */
   diffRecords(
     from: RecordsFrom,

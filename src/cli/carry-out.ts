@@ -47,7 +47,11 @@ export async function carryOut(parsed: ParsedCommand, { print, form }: RunOption
   const interruption =
     command.ownsSignals === true ? neverInterrupted : listenForSignals((line) => reporter.say(line));
   const { createAgent } = await import('../in-process/create-agent.ts');
-  const bare = createAgent(settings, { emit: reporter.emit, program: `sync-agent ${command.name}` });
+  const bare = createAgent(settings, {
+    emit: reporter.emit,
+    program: `sync-agent ${command.name}`,
+    stdin: () => process.stdin,
+  });
   const agent = needsRemote ? await hooked(bare, config, reporter.emit) : bare;
   try {
     const outcome = await command.run({

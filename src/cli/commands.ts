@@ -8,6 +8,7 @@ import { doctorCommand } from './commands/setup/doctor.ts';
 import { drillCommand } from './commands/remote/drill.ts';
 import { exportCommand } from './commands/store/export.ts';
 import { importCommand } from './commands/store/import.ts';
+import { indexCommand } from './commands/work/index-records.ts';
 import { initCommand } from './commands/setup/init.ts';
 import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
@@ -51,6 +52,7 @@ export const commands: readonly Command[] = [
   archiveCommand,
   exportCommand,
   importCommand,
+  indexCommand,
   statusCommand,
   logCommand,
   runCommand,

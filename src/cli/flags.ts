@@ -1,5 +1,5 @@
 import { SyncAgentError } from '../platform/errors.ts';
-import { choice, duration, wholeNumber } from '../settings/kind.ts';
+import { choice, duration, share, wholeNumber } from '../settings/kind.ts';
 import type { Kind } from '../settings/kind.ts';
 
 /** The flags and positionals of one command, as typed. */
@@ -9,6 +9,8 @@ export interface GivenFlags {
   list(name: string): readonly string[];
   /** Milliseconds. */
   duration(name: string): number | undefined;
+  /** 0 to 1. */
+  share(name: string): number | undefined;
   /** A whole number of at least 1. */
   count(name: string): number | undefined;
   choice<const T extends string>(name: string, choices: readonly T[]): T | undefined;
@@ -40,6 +42,7 @@ export function createFlags(
       return typeof value === 'object' ? value : [];
     },
     duration: (name) => read(name, duration),
+    share: (name) => read(name, share),
     count: (name) => read(name, wholeNumber(1, 1_000_000)),
     choice: (name, choices) => read(name, choice(...choices)),
   };

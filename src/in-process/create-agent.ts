@@ -110,7 +110,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       log.writeWhole('maintain', options, (context) => maintainStore(context, options)),
     repairRemote: (options = {}) =>
       log.read('repair-remote', options, (context) => repairRemote(context, options)),
-    ...recordOperations(access, log),
+    ...recordOperations(access, log, ports),
     ...archiveOperations(access, log),
     prune: (options = {}) => log.read('prune', options, (context) => prune(context, options)),
     pin: (snapshot, options = {}) => log.read('pin', options, (context) => pin(context, snapshot, options)),

@@ -39,6 +39,7 @@ const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-tol
   'repair-remote': 'at-once',
   drill: 'at-once',
   import: 'at-once',
+  index: 'at-once',
   'restore-collection': 'at-once',
   'acquire-lease': 'at-once',
   'renew-lease': 'if-told',

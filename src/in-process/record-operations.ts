@@ -4,16 +4,27 @@ import { diffRecords } from '../engine/records/diff-records.ts';
 import { exportTo } from '../engine/records/export-to.ts';
 import { importRecords } from '../engine/records/import-records.ts';
 import { restoreCollection } from '../engine/records/restore-collection.ts';
+import { indexFile } from '../engine/writing/index-file.ts';
+import { defaultMemoryThreshold, memoryGuard } from '../engine/writing/memory-guard.ts';
+import type { MemoryGuard } from '../engine/writing/memory-guard.ts';
 import { withRecordSource } from '../engine/records/with-record-source.ts';
 import type { ReadRecords } from '../engine/records/with-record-source.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { RecordTarget } from '../stores/record-source.ts';
+import { notifyRunningAgent } from './notify-running-agent.ts';
 import { retryingTarget } from './retrying-target.ts';
 import type { LoggedAccess } from './logged-access.ts';
-import type { StoreAccess } from './store-access.ts';
+import { serverMemory } from './server-memory.ts';
+import type { AgentPorts, StoreAccess } from './store-access.ts';
+
+export const defaultDeadlineMs = 30_000;
 
 /** Finds the records that a call names: in the store, in a directory, in a snapshot, or in a running server. */
-export function recordOperations(access: StoreAccess, log: LoggedAccess): RecordOperations {
+export function recordOperations(
+  access: StoreAccess,
+  log: LoggedAccess,
+  { stdin }: Pick<AgentPorts, 'stdin'>,
+): RecordOperations {
   const within = <T>(
     from: RecordsFrom,
     signal: AbortSignal | undefined,
@@ -41,10 +52,24 @@ export function recordOperations(access: StoreAccess, log: LoggedAccess): Record
   return {
     exportTo: (to, { signal, dir, snapshot, chroma, ...options } = {}) =>
       within({ dir, snapshot, chroma }, signal, (context, read) => exportTo(context, read, to, options)),
-    importFrom: (paths, { chroma, signal, ...options }) =>
+    importFrom: (paths, { chroma, memoryThreshold, signal, ...options }) =>
       log.read('import', { signal }, async (context) =>
-        importRecords(context, paths, await openTarget(chroma, context), options),
+        importRecords(context, paths, await openTarget(chroma, context), {
+          ...options,
+          guard: guardOf(context, chroma, memoryThreshold),
+        }),
       ),
+    indexFile: (path, { chroma, memoryThreshold, deadlineMs, signal, ...options }) =>
+      log.read('index', { signal }, async (context) => {
+        const target = await openTarget(chroma, context, { deadlineMs: deadlineMs ?? defaultDeadlineMs });
+        const guard = guardOf(context, chroma, memoryThreshold);
+        const stream = path === '-' ? stdin?.() : undefined;
+        try {
+          return await indexFile(context, path, { target, guard, stream }, options);
+        } finally {
+          await notifyRunningAgent(context);
+        }
+      }),
     diffRecords: (from, to, { signal, ...choice } = {}) => {
       const reading =
         (place: RecordsFrom): ReadRecords =>
@@ -63,10 +88,25 @@ export function recordOperations(access: StoreAccess, log: LoggedAccess): Record
   };
 }
 
-async function openTarget(url: string, context: Context): Promise<RecordTarget> {
+/** With a deadline for each request, requests that run into it are made smaller by the caller. */
+async function openTarget(
+  url: string,
+  { clock, emit }: Context,
+  indexing?: { readonly deadlineMs: number },
+): Promise<RecordTarget> {
   const { openServerTarget } = await import('../stores/chroma/server/record-target.ts');
-  return retryingTarget(openServerTarget({ url }), context);
+  return indexing === undefined
+    ? retryingTarget(openServerTarget({ url }), { clock, emit })
+    : retryingTarget(openServerTarget({ url, timeoutMs: indexing.deadlineMs }), {
+        clock,
+        emit,
+        operation: 'index',
+        isSplit: true,
+      });
 }
+
+const guardOf = ({ clock, emit }: Context, url: string, threshold = defaultMemoryThreshold): MemoryGuard =>
+  memoryGuard({ read: serverMemory(url), threshold, clock, emit });
 
 function onlyOne(from: RecordsFrom): RecordsFrom {
   const given = (['dir', 'snapshot', 'chroma'] as const).filter((name) => from[name] !== undefined);

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { explainFailure } from '../engine/explain-failure.ts';
 import type { Context } from '../engine/context.ts';
 import { PhaseTimes } from '../platform/phase-times.ts';
@@ -41,6 +42,8 @@ export interface AgentPorts {
   readonly locateHome?: (store: string) => Promise<Home>;
   /** The program that asks, for the operation log. Default: the script that this process runs. */
   readonly program?: string | undefined;
+  /** What `indexFile('-')` reads. Default: a file of that name. */
+  readonly stdin?: () => Readable;
 }
 
 /** The ways in which a call gets at store and remote. */

@@ -59,6 +59,7 @@ export function operationsInProcesses(
     exportTo: bound('exportTo'),
     diffRecords: bound('diffRecords'),
     importFrom: bound('importFrom'),
+    indexFile: bound('indexFile'),
     restoreCollection: bound('restoreCollection'),
     operationLog: bound('operationLog'),
     archiveTo: bound('archiveTo'),

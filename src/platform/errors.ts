@@ -46,6 +46,8 @@ export interface SyncAgentErrorOptions extends ErrorOptions {
   readonly retryForMs?: number | undefined;
   /** The remote refused this host. This host's own disk did not. The remotes set it. */
   readonly outOfReach?: boolean;
+  /** A smaller request may be answered in time. */
+  readonly timedOut?: boolean;
   /** Milliseconds that the server asked to wait. */
   readonly retryAfterMs?: number;
   /** For INTERRUPTED: when all work must have ended, by this process's monotonic clock. */
@@ -61,6 +63,7 @@ export class SyncAgentError extends Error {
   readonly retryable: boolean;
   /** The remote does not answer, refuses this host, or has no such bucket. */
   readonly outOfReach: boolean;
+  readonly timedOut: boolean;
   readonly retryAfterMs: number | undefined;
   readonly retryForMs: number;
   readonly untilMs: number | undefined;
@@ -71,6 +74,7 @@ export class SyncAgentError extends Error {
     this.code = code;
     this.retryable = options.retryable ?? false;
     this.outOfReach = options.outOfReach ?? code === 'REMOTE_UNREACHABLE';
+    this.timedOut = options.timedOut ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.retryForMs = options.retryForMs ?? Infinity;
     this.untilMs = options.untilMs;

@@ -235,6 +235,7 @@ export type Phase =
   | 'verify'
   | 'export'
   | 'import'
+  | 'index'
   | 'mend'
   | 'archive';
 

@@ -17,6 +17,7 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
   verify: 'Verifying',
   export: 'Exporting',
   import: 'Importing',
+  index: 'Indexing',
   mend: 'Mending the copy',
   archive: 'Writing the archive',
 };

@@ -65,6 +65,8 @@ export type OpenRecords = (dir: string, options: RecordSourceOptions) => Promise
 export interface RecordTarget {
   /** For messages. */
   readonly url: string;
+  /** Whether `upsert` takes metadata keys away. */
+  readonly removesKeys: boolean;
   /** The most records that one request may carry. */
   maxBatch(signal?: AbortSignal): Promise<number>;
   /** Undefined if there is no such collection. */
@@ -83,6 +85,15 @@ export interface RecordTarget {
   ): Promise<readonly SourceRecord[]>;
   /** Records whose ids exist already are ignored by the server. */
   add(
+    collection: CollectionDescription,
+    records: readonly SourceRecord[],
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /**
+   * As `add`; a record whose id exists is changed in place: document and uri stay if they are null, and of the metadata the keys that are
+   * not named. A key whose value is `null` is removed, if the target can do that.
+   */
+  upsert(
     collection: CollectionDescription,
     records: readonly SourceRecord[],
     signal?: AbortSignal,

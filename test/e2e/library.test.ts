@@ -162,6 +162,26 @@ describe('the package, as a program has it', () => {
     const names = `{ createSyncAgent, isSyncAgentError, type SyncAgent }`;
     await writeFile(join(app, 'use.mts'), `import ${names} from 'sync-agent';${use}`);
     await writeFile(join(app, 'use.cts'), `import ${names} from 'sync-agent';${use}`);
+    const chroma = `
+      import { createSyncAgent } from 'sync-agent';
+      import { createSafeWriter, type ChromaClientLike, type IndexResult, type WriterRecord } from 'sync-agent/chroma';
+      // That of the package "chromadb" is one: safe-writer.test.ts passes it. Its types do not pass a check as strict as this.
+      declare const client: ChromaClientLike;
+      async function write(): Promise<void> {
+        const agent = createSyncAgent({ store: './store', remote: 's3://bucket/prefix' });
+        const writer = createSafeWriter({ client, agent, onEvent: (event) => console.log(event.type) });
+        const records: WriterRecord[] = [{ id: 'a', embedding: new Float32Array(3), metadata: { tags: ['x'] } }];
+        const { added }: IndexResult = await writer.index('docs', records, { undo: true });
+        await writer.index(await client.getCollection({ name: 'docs' }), new Set(records));
+        console.log(added);
+        // @ts-expect-error no date can be kept
+        await writer.index('docs', [{ id: 'a', metadata: { when: new Date() } }]);
+        // @ts-expect-error no such option
+        createSafeWriter({ client, threshold: 1 });
+      }
+      void write;`;
+    await writeFile(join(app, 'chroma.mts'), chroma);
+    await writeFile(join(app, 'chroma.cts'), chroma);
     await writeFile(
       join(app, 'tsconfig.json'),
       JSON.stringify({
@@ -175,7 +195,7 @@ describe('the package, as a program has it', () => {
           noEmit: true,
           types: ['node'],
         },
-        files: ['use.mts', 'use.cts'],
+        files: ['use.mts', 'use.cts', 'chroma.mts', 'chroma.cts'],
       }),
     );
     const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));

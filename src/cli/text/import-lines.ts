@@ -7,7 +7,7 @@ import type { Style } from '../../report/style.ts';
 const shownProblems = 20;
 
 /** What became of the records of one collection. */
-export function sentLines(sent: SentCollection, style: Style): readonly string[] {
+export function sentLines(sent: SentCollection, style: Style, verb = 'Imported'): readonly string[] {
   const { name, tenant, database, added, equal, overwritten, problems, rounding } = sent;
   const place = [tenant, database, name].map(printable).join('/');
   const parts = [
@@ -17,7 +17,7 @@ export function sentLines(sent: SentCollection, style: Style): readonly string[]
     ...(problems.length === 0 ? [] : [style.red(`${formatCount(problems.length)} left out`)]),
   ];
   return [
-    `${style.green('Imported')} ${place}: ${parts.join(', ')}; each was read back`,
+    `${style.green(verb)} ${place}: ${parts.join(', ')}; each was read back`,
     ...(rounding === 0
       ? []
       : [

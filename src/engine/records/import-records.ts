@@ -1,16 +1,15 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { SyncAgentError, fromFileSystem, isSyncAgentError, messageOf } from '../../platform/errors.ts';
+import { SyncAgentError, fromFileSystem, isSyncAgentError } from '../../platform/errors.ts';
 import type { CollectionPlace, RecordTarget } from '../../stores/record-source.ts';
 import type { Context } from '../context.ts';
 import { enterPhase } from '../context.ts';
 import { collectionsFileName, readCollectionsFile } from './collections-file.ts';
 import type { ExportedCollection } from './collections-file.ts';
-import { readLines } from './jsonl-file.ts';
-import { parseRecordLine } from './record-line.ts';
-import type { NamedRecord, RecordProblem } from './send-batch.ts';
+import { recordsOf } from './record-lines.ts';
+import type { RecordProblem } from './send-batch.ts';
 import { sendRecords } from './send-records.ts';
-import type { SendOptions, SentCollection } from './send-records.ts';
+import type { SendOptions, SendingOptions, SentCollection } from './send-records.ts';
 
 export interface ImportFilesOptions extends SendOptions {
   /** Into this database and tenant instead of those that the export names. They are made if they are missing. */
@@ -34,9 +33,9 @@ export async function importRecords(
   context: Context,
   paths: readonly string[],
   target: RecordTarget,
-  { database, tenant, as, ...options }: ImportFilesOptions,
+  { database, tenant, as, ...options }: ImportFilesOptions & Pick<SendingOptions, 'guard'>,
 ): Promise<ImportResult> {
-  const { emit, signal } = context;
+  const { clock, emit, signal } = context;
   const files = (await Promise.all(paths.map((path) => filesOf(resolve(path))))).flat();
   if (as !== undefined && files.length > 1) {
     throw new SyncAgentError('USAGE', `Cannot import ${files.length} files under the one name "${as}"`, {
@@ -64,7 +63,7 @@ export async function importRecords(
       broken.push(problem);
     });
     const sent = await resumable(() =>
-      sendRecords(target, place, like, records, { ...options, signal, onSent }),
+      sendRecords(target, place, like, records, { ...options, signal, onSent, now: () => clock.monotonic() }),
     );
     collections.push({ ...sent, file: path, problems: [...broken, ...sent.problems] });
   }
@@ -135,23 +134,6 @@ function placeOf(
     database: database ?? like?.database ?? defaultDatabase,
     name,
   };
-}
-
-async function* recordsOf(
-  path: string,
-  onBroken: (problem: RecordProblem) => void,
-): AsyncGenerator<NamedRecord> {
-  for await (const { number, text } of readLines(path)) {
-    const where = `line ${number} of "${path}"`;
-    let record;
-    try {
-      record = parseRecordLine(text);
-    } catch (error) {
-      onBroken({ where, id: null, message: messageOf(error) });
-      continue;
-    }
-    yield { record, where };
-  }
 }
 
 function brokenLine({ where, message }: RecordProblem): SyncAgentError {

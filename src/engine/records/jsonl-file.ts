@@ -55,11 +55,11 @@ export interface NumberedLine {
 }
 
 /**
- * The lines of a file, empty ones left out. Only a newline ends a line: texts may hold other separators. USAGE for a file
+ * The lines of a file, or of the stream that is given instead, empty ones left out. Only a newline ends a line: texts may hold other separators. USAGE for a file
  * that was cut off while it was compressed.
  */
-export async function* readLines(path: string): AsyncGenerator<NumberedLine> {
-  const file = createReadStream(path, { highWaterMark: pieceLength });
+export async function* readLines(path: string, given?: Readable): AsyncGenerator<NumberedLine> {
+  const file: Readable = given ?? createReadStream(path, { highWaterMark: pieceLength });
   const stream = isGzipped(path) ? file.pipe(createGunzip()) : file;
   // A pipe does not hand errors on.
   file.once('error', (error) => stream.destroy(error));

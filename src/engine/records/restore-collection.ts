@@ -31,7 +31,7 @@ export async function restoreCollection(
   { as, database, tenant, ...options }: RestoreCollectionOptions,
 ): Promise<RestoreCollectionResult> {
   if (name === '') throw new SyncAgentError('USAGE', 'Cannot restore a collection without a name');
-  const { emit, signal } = context;
+  const { clock, emit, signal } = context;
   // Before a snapshot is downloaded.
   await target.maxBatch(signal);
   return read({ salvage: undefined, tenant }, async (source, from) => {
@@ -49,7 +49,12 @@ export async function restoreCollection(
     };
     const place = { tenant: collection.tenant, database: collection.database, name: as ?? name };
     const sent = await resumable(() =>
-      sendRecords(target, place, collection, records(), { ...options, signal, onSent }),
+      sendRecords(target, place, collection, records(), {
+        ...options,
+        signal,
+        onSent,
+        now: () => clock.monotonic(),
+      }),
     );
     return { ...sent, from };
   });

@@ -1,5 +1,6 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { CollectionDescription, RecordTarget, SourceRecord } from '../../stores/record-source.ts';
+import { droppedKeys, updatingMetadata } from './record-line.ts';
 import { cosineRounding, differingParts, vectorDistance } from './same-record.ts';
 
 /** A record on its way, and where it comes from, for people: `line 12 of "a.jsonl"`. */
@@ -34,16 +35,20 @@ export interface Sending {
   /** What is wrong with single records is a problem, instead of an error. */
   readonly keepGoing: boolean;
   readonly signal: AbortSignal | undefined;
+  /** What this run began to add, by id: it counts as added if an earlier attempt brought it there. */
+  readonly begun: Map<string, SourceRecord>;
+  /** Starts a message: `Cannot import`. */
+  readonly verb: 'import' | 'index';
 }
 
 /**
  * Brings some records into a collection, each id once among them, and reads them back. What is there and equal is not sent again. A record
- * that is there and differs is REFUSED, unless it may be overwritten: then it is deleted first, because an update would leave metadata
- * behind. If the server does not take the new one, the old one is put back. A crash in between leaves it missing, and the next run adds
- * the new one.
+ * that is there and differs is REFUSED, unless it may be overwritten: then it is changed in place. Only one that loses what an
+ * update cannot take away is deleted first: its document, its uri, for some clients keys of its metadata. If the server does not take the new one, the old one is put back; a crash in
+ * between leaves it missing, and the next run adds the new one. Every request can be repeated.
  */
 export async function sendBatch(sending: Sending, batch: readonly NamedRecord[]): Promise<BatchResult> {
-  const { target, collection, isFresh, overwrite, keepGoing, signal } = sending;
+  const { target, collection, isFresh, overwrite, keepGoing, signal, begun } = sending;
   const problems: RecordProblem[] = [];
   const blame = ({ record, where }: NamedRecord, message: string, code: 'REFUSED' | 'USAGE'): void => {
     if (!keepGoing) throw refusal(sending, { record, where }, message, code);
@@ -53,38 +58,54 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
   const there = isFresh
     ? new Map<string, SourceRecord>()
     : byId(await target.byIds(collection, idsOf(batch), signal));
-  const toSend: NamedRecord[] = [];
+  const toAdd: NamedRecord[] = [];
+  const toUpdate: NamedRecord[] = [];
   const stale: string[] = [];
-  let equal = 0;
+  let [equal, addedBefore] = [0, 0];
   for (const each of batch) {
     const { record } = each;
     const present = there.get(record.id);
     if (record.embedding === null)
       blame(each, 'it has no embedding, without which Chroma keeps no record', 'USAGE');
-    else if (present === undefined) toSend.push(each);
+    else if (present === undefined) toAdd.push(each);
     else {
       const parts = differingParts(record, present, roundingOf(collection));
-      if (parts.length === 0) equal += 1;
-      else if (overwrite) {
+      if (parts.length === 0 && begun.has(record.id)) addedBefore += 1;
+      else if (parts.length === 0) equal += 1;
+      else if (!overwrite)
+        blame(each, `the collection has another one: ${parts.join(' and ')} differ`, 'REFUSED');
+      else if (losesParts(target, record, present)) {
         stale.push(record.id);
-        toSend.push(each);
-      } else blame(each, `the collection has another one: ${parts.join(' and ')} differ`, 'REFUSED');
+        toAdd.push(each);
+      } else toUpdate.push(each);
     }
   }
+  const notUpdated = await put(sending, toUpdate, blame, (records) =>
+    target.upsert(
+      collection,
+      records.map((record) => ({
+        ...record,
+        metadata: updatingMetadata(record.metadata, there.get(record.id)?.metadata ?? null),
+      })),
+      signal,
+    ),
+  );
+  for (const { record } of toAdd) if (!there.has(record.id)) begun.set(record.id, record);
   if (stale.length > 0) await target.remove(collection, stale, signal);
   const putBack = async (ids: readonly string[]): Promise<void> => {
     const old = ids.flatMap((id) => there.get(id) ?? []);
     if (old.length > 0) await target.add(collection, old, signal);
   };
-  let refused: ReadonlySet<NamedRecord>;
+  let refused: readonly NamedRecord[];
   try {
-    refused = await add(sending, toSend, blame);
+    refused = await put(sending, toAdd, blame, (records) => target.add(collection, records, signal));
   } catch (error) {
     if (isSyncAgentError(error, 'USAGE')) await putBack(stale);
     throw error;
   }
-  await putBack(idsOf([...refused]));
-  const sent = toSend.filter((each) => !refused.has(each));
+  await putBack(idsOf(refused));
+  const left = new Set([...refused, ...notUpdated]);
+  const sent = [...toAdd, ...toUpdate].filter((each) => !left.has(each));
   const back = byId(sent.length === 0 ? [] : await target.byIds(collection, idsOf(sent), signal));
   let rounding = 0;
   for (const each of sent) {
@@ -95,34 +116,37 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
     rounding = Math.max(rounding, vectorDistance(each.record.embedding, found?.embedding ?? null));
   }
   const overwritten = sent.filter(({ record }) => there.has(record.id)).length;
-  return { added: sent.length - overwritten, equal, overwritten, problems, rounding };
+  return { added: sent.length - overwritten + addedBefore, equal, overwritten, problems, rounding };
 }
 
-/** Adds records. If the server refuses them and the others shall go on, one after the other, to find out which. */
-async function add(
+/** Of what an update cannot take away. */
+const losesParts = (target: RecordTarget, record: SourceRecord, present: SourceRecord): boolean =>
+  (record.document === null && present.document !== null) ||
+  (record.uri === null && present.uri !== null) ||
+  (!target.removesKeys && droppedKeys(record.metadata, present.metadata).length > 0);
+
+/** Sends records. If the server refuses them and the others shall go on, one after the other, to find out which. */
+async function put(
   sending: Sending,
   records: readonly NamedRecord[],
   blame: (record: NamedRecord, message: string, code: 'USAGE') => void,
-): Promise<ReadonlySet<NamedRecord>> {
-  const { target, collection, signal, keepGoing } = sending;
-  const refused = new Set<NamedRecord>();
-  if (records.length === 0) return refused;
+  request: (records: readonly SourceRecord[]) => Promise<void>,
+): Promise<readonly NamedRecord[]> {
+  if (records.length === 0) return [];
   try {
-    await target.add(
-      collection,
-      records.map(({ record }) => record),
-      signal,
-    );
+    await request(records.map(({ record }) => record));
+    return [];
   } catch (error) {
-    if (!keepGoing || !isSyncAgentError(error, 'USAGE')) throw error;
+    if (!sending.keepGoing || !isSyncAgentError(error, 'USAGE')) throw error;
     const [only] = records;
     if (records.length === 1 && only !== undefined) {
       blame(only, error.message, 'USAGE');
-      return new Set([only]);
+      return [only];
     }
-    for (const each of records) for (const bad of await add(sending, [each], blame)) refused.add(bad);
+    const refused: NamedRecord[] = [];
+    for (const each of records) refused.push(...(await put(sending, [each], blame, request)));
+    return refused;
   }
-  return refused;
 }
 
 const roundingOf = ({ space }: CollectionDescription): number => (space === 'cosine' ? cosineRounding : 0);
@@ -131,28 +155,28 @@ const byId = (records: readonly SourceRecord[]): ReadonlyMap<string, SourceRecor
   new Map(records.map((record) => [record.id, record]));
 
 function refusal(
-  { collection }: Sending,
+  { collection, verb }: Sending,
   { record, where }: NamedRecord,
   message: string,
   code: 'REFUSED' | 'USAGE',
 ): SyncAgentError {
-  const what = `Cannot import record ${JSON.stringify(record.id)} (${where}) into collection "${collection.name}"`;
+  const what = `Cannot ${verb} record ${JSON.stringify(record.id)} (${where}) into collection "${collection.name}"`;
   return new SyncAgentError(code, `${what}: ${message}`, {
     remedy:
       code === 'REFUSED'
         ? 'Import under another name with --as, or add --overwrite to replace such records'
-        : 'Mend it, or add --keep-going to import the others',
+        : `Mend it, or add --keep-going to ${verb} the others`,
   });
 }
 
 function notKept(
-  { target, collection }: Sending,
+  { target, collection, verb }: Sending,
   { record, where }: NamedRecord,
   parts: readonly string[],
 ): SyncAgentError {
   return new SyncAgentError(
     'STORE_CORRUPT',
-    `Cannot import into collection "${collection.name}": the server at "${target.url}" does not give record ${JSON.stringify(record.id)} (${where}) back as it was sent: ${parts.join(' and ')} differ`,
+    `Cannot ${verb} into collection "${collection.name}": the server at "${target.url}" does not give record ${JSON.stringify(record.id)} (${where}) back as it was sent: ${parts.join(' and ')} differ`,
     { remedy: 'Look whether somebody else writes to the collection, then run it again' },
   );
 }

@@ -17,6 +17,7 @@ export type LoggedOperation =
   | 'repair-remote'
   | 'drill'
   | 'import'
+  | 'index'
   | 'restore-collection'
   | 'acquire-lease'
   | 'renew-lease'

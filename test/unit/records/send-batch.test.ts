@@ -34,6 +34,7 @@ const collection: CollectionDescription = {
 let records: Map<string, SourceRecord>;
 const target: RecordTarget = {
   url: 'memory:',
+  removesKeys: true,
   maxBatch: async () => 10,
   find: async () => collection,
   create: async () => collection,
@@ -47,6 +48,11 @@ const target: RecordTarget = {
       records.set(each.id, each.document === 'lose me' ? { ...each, document: null } : each);
     }
   },
+  upsert: async (_, changed) => {
+    if (changed.some(({ document }) => document === 'refuse me'))
+      throw new SyncAgentError('USAGE', 'no such text');
+    for (const each of changed) records.set(each.id, each);
+  },
   remove: async (_, ids) => ids.forEach((id) => records.delete(id)),
 };
 beforeEach(() => {
@@ -55,7 +61,17 @@ beforeEach(() => {
 
 const send = (batch: readonly SourceRecord[], options: Partial<Sending> = {}) =>
   sendBatch(
-    { target, collection, isFresh: false, overwrite: false, keepGoing: false, signal: undefined, ...options },
+    {
+      target,
+      collection,
+      isFresh: false,
+      overwrite: false,
+      keepGoing: false,
+      signal: undefined,
+      begun: new Map(),
+      verb: 'import',
+      ...options,
+    },
     batch.map(named),
   );
 const documents = (): Record<string, string | null> =>
@@ -130,6 +146,64 @@ describe('records that are sent', () => {
     if (keepGoing) expect(await sent).toMatchObject({ added: 1, problems: [{ id: 'old' }] });
     else await expect(sent).rejects.toMatchObject({ code: 'USAGE' });
     expect(documents()).toEqual({ old: 'as it was', ...(keepGoing ? { new: 'text' } : {}) });
+  });
+
+  it('cost no document that they lose when the server refuses them', async () => {
+    const withUri = { ...record('old', 'as it was'), uri: 'file:///a' };
+    records.set('old', withUri);
+    const sent = send([record('old', 'refuse me')], { overwrite: true });
+    await expect(sent).rejects.toMatchObject({ code: 'USAGE' });
+    expect(records.get('old')).toEqual(withUri);
+  });
+
+  it('are changed in place: keys that they lose are removed, and nothing is deleted meanwhile', async () => {
+    records.set('old', { ...record('old', 'text'), metadata: '{"a":1,"b":5.0,"c":[1]}' });
+    const upserted: (readonly SourceRecord[])[] = [];
+    const changing: RecordTarget = {
+      ...target,
+      remove: async () => expect.unreachable('nothing may be deleted'),
+      upsert: async (place, changed) => {
+        upserted.push(changed);
+        // As the server keeps it.
+        await target.upsert(
+          place,
+          changed.map((each) => ({ ...each, metadata: '{"b":5.5,"c":[2]}' })),
+        );
+      },
+    };
+    const now = { ...record('old', 'text'), metadata: '{"b":5.5,"c":[2]}' };
+    expect(await send([now], { target: changing, overwrite: true })).toMatchObject({ overwritten: 1 });
+    expect(upserted.flat().map(({ metadata }) => metadata)).toEqual(['{"b":5.5,"c":[2],"a":null}']);
+  });
+
+  it('are deleted first only if they lose what an update cannot take away', async () => {
+    records.set('old', { ...record('old', 'text'), uri: 'file:///a' });
+    const bare = { ...record('old', ''), document: null };
+    const steps: string[] = [];
+    const told: RecordTarget = {
+      ...target,
+      add: async (...each) => (steps.push('add'), target.add(...each)),
+      upsert: async (...each) => (steps.push('upsert'), target.upsert(...each)),
+      remove: async (...each) => (steps.push('remove'), target.remove(...each)),
+    };
+    expect(await send([bare], { target: told, overwrite: true })).toMatchObject({ overwritten: 1 });
+    expect(steps.splice(0)).toEqual(['remove', 'add']);
+    expect(records.get('old')).toEqual(bare);
+    for (const [removesKeys, expected] of [
+      [true, ['upsert']],
+      [false, ['remove', 'add']],
+    ] as const) {
+      records.set('old', { ...bare, metadata: '{"a":1}' });
+      await send([bare], { target: { ...told, removesKeys }, overwrite: true }).catch(() => undefined);
+      expect(steps.splice(0)).toEqual(expected);
+    }
+  });
+
+  it('count as added if an earlier attempt of the run brought them there', async () => {
+    const text = record('new', 'text');
+    records.set('new', text);
+    const begun = new Map([['new', text]]);
+    expect(await send([text, record('old', 'as it was')], { begun })).toMatchObject({ added: 1, equal: 1 });
   });
 
   it('are read back: what the server keeps otherwise is an error', async () => {

@@ -22,6 +22,10 @@ export const importCommand: Command = {
       describe: 'Database instead of the exported one; it is made if it is missing',
     },
     tenant: { type: 'string', describe: 'Tenant instead of the exported one; it is made if it is missing' },
+    'memory-threshold': {
+      type: 'string',
+      describe: 'Wait, then stop, while more memory of host or container is used (default: 80%)',
+    },
     overwrite: { type: 'boolean', describe: 'Replace records that are there and differ' },
     'keep-going': { type: 'boolean', describe: 'Leave records out that cannot be imported, and name them' },
   },
@@ -38,6 +42,7 @@ export const importCommand: Command = {
       as: flags.text('as'),
       database: flags.text('database'),
       tenant: flags.text('tenant'),
+      memoryThreshold: flags.share('memory-threshold'),
       overwrite: flags.has('overwrite'),
       keepGoing: flags.has('keep-going'),
       signal,

@@ -90,6 +90,7 @@ export async function call(endpoint: Endpoint, request: ServerCall): Promise<Ser
       throw new SyncAgentError('REMOTE_UNREACHABLE', `${failed}: no complete answer in ${timeoutMs} ms`, {
         retryable: true,
         outOfReach: false,
+        timedOut: true,
         remedy: 'Look at the server: it is overloaded, or hangs',
         cause: error,
       });

@@ -17,8 +17,13 @@ import { describe } from './record-source.ts';
 /** A server that writes a large index answers late. */
 const writeTimeoutMs = 120_000;
 
+export interface ServerTarget extends RecordTarget {
+  /** With all its records. */
+  removeCollection(place: CollectionPlace, signal?: AbortSignal): Promise<void>;
+}
+
 /** The writing side of a running Chroma server. Makes no request before the first call. */
-export function openServerTarget(address: ServerAddress): RecordTarget {
+export function openServerTarget(address: ServerAddress): ServerTarget {
   const server = openChromaServer(address);
   const ask = asker(endpointOf(address));
   const post = async (
@@ -27,7 +32,7 @@ export function openServerTarget(address: ServerAddress): RecordTarget {
     body: string,
     signal: AbortSignal | undefined,
   ): Promise<{ readonly text: string; readonly failed: string }> =>
-    ask({ method: 'POST', path, action, body, signal, timeoutMs: writeTimeoutMs });
+    ask({ method: 'POST', path, action, body, signal, timeoutMs: address.timeoutMs ?? writeTimeoutMs });
   const find = async (
     { tenant, database, name }: CollectionPlace,
     signal: AbortSignal | undefined,
@@ -59,6 +64,7 @@ export function openServerTarget(address: ServerAddress): RecordTarget {
   };
   return {
     url: server.url,
+    removesKeys: true,
     maxBatch: async (signal) => {
       await server.heartbeat({ signal });
       const path = '/api/v2/pre-flight-checks';
@@ -79,6 +85,14 @@ export function openServerTarget(address: ServerAddress): RecordTarget {
     add: async (collection, records, signal) => {
       const path = `${databasePath(collection)}/collections/${collection.id}/add`;
       await post(path, `add records to collection "${collection.name}"`, recordsText(records), signal);
+    },
+    upsert: async (collection, records, signal) => {
+      const path = `${databasePath(collection)}/collections/${collection.id}/upsert`;
+      await post(path, `write records to collection "${collection.name}"`, recordsText(records), signal);
+    },
+    removeCollection: async (place, signal) => {
+      const path = `${databasePath(place)}/collections/${encodeURIComponent(place.name)}`;
+      await ask({ method: 'DELETE', path, action: `delete collection "${place.name}"`, signal });
     },
     remove: async (collection, ids, signal) => {
       const path = `${databasePath(collection)}/collections/${collection.id}/delete`;
