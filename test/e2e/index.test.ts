@@ -262,28 +262,27 @@ describe.skipIf(chromaAvailable() !== undefined)('index, on a real server', () =
     }
   });
 
-  test('a command that is killed is run again, and each id is there once', async () => {
+  test('a command that is killed stays open in the log, is run again, and each id is there once', async () => {
     const file = fileOf(lines(0, 2000));
-    const args = [
-      'index',
-      file,
-      '--collection',
-      'killed',
-      '--chroma',
-      server.url,
-      '--batch-size',
-      '20',
-      '--json',
-    ];
-    const first = startBuiltCli(args);
+    const store = fresh();
+    mkdirSync(store);
+    const log = async () =>
+      (await createAgent({ store, remote: '' }).operationLog()).map(
+        (each) => `${each.operation} ${each.state}`,
+      );
+    const run = (batchSize: string) =>
+      startBuiltCli(['index', file, '--collection', 'killed', '--chroma', server.url, '--batch-size', batchSize, '--store', store, '--json']); // prettier-ignore
+    const first = run('20');
     const count = async (): Promise<number> => (await serverRecords(server.url, 'killed').catch(() => new Map())).size; // prettier-ignore
     while ((await count()) < 100);
     first.child.kill('SIGKILL');
     await first.done;
     const there = await count();
     expect(there).toBeLessThan(2000);
-    const { stdout, exitCode } = await startBuiltCli(args.slice(0, -3).concat('--json')).done;
+    expect(await log()).toEqual(['index open']);
+    const { stdout, exitCode } = await run('500').done;
     expect(exitCode).toBe(0);
+    expect(await log()).toEqual(['index open', 'index done']);
     // What is in flight at the kill still arrives.
     const { added, equal } = JSON.parse(stdout) as { readonly added: number; readonly equal: number };
     expect(equal).toBeGreaterThanOrEqual(there);
