@@ -19,6 +19,7 @@ export type { AgentSettings } from './in-process/agent-settings.ts';
 export type { AgentPorts } from './in-process/create-agent.ts';
 export type { Agent, CallOptions, ReadFrom } from './api/agent.ts';
 export type {
+  AnalyzeServerOptions,
   ExportOptions,
   ImportOptions,
   IndexIntoServerOptions,
@@ -51,6 +52,9 @@ export type {
 export type { RecordProblem } from './engine/records/send-batch.ts';
 export type { SendOptions, SentCollection } from './engine/records/send-records.ts';
 export type { ExportFilesOptions, ExportedFile } from './engine/records/export-records.ts';
+export type { ServerAnalysis } from './stores/chroma/measuring/analyze-server.ts';
+export type { AnalyzedBatch, Recommendation } from './stores/chroma/measuring/recommend.ts';
+export type { MemoryUse } from './platform/memory/memory-use.ts';
 export type { IndexFileOptions } from './engine/writing/index-file.ts';
 export type { IndexOptions, IndexResult } from './engine/writing/index-records.ts';
 export type { RecordLoss } from './stores/record-source.ts';

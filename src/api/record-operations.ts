@@ -9,6 +9,7 @@ import type {
 } from '../engine/records/restore-collection.ts';
 import type { IndexFileOptions } from '../engine/writing/index-file.ts';
 import type { IndexResult } from '../engine/writing/index-records.ts';
+import type { ServerAnalysis } from '../stores/chroma/measuring/analyze-server.ts';
 import type { CallOptions } from './agent.ts';
 
 /** Where records come from: the agent's store by default. At most one of them. */
@@ -48,6 +49,13 @@ export interface RestoreIntoServerOptions extends RestoreCollectionOptions {
   readonly dir?: string | undefined;
 }
 
+export interface AnalyzeServerOptions extends MemoryOptions {
+  /** The URL of a running Chroma server. */
+  readonly chroma: string;
+  /** Of the vectors that it measures with. Default 384. */
+  readonly dimension?: number | undefined;
+}
+
 /** What can be done with single records, where others work with whole stores. */
 export interface RecordOperations {
   /**
@@ -66,6 +74,11 @@ export interface RecordOperations {
    * that the server would refuse; REFUSED if memory stays short.
    */
   indexFile(path: string, options: IndexIntoServerOptions & CallOptions): Promise<IndexResult>;
+  /**
+   * Measures what batches a running server sustains, in a scratch collection that it removes, also after an error. Removes those of runs that
+   * were killed, too.
+   */
+  analyzeServer(options: AnalyzeServerOptions & CallOptions): Promise<ServerAnalysis>;
   /** Which records were added, removed and changed from one to the other: snapshots, directories, the store (`{}`), or servers. */
   diffRecords(
     from: RecordsFrom,

@@ -1,3 +1,4 @@
+import { analyzeCommand } from './commands/work/analyze.ts';
 import { archiveCommand } from './commands/archive/archive.ts';
 import { backupCommand } from './commands/store/backup.ts';
 import { checkCommand } from './commands/store/check.ts';
@@ -53,6 +54,7 @@ export const commands: readonly Command[] = [
   exportCommand,
   importCommand,
   indexCommand,
+  analyzeCommand,
   statusCommand,
   logCommand,
   runCommand,

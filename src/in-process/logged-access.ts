@@ -40,6 +40,7 @@ const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-tol
   drill: 'at-once',
   import: 'at-once',
   index: 'at-once',
+  analyze: 'at-once',
   'restore-collection': 'at-once',
   'acquire-lease': 'at-once',
   'renew-lease': 'if-told',

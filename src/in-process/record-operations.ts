@@ -70,6 +70,11 @@ export function recordOperations(
           await notifyRunningAgent(context);
         }
       }),
+    analyzeServer: ({ chroma, signal, ...options }) =>
+      log.read('analyze', { signal }, async (context) => {
+        const { analyzeByUrl } = await import('./analyze-by-url.ts');
+        return analyzeByUrl(context, chroma, options);
+      }),
     diffRecords: (from, to, { signal, ...choice } = {}) => {
       const reading =
         (place: RecordsFrom): ReadRecords =>
@@ -105,8 +110,10 @@ async function openTarget(
       });
 }
 
-const guardOf = ({ clock, emit }: Context, url: string, threshold = defaultMemoryThreshold): MemoryGuard =>
-  memoryGuard({ read: serverMemory(url), threshold, clock, emit });
+function guardOf({ clock, emit }: Context, url: string, threshold = defaultMemoryThreshold): MemoryGuard {
+  const memory = serverMemory(url);
+  return memoryGuard({ read: () => memory.use(), threshold, clock, emit });
+}
 
 function onlyOne(from: RecordsFrom): RecordsFrom {
   const given = (['dir', 'snapshot', 'chroma'] as const).filter((name) => from[name] !== undefined);

@@ -63,8 +63,8 @@ export function createSafeWriter({
       remedy: 'Pass a ChromaClient of the package chromadb, version 3',
     });
   }
-  const read = serverMemory(serverUrl);
-  const guardNow = () => memoryGuard({ read, threshold, clock: systemClock, emit });
+  const memory = serverMemory(serverUrl);
+  const guardNow = () => memoryGuard({ read: () => memory.use(), threshold, clock: systemClock, emit });
   guardNow();
   return {
     index: async (given, records, { signal, ...options } = {}) => {

@@ -60,6 +60,7 @@ export function operationsInProcesses(
     diffRecords: bound('diffRecords'),
     importFrom: bound('importFrom'),
     indexFile: bound('indexFile'),
+    analyzeServer: bound('analyzeServer'),
     restoreCollection: bound('restoreCollection'),
     operationLog: bound('operationLog'),
     archiveTo: bound('archiveTo'),

@@ -236,6 +236,7 @@ export type Phase =
   | 'export'
   | 'import'
   | 'index'
+  | 'analyze'
   | 'mend'
   | 'archive';
 

@@ -18,6 +18,7 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
   export: 'Exporting',
   import: 'Importing',
   index: 'Indexing',
+  analyze: 'Measuring',
   mend: 'Mending the copy',
   archive: 'Writing the archive',
 };

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import type { Home } from '../home/home.ts';
+import { residentMemory } from '../platform/memory/resident-memory.ts';
 import { findStoreUsers } from '../stores/in-use.ts';
 
 /**
@@ -8,13 +8,7 @@ import { findStoreUsers } from '../stores/in-use.ts';
  */
 export async function memoryOfUsers({ store, exclude }: Home): Promise<number | null> {
   const users = await findStoreUsers(store, exclude);
-  const sizes = await Promise.all(
-    users.map(async ({ pid }) => {
-      const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-      const kilobytes = /^VmRSS:\s*([0-9]+) kB/m.exec(text)?.[1];
-      return kilobytes === undefined ? [] : [Number(kilobytes) * 1024];
-    }),
-  );
-  const known = sizes.flat();
+  const sizes = await Promise.all(users.map(({ pid }) => residentMemory(pid)));
+  const known = sizes.flatMap((bytes) => bytes ?? []);
   return known.length === 0 ? null : known.reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -266,6 +266,7 @@ describe.skipIf(chromaAvailable() !== undefined)('index, on a real server', () =
     const file = fileOf(lines(0, 2000));
     const store = fresh();
     mkdirSync(store);
+    mkdirSync((await locateHome(store)).dir);
     const log = async () =>
       (await createAgent({ store, remote: '' }).operationLog()).map(
         (each) => `${each.operation} ${each.state}`,

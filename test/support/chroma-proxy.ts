@@ -10,8 +10,12 @@ export interface ChromaRequest {
   readonly ids: readonly string[];
 }
 
-/** `hang`: the server never sees it, and there is no answer. `lose`: the server does it, and there is no answer. */
-export type ChromaFault = 'hang' | 'lose' | undefined;
+/**
+ * `hang`: the server never sees it, and there is no answer. `lose`: the server does it, and there is no answer. `cut`: the same, and the
+ * connection ends. `fail`: the answer is an
+ * error of the server.
+ */
+export type ChromaFault = 'hang' | 'lose' | 'cut' | 'fail' | undefined;
 
 export interface ChromaProxy {
   readonly url: string;
@@ -36,9 +40,11 @@ export async function startChromaProxy(
     const fault = faultOf(seen);
     if (fault === 'hang') return;
     const { method = 'GET' } = request;
+    if (fault === 'fail') return void response.writeHead(500).end('{"error":"InternalError"}');
     const headers = { 'content-type': 'application/json' };
     const answered = await fetch(server + path, { method, headers, ...(body.length === 0 ? {} : { body }) });
     const text = await answered.text();
+    if (fault === 'cut') response.destroy();
     if (fault === undefined) response.writeHead(answered.status, headers).end(text);
   };
   const proxy = createServer((request, response) => {

@@ -18,6 +18,7 @@ export type LoggedOperation =
   | 'drill'
   | 'import'
   | 'index'
+  | 'analyze'
   | 'restore-collection'
   | 'acquire-lease'
   | 'renew-lease'

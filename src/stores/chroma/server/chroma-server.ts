@@ -49,8 +49,11 @@ export type CollectionPlace = Pick<ServerCollection, 'id' | 'name' | 'tenant' | 
 export interface ChromaServer {
   /** Its URL, for people: without credentials. */
   readonly url: string;
-  /** Asks for a heartbeat, and finds out whether it speaks API v2: UNSUPPORTED with its version if not. */
-  heartbeat(options?: ServerCallOptions): Promise<void>;
+  /**
+   * Asks for a heartbeat, and finds out whether it speaks API v2: UNSUPPORTED with its version if not. Resolves to the time of the server's
+   * clock, milliseconds since the epoch.
+   */
+  heartbeat(options?: ServerCallOptions): Promise<number>;
   /** As the server calls itself; servers of 1.x all say `1.0.0`. */
   version(options?: ServerCallOptions): Promise<string>;
   /**
@@ -138,7 +141,8 @@ export function openChromaServer(address: ServerAddress): ChromaServer {
     url: endpoint.base,
     heartbeat: async (options = {}) => {
       await assertVersionTwo(endpoint, options);
-      await get('/api/v2/heartbeat', 'ask for the heartbeat', heartbeatSchema, options);
+      const beat = await get('/api/v2/heartbeat', 'ask for the heartbeat', heartbeatSchema, options);
+      return beat['nanosecond heartbeat'] / 1e6;
     },
     version: (options) => get('/api/v2/version', 'ask for the version', versionSchema, options),
     databases: async (tenants = [defaultTenant], options) => {
