@@ -2,22 +2,12 @@ import type { RecordOperations, RecordsFrom } from '../api/record-operations.ts'
 import type { Context } from '../engine/context.ts';
 import { diffRecords } from '../engine/records/diff-records.ts';
 import { exportTo } from '../engine/records/export-to.ts';
-import { importRecords } from '../engine/records/import-records.ts';
 import { restoreCollection } from '../engine/records/restore-collection.ts';
-import { indexFile } from '../engine/writing/index-file.ts';
-import { defaultMemoryThreshold, memoryGuard } from '../engine/writing/memory-guard.ts';
-import type { MemoryGuard } from '../engine/writing/memory-guard.ts';
 import { withRecordSource } from '../engine/records/with-record-source.ts';
 import type { ReadRecords } from '../engine/records/with-record-source.ts';
 import { SyncAgentError } from '../platform/errors.ts';
-import type { RecordTarget } from '../stores/record-source.ts';
-import { notifyRunningAgent } from './notify-running-agent.ts';
-import { retryingTarget } from './retrying-target.ts';
 import type { LoggedAccess } from './logged-access.ts';
-import { serverMemory } from './server-memory.ts';
 import type { AgentPorts, StoreAccess } from './store-access.ts';
-
-export const defaultDeadlineMs = 30_000;
 
 /** Finds the records that a call names: in the store, in a directory, in a snapshot, or in a running server. */
 export function recordOperations(
@@ -52,29 +42,19 @@ export function recordOperations(
   return {
     exportTo: (to, { signal, dir, snapshot, chroma, ...options } = {}) =>
       within({ dir, snapshot, chroma }, signal, (context, read) => exportTo(context, read, to, options)),
-    importFrom: (paths, { chroma, memoryThreshold, signal, ...options }) =>
+    importFrom: (paths, { signal, ...options }) =>
       log.read('import', { signal }, async (context) =>
-        importRecords(context, paths, await openTarget(chroma, context), {
-          ...options,
-          guard: guardOf(context, chroma, memoryThreshold),
-        }),
+        (await import('./write-by-url.ts')).importByUrl(context, paths, options),
       ),
-    indexFile: (path, { chroma, memoryThreshold, deadlineMs, signal, ...options }) =>
+    indexFile: (path, { signal, ...options }) =>
       log.read('index', { signal }, async (context) => {
-        const target = await openTarget(chroma, context, { deadlineMs: deadlineMs ?? defaultDeadlineMs });
-        const guard = guardOf(context, chroma, memoryThreshold);
         const stream = path === '-' ? stdin?.() : undefined;
-        try {
-          return await indexFile(context, path, { target, guard, stream }, options);
-        } finally {
-          await notifyRunningAgent(context);
-        }
+        return (await import('./write-by-url.ts')).indexByUrl(context, path, stream, options);
       }),
     analyzeServer: ({ chroma, signal, ...options }) =>
-      log.read('analyze', { signal }, async (context) => {
-        const { analyzeByUrl } = await import('./analyze-by-url.ts');
-        return analyzeByUrl(context, chroma, options);
-      }),
+      log.read('analyze', { signal }, async (context) =>
+        (await import('./analyze-by-url.ts')).analyzeByUrl(context, chroma, options),
+      ),
     diffRecords: (from, to, { signal, ...choice } = {}) => {
       const reading =
         (place: RecordsFrom): ReadRecords =>
@@ -85,34 +65,13 @@ export function recordOperations(
     restoreCollection: (name, { chroma, snapshot, dir, signal, ...options }) => {
       const from = dir === undefined ? { snapshot: snapshot ?? 'latest' } : { dir, snapshot };
       return log.call('restore-collection', {}, () =>
-        within(from, signal, async (context, read) =>
-          restoreCollection(context, read, name, await openTarget(chroma, context), options),
-        ),
+        within(from, signal, async (context, read) => {
+          const { targetByUrl } = await import('./write-by-url.ts');
+          return restoreCollection(context, read, name, targetByUrl(context, chroma), options);
+        }),
       );
     },
   };
-}
-
-/** With a deadline for each request, requests that run into it are made smaller by the caller. */
-async function openTarget(
-  url: string,
-  { clock, emit }: Context,
-  indexing?: { readonly deadlineMs: number },
-): Promise<RecordTarget> {
-  const { openServerTarget } = await import('../stores/chroma/server/record-target.ts');
-  return indexing === undefined
-    ? retryingTarget(openServerTarget({ url }), { clock, emit })
-    : retryingTarget(openServerTarget({ url, timeoutMs: indexing.deadlineMs }), {
-        clock,
-        emit,
-        operation: 'index',
-        isSplit: true,
-      });
-}
-
-function guardOf({ clock, emit }: Context, url: string, threshold = defaultMemoryThreshold): MemoryGuard {
-  const memory = serverMemory(url);
-  return memoryGuard({ read: () => memory.use(), threshold, clock, emit });
 }
 
 function onlyOne(from: RecordsFrom): RecordsFrom {
