@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { lookAtStopped, placeMendedCopy } from '../../src/engine/mending/mended-copy.ts';
 import { locateHome } from '../../src/home/home.ts';
 import { readJournal } from '../../src/home/journal.ts';
-import { readState } from '../../src/home/state.ts';
+import { readState, writeState } from '../../src/home/state.ts';
 import { openStoreAccess } from '../../src/in-process/store-access.ts';
 import type { AgentPorts } from '../../src/in-process/create-agent.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
@@ -170,6 +170,33 @@ describe('a mended store', () => {
       parent: second.type === 'committed' ? second.id : '',
     });
     expect(await host.agent.backup()).toMatchObject({ type: 'committed', parent });
+    await host.remove();
+  });
+
+  it.each([
+    ['was committed', true],
+    ['was not committed', false],
+  ])('knows of a backup that was cut off before it knew its commit, and %s', async (_, isCommitted) => {
+    const { host, remote, parent } = await prepared(() => ({}));
+    const home = await locateHome(host.store);
+    const before = await readState(home);
+    await host.write({ ...old, 'a.txt': 'damaged later' });
+    const later = await host.agent.backup();
+    const latest = later.type === 'committed' ? later.id : '';
+    const id = isCommitted ? latest : latest.replace(/^..../, '2001');
+    const after = await readState(home);
+    if (before === undefined || after === undefined) throw new Error('no state');
+    const remotes = Object.fromEntries(
+      Object.entries(isCommitted ? before.remotes : after.remotes).map(([name, record]) => [
+        name,
+        { ...record, pending: { id, fingerprint: after.remotes[name]?.fingerprint ?? null } },
+      ]),
+    );
+    await writeState(nodeFileSystem, home, { ...after, remotes });
+    expect(latest).not.toBe(parent);
+    await mend(host, remote, {});
+    // Written since: whatever it was, the mended store is none of the snapshots.
+    expect(await host.agent.backup()).toMatchObject({ type: 'committed', parent: latest, diverged: [] });
     await host.remove();
   });
 

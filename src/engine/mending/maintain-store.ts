@@ -12,7 +12,9 @@ import { lastKnownManifest } from '../known-manifests.ts';
 import { lookAtStore } from '../local-status.ts';
 import { messagesOf } from '../soundness/soundness.ts';
 import { adapterForCapture } from '../soundness/judge-store.ts';
+import { lookAside } from './look-aside.ts';
 import { lookAtStopped, placeMendedCopy } from './mended-copy.ts';
+import type { StoppedStore } from './mended-copy.ts';
 
 export interface MaintainStoreOptions {
   /** How SQLite keeps what a transaction changes, from now on. Default: as it is. */
@@ -44,16 +46,17 @@ export async function maintainStore(
   { journalMode, dryRun = false }: MaintainStoreOptions = {},
 ): Promise<MaintainStoreResult> {
   const { home, settings, signal } = context;
-  const { adapter, mending } = await mendingOf(context);
+  const { adapter, mending, found } = await mendingOf(context);
   const scratch = join(stagingRoot(home), 'scratch');
-  await adapter.reading?.assertKnown(home.store, { scratch });
-  if (dryRun) {
+  const estimate = await lookAside(context, found, adapter, async (dir) => {
     try {
-      return { type: 'planned', ...(await mending.estimateMaintenance(home.store, { scratch, signal })) };
+      await adapter.reading?.assertKnown(dir, { scratch });
+      return dryRun ? await mending.estimateMaintenance(dir, { scratch, signal }) : undefined;
     } finally {
       await context.fs.remove(scratch);
     }
-  }
+  });
+  if (estimate !== undefined) return { type: 'planned', ...estimate };
   const snapshot = await snapshotOf(context);
   const stopped = await lookAtStopped(context, 'maintain');
   const before = await lastKnownManifest(context);
@@ -75,13 +78,15 @@ export async function maintainStore(
   return { type: 'maintained', snapshot, bytesBefore, bytesAfter, records, rollbackCopy, ...maintained };
 }
 
-async function mendingOf(
-  context: Context,
-): Promise<{ readonly adapter: StoreAdapter; readonly mending: StoreMending }> {
-  await lookAtStopped(context, 'maintain');
+async function mendingOf(context: Context): Promise<{
+  readonly adapter: StoreAdapter;
+  readonly mending: StoreMending;
+  readonly found: StoppedStore;
+}> {
+  const found = await lookAtStopped(context, 'maintain');
   const adapter = await adapterForCapture(context, await lastKnownManifest(context));
   const { name, mending } = adapter;
-  if (mending !== undefined) return { adapter, mending };
+  if (mending !== undefined) return { adapter, mending, found };
   throw new SyncAgentError(
     'USAGE',
     `Cannot maintain "${context.home.store}": nobody knows how to maintain a store of the kind "${name}"`,

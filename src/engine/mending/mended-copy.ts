@@ -108,7 +108,8 @@ export async function placeMendedCopy(
   }
 }
 
-async function copyStore({ home, fs, signal }: Context, scan: ScanResult, dir: string): Promise<void> {
+/** Makes `dir`, with all that the store holds. */
+export async function copyStore({ home, fs, signal }: Context, scan: ScanResult, dir: string): Promise<void> {
   for (const { path, mode } of scan.directories) {
     await fs.makeDirectory(join(dir, path));
     // What this user may not write could not be filled.
@@ -194,7 +195,8 @@ async function assertRoom(context: Context, { scan, action }: StoppedStore): Pro
   );
 }
 
-async function diskFull(
+/** For an error that says that the disk is full, while the store is as it was. */
+export async function diskFull(
   { home, diskSpace }: Context,
   action: string,
   cause: unknown,

@@ -7,6 +7,7 @@ import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { lastKnownManifest } from '../known-manifests.ts';
 import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
+import { lookAside } from './look-aside.ts';
 import { lookAtStopped, placeMendedCopy } from './mended-copy.ts';
 import { mendInPlace } from './mend-in-place.ts';
 import type { RepairedStep } from './mend-in-place.ts';
@@ -53,7 +54,8 @@ export async function repairStore(
   const { home, signal } = context;
   const stopped = await lookAtStopped(context, 'repair');
   const known = await lastKnownManifest(context);
-  const { name, mending, reading } = await adapterForCapture(context, known);
+  const adapter = await adapterForCapture(context, known);
+  const { name, mending, reading } = adapter;
   if (mending === undefined) {
     throw new SyncAgentError(
       'USAGE',
@@ -68,7 +70,6 @@ export async function repairStore(
     ...(acceptLoss ? (['accept-loss'] as const) : []),
   ];
   const scratch = join(stagingRoot(home), 'scratch');
-  await reading?.assertKnown(home.store, { scratch });
   const databases = databasesOf(context, known);
   const look = (dir: string): Promise<RepairPlan> =>
     inPhase(context, 'validate', async () => {
@@ -78,7 +79,10 @@ export async function repairStore(
         await context.fs.remove(scratch);
       }
     });
-  const plan = await look(home.store);
+  const plan = await lookAside(context, stopped, adapter, async (dir) => {
+    await reading?.assertKnown(dir, { scratch });
+    return look(dir);
+  });
   if (plan.steps.length === 0) return { ...outcome(plan, []), type: 'nothing-to-do' };
   const planned = plan.steps.map((step) => ({ ...step, outcome: 'planned' as const }));
   if (dryRun) return { ...outcome(plan, planned), type: 'planned' };

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -146,6 +146,31 @@ describe('a repair', () => {
     const before = fingerprintOf(store);
     await agent.repair({ dryRun: true, orphans: true, acceptLoss: true });
     expect(fingerprintOf(store)).toEqual(before);
+  });
+
+  it.each(['repair', 'maintain'] as const)(
+    'makes no file beside a database in WAL mode, even for a moment, when it only plans: %s',
+    async (call) => {
+      destroyPage(database, 'embedding_fulltext_search_data');
+      run('PRAGMA journal_mode = wal');
+      expect(await readdir(store)).not.toContain('chroma.sqlite3-wal');
+      const before = fingerprintOf(store);
+      const { ctimeNs, mtimeNs } = await stat(store, { bigint: true });
+      const result = await agent[call]({ dryRun: true });
+      expect(result.type).toBe('planned');
+      expect(fingerprintOf(store)).toEqual(before);
+      expect(await stat(store, { bigint: true })).toMatchObject({ ctimeNs, mtimeNs });
+      expect(await readdir(join(root, '.store.sync-agent', 'staging'))).toEqual([]);
+    },
+  );
+
+  it('mends a database in WAL mode, which stays in it', async () => {
+    destroyPage(database, 'embedding_fulltext_search_data');
+    run('PRAGMA journal_mode = wal');
+    expect(await agent.repair()).toMatchObject({ type: 'repaired', isSound: true, records });
+    const db = new Database(database, { readonly: true });
+    expect(db.pragma('journal_mode', { simple: true })).toBe('wal');
+    db.close();
   });
 
   it('leaves a table that lost rows alone, and names what saves the rest', async () => {
