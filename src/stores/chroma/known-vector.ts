@@ -1,5 +1,4 @@
 import type Database from 'better-sqlite3';
-import type { HnswHeader } from './index/hnsw-header.ts';
 
 /** A vector that the index must hold, whatever else is pending. */
 export interface KnownVector {
@@ -40,7 +39,7 @@ export function matchesKnownVector(
   vector: Float32Array,
   bytes: Buffer,
   start: number,
-  header: Pick<HnswHeader, 'dimension'>,
+  header: { readonly dimension: number },
 ): boolean {
   if (vector.length !== header.dimension) return false;
   const stored = floatsAt(bytes, start, header.dimension);

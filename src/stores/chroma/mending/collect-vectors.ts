@@ -62,8 +62,8 @@ export function collectVectors(
     }
     const isGhost = (id: string): boolean =>
       !seen.has(id) && !pending.has(id) && queued.get(id)?.isThere !== false;
-    const isOfAnotherTime =
-      index.isNamed && (unindexed > 0 || [...index.ids].some(isGhost) || index.contradicts(indexedUpTo));
+    const hasOtherRecords = unindexed > 0 || [...index.ids].some(isGhost) || index.contradicts(indexedUpTo);
+    const isOfAnotherTime = index.mayBeOld || (index.isNamed && hasOtherRecords);
     return { fromQueue, fromIndex, losses, isOfAnotherTime };
   } finally {
     index.close();

@@ -12,6 +12,8 @@ export interface LeftIndex {
   readonly ids: ReadonlySet<string>;
   /** Whether the pickle could be read to its end. */
   readonly isNamed: boolean;
+  /** The elements look like those of another time. */
+  readonly mayBeOld: boolean;
   /** The operation that the files say they hold; null where only SQLite knows. */
   readonly maxSeqId: number | null;
   has(id: string): boolean;
@@ -23,7 +25,7 @@ export interface LeftIndex {
 
 /** Opens what is left. A pickle that is missing or short is made up for by the order of labels, if one vector proves that. */
 export function openLeftIndex(db: Database.Database, dir: string, collection: StoredCollection): LeftIndex {
-  const facts = indexFacts(dir, collection);
+  const facts = indexFacts(db, dir, collection);
   const name = 'index_metadata.pickle';
   const pickled = salvageIndexIds(join(dir, facts.segmentId, name), `${facts.segmentId}/${name}`);
   const isNamed = pickled.problem === undefined;
@@ -37,6 +39,7 @@ export function openLeftIndex(db: Database.Database, dir: string, collection: St
   return {
     ids: new Set(pickled.labels.keys()),
     isNamed,
+    mayBeOld: index.mayBeOld,
     maxSeqId: pickled.maxSeqId,
     has: (id) => labels.has(id),
     vectorOf,

@@ -18,6 +18,8 @@ export interface CollectionVectors {
   vectorOf(id: string): FoundVector;
   /** What is wrong with the files, one sentence each. Empty unless they were salvaged. */
   readonly problems: readonly string[];
+  /** Vectors that were changed are perhaps old ones. */
+  readonly mayBeOld: boolean;
   close(): void;
 }
 
@@ -57,6 +59,7 @@ export function vectorsOf(
       return found.problem === undefined ? found : (spare?.(id) ?? found);
     },
     problems: index.problems,
+    mayBeOld: index.mayBeOld,
     close: () => index.close(),
   };
 }
@@ -69,7 +72,7 @@ function openIndex(
 ): IndexVectors {
   const { vectorSegment: segment } = collection;
   if (segment?.type !== persistedType) return noIndex;
-  const facts = indexFacts(dir, collection);
+  const facts = indexFacts(db, dir, collection);
   const isThere = hasIndexMetadata(facts);
   const wasPersisted = (segment.maxSeqId ?? 0) > 0;
   if (isSalvage) {

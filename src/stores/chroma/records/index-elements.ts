@@ -10,6 +10,8 @@ export interface IndexElements {
   readonly count: number;
   /** The file ends before the elements that its header promises. */
   readonly problem: string | undefined;
+  /** It ends there behind a whole element, as one of another time does. */
+  readonly mayBeOld: boolean;
 }
 
 /**
@@ -24,7 +26,7 @@ export function findElements(path: string, label: string, layout: ElementLayout)
     reader = new ByteReader(path, label);
   } catch (error) {
     if (!isSyncAgentError(error, 'STORE_CORRUPT')) throw error;
-    return { positions, count: 0, problem: error.message };
+    return { positions, count: 0, problem: error.message, mayBeOld: false };
   }
   try {
     const there = Math.floor(reader.size / sizePerElement);
@@ -39,7 +41,8 @@ export function findElements(path: string, label: string, layout: ElementLayout)
     }
     const isShort = Number.isFinite(layout.count) && there < layout.count;
     const problem = isShort ? `${label} ends after ${there} of ${layout.count} elements` : undefined;
-    return { positions, count: isShort ? layout.count : count, problem };
+    const mayBeOld = isShort && reader.size % sizePerElement === 0;
+    return { positions, count: isShort ? layout.count : count, problem, mayBeOld };
   } finally {
     reader.close();
   }

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../../platform/errors.ts';
 import { damaged } from '../index/byte-reader.ts';
+import { matchesKnownVector } from '../known-vector.ts';
+import type { KnownVector } from '../known-vector.ts';
 import { hasIndexMetadata } from '../index/persisted-index.ts';
 import { readLayout, salvageLayout } from './element-layout.ts';
 import type { ElementLayout } from './element-layout.ts';
@@ -17,7 +19,7 @@ export interface FoundVector {
   readonly vector: Float32Array | null;
   /** What is wrong with it: it is missing, or its length is. */
   readonly problem?: string;
-  /** The direction is exact, the length of a cosine vector is lost: it has length 1. */
+  /** The direction is exact, the length of a cosine vector is lost: it has length 1, or perhaps that of another vector. */
   readonly isWithoutLength?: boolean;
 }
 
@@ -31,6 +33,8 @@ export interface IndexVectors {
   readonly maxSeqId: number | null;
   /** What is wrong with the files, one sentence each. Empty unless they were salvaged. */
   readonly problems: readonly string[];
+  /** The elements look like those of another time: vectors that were changed in between are old ones. */
+  readonly mayBeOld: boolean;
   vectorOf(label: number): FoundVector;
   close(): void;
 }
@@ -41,6 +45,8 @@ export interface IndexFacts {
   readonly space: Space;
   readonly dimension: number | null;
   readonly maxNeighbors: number;
+  /** To salvage: the last vector that was written to the index, if it is known. */
+  readonly lastWritten?: KnownVector | undefined;
 }
 
 /** Nothing was ever persisted: all vectors are in the queue. */
@@ -49,6 +55,7 @@ export const noIndex: IndexVectors = {
   isNamed: true,
   maxSeqId: null,
   problems: [],
+  mayBeOld: false,
   vectorOf: () => ({ vector: null, problem: 'there is no vector index' }),
   close: () => undefined,
 };
@@ -71,8 +78,16 @@ export function salvageIndexVectors(facts: IndexFacts, given?: ReadonlyMap<strin
     given === undefined
       ? salvageIndexIds(...placeOf(facts, 'index_metadata.pickle'))
       : { labels: new Map(given), maxSeqId: null, problem: undefined };
-  const { layout, problem } = salvageLayout(...placeOf(facts, 'header.bin'), facts);
-  const problems = [ids.problem, problem];
+  const { layout: said, problem } = salvageLayout(...placeOf(facts, 'header.bin'), facts);
+  const isOldHeader = said !== undefined && said.count < ids.labels.size;
+  const problems = [
+    ids.problem,
+    problem,
+    isOldHeader
+      ? `${facts.segmentId}/header.bin is of another time: it promises ${said.count} elements, and there are ${ids.labels.size} ids`
+      : undefined,
+  ];
+  const layout = isOldHeader ? { ...said, count: Infinity } : said;
   if (layout === undefined)
     return {
       ...noIndex,
@@ -99,6 +114,7 @@ class OpenIndex implements IndexVectors {
   readonly isNamed: boolean;
   readonly maxSeqId: number | null;
   readonly problems: readonly string[];
+  readonly mayBeOld: boolean;
   readonly #layout: ElementLayout;
   readonly #elements: IndexElements;
   readonly #isSalvaged: boolean;
@@ -108,6 +124,8 @@ class OpenIndex implements IndexVectors {
   readonly #data: RandomAccess | undefined;
   /** The lengths of cosine vectors; what stands there for others means nothing. */
   readonly #lengths: Buffer;
+  /** Why the lengths may be those of other vectors. */
+  readonly #lengthDoubt: string | undefined;
   readonly #bytes: Buffer;
 
   constructor(facts: IndexFacts, { ids, layout, elements, problems, isSalvaged = false }: Parts) {
@@ -126,6 +144,8 @@ class OpenIndex implements IndexVectors {
     this.problems = lengthProblem === undefined ? problems : [...problems, lengthProblem];
     this.#bytes = Buffer.alloc(layout.sizePerElement);
     this.#data = elements.positions.size === 0 ? undefined : new RandomAccess(path, label);
+    this.mayBeOld = isSalvaged && (elements.mayBeOld || this.#lacksNew(facts));
+    this.#lengthDoubt = isSalvaged && this.#isCosine ? this.#doubtAboutLengths(facts) : undefined;
   }
 
   vectorOf(label: number): FoundVector {
@@ -158,11 +178,42 @@ class OpenIndex implements IndexVectors {
     return length === 0 || Math.abs(length - 1) < 1e-3 ? undefined : `its vector has length ${length}, not 1`;
   }
 
+  /** Whether a whole file lacks elements of ids that there are, or the vector that was written last. */
+  #lacksNew({ lastWritten }: IndexFacts): boolean {
+    const { positions, problem } = this.#elements;
+    if (problem === undefined && [...this.labels.values()].some((label) => !positions.has(label)))
+      return true;
+    const element = positions.get(this.labels.get(lastWritten?.id.toString() ?? '') ?? -1);
+    if (lastWritten === undefined || element === undefined) return false;
+    const isRead = this.#data?.read(this.#bytes, element * this.#layout.sizePerElement) === true;
+    return (
+      isRead && !matchesKnownVector(lastWritten.vector, this.#bytes, this.#layout.offsetData, this.#layout)
+    );
+  }
+
+  /** A file that is short, or has another length for the vector that was written last, is perhaps of another time. */
+  #doubtAboutLengths({ segmentId, lastWritten }: IndexFacts): string | undefined {
+    let last = -1;
+    for (const element of this.#elements.positions.values()) last = Math.max(last, element);
+    if (this.#lengths.length < 4 * (last + 1))
+      return `${segmentId}/length.bin may be of another time: it is short`;
+    const element = this.#elements.positions.get(this.labels.get(lastWritten?.id.toString() ?? '') ?? -1);
+    if (lastWritten === undefined || element === undefined) return undefined;
+    const [stored, written] = [this.#lengths.readFloatLE(4 * element), lengthOf(lastWritten.vector)];
+    if (Math.abs(stored - written) <= 1e-3 * written) return undefined;
+    return `${segmentId}/length.bin is of another time: it has another length for the vector that was written last`;
+  }
+
   /** The index keeps cosine vectors with length 1, and their lengths beside them. */
   #scaled(vector: Float32Array, element: number): FoundVector {
     const at = 4 * element;
     const length = at + 4 <= this.#lengths.length ? this.#lengths.readFloatLE(at) : NaN;
-    if (length > 0 && Number.isFinite(length)) return { vector: vector.map((value) => value * length) };
+    if (length > 0 && Number.isFinite(length)) {
+      const scaled = vector.map((value) => value * length);
+      return this.#lengthDoubt === undefined
+        ? { vector: scaled }
+        : { vector: scaled, isWithoutLength: true, problem: this.#lengthDoubt };
+    }
     if (vector.every((value) => value === 0)) return { vector };
     const problem = `length.bin has no length of element ${element}`;
     if (!this.#isSalvaged) throw damaged(`${this.#label}: ${problem}`);

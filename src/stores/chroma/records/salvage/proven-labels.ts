@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type Database from 'better-sqlite3';
 import { findKnownVector, matchesKnownVector } from '../../known-vector.ts';
+import type { KnownVector } from '../../known-vector.ts';
 import { topicOf } from '../../topic.ts';
 import { salvageLayout } from '../element-layout.ts';
 import { findElements } from '../index-elements.ts';
@@ -11,10 +12,11 @@ import type { QueuedSince } from './ordered-labels.ts';
 import { operationCode, readQueue } from '../pending-operations.ts';
 import type { StoredCollection } from '../stored-collection.ts';
 
-export const indexFacts = (
-  dir: string,
-  { vectorSegment, space, dimension, maxNeighbors }: StoredCollection,
-): IndexFacts => ({ dir, segmentId: vectorSegment?.id ?? '', space, dimension, maxNeighbors });
+export function indexFacts(db: Database.Database, dir: string, collection: StoredCollection): IndexFacts {
+  const { vectorSegment, space, dimension, maxNeighbors } = collection;
+  const lastWritten = knownVector(db, collection, vectorSegment?.maxSeqId ?? 0);
+  return { dir, segmentId: vectorSegment?.id ?? '', space, dimension, maxNeighbors, lastWritten };
+}
 
 /**
  * The labels of an index whose pickle is missing or short, by the order of records, if one vector proves that: see `labelsByOrder`.
@@ -26,7 +28,7 @@ export function provenLabels(
   collection: StoredCollection,
   known: ReadonlyMap<string, number>,
 ): ReadonlyMap<string, number> | undefined {
-  const facts = indexFacts(dir, collection);
+  const facts = indexFacts(db, dir, collection);
   const indexedUpTo = collection.vectorSegment?.maxSeqId ?? 0;
   const labels = labelsByOrder(db, {
     metadataSegment: collection.metadataSegment?.id ?? '',
@@ -47,19 +49,24 @@ export function provenLabels(
 /** Whether an index has the vector that the queue says was the last one; undefined if nothing can be compared. */
 export function agreesWithQueue(
   db: Database.Database,
-  { id, metadataSegment }: StoredCollection,
+  collection: StoredCollection,
   indexedUpTo: number,
   vectorOf: (id: string) => FoundVector,
 ): boolean | undefined {
-  const known = findKnownVector(db, {
-    topic: topicOf(db, id),
-    indexedUpTo,
-    metadataSegment: metadataSegment?.id ?? '',
-  });
+  const known = knownVector(db, collection, indexedUpTo);
   const found = known && vectorOf(known.id.toString()).vector;
   if (known === undefined || found == null) return undefined;
   const bytes = Buffer.from(found.buffer, found.byteOffset, found.byteLength);
   return matchesKnownVector(known.vector, bytes, 0, { dimension: found.length });
+}
+
+function knownVector(
+  db: Database.Database,
+  { id, metadataSegment }: StoredCollection,
+  indexedUpTo: number,
+): KnownVector | undefined {
+  const segment = metadataSegment?.id ?? '';
+  return findKnownVector(db, { topic: topicOf(db, id), indexedUpTo, metadataSegment: segment });
 }
 
 function labelsIn(facts: IndexFacts): Iterable<number> {

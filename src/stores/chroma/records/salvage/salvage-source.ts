@@ -73,6 +73,8 @@ function* salvageCollection(
     if (lost.unnamed.has(table))
       lossOf(null, missing, `rows of "${table}" may be lost, and nobody knows which`);
   for (const problem of vectors.problems) lossOf(null, [], problem);
+  if (vectors.mayBeOld)
+    lossOf(null, ['newer'], 'the elements of the vector index may be of another time: vectors that were changed since are old ones'); // prettier-ignore
   const lostKeys = keysById(db, collection, lost.texts);
   const isStale = staleness(db, collection);
   const seen = new Set<string>();
