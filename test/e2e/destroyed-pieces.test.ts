@@ -59,7 +59,7 @@ const known: ReadonlyMap<string, Known> = (() => {
 interface Piece {
   readonly name: string;
   readonly destroy: (dir: string) => void;
-  readonly command: 'repair' | 'export --salvage';
+  readonly command: 'repair' | 'export --salvage --to ./saved';
   readonly whole: number;
 }
 
@@ -69,7 +69,9 @@ const page = (object: string, which: 'first' | 'last', whole = 201): Piece => ({
     const path = join(dir, 'chroma.sqlite3');
     destroyPage(path, object, pagesOf(path, object).at(which === 'first' ? 0 : -1));
   },
-  command: /index|embedding_metadata_.*value|fulltext/.test(object) ? 'repair' : 'export --salvage',
+  command: /index|embedding_metadata_.*value|fulltext/.test(object)
+    ? 'repair'
+    : 'export --salvage --to ./saved',
   whole,
 });
 
@@ -96,7 +98,7 @@ const pieces: readonly Piece[] = [
       const bytes = readFileSync(join(dir, 'chroma.sqlite3'));
       writeFileSync(join(dir, 'chroma.sqlite3'), bytes.fill(0, 0, 100));
     },
-    command: 'export --salvage',
+    command: 'export --salvage --to ./saved',
     whole: 201,
   },
   page('sqlite_schema', 'first'),

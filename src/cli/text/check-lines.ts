@@ -32,7 +32,7 @@ function problemLines(
   return [
     `${label}  ${printable(message)}`,
     ...(collections.length === 0 ? [] : [`${indent}concerns ${named.join(', ')}${more}${count}`]),
-    ...(command === null ? [] : [`${indent}mend it: ${command}`]),
+    ...(command === null ? [] : [`${indent}${verbOf(command)}: ${command}`]),
     ...(remedy === null || command !== null ? [] : [`${indent}${printable(remedy)}`]),
   ];
 }
@@ -49,3 +49,7 @@ function serverLines(server: ServerReport, style: Style): readonly string[] {
     ...server.problems.map(({ message }) => `${style.red('server ')}  ${printable(message)}`),
   ];
 }
+
+/** An export mends nothing. */
+const verbOf = (command: string): string =>
+  command.startsWith('sync-agent export') ? 'save what is left' : 'mend it';

@@ -152,12 +152,13 @@ function explained(
   };
 }
 
-/** An export names its directory without a flag. */
+/** An export names its directory without a flag, and needs another one to write into. */
 function placeOf(words: string, dir: string | undefined): string {
-  if (dir === undefined) return '';
+  const to = words.startsWith('export') ? ' --to ./saved' : '';
+  if (dir === undefined) return to;
   const path = resolve(dir);
   const quoted = /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
-  return words.startsWith('export') ? ` ${quoted}` : ` --store ${quoted}`;
+  return to === '' ? ` --store ${quoted}` : ` ${quoted}${to}`;
 }
 
 function sumOf(collections: readonly CollectionStatistics[]): number {

@@ -55,8 +55,8 @@ export interface NumberedLine {
 }
 
 /**
- * The lines of a file, or of the stream that is given instead, empty ones left out. Only a newline ends a line: texts may hold other separators. USAGE for a file
- * that was cut off while it was compressed.
+ * The lines of a file, or of the stream that is given instead, empty ones left out. Only a newline ends a line: texts may hold other
+ * separators. Some editors put a mark before the first, which is left out. USAGE for a file that was cut off while it was compressed.
  */
 export async function* readLines(path: string, given?: Readable): AsyncGenerator<NumberedLine> {
   const file: Readable = given ?? createReadStream(path, { highWaterMark: pieceLength });
@@ -74,7 +74,7 @@ export async function* readLines(path: string, given?: Readable): AsyncGenerator
         const line = Buffer.concat([...rest, bytes.subarray(from, end)]);
         [rest, restLength, from] = [[], 0, end + 1];
         number += 1;
-        if (!isBlank(line)) yield { number, text: line.toString() };
+        if (!isBlank(line)) yield { number, text: textOf(line, number) };
       }
       rest.push(bytes.subarray(from));
       restLength += bytes.length - from;
@@ -95,7 +95,12 @@ export async function* readLines(path: string, given?: Readable): AsyncGenerator
     stream.destroy();
   }
   const last = Buffer.concat(rest);
-  if (!isBlank(last)) yield { number: number + 1, text: last.toString() };
+  if (!isBlank(last)) yield { number: number + 1, text: textOf(last, number + 1) };
+}
+
+function textOf(line: Buffer, number: number): string {
+  const text = line.toString();
+  return number === 1 && text.startsWith('\uFEFF') ? text.slice(1) : text;
 }
 
 const isBlank = (line: Buffer): boolean =>

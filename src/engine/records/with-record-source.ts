@@ -84,7 +84,8 @@ async function assertSound(context: Context, store: StoreSource, from: string): 
 
 function notSound(from: string, why: string, cause?: unknown): SyncAgentError {
   return new SyncAgentError('STORE_CORRUPT', `Cannot read all records of "${from}": ${why}`, {
-    remedy: 'Run "sync-agent export --salvage": it saves what can be read, and names what is lost',
+    remedy:
+      'Run "sync-agent export --salvage --to ./saved": it saves what can be read, and names what is lost',
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -81,11 +81,11 @@ const withoutFullText: Destroy = (dir) => {
 
 describe('a destroyed piece of the database is named, with what it concerns and what mends it', () => {
   it.each<[piece: string, Destroy, where: 'damage' | 'findings', kind: string, message: string, command: string, collections: readonly string[]]>([
-    ['the header', inDatabase((bytes) => bytes.fill(0, 0, 100)), 'damage', 'database', 'not a database', 'export --salvage', []],
-    ['a page of the records', page('embeddings'), 'damage', 'database', '"embeddings"', 'export --salvage', everything],
-    ['a page of documents and metadata', page('embedding_metadata'), 'damage', 'database', '"embedding_metadata"', 'export --salvage', everything],
-    ['a page of the queue', page('embeddings_queue'), 'damage', 'database', '"embeddings_queue"', 'export --salvage', everything],
-    ['a page of the collections', page('collections'), 'damage', 'database', '"collections"', 'export --salvage', []],
+    ['the header', inDatabase((bytes) => bytes.fill(0, 0, 100)), 'damage', 'database', 'not a database', 'export --salvage --to ./saved', []],
+    ['a page of the records', page('embeddings'), 'damage', 'database', '"embeddings"', 'export --salvage --to ./saved', everything],
+    ['a page of documents and metadata', page('embedding_metadata'), 'damage', 'database', '"embedding_metadata"', 'export --salvage --to ./saved', everything],
+    ['a page of the queue', page('embeddings_queue'), 'damage', 'database', '"embeddings_queue"', 'export --salvage --to ./saved', everything],
+    ['a page of the collections', page('collections'), 'damage', 'database', '"collections"', 'export --salvage --to ./saved', []],
     ['a page of an ordinary index', page('embedding_metadata_string_value'), 'findings', 'index', 'index "embedding_metadata_string_value"', 'repair', everything],
     ['rows of the full-text index', withoutFullText, 'findings', 'full-text', 'full-text index does not match', 'repair', everything],
     ['a page of the full-text index', page('embedding_fulltext_search_data'), 'findings', 'full-text', 'full-text index does not match', 'repair', everything],
@@ -213,7 +213,7 @@ describe('check', () => {
     const good = await agent.check({ snapshot: '~1' });
     expect(good).toMatchObject({ isSound: true, source: 'snapshot', records: 201 });
     const bad = await agent.check({ snapshot: 'latest' });
-    expect(bad.damage[0]?.command).toBe(`sync-agent export --salvage ${bad.snapshot}`);
+    expect(bad.damage[0]?.command).toBe(`sync-agent export --salvage ${bad.snapshot} --to ./saved`);
     expect(bad.snapshot).not.toBe(good.snapshot);
   });
 

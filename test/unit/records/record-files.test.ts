@@ -20,6 +20,14 @@ async function linesOf(path: string): Promise<readonly string[]> {
   return lines;
 }
 
+test('a file that an editor saved with a mark before its first line and with CRLF is read', async () => {
+  const path = join(root, 'edited.jsonl');
+  writeFileSync(path, '\uFEFF{"id":"a"}\r\n\r\n{"id":"\uFEFFb"}\r\n');
+  const records = [];
+  for await (const { text } of readLines(path)) records.push(parseRecordLine(text));
+  expect(records.map(({ id }) => id)).toEqual(['a', '\uFEFFb']);
+});
+
 describe('a record as a line', () => {
   test('comes back with its vector bit by bit, and its metadata letter by letter', () => {
     const record = {

@@ -49,8 +49,10 @@ export const exportCommand: Command = {
 };
 
 function exportLines(result: ExportResult, style: Style): readonly string[] {
-  const rows = result.collections.map(({ name, records, file }) => [
-    printable(name),
+  const names = result.collections.map(({ name }) => name);
+  const isTwice = (name: string): boolean => names.indexOf(name) !== names.lastIndexOf(name);
+  const rows = result.collections.map(({ name, tenant, database, records, file }) => [
+    printable(isTwice(name) ? `${tenant}/${database}/${name}` : name),
     formatCount(records),
     printable(file),
   ]);
