@@ -34,9 +34,7 @@ function stagedNames(home: string): readonly string[] {
 }
 
 /** Repairs a damaged store, and kills that. On a busy machine it may be over before: then again. */
-async function killedWhen(
-  isReached: (home: string) => boolean,
-): Promise<{
+async function killedWhen(isReached: (home: string) => boolean): Promise<{
   readonly place: string;
   readonly store: string;
   readonly before: Readonly<Record<string, string>>;
