@@ -1,3 +1,4 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
@@ -6,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createAgent } from '../../src/in-process/create-agent.ts';
 import {
   defaultDatabase,
   defaultTenant,
@@ -188,6 +190,27 @@ describe('a server that does not answer as Chroma does', () => {
       code: 'UNSUPPORTED',
       message: `Cannot talk to the Chroma server at "${url}": it is version 0.4.24, which has no API v2`,
     });
+  });
+
+  test('only API v1: an import and an export say so, and send nothing', async () => {
+    const asked: string[] = [];
+    const url = await serve((request, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      const isOld = request.url === '/api/v1/version';
+      response.writeHead(isOld ? 200 : 404).end(isOld ? '"0.4.24"' : '{"detail":"Not Found"}');
+    });
+    const dir = mkdtempSync(join(tmpdir(), 'sync-agent-v1-'));
+    writeFileSync(join(dir, 'some.jsonl'), '{"id":"a","embedding":[1,2]}\n');
+    const agent = createAgent({ store: join(dir, 'none'), remote: '' });
+    const refused = { code: 'UNSUPPORTED', message: containing('it is version 0.4.24, which has no API v2') };
+    try {
+      await expect(agent.importFrom([join(dir, 'some.jsonl')], { chroma: url, as: 'x' })).rejects.toMatchObject(refused); // prettier-ignore
+      await expect(agent.exportTo(join(dir, 'out'), { chroma: url })).rejects.toMatchObject(refused);
+      expect(asked.filter((each) => !each.startsWith('GET '))).toEqual([]);
+    } finally {
+      await agent.close();
+      rmSync(dir, { recursive: true });
+    }
   });
 
   test('a server that lists no databases, as those before 1.0: the default one', async () => {
