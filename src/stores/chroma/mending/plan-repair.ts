@@ -4,7 +4,7 @@ import type { CollectionTrouble, Orphans, RepairFacts } from './repair-facts.ts'
 
 const databaseName = 'chroma.sqlite3';
 const salvage =
-  'Save its records with "sync-agent export --salvage --to ./saved", or go back to a snapshot with "sync-agent restore"';
+  'Save its records with "sync-agent export --salvage --to ./saved", or go back to a snapshot with "sync-agent restore --on-damage recover"';
 
 /** Decides what a repair does. Pure. */
 export function planRepair(facts: RepairFacts, allowed: readonly Permission[]): RepairPlan {
