@@ -9,6 +9,7 @@ import { chromaAvailable } from '../support/chroma-server.ts';
 import { runCli, startCli } from '../support/cli.ts';
 import { startAgent } from '../support/running-agent.ts';
 import { fingerprintOf, unpackFixture } from '../support/fixtures.ts';
+import { readDocument } from '../support/documents.ts';
 import type { Fixture } from '../support/fixtures.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sync-agent-drill-'));
@@ -94,7 +95,10 @@ describe.skipIf(chromaAvailable() !== undefined)('sync-agent drill, with a real 
 
   test('a repaired copy passes the server, in a rehearsal', async () => {
     const dir = await backedUp('rehearsal', 'chroma-1-b');
-    const { exitCode, report } = await drill(dir, ['--server', command, '--damage', 'links-zeroed']);
+    // The server that the documents show.
+    const shown = /`--server '(\.\/venv[^']+)'`/.exec(readDocument('docs/commands.md'))?.[1] ?? '';
+    fakeChroma(join(dir, 'venv/bin/chroma'), real);
+    const { exitCode, report } = await drill(dir, ['--server', shown, '--damage', 'links-zeroed']);
     expect(report).toMatchObject({
       type: 'passed',
       recovery: { type: 'repair', works: true },
@@ -125,7 +129,7 @@ describe.skipIf(chromaAvailable() !== undefined)('sync-agent drill, with a real 
   test('a killed drill leaves no server, and what it left the next one removes', async () => {
     const dir = await backedUp('killed', 'chroma-1-b');
     const home = join(dir, '.store.sync-agent');
-    fakeChroma(join(dir, 'bin/chroma'), `touch ${dir}/up; sleep 1000 & exec sleep 1001 "$3"`);
+    fakeChroma(join(dir, 'bin/chroma'), `touch ${dir}/up; sleep 1000 & exec sh -c 'sleep 1001; :' "$3"`);
     const running = startCli(['drill', ...place(dir)], {
       cwd: dir,
       env: { PATH: `${dir}/bin${delimiter}${process.env['PATH'] ?? ''}` },
@@ -144,7 +148,10 @@ describe.skipIf(chromaAvailable() !== undefined)('sync-agent drill, with a real 
 
   test('an interrupted drill ends its server, and removes its directory', async () => {
     const dir = await backedUp('interrupted', 'chroma-1-b');
-    fakeChroma(join(dir, 'node_modules/.bin/chroma'), `touch ${dir}/up; sleep 1002 & exec sleep 1003 "$3"`);
+    fakeChroma(
+      join(dir, 'node_modules/.bin/chroma'),
+      `touch ${dir}/up; sleep 1002 & exec sh -c 'sleep 1003; :' "$3"`,
+    );
     const running = startCli(['drill', ...place(dir)], { cwd: dir });
     while (!existsSync(`${dir}/up`)) await new Promise((resolve) => setTimeout(resolve, 10));
     running.child.kill('SIGINT');

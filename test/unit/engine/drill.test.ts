@@ -1,20 +1,23 @@
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
+import { copyFileSync, cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'; // prettier-ignore
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { assertOwnFiles } from '../../../src/engine/drill/drill-place.ts';
 import { damageKinds } from '../../../src/engine/drill/damage-kinds.ts';
 import type { DrillOptions } from '../../../src/engine/drill/drill.ts';
 import type { DrillReport } from '../../../src/engine/drill/drill-report.ts';
 import { locateHome } from '../../../src/home/home.ts';
 import { lockDrill } from '../../../src/home/lock.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { readOperations } from '../../../src/home/operations/records.ts';
 import { readDrillRecord } from '../../../src/home/drill-record.ts';
 import { createAgent } from '../../../src/in-process/create-agent.ts';
 import type { AgentPorts } from '../../../src/in-process/create-agent.ts';
 import { destroyPage, pagesOf } from '../../support/damage-database.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
-import { fastTmp, makeHost } from '../../support/host.ts';
+import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import { passThrough } from '../../support/race.ts';
 import { formatCases, loseFile } from '../../support/format-cases.ts';
 
 const root = mkdtempSync(join(fastTmp, 'drill-'));
@@ -110,6 +113,73 @@ describe('a drill', () => {
     await expect(drillIn(here)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it('of a sampled one that another host rotates away meanwhile takes another one', async () => {
+    const clock = shiftableClock();
+    const remote = createMemoryRemote({ now: clock.now });
+    const settings = { keepLast: 2, graceMs: 3_600_000 };
+    const host = await makeHost({ remote, clock, settings });
+    const backUp = async (text: string): Promise<void> => {
+      await host.write({ a: text });
+      await host.agent.backup();
+      clock.forward(2 * 3_600_000);
+    };
+    await backUp('1');
+    await backUp('2');
+    let isDue = false;
+    const looking = await makeHost({
+      clock,
+      settings,
+      remote: {
+        ...passThrough(remote),
+        get: async (key, options) => {
+          if (isDue && key.startsWith('history/2')) {
+            isDue = false;
+            await backUp('3');
+          }
+          return remote.get(key, options);
+        },
+      },
+    });
+    const older = (await host.agent.list())[0]?.id;
+    await looking.agent.drill({ sample: true });
+    isDue = true;
+    const report = await looking.agent.drill({ sample: true });
+    expect(report).toMatchObject({ type: 'passed', chosen: 'least-recent' });
+    expect(report.snapshot).not.toBe(older);
+    for (const each of [host, looking]) await each.remove();
+  });
+
+  it('counts no records where this host leaves files out that the snapshot has', async () => {
+    const remote = createMemoryRemote({ now: Date.now });
+    const host = await makeHost({ remote });
+    await host.write({ a: 'one', 'b.log': 'two' });
+    await host.agent.backup();
+    const other = await makeHost({ remote, root: host.root, settings: { exclude: ['*.log'] } });
+    expect(await other.agent.drill()).toMatchObject({ type: 'passed' });
+    await host.remove();
+  });
+
+  it('refuses to work on a file that is a link, or that has a second name', async () => {
+    const own = join(root, 'own');
+    mkdirSync(join(own, 'folder'), { recursive: true });
+    writeFileSync(join(own, 'folder', 'a'), 'x');
+    await assertOwnFiles(own);
+    symlinkSync(join(root, 'elsewhere'), join(own, 'folder', 'link'));
+    await expect(assertOwnFiles(own)).rejects.toMatchObject({ code: 'INTERNAL' });
+    rmSync(join(own, 'folder', 'link'));
+    linkSync(join(own, 'folder', 'a'), join(root, 'second'));
+    await expect(assertOwnFiles(own)).rejects.toMatchObject({ code: 'INTERNAL' });
+    const here = world();
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      rename: async (from, to) => {
+        await nodeFileSystem.rename(from, to);
+        if (to.endsWith('/restored')) linkSync(join(to, 'chroma.sqlite3'), join(here.dir, 'second'));
+      },
+    };
+    await expect(drillIn(here, {}, { fs })).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
   it('needs room for twice the snapshot', async () => {
     const here = world();
     const { bytes } = await drillIn(here);
@@ -129,12 +199,17 @@ describe('a drill', () => {
     expect(String(refused)).toContain('sync-agent drill (pid');
   });
 
-  it('removes what a killed one left', async () => {
+  it('removes what a killed one left, before it needs room itself', async () => {
     const here = world();
-    const left = join(homeOf(here), 'drill', 'restored');
+    const left = join(homeOf(here), 'drill', 'left');
     mkdirSync(left, { recursive: true });
-    writeFileSync(join(left, 'huge'), 'x');
-    expect(await drillIn(here)).toMatchObject({ type: 'passed' });
+    const there: boolean[] = [];
+    const diskSpace = async () => {
+      there.push(existsSync(left));
+      return { freeBytes: 1e12, totalBytes: 1e12 };
+    };
+    expect(await drillIn(here, {}, { diskSpace })).toMatchObject({ type: 'passed' });
+    expect(there).not.toContain(true);
     expect(existsSync(join(homeOf(here), 'drill'))).toBe(false);
   });
 

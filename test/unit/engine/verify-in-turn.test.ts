@@ -9,7 +9,8 @@ import { openStoreAccess } from '../../../src/in-process/store-access.ts';
 import { formats } from '../../../src/formats/registry.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
-import { formatCases, loseFile } from '../../support/format-cases.ts';
+import { bytesBody, collect } from '../../../src/remotes/body.ts';
+import { formatCases, loseFile, objectOf } from '../../support/format-cases.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
 import { passThrough } from '../../support/race.ts';
@@ -122,7 +123,6 @@ describe('verify with a budget of bytes', () => {
   it('finds damage in its turn, again in the next run, and no more once it is mended', async () => {
     await backUp('a', 'b', 'c');
     const key = `history/${(await host.agent.list())[0]?.id}/b`;
-    const { bytesBody } = await import('../../../src/remotes/body.ts');
     await bare.put(key, bytesBody(Buffer.from(text('x'))));
     const first = await run({ budgetBytes: fileBytes });
     expect(first.report.isSound).toBe(true);
@@ -136,6 +136,15 @@ describe('verify with a budget of bytes', () => {
     await bare.put(key, bytesBody(Buffer.from(text('b'))));
     const { report } = await run({ budgetBytes: 3 * fileBytes });
     expect(report).toMatchObject({ isSound: true, coverage: { verifiedFiles: 3 } });
+  });
+
+  it('forgets what is damaged, also if only one snapshot is verified', async () => {
+    await backUp('a', 'b', 'c');
+    await run({ budgetBytes: 3 * fileBytes });
+    const id = (await host.agent.list())[0]?.id ?? '';
+    await bare.put(`history/${id}/c`, bytesBody(Buffer.from(text('x'))));
+    await run({ budgetBytes: 3 * fileBytes, snapshot: id });
+    expect(Object.keys(record().verified)).toHaveLength(2);
   });
 
   it('finds what is missing without reading it', async () => {
@@ -199,7 +208,11 @@ describe.each(formatCases)('verify with a budget of %s content', (_, { formats: 
     await backUp('c');
     const whole = await run({ budgetMs: minute });
     expect(whole.report.coverage).toMatchObject({ files: 3, verifiedFiles: 3, readFiles: 3 });
-    await loseFile(bare, known, { snapshot: await host.agent.show('~1'), path: 'a' });
+    // Its size stays, so that only a reader notices.
+    const key = objectOf(known, await host.agent.show('~1'), 'a');
+    const { body, size } = await bare.get(key);
+    const bytes = await collect(body, size, size);
+    await bare.put(key, bytesBody(bytes.map((each) => each ^ 1)));
     const { report } = await run({ budgetMs: minute });
     expect(report.snapshots.map(({ problems }) => problems.length > 0)).toEqual([true, true]);
   });
