@@ -25,7 +25,7 @@ export interface LeftIndex {
 
 /** Opens what is left. A pickle that is missing or short is made up for by the order of labels, if one vector proves that. */
 export function openLeftIndex(db: Database.Database, dir: string, collection: StoredCollection): LeftIndex {
-  const facts = indexFacts(db, dir, collection);
+  const facts = indexFacts(dir, collection, db);
   const name = 'index_metadata.pickle';
   const pickled = salvageIndexIds(join(dir, facts.segmentId, name), `${facts.segmentId}/${name}`);
   const isNamed = pickled.problem === undefined;

@@ -72,7 +72,7 @@ function openIndex(
 ): IndexVectors {
   const { vectorSegment: segment } = collection;
   if (segment?.type !== persistedType) return noIndex;
-  const facts = indexFacts(db, dir, collection);
+  const facts = indexFacts(dir, collection, isSalvage ? db : undefined);
   const isThere = hasIndexMetadata(facts);
   const wasPersisted = (segment.maxSeqId ?? 0) > 0;
   if (isSalvage) {

@@ -12,9 +12,10 @@ import type { QueuedSince } from './ordered-labels.ts';
 import { operationCode, readQueue } from '../pending-operations.ts';
 import type { StoredCollection } from '../stored-collection.ts';
 
-export function indexFacts(db: Database.Database, dir: string, collection: StoredCollection): IndexFacts {
+/** `db`, given to salvage, tells the last vector that was written. */
+export function indexFacts(dir: string, collection: StoredCollection, db?: Database.Database): IndexFacts {
   const { vectorSegment, space, dimension, maxNeighbors } = collection;
-  const lastWritten = knownVector(db, collection, vectorSegment?.maxSeqId ?? 0);
+  const lastWritten = db && knownVector(db, collection, vectorSegment?.maxSeqId ?? 0);
   return { dir, segmentId: vectorSegment?.id ?? '', space, dimension, maxNeighbors, lastWritten };
 }
 
@@ -28,7 +29,7 @@ export function provenLabels(
   collection: StoredCollection,
   known: ReadonlyMap<string, number>,
 ): ReadonlyMap<string, number> | undefined {
-  const facts = indexFacts(db, dir, collection);
+  const facts = indexFacts(dir, collection, db);
   const indexedUpTo = collection.vectorSegment?.maxSeqId ?? 0;
   const labels = labelsByOrder(db, {
     metadataSegment: collection.metadataSegment?.id ?? '',
