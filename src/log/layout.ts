@@ -110,6 +110,13 @@ export function isSnapshotId(text: string): boolean {
   return snapshotIdPattern.test(text);
 }
 
+/** Whether an id may begin so. */
+export function mayBeginId(text: string): boolean {
+  const example = '0000-00-00T00-00-00.000Z-00000000';
+  const likeIt = text.replace(/[0-9]/g, '0');
+  return example.startsWith(likeIt) || isSnapshotId(text);
+}
+
 /** Why `path` cannot be the path of a store file, as the end of a sentence. Undefined if it can. */
 export function pathProblem(path: string): string | undefined {
   if (path === '') return 'is empty';

@@ -15,6 +15,8 @@ const storePath = z.string().superRefine((path, context) => {
     context.addIssue({ code: 'custom', message: `path ${JSON.stringify(path)} ${problem}` });
 });
 const label = z.string().max(longestLabel);
+/** What a person called a snapshot. Absent if nobody named it. */
+const snapshotLabel = label.optional();
 /** The server's time of the snapshot's first commit. Present if it was committed again; else the time of its commit object counts. */
 const committedAt = z.iso.datetime();
 /** The epoch of the lease under which a snapshot was committed. Absent if it is 0: no host had a lease. */
@@ -73,6 +75,7 @@ const logEntrySchema = z.object({
   linked: z.boolean().optional(),
   committedAt: committedAt.optional(),
   epoch: epoch.optional(),
+  label: snapshotLabel,
   /** The number of findings in its manifest. Absent if there are none. */
   findings: count.min(1).optional(),
   /** The store was damaged, and a person insisted on the commit. A restore takes it only if it is named. */
@@ -87,6 +90,8 @@ const pinSchema = z.object({
   /** When it was pinned, by the clock of that host. */
   at: z.iso.datetime(),
   host: label,
+  /** When it ends, by the server's clock. Absent: it lasts until somebody removes it. */
+  until: z.iso.datetime().optional(),
 });
 
 const aboutSnapshot = {
@@ -100,6 +105,7 @@ const aboutSnapshot = {
   uploadId: z.string().regex(/^[0-9a-f]{32}$/),
   host: label,
   agent: label,
+  label: snapshotLabel,
   /** The kind of store. Newer versions may know more of them. */
   adapter: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
   /** The files that are SQLite databases and that the backup checked. Older versions did not say. */
@@ -204,6 +210,7 @@ export function logEntryOf(manifest: Manifest): LogEntry {
       : {}),
     ...(manifest.committedAt === undefined ? {} : { committedAt: manifest.committedAt }),
     ...(manifest.epoch === undefined ? {} : { epoch: manifest.epoch }),
+    ...(manifest.label === undefined ? {} : { label: manifest.label }),
     ...(manifest.findings?.length ? { findings: manifest.findings.length } : {}),
     ...(manifest.damage === undefined ? {} : { damaged: true as const }),
   };
@@ -214,9 +221,17 @@ export function labelOf(name: string): string {
   return name.length <= longestLabel ? name : `${name.slice(0, longestLabel - 1)}…`;
 }
 
-/** The pins that a commit carries, by snapshot id. */
-export function pinsOf(manifest: Manifest | undefined): ReadonlyMap<string, Pin> {
-  return new Map((manifest?.pins ?? []).map((pin) => [pin.id, pin]));
+/** When a pin ends that is made now and lasts for a time. `now`: by the server's clock. */
+export function endOfPin(now: Date, forMs: number): string {
+  return new Date(now.getTime() + forMs).toISOString();
+}
+
+/** The pins that a commit carries and that have not ended, by snapshot id. `now`: by the server's clock. */
+export function pinsOf(manifest: Manifest | undefined, now: Date): ReadonlyMap<string, Pin> {
+  const pins = (manifest?.pins ?? []).filter(
+    ({ until }) => until === undefined || Date.parse(until) > now.getTime(),
+  );
+  return new Map(pins.map((pin) => [pin.id, pin]));
 }
 
 export function totalBytes(files: readonly { readonly size: number }[]): number {

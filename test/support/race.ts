@@ -157,7 +157,8 @@ async function pinOne(context: Context, { promised, givenUp }: Pins): Promise<vo
 }
 
 async function unpinOne(context: Context, { promised, givenUp }: Pins): Promise<void> {
-  const [id] = pinsOf((await readLog(context)).head).keys();
+  const { head, serverTime } = await readLog(context);
+  const [id] = pinsOf(head, serverTime).keys();
   if (id === undefined) return;
   promised.delete(id);
   givenUp.add(id);
@@ -249,10 +250,10 @@ async function checkEnd(
   if (tips.length > 1 && !commits.some((commit) => commit.reported)) fail('a divergence was never reported');
 }
 
-function checkPins({ head, snapshots }: LogView, { promised }: Pins): void {
+function checkPins({ head, serverTime, snapshots }: LogView, { promised }: Pins): void {
   for (const id of promised) {
     if (!snapshots.some(({ entry }) => entry.id === id)) fail(`pinned snapshot ${id} was dropped`);
-    if (!pinsOf(head).has(id)) fail(`the pin of ${id} was lost`);
+    if (!pinsOf(head, serverTime).has(id)) fail(`the pin of ${id} was lost`);
   }
 }
 

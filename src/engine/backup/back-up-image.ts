@@ -46,8 +46,7 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
       return staged;
     }
     if (staged.type === 'planned') return describePlan(staged, judged);
-    const { epoch, prune: prunes = true } = options;
-    return await commitImage(context, { id, view, lineage, image, judged, staged, epoch, prunes });
+    return await commitImage(context, { id, view, lineage, image, judged, staged, options });
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
     if (!(error instanceof UnsoundImage)) throw error;

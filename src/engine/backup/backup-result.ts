@@ -7,6 +7,15 @@ export interface BackupOptions {
    * last backup.
    */
   readonly force?: boolean;
+  /** Commit even if nothing changed. Unlike `force` it overrides nothing else. */
+  readonly evenUnchanged?: boolean;
+  /**
+   * A name for the snapshot, by which it can be named from then on. If the store equals a snapshot without this label, it is committed
+   * again. Of several snapshots with one label the newest is meant.
+   */
+  readonly label?: string;
+  /** Keep the snapshot that this makes for some time, milliseconds, whatever the retention rule says. */
+  readonly pin?: { readonly reason: string; readonly forMs: number };
   /** Commit a store that lost most of its content. */
   readonly allowShrink?: boolean;
   /** Commit a store that is damaged. The snapshot is marked and pinned, and no restore takes it unless it is named. */

@@ -6,6 +6,7 @@ import { spareHeap } from './spare-heap.ts';
 import { assertExclusionsFitStore } from '../../stores/content/exclusions-fit.ts';
 import { noExclusions } from '../../stores/content/exclusions.ts';
 import { stagingRoot } from '../../home/home.ts';
+import { assertLabel } from './label.ts';
 import { backUpImage } from './back-up-image.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import { StoreCapture } from './image/capture-store.ts';
@@ -43,6 +44,7 @@ export async function backup(
   context: Context,
   { view: given, ...options }: BackupOptions & GivenView = {},
 ): Promise<BackupResult> {
+  assertLabel(options);
   await assertExclusionsFit(context);
   // An agent's store has writers, which it may not see: bytes would be uploaded in vain again and again.
   const capture = new StoreCapture(context, newAttempt(), { mayLie: options.local === undefined });

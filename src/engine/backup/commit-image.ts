@@ -1,4 +1,5 @@
-import { pinsOf } from '../../log/manifest.ts';
+import { endOfPin, pinsOf } from '../../log/manifest.ts';
+import type { Pin } from '../../log/manifest.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { epochForCommit } from '../../log/precedence.ts';
 import { inPhase } from '../context.ts';
@@ -8,7 +9,7 @@ import { recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { divergedTips, isFenced } from '../tips.ts';
 import { finishCommit } from './after-commit.ts';
-import type { BackupResult } from './backup-result.ts';
+import type { BackupOptions, BackupResult } from './backup-result.ts';
 import type { StoreImage } from './image/capture-store.ts';
 import { commitSnapshot } from './commit.ts';
 import type { Committed, ManifestDraft } from './commit.ts';
@@ -22,9 +23,7 @@ export interface CommitImageWork {
   readonly image: StoreImage;
   readonly judged: JudgedImage;
   readonly staged: StagedContent;
-  readonly epoch: number | undefined;
-  /** Applies the retention rule. */
-  readonly prunes: boolean;
+  readonly options: Pick<BackupOptions, 'epoch' | 'label' | 'pin' | 'prune'>;
 }
 
 /** Commits an image whose content is in the remote: steps 3 to 8 of a backup, as `backup` lists them. */
@@ -44,7 +43,7 @@ export async function commitImage(context: Context, work: CommitImageWork): Prom
     await recordRemoteState(context, { parent, fingerprint, pending: null, createOnly, settled: [] });
     return done;
   });
-  await finishCommit(context, { view, committed, copies, createOnly, rotates: work.prunes });
+  await finishCommit(context, { view, committed, copies, createOnly, rotates: work.options.prune !== false });
   const diverged = divergedTips(committed, state.settled);
   if (diverged.length > 0) context.emit({ type: 'diverged', tips: diverged });
   if (isFenced(committed)) warnOfFence(context, id);
@@ -52,32 +51,43 @@ export async function commitImage(context: Context, work: CommitImageWork): Prom
   return describe(context, work, { committed, diverged });
 }
 
-/** A damaged image is pinned. */
 async function commit(context: Context, work: CommitImageWork): Promise<Committed> {
-  const { clock, settings } = context;
-  const { id, view, judged, staged } = work;
+  const { view, staged, options } = work;
   const draft = draftOf(context, work);
-  const pin = { id, reason: damagedPin, at: new Date(clock.now()).toISOString(), host: settings.host };
   return commitSnapshot(context, {
     draft: (current) => {
       const entries = current.snapshots.map(({ entry }) => entry);
-      return { ...draft, ...epochForCommit(entries, work.epoch) };
+      return { ...draft, ...epochForCommit(entries, options.epoch) };
     },
     view,
     createOnly: staged.createOnly !== 'rejected',
     startedAt: view.serverTime,
     lastServerTime: staged.written.serverTime,
     resolve: work.lineage.state.settled,
-    keepsAll: !work.prunes,
-    ...(judged.damage.length > 0 ? { pins: (current) => [...pinsOf(current.head).values(), pin] } : {}),
+    keepsAll: options.prune === false,
+    pins: (current) => [
+      ...pinsOf(current.head, current.serverTime).values(),
+      ...ownPin(context, work, current.serverTime),
+    ],
   });
+}
+
+/** A damaged image is pinned for good, another one if that was asked for. */
+function ownPin(
+  { clock, settings }: Context,
+  { id, judged, options: { pin } }: CommitImageWork,
+  now: Date,
+): readonly Pin[] {
+  const own = { id, at: new Date(clock.now()).toISOString(), host: settings.host };
+  if (judged.damage.length > 0) return [{ ...own, reason: damagedPin }];
+  return pin === undefined ? [] : [{ ...own, reason: pin.reason, until: endOfPin(now, pin.forMs) }];
 }
 
 /** Why a snapshot of a damaged store is pinned. */
 const damagedPin = 'the store was damaged when this was made (--accept-damage)';
 
 function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): ManifestDraft {
-  const { id, image, judged, staged } = work;
+  const { id, image, judged, staged, options } = work;
   const { written, parentId } = staged;
   const { databases, statistics, findings, damage, fullTextDueAt } = judged;
   return {
@@ -88,6 +98,7 @@ function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): 
     uploadId: clock.randomHex(16),
     host: settings.host,
     agent: settings.agent,
+    ...(options.label === undefined ? {} : { label: options.label }),
     adapter: image.adapter,
     ...(databases === undefined ? {} : { databases: [...databases] }),
     files: written.files,

@@ -66,7 +66,9 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
     const resolved = [...(view.head?.resolved ?? []), ...(work.resolve ?? [])];
     const { entries, settled } = closeGaps(plan.retained, plan.dropped, resolved);
     const live = new Map(entries.map((entry) => [entry.id, entry]));
-    const pins = (work.pins?.(view) ?? [...pinsOf(view.head).values()]).filter(({ id }) => live.has(id));
+    const pins = (work.pins?.(view) ?? [...pinsOf(view.head, view.serverTime).values()]).filter(({ id }) =>
+      live.has(id),
+    );
     const manifest: Manifest = {
       ...draft,
       parent: live.get(draft.id)?.parent ?? draft.parent,
@@ -172,7 +174,7 @@ function retainByRule(
   if (keepsAll) return planKeepingAll(snapshots.map(({ entry }) => entry));
   return planRetention(snapshots, context.settings, {
     resolved: view.head?.resolved ?? [],
-    pinned: [...pinsOf(view.head).keys()],
+    pinned: [...pinsOf(view.head, view.serverTime).keys()],
   });
 }
 

@@ -10,9 +10,10 @@ import type { LocalStatus } from '../local-status.ts';
 export function withoutRequest(
   context: Context,
   { parent, isUnchanged }: LocalStatus,
-  { local }: BackupOptions,
+  options: BackupOptions,
 ): BackupResult | undefined {
-  if (local === undefined || parent === undefined) return undefined;
+  const { local } = options;
+  if (local === undefined || parent === undefined || isAnew(options, undefined)) return undefined;
   if (isUnchanged) return { type: 'unchanged', id: parent };
   return soonAfter(context, parent, local.minIntervalMs);
 }
@@ -35,8 +36,9 @@ export function withoutCapture(
   options: BackupOptions,
 ): BackupResult | undefined {
   const newest = view.snapshots.at(-1);
-  if (options.force === true || newest === undefined) return undefined;
   const { parent, isUnchanged } = lineage;
+  const label = view.snapshots.find(({ entry }) => entry.id === parent)?.entry.label;
+  if (isAnew(options, label) || newest === undefined) return undefined;
   if (isUnchanged && parent !== undefined && isLive(view, parent) && !isCommitDue(view, lineage.state)) {
     return { type: 'unchanged', id: parent };
   }
@@ -45,6 +47,14 @@ export function withoutCapture(
     return { type: 'too-soon', id: entry.id, ageMs };
   }
   return undefined;
+}
+
+/** Whether a store is committed even if it equals a snapshot. `label`: of that snapshot. */
+export function isAnew(
+  { force, evenUnchanged, label: asked }: BackupOptions,
+  label: string | undefined,
+): boolean {
+  return force === true || evenUnchanged === true || (asked !== undefined && asked !== label);
 }
 
 const isLive = (view: LogView, id: string): boolean => view.snapshots.some(({ entry }) => entry.id === id);

@@ -43,7 +43,8 @@ export interface BackupFacts {
   readonly parent: Manifest | undefined;
   /** The newest snapshot, whoever made it. */
   readonly newest: Manifest | undefined;
-  readonly force: boolean;
+  /** Commit even if the content is that of a snapshot: somebody asked for it. */
+  readonly isAnew: boolean;
   /** Commit even if the content is the parent's: the commit settles the tips that the parent was chosen over. */
   readonly isCommitDue: boolean;
   readonly allowShrink: boolean;
@@ -58,7 +59,7 @@ export interface BackupFacts {
 export function planBackup(facts: BackupFacts): BackupPlan {
   const { captured, parent, newest } = facts;
   const base = parent ?? newest;
-  const mayRest = !facts.force && !facts.isCommitDue;
+  const mayRest = !facts.isAnew && !facts.isCommitDue;
   if (mayRest && base !== undefined && isHeldBy(base, facts)) {
     if (base.files.every(({ path }) => facts.isHeld(base.id, path))) return { type: 'unchanged' };
   }

@@ -13,6 +13,7 @@ import { textBody } from '../../remotes/body.ts';
 import type { Context } from '../context.ts';
 import type { Lineage } from '../lineage.ts';
 import { newestManifest } from '../remote-log.ts';
+import { isAnew } from './nothing-to-do.ts';
 import { isCommitDue } from '../tips.ts';
 import type { BackupOptions } from './backup-result.ts';
 import type { StoreImage } from './image/capture-store.ts';
@@ -75,7 +76,7 @@ export async function stageContent(context: Context, work: StageWork): Promise<S
     captured: { ...image, files, statistics: undefined },
     parent: here(parent),
     newest: here(newest),
-    force: options.force ?? false,
+    isAnew: isAnew(options, (parent ?? newest)?.label),
     isCommitDue: isCommitDue(view, lineage.state),
     // What can still be read of a damaged store says nothing about how much was in it.
     allowShrink: (options.allowShrink ?? false) || (options.acceptDamage ?? false),

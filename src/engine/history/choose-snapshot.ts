@@ -2,7 +2,10 @@ import { SyncAgentError } from '../../platform/errors.ts';
 import { isSnapshotId } from '../../log/layout.ts';
 import type { LogEntry } from '../../log/manifest.ts';
 
-/** Finds the snapshot that a user means by `name`. NOT_FOUND if there is none, USAGE if several ids begin with it. */
+/**
+ * Finds the snapshot that a user means by `name`: `latest`, `~N`, an id or the beginning of one, or a label, which means the newest
+ * snapshot that has it. NOT_FOUND if there is none, USAGE if several ids begin with it.
+ */
 export function chooseSnapshot(entries: readonly LogEntry[], name: string | undefined): LogEntry {
   const newest = entries.at(-1);
   if (newest === undefined) throw noSuchSnapshot(name ?? 'latest', entries);
@@ -13,6 +16,8 @@ export function chooseSnapshot(entries: readonly LogEntry[], name: string | unde
     if (entry === undefined) throw noSuchSnapshot(name, entries);
     return entry;
   }
+  const labelled = isSnapshotId(name) ? undefined : entries.findLast((entry) => entry.label === name);
+  if (labelled !== undefined) return labelled;
   const matches = entries.filter((entry) =>
     isSnapshotId(name) ? entry.id === name : entry.id.startsWith(name),
   );

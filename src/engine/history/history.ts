@@ -25,7 +25,7 @@ export async function listSnapshots(context: Context): Promise<readonly Snapshot
 export function summarise(view: LogView): readonly SnapshotSummary[] {
   const entries = view.snapshots.map(({ entry }) => entry);
   const tips = new Set(unresolvedTips(entries, view.head?.resolved ?? []).map((tip) => tip.id));
-  const pins = pinsOf(view.head);
+  const pins = pinsOf(view.head, view.serverTime);
   return view.snapshots.map(({ entry, ageMs }) => ({
     ...entry,
     ageMs,
@@ -44,7 +44,7 @@ export async function showSnapshot(context: Context, name: string): Promise<Show
   const view = await readRemote(context);
   const entries = view.snapshots.map(({ entry }) => entry);
   const { pins: _, ...manifest } = await manifestOf(context, view, chooseSnapshot(entries, name));
-  return { ...manifest, pin: pinsOf(view.head).get(manifest.id) };
+  return { ...manifest, pin: pinsOf(view.head, view.serverTime).get(manifest.id) };
 }
 
 export interface SnapshotDiff {

@@ -1,7 +1,7 @@
 import { SyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { Pin } from '../../log/manifest.ts';
-import { pinsOf } from '../../log/manifest.ts';
+import { endOfPin, pinsOf } from '../../log/manifest.ts';
 import { planKeepingAll } from '../../log/retention.ts';
 import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from '../context.ts';
@@ -13,6 +13,8 @@ const maxReasonLength = 500;
 export interface PinOptions {
   /** Why, for people; at most `maxReasonLength` characters. */
   readonly reason?: string | undefined;
+  /** How long, milliseconds. Default: until `unpin`. A pin that lasts longer stays as it is. */
+  readonly forMs?: number | undefined;
 }
 
 export interface PinResult {
@@ -24,7 +26,12 @@ export interface PinResult {
 }
 
 /** Keeps a snapshot until it is unpinned. `name`: as for a restore. A pinned snapshot takes a new reason. */
-export async function pin(context: Context, name: string, { reason }: PinOptions = {}): Promise<PinResult> {
+export async function pin(
+  context: Context,
+  name: string,
+  { reason, forMs }: PinOptions = {},
+): Promise<PinResult> {
+  assertPinTime(name, forMs);
   if (reason !== undefined && reason.length > maxReasonLength) {
     throw new SyncAgentError(
       'USAGE',
@@ -33,12 +40,20 @@ export async function pin(context: Context, name: string, { reason }: PinOptions
   }
   const view = await readRemote(context);
   const { id } = chooseSnapshot(entriesOf(view), name);
-  const present = pinsOf(view.head).get(id);
-  if (present !== undefined && (reason === undefined || reason === present.reason)) {
+  const present = pinsOf(view.head, view.serverTime).get(id);
+  const until = forMs === undefined ? undefined : endOfPin(view.serverTime, forMs);
+  if (present !== undefined && isEnough(present, { reason, until })) {
     return { id, pin: present, isChanged: false };
   }
   const { clock, settings } = context;
-  const fresh = { id, reason: reason ?? '', at: new Date(clock.now()).toISOString(), host: settings.host };
+  const at = new Date(clock.now()).toISOString();
+  const fresh: Pin = {
+    id,
+    reason: reason ?? present?.reason ?? '',
+    at,
+    host: settings.host,
+    ...(until === undefined ? {} : { until }),
+  };
   await change(context, view, { action: 'pin', id, pin: fresh });
   return { id, pin: fresh, isChanged: true };
 }
@@ -47,9 +62,29 @@ export async function pin(context: Context, name: string, { reason }: PinOptions
 export async function unpin(context: Context, name: string): Promise<PinResult> {
   const view = await readRemote(context);
   const { id } = chooseSnapshot(entriesOf(view), name);
-  const isChanged = pinsOf(view.head).has(id);
+  const isChanged = pinsOf(view.head, view.serverTime).has(id);
   if (isChanged) await change(context, view, { action: 'unpin', id, pin: undefined });
   return { id, pin: undefined, isChanged };
+}
+
+/** A year. Longer is for good. */
+const longestPinMs = 365 * 86_400_000;
+
+function assertPinTime(name: string, forMs: number | undefined): void {
+  if (forMs === undefined || (forMs > 0 && forMs <= longestPinMs)) return;
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot pin snapshot "${name}" for ${forMs} ms: expected more than 0, and at most a year`,
+  );
+}
+
+/** Whether a pin does what is asked for. One for a time changes neither the reason nor the time of one that lasts longer. */
+function isEnough(
+  present: Pin,
+  { reason, until }: { readonly reason: string | undefined; readonly until: string | undefined },
+): boolean {
+  if (until !== undefined) return present.until === undefined || present.until >= until;
+  return present.until === undefined && (reason === undefined || reason === present.reason);
 }
 
 interface Change {
@@ -66,13 +101,14 @@ async function change(context: Context, view: LogView, { action, id, pin: fresh 
       const entries = entriesOf(current);
       // Another host was faster and dropped it.
       if (!entries.some((entry) => entry.id === id)) throw noSuchSnapshot(id, entries);
-      const others = [...pinsOf(current.head).values()].filter((each) => each.id !== id);
+      const others = [...pinsOf(current.head, current.serverTime).values()].filter((each) => each.id !== id);
       return fresh === undefined ? others : [...others, fresh];
     },
   });
   // A host that slept may have created a number that was used and freed in the meantime. Nobody reads that commit. The
   // snapshot was live before, so that it is live now proves nothing.
-  if (committed === undefined || pinsOf(committed.after.head).has(id) === (fresh !== undefined)) return;
+  const { after } = committed ?? {};
+  if (after === undefined || pinsOf(after.head, after.serverTime).has(id) === (fresh !== undefined)) return;
   throw new SyncAgentError('BUSY', `Cannot ${action} snapshot ${id}: other hosts went on meanwhile`, {
     remedy: 'Run it again',
   });

@@ -97,8 +97,8 @@ function resolvable(view: LogView, name: string): string {
   });
 }
 
-function marksOf({ head }: LogView, resolve: readonly string[] = []): Marks {
-  return { resolved: [...(head?.resolved ?? []), ...resolve], pinned: [...pinsOf(head).keys()] };
+function marksOf({ head, serverTime }: LogView, resolve: readonly string[] = []): Marks {
+  return { resolved: [...(head?.resolved ?? []), ...resolve], pinned: [...pinsOf(head, serverTime).keys()] };
 }
 
 /** Whether there are void commits, or files that no snapshot names, older than the grace period. */

@@ -53,7 +53,10 @@ async function snapshots(count: number, from: Host = host, gapMs = 2 * graceMs):
 
 const live = async (): Promise<readonly string[]> =>
   (await readLog({ remote, formats })).snapshots.map(({ entry }) => entry.id);
-const pins = async () => [...pinsOf((await readLog({ remote, formats })).head).values()];
+const pins = async () => {
+  const { head, serverTime } = await readLog({ remote, formats });
+  return [...pinsOf(head, serverTime).values()];
+};
 
 describe.each(formatCases)('a pinned snapshot of %s content', (_, format) => {
   beforeEach(async () => {
@@ -224,6 +227,51 @@ describe('pin', () => {
     );
     await expect(slow.agent.pin(id)).rejects.toMatchObject({ code: 'BUSY' });
     expect(await pins()).toEqual([]);
+  });
+});
+
+describe('a pin for a time', () => {
+  const dayMs = 86_400_000;
+
+  it('keeps a snapshot until that time, by the server’s clock, and is gone after it', async () => {
+    const id = await snapshots(1);
+    const { pin } = await host.agent.pin('latest', { reason: 'for now', forMs: dayMs });
+    expect(Date.parse(pin?.until ?? '') - clock.now()).toBeLessThanOrEqual(dayMs);
+    const [newest] = [await snapshots(2)];
+    expect(await live()).toEqual([id, newest]);
+    expect(await host.agent.prune({ dryRun: true })).toMatchObject({ reasons: { [id]: ['pinned'] } });
+    clock.forward(dayMs);
+    expect(await pins()).toEqual([]);
+    expect(await host.agent.show(id)).toMatchObject({ pin: undefined });
+    const last = await snapshots(1);
+    expect(await live()).toEqual([last]);
+    expect((await readLog({ remote, formats })).head?.pins).toBeUndefined();
+  });
+
+  it('does not shorten a longer one, and one without an end replaces it', async () => {
+    const id = await snapshots(1);
+    await host.agent.pin(id, { reason: 'long', forMs: 2 * dayMs });
+    expect(await host.agent.pin(id, { reason: 'short', forMs: dayMs })).toMatchObject({
+      isChanged: false,
+      pin: { reason: 'long' },
+    });
+    expect(await host.agent.pin(id)).toMatchObject({ isChanged: true, pin: { reason: 'long' } });
+    expect((await pins())[0]).not.toHaveProperty('until');
+    expect(await host.agent.pin(id, { forMs: dayMs })).toMatchObject({ isChanged: false });
+  });
+
+  it('is made with the snapshot that it keeps', async () => {
+    await host.write({ a: 'x' });
+    const made = await host.agent.backup({ pin: { reason: 'with it', forMs: 4 * dayMs } });
+    if (made.type !== 'committed') throw new Error(made.type);
+    expect(await pins()).toMatchObject([{ id: made.id, reason: 'with it' }]);
+    const newest = await snapshots(2);
+    expect(await live()).toEqual([made.id, newest]);
+  });
+
+  it.each([0, -1, Number.NaN, Infinity, 400 * dayMs])('does not last %j ms', async (forMs) => {
+    await snapshots(1);
+    await expect(host.agent.pin('latest', { forMs })).rejects.toMatchObject({ code: 'USAGE' });
   });
 });
 

@@ -45,7 +45,7 @@ function facts(files: readonly ManifestFile[], extra: Partial<BackupFacts> = {})
     captured,
     parent,
     newest: parent,
-    force: false,
+    isAnew: false,
     isCommitDue: false,
     allowShrink: false,
     isHeld: () => true,

@@ -64,6 +64,7 @@ function listLines(
       printable(each.host),
       [
         each.id === parent ? '<- this store' : '',
+        each.label === undefined ? '' : `"${printable(each.label)}"`,
         each.damaged === true ? 'damaged' : '',
         each.findings === undefined ? '' : counted(each.findings, 'finding'),
         hasTips && each.isTip ? 'tip' : '',

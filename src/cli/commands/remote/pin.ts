@@ -8,10 +8,14 @@ export const pinCommand: Command = {
   describe: 'Keep a snapshot until it is unpinned, whatever --keep settings say',
   isQuery: false,
   positionals,
-  options: { reason: { type: 'string', describe: 'Why it is kept, up to 500 characters' } },
+  options: {
+    reason: { type: 'string', describe: 'Why it is kept, up to 500 characters' },
+    for: { type: 'string', describe: 'How long, such as 7d [default: until it is unpinned]' },
+  },
   run: async ({ agent, flags, signal, style }) => {
     const result = await agent.pin(flags.text('snapshot') ?? 'latest', {
       reason: flags.text('reason'),
+      forMs: flags.duration('for'),
       signal,
     });
     const text = pinText(result.pin ?? { reason: '' });

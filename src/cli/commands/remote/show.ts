@@ -31,6 +31,7 @@ function showLines(manifest: Omit<ShownSnapshot, 'log'>, style: Style): readonly
   return [
     `Snapshot ${style.bold(manifest.id)}`,
     ...facts([
+      ...(manifest.label === undefined ? [] : [['label', printable(manifest.label)] as const]),
       ['generation', formatCount(manifest.generation)],
       ['taken', `${manifest.createdAt}, ${formatAge(Date.now() - Date.parse(manifest.createdAt))}`],
       ['parent', manifest.parent ?? 'none'],

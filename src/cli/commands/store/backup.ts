@@ -11,6 +11,11 @@ export const backupCommand: Command = {
       type: 'string',
       describe: 'Minimum age of the newest snapshot, such as 1h; else do nothing',
     },
+    label: {
+      type: 'string',
+      describe:
+        'Name for the snapshot, usable wherever a snapshot is named; makes one even if nothing changed',
+    },
     force: {
       type: 'boolean',
       describe: 'Back up even if nothing changed, too soon, or to an emptied remote',
@@ -33,6 +38,7 @@ export const backupCommand: Command = {
       acceptDamage: flags.has('accept-damage'),
       prune: !flags.has('no-prune'),
       dryRun: flags.has('dry-run'),
+      ...optional('label', flags.text('label')),
       ...optional('minIntervalMs', flags.duration('min-interval')),
       signal,
     });
