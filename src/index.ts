@@ -13,6 +13,13 @@ export type {
   Saved,
   StatusFile,
 } from './api/daemon-status.ts';
+export type { ProtectOptions, ProtectedContext, ProtectedWork } from './api/protecting.ts';
+export type { ProtectionOptions } from './engine/protecting/plan-protection.ts';
+export { protectedOperation } from './library/protecting/protected-operation.ts';
+export type {
+  ProtectedFunction,
+  ProtectedOperationOptions,
+} from './library/protecting/protected-operation.ts';
 export { defaultSettings } from './in-process/agent-settings.ts';
 export { createAgent } from './in-process/create-agent.ts';
 export type { AgentSettings } from './in-process/agent-settings.ts';

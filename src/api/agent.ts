@@ -30,6 +30,8 @@ import type { RecordOperations } from './record-operations.ts';
 export interface CallOptions {
   /** Aborts the call, which then rejects with INTERRUPTED once it has cleaned up. */
   readonly signal?: AbortSignal | undefined;
+  /** The id, in the operation log, of the operation within which the call is made. */
+  readonly within?: string | undefined;
 }
 
 /** Which store a call reads: at most one of them; by default the agent's own. */

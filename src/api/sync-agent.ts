@@ -2,6 +2,7 @@ import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
 import type { CallOptions } from './agent.ts';
 import type { DaemonStatus, Saved } from './daemon-status.ts';
 import type { Operations } from './operations.ts';
+import type { ProtectOptions, ProtectedWork } from './protecting.ts';
 
 /** All events of an agent: those of an operation and those of the schedule. `type` tells them apart. */
 export type SyncAgentEvent = AgentEvent | DaemonEvent;
@@ -20,6 +21,12 @@ export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndLi
    * process lives on until `stop`. BUSY, naming it, if another agent already watches the store; INTERRUPTED if `stop` came first.
    */
   start(options?: CallOptions): Promise<void>;
+  /**
+   * Does work that may harm the store under guard: a snapshot before it, which is pinned for a while, and a check after it. If the snapshot
+   * cannot be made, the work does not begin. Rejects with the work's own error if that fails, and with STORE_CORRUPT if it left the store
+   * damaged. Needs no `start`. The work may be nested, and several may run at once.
+   */
+  protect<T>(name: string, work: ProtectedWork<T>, options?: ProtectOptions): Promise<T>;
   /**
    * Tells the agent that the store was written: for file systems without events, or to be faster. Cheap enough for every write. USAGE
    * before the first `start`. After `stop` nothing is lost: the next start looks at the store.

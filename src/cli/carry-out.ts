@@ -47,11 +47,11 @@ export async function carryOut(parsed: ParsedCommand, { print, form }: RunOption
   const interruption =
     command.ownsSignals === true ? neverInterrupted : listenForSignals((line) => reporter.say(line));
   const { createAgent } = await import('../in-process/create-agent.ts');
-  const bare = createAgent(settings, {
-    emit: reporter.emit,
-    program: `sync-agent ${command.name}`,
-    stdin: () => process.stdin,
-  });
+  const { lockWaitMs } = command;
+  const bare = createAgent(
+    { ...settings, ...(lockWaitMs === undefined ? {} : { lockWaitMs }) },
+    { emit: reporter.emit, program: `sync-agent ${command.name}`, stdin: () => process.stdin },
+  );
   const agent = needsRemote ? await hooked(bare, config, reporter.emit) : bare;
   try {
     const outcome = await command.run({
@@ -61,6 +61,7 @@ export async function carryOut(parsed: ParsedCommand, { print, form }: RunOption
       flags,
       signal: interruption.signal,
       style: styleFor(stdout, env),
+      emit: reporter.emit,
       say: (line) => reporter.say(line),
       requests: () => agent.requests() + reporter.retries(),
       commandLine: (words) => ['sync-agent', words, ...repeatedFlags(parsed.settings)].join(' '),

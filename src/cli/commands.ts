@@ -17,6 +17,7 @@ import { logCommand } from './commands/work/log.ts';
 import { maintainCommand } from './commands/store/maintain.ts';
 import { notifyCommand } from './commands/store/notify.ts';
 import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
+import { protectCommand } from './commands/work/protect.ts';
 import { pruneCommand } from './commands/remote/prune.ts';
 import { repairCommand } from './commands/store/repair.ts';
 import { repairRemoteCommand } from './commands/remote/repair-remote.ts';
@@ -58,6 +59,7 @@ export const commands: readonly Command[] = [
   statusCommand,
   logCommand,
   runCommand,
+  protectCommand,
   watchCommand,
   notifyCommand,
   doctorCommand,

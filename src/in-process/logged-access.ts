@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { CallOptions } from '../api/agent.ts';
 import type { Context } from '../engine/context.ts';
+import { storeExists } from '../home/home.ts';
 import type { Home } from '../home/home.ts';
 import type { ReplaceJournal } from '../home/journal.ts';
 import { describeOperation } from '../home/operations/describe-operation.ts';
@@ -53,6 +54,22 @@ const worthTelling: ReadonlySet<string> = new Set(['diverged', 'lost']);
 /** What the entry of a call is made of, besides its result. */
 export interface LoggedOptions extends CallOptions {
   readonly dryRun?: boolean | undefined;
+  /** What a person calls the work. */
+  readonly name?: string;
+}
+
+/** The entry of an operation that has begun. */
+export interface OpenEntry {
+  readonly id: string;
+  /** Adds to what its end will say. */
+  tell(facts: Partial<EndFacts>): void;
+}
+
+/** Ids of the operations within which this process was started, the outermost first, separated by colons. */
+export const withinVariable = 'SYNC_AGENT_WITHIN';
+
+export function enclosingOperations(): readonly string[] {
+  return (process.env[withinVariable] ?? '').split(':').filter(Boolean);
 }
 
 /** As `StoreAccess`, for calls that change something: each one is in the log. A dry run is not. */
@@ -73,7 +90,11 @@ export interface LoggedAccess {
     work: (context: Context) => Promise<T>,
   ): Promise<T>;
   /** For a call that gets at store and remote in another way. Begins at once. */
-  call<T>(operation: LoggedOperation, options: LoggedOptions, work: () => Promise<T>): Promise<T>;
+  call<T>(
+    operation: LoggedOperation,
+    options: LoggedOptions,
+    work: (entry: OpenEntry) => Promise<T>,
+  ): Promise<T>;
   /** Warns of the operations during which damage that was found just now may have appeared. */
   nameSuspects(): Promise<void>;
 }
@@ -122,20 +143,26 @@ export function loggedAccess(
 
   const around = async <T>(
     operation: LoggedOperation,
-    { dryRun }: LoggedOptions,
-    call: (entering: Entering) => Promise<T>,
+    { dryRun, name, within = enclosingOperations().at(-1) }: LoggedOptions,
+    call: (entering: Entering, entry: OpenEntry) => Promise<T>,
   ): Promise<T> => {
-    if (dryRun === true) return call(async (context) => context);
     const id = clock.randomHex(6);
+    let told: Partial<EndFacts> = {};
+    const entry: OpenEntry = { id, tell: (facts) => (told = { ...told, ...facts }) };
+    if (dryRun === true) return call(async (context) => context, entry);
+    const what = { id, operation, ...(name === undefined ? {} : { name }) };
     const startedAt = clock.monotonic();
     let begun: Promise<BegunEntry | undefined> | undefined;
     let context: Context | undefined;
     const begin = (): Promise<BegunEntry | undefined> =>
       (begun ??= attempt(async () => {
         const { home, fs } = await access.place();
+        // It is the first thing that is done to this store.
+        if (operation === 'protect' && (await storeExists(home))) await fs.makeDirectory(home.dir);
         const before = await parentOf(home, context);
         const who = thisWorker(host, program);
-        return logBegin(fs, home, redact({ event: 'begin', id, at: now(), operation, ...who, before }));
+        const inside = within === undefined ? {} : { within };
+        return logBegin(fs, home, redact({ event: 'begin', at: now(), ...what, ...inside, ...who, before }));
       }));
     const end = async (facts: EndFacts): Promise<void> => {
       const killed = (await begin())?.killed;
@@ -143,8 +170,8 @@ export function loggedAccess(
         const { home, fs } = await access.place();
         const tookMs = Math.max(0, Math.round(clock.monotonic() - startedAt));
         const after = await parentOf(home, context);
-        const entry: EndEntry = { event: 'end', id, at: now(), operation, ...facts, after, tookMs };
-        await logEnd(fs, home, redact(entry), killed);
+        const ended: EndEntry = { event: 'end', at: now(), ...what, ...facts, ...told, after, tookMs };
+        await logEnd(fs, home, redact(ended), killed);
       });
     };
 
@@ -153,22 +180,23 @@ export function loggedAccess(
         context = given;
         if (logged[operation] === 'at-once') await begin();
         return { ...given, onWork: async () => void (await begin()) };
-      });
+      }, entry);
       const facts = factsOf(result);
       if (begun !== undefined || worthTelling.has(facts.outcome)) await end(facts);
       return result;
     } catch (error) {
       await end({ outcome: 'failed', error: errorOf(error) });
-      if (isSyncAgentError(error, 'STORE_CORRUPT')) await nameSuspects();
+      // The check within a protected operation has named them.
+      if (operation !== 'protect' && isSyncAgentError(error, 'STORE_CORRUPT')) await nameSuspects();
       throw error;
     }
   };
 
   return {
     call: (operation, options, work) =>
-      around(operation, options, async (entering) => {
+      around(operation, options, async (entering, entry) => {
         await entering(undefined);
-        return work();
+        return work(entry);
       }),
     read: (operation, options, work) =>
       around(operation, options, (entering) =>
@@ -197,7 +225,7 @@ export function loggedAccess(
 /** Where the log begins to watch a call; what it returns is the context to work with. */
 type Entering = <C extends Context | undefined>(context: C) => Promise<C>;
 
-type EndFacts = Omit<EndEntry, 'event' | 'id' | 'at' | 'operation' | 'after' | 'tookMs'>;
+export type EndFacts = Omit<EndEntry, 'event' | 'id' | 'at' | 'operation' | 'after' | 'tookMs'>;
 
 /** For "Cannot … the store". */
 function commandOf(operation: LoggedOperation): string {
@@ -226,6 +254,7 @@ function factsOf(result: unknown): EndFacts {
 }
 
 function errorOf(error: unknown): NonNullable<EndEntry['error']> {
-  const code = error instanceof SyncAgentError ? error.code : 'INTERNAL';
+  // Work of others has no code of ours.
+  const code = error instanceof SyncAgentError ? error.code : 'FAILED';
   return { code, message: messageOf(error) };
 }

@@ -6,6 +6,7 @@ import type { SyncAgent, SyncAgentEvent } from '../api/sync-agent.ts';
 import { assertSettings } from './assert-settings.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { Clock } from '../platform/clock.ts';
+import { createProtector } from './protecting/create-protector.ts';
 import type { Daemon } from '../agent/daemon.ts';
 import type { OperationResult } from '../agent/run-operation.ts';
 import { SyncAgentError } from '../platform/errors.ts';
@@ -39,11 +40,7 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   const { clock = systemClock } = ports;
   const listeners = createListeners<SyncAgentEvent>();
   const emit = (event: SyncAgentEvent): void => listeners.tell(event);
-  const {
-    localStatus: _localStatus,
-    backUpAndList: _backUpAndList,
-    ...others
-  } = operationsInProcesses(settings, { emit });
+  const { localStatus, backUpAndList: _backUpAndList, ...others } = operationsInProcesses(settings, { emit });
 
   /** The daemon that does the work. It is started once; after a stop another one takes its place. */
   let opened: Promise<Daemon> | undefined;
@@ -106,15 +103,24 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     work: (operations: Operations, signal: AbortSignal) => Promise<T>,
   ): Promise<T> => (await open()).operate({ operation, reason: 'demand', work }, { signal });
 
+  const backup: SyncAgent['backup'] = async (options) => (await open()).backup(options);
+  const restore: SyncAgent['restore'] = (options) =>
+    operate('restore', options?.signal, (each, signal) => each.restore({ ...options, signal }));
+
   return {
     ...others,
-    backup: async (options) => (await open()).backup(options),
-    restore: (options) =>
-      operate('restore', options?.signal, (each, signal) => each.restore({ ...options, signal })),
+    backup,
+    restore,
     restoreArchive: (file, options) =>
       operate('restore', options?.signal, (each, signal) =>
         each.restoreArchive(file, { ...options, signal }),
       ),
+    protect: createProtector(settings, {
+      calls: { ...others, localStatus, backup, restore },
+      clock,
+      emit,
+      intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
+    }),
     sync: (options) => operate('sync', options?.signal, (each, signal) => each.sync({ ...options, signal })),
     start,
     notify: () => {

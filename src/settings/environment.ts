@@ -14,7 +14,7 @@ export const inHookVariable = `${environmentPrefix}IN_HOOK`;
 export const archivePasswordVariable = `${environmentPrefix}ARCHIVE_PASSWORD`;
 
 /** Other variables with our prefix: of hooks, of supervised commands, of this project's tests and development. */
-const foreign = /^SYNC_AGENT_(IN_HOOK|ARCHIVE_PASSWORD|RUN_ID|TEST_.*|GLIBC_DIR)$/;
+const foreign = /^SYNC_AGENT_(IN_HOOK|ARCHIVE_PASSWORD|RUN_ID|WITHIN|TEST_.*|GLIBC_DIR)$/;
 
 /** The settings in `SYNC_AGENT_*`. An empty variable counts as unset. Throws USAGE for an unknown one. */
 export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {

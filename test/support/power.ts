@@ -1,4 +1,4 @@
-import { truncate } from 'node:fs/promises';
+import { stat, truncate } from 'node:fs/promises';
 import type { Remote } from '../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem, WritableFile } from '../../src/platform/file-system.ts';
@@ -14,11 +14,13 @@ export type CutMode = 'before' | 'half';
 /**
  * Counts effects, on disk and in the remote, and cuts the power at the n-th: before it or, where it is made of
  * several (bytes written, objects deleted), in its middle. From then on every call fails and nothing has an effect.
- * Files that were not synced since they were written are empty then, as where allocation is delayed.
+ * Files that were not synced since they were written are empty then, as where allocation is delayed; of a line that was added, only
+ * that is lost.
  */
 export class Power {
   readonly effects: string[] = [];
-  readonly #unsynced = new Set<string>();
+  /** What of each file is durable, bytes. */
+  readonly #unsynced = new Map<string, number>();
   #isCut = false;
   readonly #cutAt: number;
   readonly #mode: CutMode;
@@ -53,12 +55,16 @@ export class Power {
     if (this.#mode === 'half') await half();
     this.#isCut = true;
     // What was removed meanwhile is gone anyway.
-    for (const path of this.#unsynced) await truncate(path).catch(() => undefined);
+    for (const [path, durable] of this.#unsynced) await truncate(path, durable).catch(() => undefined);
     throw new PowerCut(`the power was cut ${this.#mode} effect ${this.#cutAt}: ${name}`);
   }
 
   wrote(path: string): void {
-    this.#unsynced.add(path);
+    this.#unsynced.set(path, 0);
+  }
+
+  added(path: string, to: number): void {
+    if (!this.#unsynced.has(path)) this.#unsynced.set(path, to);
   }
 
   synced(path: string): void {
@@ -67,10 +73,10 @@ export class Power {
 
   /** A file, or a directory with all that is in it. */
   moved(from: string, to: string): void {
-    for (const path of Array.from(this.#unsynced)) {
+    for (const [path, durable] of Array.from(this.#unsynced)) {
       if (path !== from && !path.startsWith(`${from}/`)) continue;
       this.#unsynced.delete(path);
-      this.#unsynced.add(to + path.slice(from.length));
+      this.#unsynced.set(to + path.slice(from.length), durable);
     }
   }
 }
@@ -101,7 +107,7 @@ export function poweredFileSystem(power: Power, fs: FileSystem = nodeFileSystem)
       power.effect(
         `write ${path}`,
         async () => {
-          power.wrote(path);
+          power.added(path, (await stat(path)).size);
           await fs.appendLine(path, line);
         },
         () => fs.appendLine(path, line.slice(0, line.length >> 1)),

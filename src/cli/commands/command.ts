@@ -1,4 +1,5 @@
 import type { Agent } from '../../api/agent.ts';
+import type { Emit } from '../../platform/events.ts';
 import type { Config } from '../../settings/settings.ts';
 import type { Style } from '../../report/style.ts';
 import type { GivenFlags } from '../flags.ts';
@@ -15,6 +16,8 @@ export interface Command {
   readonly ownsSignals?: boolean;
   /** The command answers a question: --quiet does not silence its result. */
   readonly isQuery: boolean;
+  /** How long a call waits for another one that works on the store, milliseconds. Default 0. */
+  readonly lockWaitMs?: number;
   /** Whether a remote must be configured. Default true. */
   needsRemote?(flags: GivenFlags): boolean;
   run(invocation: Invocation): Promise<Outcome>;
@@ -43,6 +46,8 @@ export interface Invocation {
   readonly flags: GivenFlags;
   readonly signal: AbortSignal;
   readonly style: Style;
+  /** Takes events, as the agent's own. */
+  readonly emit: Emit;
   /** Prints a line on stderr, whatever the verbosity. */
   readonly say: (line: string) => void;
   /** Requests sent to the remote so far. */

@@ -19,7 +19,7 @@ export function provesSound({
   outcome,
   isSound,
 }: Pick<OperationRecord, 'state' | 'outcome' | 'isSound'>): boolean {
-  return state === 'done' && (isSound ?? proofs.has(outcome ?? ''));
+  return isSound ?? (state === 'done' && proofs.has(outcome ?? ''));
 }
 
 /**
