@@ -161,6 +161,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
           intervalMs: drillIntervalMs,
           server: drillServer,
           home,
+          remote,
           clock,
           run,
           exclusively,

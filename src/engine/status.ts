@@ -42,7 +42,7 @@ export interface StatusReport {
   readonly remote: RemoteStatus;
   readonly rollbackCopies: readonly RollbackCopy[];
   readonly disk: DiskSpace;
-  /** What drills on this host found; undefined before the first. */
+  /** What drills of this remote on this host found; undefined before the first. */
   readonly drill: DrillRecord | undefined;
   /** One sentence on what an interrupted restore left to do; undefined if none was interrupted. */
   readonly journal: string | undefined;
@@ -100,7 +100,7 @@ export async function status(context: Context): Promise<StatusReport> {
     listRollbackCopies(home),
     context.diskSpace(home.store),
     describeJournal(context),
-    readDrillRecord(home),
+    readDrillRecord(home, context.remote.location),
   ]);
   const isReachable = 'snapshots' in view;
   const log = isReachable ? view : nothingKnown;

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as z from 'zod';
 import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
-import { drillRecordPath } from './home.ts';
 import type { Home } from './home.ts';
 
 const recordSchema = z.object({
@@ -30,13 +31,13 @@ const recordSchema = z.object({
   drilled: z.record(z.string(), z.number()),
 });
 
-/** What this host remembers of its drills. If it is lost, the next drill is due. */
+/** What this host remembers of its drills of one remote. If it is lost, the next drill is due. */
 export type DrillRecord = Omit<z.infer<typeof recordSchema>, 'format'>;
 
-/** Undefined if there is none that can be read. */
-export async function readDrillRecord(home: Home): Promise<DrillRecord | undefined> {
+/** The record of the remote at `location`. Undefined if there is none that can be read. */
+export async function readDrillRecord(home: Home, location: string): Promise<DrillRecord | undefined> {
   try {
-    const parsed = recordSchema.safeParse(JSON.parse(await readFile(drillRecordPath(home), 'utf8')));
+    const parsed = recordSchema.safeParse(JSON.parse(await readFile(pathOf(home, location), 'utf8')));
     if (!parsed.success) return undefined;
     const { format: _, ...record } = parsed.data;
     return record;
@@ -45,7 +46,15 @@ export async function readDrillRecord(home: Home): Promise<DrillRecord | undefin
   }
 }
 
-export async function writeDrillRecord(fs: FileSystem, home: Home, record: DrillRecord): Promise<void> {
+export async function writeDrillRecord(
+  fs: FileSystem,
+  { home, location }: { readonly home: Home; readonly location: string },
+  record: DrillRecord,
+): Promise<void> {
   await fs.makeDirectory(home.dir);
-  await writeFileAtomic(fs, drillRecordPath(home), `${JSON.stringify({ format: 1, ...record }, null, 1)}\n`);
+  await writeFileAtomic(fs, pathOf(home, location), `${JSON.stringify({ format: 1, ...record }, null, 1)}\n`);
+}
+
+function pathOf(home: Home, location: string): string {
+  return join(home.dir, `drills-${createHash('sha256').update(location).digest('hex').slice(0, 16)}.json`);
 }

@@ -65,8 +65,6 @@ export const scratchRoot = (home: Home): string => join(home.dir, 'scratch');
 /** Where a drill restores to. Only the holder of the lock at `drillLockPath` may touch it. */
 export const drillRoot = (home: Home): string => join(home.dir, 'drill');
 export const drillLockPath = (home: Home): string => join(home.dir, 'drill-lock');
-/** What drills found. */
-export const drillRecordPath = (home: Home): string => join(home.dir, 'drills.json');
 export const rollbackRoot = (home: Home): string => join(home.dir, 'rollback');
 
 /** Whether the store directory exists and has any content. The agent's own directory is not content. */

@@ -115,7 +115,7 @@ function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
       subscribe: (listener) => daemon.subscribe(listener),
       look: async () => {
         const { lookAtDisk } = await import('../web/disk-facts.ts');
-        return lookAtDisk(home, Date.now());
+        return lookAtDisk(home, daemon.status().remote, Date.now());
       },
     };
     server = await startHttpServer(view, { ...settings, emit: (event) => daemon.tell(event) });

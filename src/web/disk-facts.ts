@@ -17,14 +17,14 @@ export interface DiskFacts {
   readonly store: { readonly bytes: number; readonly files: number } | null;
   /** Oldest first. */
   readonly rollbackCopies: readonly RollbackCopy[] | null;
-  /** What drills found, also those before this agent started. */
+  /** What drills of the agent's remote found, also those before this agent started. */
   readonly drill: DrillRecord | null;
   /** Resident memory of the programs that have the store open, bytes. */
   readonly usersMemoryBytes: number | null;
 }
 
 /** Looks at the disk, the store, its rollback copies and its users. Opens no file of the store. */
-export async function lookAtDisk(home: Home, atMs: number): Promise<DiskFacts> {
+export async function lookAtDisk(home: Home, remote: string, atMs: number): Promise<DiskFacts> {
   const [disk, store, rollbackCopies, drill, usersMemoryBytes] = await Promise.all([
     orNull(() => diskSpace(home.store)),
     orNull(async () => {
@@ -32,7 +32,7 @@ export async function lookAtDisk(home: Home, atMs: number): Promise<DiskFacts> {
       return { bytes: totalBytes(files), files: files.length };
     }),
     orNull(() => listRollbackCopies(home)),
-    orNull(async () => (await readDrillRecord(home)) ?? null),
+    orNull(async () => (await readDrillRecord(home, remote)) ?? null),
     orNull(() => memoryOfUsers(home)),
   ]);
   return { atMs, disk, store, rollbackCopies, drill, usersMemoryBytes };

@@ -12,6 +12,8 @@ export interface DrillerOptions {
   /** The command that starts a server, or `off`. */
   readonly server: string | undefined;
   readonly home: Home;
+  /** Its URL, as `Remote.location`. */
+  readonly remote: string;
   readonly clock: Clock;
   readonly run: RunOperation;
   /** A drill begins when no backup runs. Then it runs beside them: it holds none up. */
@@ -29,11 +31,11 @@ const longestSleepMs = 60_000;
  * every day drills as well.
  */
 export async function keepDrilling(options: DrillerOptions, signal: AbortSignal): Promise<void> {
-  const { clock, home, intervalMs, exclusively } = options;
+  const { clock, home, remote, intervalMs, exclusively } = options;
   let notBeforeMs = -Infinity;
   const firstAtMs = clock.now() + Math.min(intervalMs, soonMs);
   while (!signal.aborted) {
-    const last = (await readDrillRecord(home))?.last.atMs;
+    const last = (await readDrillRecord(home, remote))?.last.atMs;
     const nowMs = clock.now();
     // A time ahead comes from a clock that was wrong.
     const dueMs = last === undefined || last > nowMs ? firstAtMs : last + intervalMs;

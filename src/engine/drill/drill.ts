@@ -64,7 +64,7 @@ interface Drilled {
 async function carryOut(context: Context, options: DrillOptions, place: DrillPlace): Promise<Drilled> {
   const { clock, home, signal } = context;
   const startMs = clock.monotonic();
-  const record = await readDrillRecord(home);
+  const record = await readDrillRecord(home, context.remote.location);
   for (let choices = 1; ; choices += 1) {
     enterPhase(context, 'verify');
     let view: LogView;

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { keepDrilling } from '../../../src/agent/soundness/driller.ts';
@@ -10,6 +10,8 @@ import { locateHome } from '../../../src/home/home.ts';
 import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import type { AgentEvent, DaemonEvent } from '../../../src/platform/events.ts';
+import { openRemote } from '../../../src/remotes/open-remote.ts';
+import { parseRemote } from '../../../src/remotes/remote-url.ts';
 import { fastTmp } from '../../support/host.ts';
 import { virtualClock } from '../../support/virtual-clock.ts';
 
@@ -20,6 +22,8 @@ beforeEach(() => {
   root = mkdtempSync(join(fastTmp, 'driller-'));
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const remote = 's3://my-bucket/my-app';
 
 interface Lifetime {
   /** When drills began, hours after the agent started. */
@@ -59,7 +63,7 @@ async function live(
       const nth = atHours.push((clock.now() - beganMs) / hour) - 1;
       if (fails(nth)) throw new SyncAgentError('DISK_FULL', 'Cannot drill');
       const record: DrillRecord = { last: { ...last, atMs: clock.now() }, passedAtMs: null, drilled: {} };
-      if (remembers) await writeDrillRecord(nodeFileSystem, home, record);
+      if (remembers) await writeDrillRecord(nodeFileSystem, { home, location: remote }, record);
       return { type: 'passed', ...last, server: { state: 'none' } };
     },
   } as unknown as Operations;
@@ -69,6 +73,7 @@ async function live(
       intervalMs,
       server: 'off',
       home,
+      remote,
       clock,
       run: operationRunner({ operationsFor: () => operations, clock, emit, onSnapshot: () => undefined }),
       exclusively: async (work, signal = stopping.signal) => {
@@ -113,14 +118,22 @@ describe('drills while an agent runs', () => {
   it('wait for one that was made by hand meanwhile', async () => {
     const home = await locateHome(join(root, 'store'));
     const atMs = virtualClock().now();
-    await writeDrillRecord(nodeFileSystem, home, { last: { ...last, atMs }, passedAtMs: null, drilled: {} });
+    await writeDrillRecord(
+      nodeFileSystem,
+      { home, location: remote },
+      { last: { ...last, atMs }, passedAtMs: null, drilled: {} },
+    );
     expect((await live(12, { intervalMs: day / 2, startMs: 6 * hour })).atHours).toEqual([6]);
   });
 
   it('do not wait for a time in the future that a wrong clock wrote', async () => {
     const home = await locateHome(join(root, 'store'));
     const atMs = virtualClock().now() + 400 * day;
-    await writeDrillRecord(nodeFileSystem, home, { last: { ...last, atMs }, passedAtMs: null, drilled: {} });
+    await writeDrillRecord(
+      nodeFileSystem,
+      { home, location: remote },
+      { last: { ...last, atMs }, passedAtMs: null, drilled: {} },
+    );
     expect((await live(5, { intervalMs: 2 * hour })).atHours).toEqual([1, 3, 5]);
   });
 
@@ -141,9 +154,23 @@ describe('drills while an agent runs', () => {
 
 it('a record that cannot be read is none', async () => {
   const home = await locateHome(join(root, 'store'));
-  expect(await readDrillRecord(home)).toBeUndefined();
-  await nodeFileSystem.makeDirectory(home.dir);
-  const { writeFileSync } = await import('node:fs');
-  writeFileSync(join(home.dir, 'drills.json'), '{"format":2}');
-  expect(await readDrillRecord(home)).toBeUndefined();
+  expect(await readDrillRecord(home, remote)).toBeUndefined();
+  await writeDrillRecord(
+    nodeFileSystem,
+    { home, location: remote },
+    { last: { ...last, atMs: 1 }, passedAtMs: null, drilled: {} },
+  );
+  expect(await readDrillRecord(home, 's3://another')).toBeUndefined();
+  const [name = ''] = readdirSync(home.dir);
+  writeFileSync(join(home.dir, name), '{"format":2}');
+  expect(await readDrillRecord(home, remote)).toBeUndefined();
 });
+
+it.each(['s3://my-bucket/a//b/', 'S3://my-bucket', 'file:///tmp/a%20b/', "file:///tmp/o'l%23"])(
+  'the agent knows its remote by the location that drills remember: %s',
+  async (url) => {
+    const options = { clock: virtualClock(), emit: () => undefined, fs: nodeFileSystem };
+    const { remote: opened } = await openRemote(url, options);
+    expect(parseRemote(url).url).toBe(opened.location);
+  },
+);

@@ -6,8 +6,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lookAtDisk } from '../../../src/web/disk-facts.ts';
 import { restedLook } from '../../../src/web/rested-look.ts';
-import { drillRecordPath, locateHome, rollbackRoot } from '../../../src/home/home.ts';
+import { writeDrillRecord } from '../../../src/home/drill-record.ts';
+import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
 import { noon, sampleFacts } from '../../support/sample-status.ts';
+
+const remote = 's3://my-bucket/my-app';
 
 describe('a look at the disk', () => {
   let directory = '';
@@ -27,15 +31,17 @@ describe('a look at the disk', () => {
       mkdirSync(dir, { recursive: true });
       writeFileSync(join(dir, 'a'), Buffer.alloc(bytes));
     }
-    const facts = await lookAtDisk(home, noon);
+    const facts = await lookAtDisk(home, remote, noon);
     expect(facts).toMatchObject({
       atMs: noon,
       store: { bytes: 1000, files: 1 },
       rollbackCopies: [{ name: '2026-11-20T08-15-00.000Z', bytes: 700, files: 1 }],
     });
     expect(facts.drill).toBeNull();
-    writeFileSync(drillRecordPath(home), JSON.stringify({ format: 1, ...sampleFacts.drill }));
-    expect((await lookAtDisk(home, noon)).drill).toEqual(sampleFacts.drill);
+    const { drill } = sampleFacts;
+    if (drill !== null) await writeDrillRecord(nodeFileSystem, { home, location: remote }, drill);
+    expect((await lookAtDisk(home, remote, noon)).drill).toEqual(drill);
+    expect((await lookAtDisk(home, 's3://another', noon)).drill).toBeNull();
     expect(facts.disk?.totalBytes).toBeGreaterThan(facts.disk?.freeBytes ?? Infinity);
   });
 
@@ -44,12 +50,12 @@ describe('a look at the disk', () => {
     mkdirSync(join(directory, 'chroma'));
     writeFileSync(file, 'content');
     const home = await locateHome(join(directory, 'chroma'));
-    expect((await lookAtDisk(home, noon)).usersMemoryBytes).toBeNull();
+    expect((await lookAtDisk(home, remote, noon)).usersMemoryBytes).toBeNull();
     const script =
       "require('fs').openSync(process.argv[1], 'r'); console.log('open'); setInterval(() => {}, 1000)";
     const server = spawn(process.execPath, ['-e', script, file]);
     await once(server.stdout, 'data');
-    const bytes = (await lookAtDisk(home, noon)).usersMemoryBytes;
+    const bytes = (await lookAtDisk(home, remote, noon)).usersMemoryBytes;
     server.kill();
     // A bare Node has some 40 MB.
     expect(bytes).toBeGreaterThan(10e6);
@@ -57,7 +63,7 @@ describe('a look at the disk', () => {
   });
 
   it('of a missing store still shows the rest', async () => {
-    const facts = await lookAtDisk(await locateHome(join(directory, 'none')), noon);
+    const facts = await lookAtDisk(await locateHome(join(directory, 'none')), remote, noon);
     expect(facts).toMatchObject({ store: null, rollbackCopies: [] });
     expect(facts.disk?.totalBytes).toBeGreaterThan(0);
   });
