@@ -41,7 +41,7 @@ export interface TrialOptions {
 export interface ServerCommand {
   /** The program and its arguments, with `{dir}` and `{port}` for the directory and the port. */
   readonly argv: readonly string[];
-  /** For people: the path of the program, or the command. */
+  /** For people: the program. Holds no credential. */
   readonly name: string;
   /** The directory it starts in; undefined: its scratch directory. */
   readonly cwd: string | undefined;

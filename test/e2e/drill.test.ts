@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createAgent } from '../../src/index.ts';
 import type { DrillReport } from '../../src/index.ts';
 import { chromaAvailable } from '../support/chroma-server.ts';
 import { runCli, startCli } from '../support/cli.ts';
@@ -26,8 +27,9 @@ const place = (dir: string): readonly string[] => [
 async function backedUp(name: string, fixture: Fixture): Promise<string> {
   const dir = join(root, name);
   unpackFixture(fixture, join(dir, 'store'));
-  const { exitCode, stderr } = await runCli(['backup', ...place(dir)], { cwd: root });
-  expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+  const agent = createAgent({ store: join(dir, 'store'), remote: `file://${dir}/remote` });
+  expect(await agent.backup()).toMatchObject({ type: 'committed' });
+  await agent.close();
   return dir;
 }
 async function drill(
@@ -89,8 +91,19 @@ describe.skipIf(chromaAvailable() !== undefined)('sync-agent drill, with a real 
       /collection "alpha-l2" has \d+ records instead of 91/,
     );
     expect(exitCode).toBe(5);
+    // Other snapshots are not tried one by one with a server that is at fault.
+    const agent = createAgent({ store: join(dir, 'store'), remote: `file://${dir}/remote` });
+    for (const text of ['1', '2']) {
+      writeFileSync(join(dir, 'store', 'note'), text);
+      await agent.backup();
+    }
+    const again = await agent.drill({ server: `: {dir} {port}; exit 3` });
+    await agent.close();
+    expect(again.recovery?.message).toMatch(
+      /^the files are sound, and the server fails on snapshot \S+, too/,
+    );
     const status = await runCli(['status', ...place(dir)], { cwd: root });
-    expect(status.stdout).toMatch(/drilled +FAILED .*\(never passed\): collection/);
+    expect(status.stdout).toMatch(/drilled +FAILED .*\(never passed\): The server/);
   });
 
   test('a repaired copy passes the server, in a rehearsal', async () => {
@@ -176,11 +189,12 @@ describe.skipIf(chromaAvailable() !== undefined)('sync-agent drill, with a real 
     if (hasNetwork) expect(await drill(dir, ['--server', open])).toMatchObject({ exitCode: 10 });
     const { exitCode, report } = await drill(dir, [
       '--server',
-      ': {dir} {port}; echo no such schema; exit 3',
+      'TOKEN=s3cret true {dir} {port}; echo no such schema; exit 3',
     ]);
     expect(report.problems[0]?.message).toContain(
-      'ended by itself (exit code 3) instead of serving the store; it said: no such schema',
+      'The server "the given command" ended by itself (exit code 3) instead of serving the store; it said: no such schema',
     );
+    expect(JSON.stringify(report)).not.toContain('s3cret');
     expect(exitCode).toBe(5);
   });
 });

@@ -2,7 +2,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import type { SyncAgentError } from '../../platform/errors.ts';
 import type { Context } from '../context.ts';
 import { noServer } from './drill-report.ts';
-import type { DrillRecovery, DrillReport } from './drill-report.ts';
+import type { DrillProblem, DrillRecovery, DrillReport } from './drill-report.ts';
 import type { ExaminedLog } from './examine-log.ts';
 import { trySnapshot } from './try-snapshot.ts';
 import type { Trial, TrialRequest } from './try-snapshot.ts';
@@ -41,13 +41,30 @@ export async function findRecovery(
   for (const { id, damaged } of older.toReversed()) {
     if (damaged === true) continue;
     const { problems } = await trySnapshot(context, { ...request, id });
-    if (problems.length > 0) continue;
-    const message = `a restore goes back to snapshot ${id}, which passed`;
-    return { type: 'older-snapshot', works: true, snapshot: id, message };
+    if (problems.length === 0) {
+      const message = `a restore goes back to snapshot ${id}, which passed`;
+      return { type: 'older-snapshot', works: true, snapshot: id, message };
+    }
+    // A server that cannot serve sound files of two snapshots will not serve those of others.
+    if (isOfServer(trial.problems) && isOfServer(problems))
+      return nothing(`the files are sound, and the server fails on snapshot ${id}, too: look at the server`);
   }
-  const message = `none of the ${older.length} older snapshots passes either; back the store up while you have it`;
-  return { type: 'none', works: false, snapshot: null, message };
+  return nothing(
+    older.length === 0
+      ? 'there is no older snapshot; back the store up while you have it'
+      : `none of the ${older.length} older snapshots passes either; back the store up while you have it`,
+  );
 }
+
+const isOfServer = (problems: readonly DrillProblem[]): boolean =>
+  problems.every(({ foundBy }) => foundBy === 'server');
+
+const nothing = (message: string): DrillRecovery => ({
+  type: 'none',
+  works: false,
+  snapshot: null,
+  message,
+});
 
 /** The report of a remote whose commits are gone. */
 export function lostList(error: SyncAgentError, tookMs: number): DrillReport {
@@ -64,12 +81,7 @@ export function lostList(error: SyncAgentError, tookMs: number): DrillReport {
     problems: [{ foundBy: 'list', message: error.message }],
     findings: [],
     server: noServer('there is no list of snapshots'),
-    recovery: {
-      type: 'none',
-      works: false,
-      snapshot: null,
-      message: '"sync-agent repair-remote" shows what of the list can be rebuilt',
-    },
+    recovery: nothing('"sync-agent repair-remote" shows what of the list can be rebuilt'),
     damage: null,
     tookMs,
   };

@@ -24,7 +24,7 @@ export async function findServer(
 ): Promise<FoundServer> {
   if (command === 'off') return { type: 'none', why: 'it is turned off' };
   if (command !== undefined)
-    return { type: 'found', server: { argv: shellCommand(command), name: command, cwd } };
+    return { type: 'found', server: { argv: shellCommand(command), name: nameOf(command), cwd } };
   const complaints: string[] = [];
   for (const program of candidates(cwd, env)) {
     if (!(await isExecutable(program))) continue;
@@ -40,13 +40,19 @@ export async function findServer(
   return { type: 'none', why: complaints.length === 0 ? nowhere : complaints.join('; ') };
 }
 
+/** A command may hold a credential: only its program is shown. */
+function nameOf(command: string): string {
+  const [program = ''] = command.trim().split(/\s+/);
+  return /^[\w@%+:,./-]+$/.test(program) ? program : 'the given command';
+}
+
 /** The shell gets paths as its arguments: no blank or quote in them matters. */
 function shellCommand(command: string): readonly string[] {
   const missing = ['{dir}', '{port}'].filter((each) => !command.includes(each));
   if (missing.length > 0) {
     throw new SyncAgentError(
       'USAGE',
-      `Cannot use "${command}" to start a server: it lacks ${missing.join(' and ')}`,
+      `Cannot start a server with the command that was given: it lacks ${missing.join(' and ')}`,
       {
         remedy:
           'Write it as chroma run --path {dir} --host 127.0.0.1 --port {port}, without quotes around {dir}, or "off" for none',
