@@ -44,9 +44,9 @@ export interface SendingOptions extends SendOptions, Pick<Sending, 'signal'> {
     ((collection: CollectionDescription, records: Iterable<SourceRecord>) => void) | undefined;
 }
 
-/** Of a request: its records, and their size in memory. */
+/** Of a request: its records, and their size in memory. Larger ones are hardly faster, and cost both sides memory. */
 const maxRecords = 100;
-const maxBytes = 2 ** 20;
+export const maxRequestBytes = 2 ** 20;
 /** A server that lets so many batches in a row run into the deadline does not work any more. */
 const maxTimeouts = 3;
 
@@ -64,7 +64,7 @@ export async function sendRecords(
 ): Promise<SentCollection> {
   const { signal, onSent, now, guard, onAdded, verb = 'import' } = options;
   const most = await target.maxBatch(signal);
-  const pace = options.paceFor?.(most) ?? fixedPace(Math.min(maxRecords, most), maxBytes);
+  const pace = options.paceFor?.(most) ?? fixedPace(Math.min(maxRecords, most), maxRequestBytes);
   const present = await target.find(place, signal);
   if (present !== undefined) assertAlike(target, present, like);
   const collection = present ?? (await target.create(place, like, signal));

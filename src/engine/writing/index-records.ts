@@ -3,7 +3,7 @@ import { SyncAgentError, isSyncAgentError, messageOf } from '../../platform/erro
 import type { Emit } from '../../platform/events.ts';
 import type { CollectionPlace, RecordTarget } from '../../stores/record-source.ts';
 import type { NamedRecord, RecordProblem } from '../records/send-batch.ts';
-import { sendRecords } from '../records/send-records.ts';
+import { maxRequestBytes, sendRecords } from '../records/send-records.ts';
 import type { SentCollection } from '../records/send-records.ts';
 import { addedRecords } from './added-records.ts';
 import type { AddedRecords } from './added-records.ts';
@@ -49,9 +49,6 @@ export interface Indexing extends IndexOptions {
   readonly onWritten?: (() => void) | undefined;
   readonly signal: AbortSignal | undefined;
 }
-
-/** Bytes in memory of the records of one request. */
-const maxBytes = 4 * 2 ** 20;
 
 /**
  * Writes records into a collection of a running server, which is made if it is missing: checked, in batches that fit the server, each read
@@ -99,7 +96,8 @@ export async function indexRecords(indexing: Indexing): Promise<IndexResult> {
       now: () => clock.monotonic(),
       onSent,
       guard,
-      paceFor: (most) => (pace = adaptivePace({ most: Math.min(most, batchSize ?? most), bytes: maxBytes })),
+      paceFor: (most) =>
+        (pace = adaptivePace({ most: Math.min(most, batchSize ?? most), bytes: maxRequestBytes })),
       onAdded: undo ? (collection, records) => added.remember(collection, records) : undefined,
     });
     return {
