@@ -11,6 +11,8 @@ export interface ServerMemory {
   ofServer(): Promise<number | null>;
 }
 
+const seekEveryMs = 10_000;
+
 /**
  * Reads the memory of this host and of the containers of this process; and, if the server at `url` listens on this host and its process can
  * be seen, of the containers of that one.
@@ -18,11 +20,13 @@ export interface ServerMemory {
 export function serverMemory(url: string | undefined): ServerMemory {
   const port = url === undefined ? undefined : localPort(url);
   let server: number | undefined;
+  let soughtMs = -Infinity;
   const find = async (): Promise<number | undefined> => {
-    // It may have been started again.
-    if (port !== undefined && (server === undefined || !existsSync(`/proc/${server}`)))
-      server = await listeningProcess(port);
-    return server;
+    if (port === undefined || (server !== undefined && existsSync(`/proc/${server}`))) return server;
+    // It may be started again. A search looks at every process.
+    if (performance.now() - soughtMs < seekEveryMs) return undefined;
+    soughtMs = performance.now();
+    return (server = await listeningProcess(port));
   };
   return {
     use: async () => {

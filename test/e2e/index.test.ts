@@ -140,6 +140,24 @@ describe.skipIf(chromaAvailable() !== undefined)('index, on a real server', () =
     expect((await serverRecords(server.url, 'dimension')).size).toBe(1);
   });
 
+  test('brings vectors of every length that a cosine collection can keep, and refuses the others', async () => {
+    await server.client.createCollection({
+      name: 'cosine',
+      configuration: { hnsw: { space: 'cosine' } },
+      embeddingFunction: null,
+    });
+    const options = { ...into, collection: 'cosine' };
+    const lengths = [0, 1e-14, 1e-6, 1, 1e9, 9e17];
+    const vectors = lengths.map((length, n) => line(n, { embedding: [0.6 * length, 0.8 * length] }));
+    const result = await agent.indexFile(fileOf(vectors), options);
+    expect(result.added).toBe(lengths.length);
+    expect(result.rounding).toBeLessThan(5e-7);
+    for (const length of [1e-20, 2e19]) {
+      const refused = agent.indexFile(fileOf([line(9, { embedding: [length, length] })]), options);
+      await expect(refused).rejects.toThrow('too long or too short for a cosine collection');
+    }
+  });
+
   test('makes batches smaller that are not answered in time, and sends none twice that arrived', async () => {
     // Larger ones arrive, but nobody hears of it.
     const { url, requests } = await proxied(({ operation, ids }) =>

@@ -26,6 +26,12 @@ export interface RecordProblem {
   readonly message: string;
 }
 
+export interface BegunRecord {
+  readonly record: SourceRecord;
+  /** No record of that id was there before. */
+  readonly isNew: boolean;
+}
+
 export interface Sending {
   readonly target: RecordTarget;
   readonly collection: CollectionDescription;
@@ -35,17 +41,17 @@ export interface Sending {
   /** What is wrong with single records is a problem, instead of an error. */
   readonly keepGoing: boolean;
   readonly signal: AbortSignal | undefined;
-  /** What this run began to add, by id: it counts as added if an earlier attempt brought it there. */
-  readonly begun: Map<string, SourceRecord>;
+  /** What an attempt began to send, by id: another attempt may find it there, or an old one gone. */
+  readonly begun: Map<string, BegunRecord>;
   /** Starts a message: `Cannot import`. */
   readonly verb: 'import' | 'index';
 }
 
 /**
  * Brings some records into a collection, each id once among them, and reads them back. What is there and equal is not sent again. A record
- * that is there and differs is REFUSED, unless it may be overwritten: then it is changed in place. Only one that loses what an
- * update cannot take away is deleted first: its document, its uri, for some clients keys of its metadata. If the server does not take the new one, the old one is put back; a crash in
- * between leaves it missing, and the next run adds the new one. Every request can be repeated.
+ * that is there and differs is REFUSED, unless it may be overwritten: then it is changed in place. Only one that loses what an update cannot
+ * take away is deleted first: its document, its uri, for some clients keys of its metadata. If the new one does not get there, the old one
+ * is put back. If the server is gone in between, it is missing, and the next run adds the new one. Every request can be repeated.
  */
 export async function sendBatch(sending: Sending, batch: readonly NamedRecord[]): Promise<BatchResult> {
   const { target, collection, isFresh, overwrite, keepGoing, signal, begun } = sending;
@@ -61,7 +67,7 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
   const toAdd: NamedRecord[] = [];
   const toUpdate: NamedRecord[] = [];
   const stale: string[] = [];
-  let [equal, addedBefore] = [0, 0];
+  let [equal, addedBefore, overwrittenBefore] = [0, 0, 0];
   for (const each of batch) {
     const { record } = each;
     const present = there.get(record.id);
@@ -70,7 +76,9 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
     else if (present === undefined) toAdd.push(each);
     else {
       const parts = differingParts(record, present, roundingOf(collection));
-      if (parts.length === 0 && begun.has(record.id)) addedBefore += 1;
+      const before = begun.get(record.id);
+      if (parts.length === 0 && before?.isNew === true) addedBefore += 1;
+      else if (parts.length === 0 && before?.isNew === false) overwrittenBefore += 1;
       else if (parts.length === 0) equal += 1;
       else if (!overwrite)
         blame(each, `the collection has another one: ${parts.join(' and ')} differ`, 'REFUSED');
@@ -80,6 +88,8 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
       } else toUpdate.push(each);
     }
   }
+  const isNew = (id: string): boolean => begun.get(id)?.isNew ?? !there.has(id);
+  for (const { record } of [...toAdd, ...toUpdate]) begun.set(record.id, { record, isNew: isNew(record.id) });
   const notUpdated = await put(sending, toUpdate, blame, (records) =>
     target.upsert(
       collection,
@@ -90,17 +100,18 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
       signal,
     ),
   );
-  for (const { record } of toAdd) if (!there.has(record.id)) begun.set(record.id, record);
   if (stale.length > 0) await target.remove(collection, stale, signal);
   const putBack = async (ids: readonly string[]): Promise<void> => {
     const old = ids.flatMap((id) => there.get(id) ?? []);
-    if (old.length > 0) await target.add(collection, old, signal);
+    // Without the signal, which may be what ended the work.
+    if (old.length > 0) await target.add(collection, old);
   };
   let refused: readonly NamedRecord[];
   try {
     refused = await put(sending, toAdd, blame, (records) => target.add(collection, records, signal));
   } catch (error) {
-    if (isSyncAgentError(error, 'USAGE')) await putBack(stale);
+    const isServerGone = isSyncAgentError(error) && (error.retryable || error.timedOut);
+    if (!isServerGone) await putBack(stale);
     throw error;
   }
   await putBack(idsOf(refused));
@@ -115,8 +126,14 @@ export async function sendBatch(sending: Sending, batch: readonly NamedRecord[])
     if (parts.length > 0) throw notKept(sending, each, parts);
     rounding = Math.max(rounding, vectorDistance(each.record.embedding, found?.embedding ?? null));
   }
-  const overwritten = sent.filter(({ record }) => there.has(record.id)).length;
-  return { added: sent.length - overwritten + addedBefore, equal, overwritten, problems, rounding };
+  const added = sent.filter(({ record }) => isNew(record.id)).length;
+  return {
+    added: added + addedBefore,
+    equal,
+    overwritten: sent.length - added + overwrittenBefore,
+    problems,
+    rounding,
+  };
 }
 
 /** Of what an update cannot take away. */

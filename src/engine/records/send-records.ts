@@ -9,7 +9,7 @@ import type { MemoryGuard } from '../writing/memory-guard.ts';
 import { fixedPace } from '../writing/pace.ts';
 import type { Pace } from '../writing/pace.ts';
 import { sendBatch } from './send-batch.ts';
-import type { BatchResult, NamedRecord, RecordProblem, Sending } from './send-batch.ts';
+import type { BatchResult, BegunRecord, NamedRecord, RecordProblem, Sending } from './send-batch.ts';
 
 export interface SendOptions {
   /** Replaces records that are there and differ. */
@@ -41,7 +41,7 @@ export interface SendingOptions extends SendOptions, Pick<Sending, 'signal'> {
   readonly guard?: MemoryGuard | undefined;
   /** Told after each batch which ids this run brought into the collection, and after a failure which it may have brought there. */
   readonly onAdded?:
-    ((collection: CollectionDescription, records: Iterable<SourceRecord>) => void) | undefined;
+    ((collection: CollectionDescription, records: readonly SourceRecord[]) => void) | undefined;
 }
 
 /** Of a request: its records, and their size in memory. Larger ones are hardly faster, and cost both sides memory. */
@@ -68,7 +68,7 @@ export async function sendRecords(
   const present = await target.find(place, signal);
   if (present !== undefined) assertAlike(target, present, like);
   const collection = present ?? (await target.create(place, like, signal));
-  const begun = new Map<string, SourceRecord>();
+  const begun = new Map<string, BegunRecord>();
   const { overwrite = false, keepGoing = false } = options;
   const sending = { target, collection, overwrite, keepGoing, signal, begun, verb };
   const sum = { added: 0, equal: 0, overwritten: 0, rounding: 0 };
@@ -101,7 +101,10 @@ export async function sendRecords(
     try {
       results = await attempt(batch);
     } finally {
-      onAdded?.(collection, begun.values());
+      onAdded?.(
+        collection,
+        [...begun.values()].flatMap(({ record, isNew }) => (isNew ? [record] : [])),
+      );
       begun.clear();
     }
     for (const result of results) {

@@ -4,7 +4,7 @@ import type { RecordSignature } from '../records/record-signature.ts';
 
 /** The records that a run added, to take them away again. */
 export interface AddedRecords {
-  remember(collection: CollectionDescription, records: Iterable<SourceRecord>): void;
+  remember(collection: CollectionDescription, records: readonly SourceRecord[]): void;
   /** Deletes those that are still as they were added: what somebody else changed since is left alone. Resolves to how many. */
   remove(target: RecordTarget, signal?: AbortSignal): Promise<number>;
 }

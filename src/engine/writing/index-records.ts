@@ -11,6 +11,7 @@ import type { MemoryGuard } from './memory-guard.ts';
 import { adaptivePace } from './pace.ts';
 import type { Pace } from './pace.ts';
 import { recordChecks } from './record-checks.ts';
+import type { RecordChecks } from './record-checks.ts';
 
 export interface IndexOptions {
   /** The most records of one request. Default: what the server takes. */
@@ -71,11 +72,11 @@ export async function indexRecords(indexing: Indexing): Promise<IndexResult> {
     problems.push(problem);
   };
   const present = await target.find(place, signal);
-  const dimension = present?.dimension ?? null;
+  const checksOf = (): RecordChecks => recordChecks(present?.dimension ?? null, present?.space === 'cosine');
   let total = 0;
   if (input.isRepeatable && keepGoing !== true) {
     emit({ type: 'phase', phase: 'validate' });
-    for await (const _ of checked(input, dimension, blame)) total += 1;
+    for await (const _ of checked(input, checksOf(), blame)) total += 1;
   }
   emit({ type: 'phase', phase: 'index' });
   let done = 0;
@@ -88,7 +89,7 @@ export async function indexRecords(indexing: Indexing): Promise<IndexResult> {
   const added = addedRecords();
   let pace: Pace | undefined;
   try {
-    const sent = await sendRecords(target, place, undefined, checked(input, dimension, blame), {
+    const sent = await sendRecords(target, place, undefined, checked(input, checksOf(), blame), {
       verb: 'index',
       overwrite: true,
       keepGoing,
@@ -115,10 +116,9 @@ export async function indexRecords(indexing: Indexing): Promise<IndexResult> {
 
 async function* checked(
   input: IndexInput,
-  dimension: number | null,
+  checks: RecordChecks,
   blame: (problem: RecordProblem) => void,
 ): AsyncGenerator<NamedRecord> {
-  const checks = recordChecks(dimension);
   for await (const each of input.read(blame)) {
     const message = checks.problemOf(each.record);
     if (message === undefined) yield each;

@@ -199,11 +199,47 @@ describe('records that are sent', () => {
     }
   });
 
-  it('count as added if an earlier attempt of the run brought them there', async () => {
-    const text = record('new', 'text');
+  it('count as what they were before an attempt that was not answered', async () => {
+    const [text, changed, replaced] = [
+      record('new', 'text'),
+      record('old', 'changed'),
+      record('gone', 'text'),
+    ];
     records.set('new', text);
-    const begun = new Map([['new', text]]);
-    expect(await send([text, record('old', 'as it was')], { begun })).toMatchObject({ added: 1, equal: 1 });
+    records.set('old', changed);
+    const begun = new Map([
+      ['new', { record: text, isNew: true }],
+      ['old', { record: changed, isNew: false }],
+      // It was deleted to be replaced, and is no new one for that.
+      ['gone', { record: replaced, isNew: false }],
+    ]);
+    expect(await send([text, changed, replaced], { begun, overwrite: true })).toMatchObject({
+      added: 1,
+      equal: 0,
+      overwritten: 2,
+    });
+    expect(begun.get('gone')?.isNew).toBe(false);
+  });
+
+  it.each([
+    ['fails at the new one', 'REMOTE_UNREACHABLE', true],
+    ['is interrupted', 'INTERRUPTED', true],
+    ['is gone', 'REMOTE_UNREACHABLE', false],
+  ] as const)('put back what was deleted for them if the server %s', async (_, code, isBack) => {
+    const old = { ...record('old', 'as it was'), uri: 'file:///a' };
+    records.set('old', old);
+    let adds = 0;
+    const failing: RecordTarget = {
+      ...target,
+      add: async (...each) => {
+        adds += 1;
+        if (adds === 1) throw new SyncAgentError(code, 'no', { retryable: !isBack });
+        return target.add(...each);
+      },
+    };
+    const sent = send([record('old', 'text')], { target: failing, overwrite: true });
+    await expect(sent).rejects.toMatchObject({ code });
+    expect(records.get('old')).toEqual(isBack ? old : undefined);
   });
 
   it('are read back: what the server keeps otherwise is an error', async () => {

@@ -51,3 +51,18 @@ it('the first record decides on the dimension of a new collection', () => {
     'its embedding has 1 values, the records before it have 2',
   );
 });
+
+it.each([
+  [[3e38, 3e38], 'too long or too short'],
+  [[1e20, 1], 'too long or too short'],
+  [[1e-30, 1e-30], 'too long or too short'],
+  [[0, 0], undefined],
+  [[1e-9, 0], undefined],
+  [[1e10, 1e10], undefined],
+])('%j in a cosine collection: %s', (vector, message) => {
+  const record = { ...good, embedding: Float32Array.from(vector) };
+  expect(recordChecks(2).problemOf(record)).toBeUndefined();
+  const found = recordChecks(2, true).problemOf(record);
+  if (message === undefined) expect(found).toBeUndefined();
+  else expect(found).toContain(message);
+});
