@@ -1,3 +1,5 @@
+import type { ProtectOptions } from '../api/protecting.ts';
+import type { SyncAgent } from '../api/sync-agent.ts';
 import { systemClock } from '../platform/clock.ts';
 import { SyncAgentError, isSyncAgentError } from '../platform/errors.ts';
 import type { Emit } from '../platform/events.ts';
@@ -16,8 +18,8 @@ import type { WriterRecord } from './writer-input.ts';
 export interface SafeWriterOptions {
   /** A `ChromaClient` of the package `chromadb`, version 3. */
   readonly client: ChromaClientLike;
-  /** Is notified after each batch: an agent of `createSyncAgent`. */
-  readonly agent?: { notify(): void } | undefined;
+  /** Is notified after each batch, and protects calls that ask for it: an agent of `createSyncAgent`. */
+  readonly agent?: WriterAgent | undefined;
   /** The server's URL. If it runs on this host, the memory of its container counts, too. */
   readonly serverUrl?: string | undefined;
   /** Nothing is sent while a larger share of the memory of host or container is used, 0 to 1. Default 0.8. */
@@ -28,7 +30,14 @@ export interface SafeWriterOptions {
   readonly onEvent?: Emit | undefined;
 }
 
+export interface WriterAgent extends Pick<SyncAgent, 'notify'>, Partial<Pick<SyncAgent, 'protect'>> {}
+
 export interface WriterIndexOptions extends IndexOptions {
+  /**
+   * Makes a snapshot of the store before anything is sent, keeps it for a while, and checks the store afterwards: `agent.protect`. `true`: with
+   * a snapshot of this moment. Default: none is made.
+   */
+  readonly protect?: boolean | ProtectOptions | undefined;
   /** Aborts the call, which then rejects with INTERRUPTED. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -67,14 +76,15 @@ export function createSafeWriter({
   const guardNow = () => memoryGuard({ read: () => memory.use(), threshold, clock: systemClock, emit });
   guardNow();
   return {
-    index: async (given, records, { signal, ...options } = {}) => {
+    index: async (given, records, { signal, protect = false, ...options } = {}) => {
       const bare = clientTarget(client, given, { deadlineMs, url: serverUrl });
       const target = retryingTarget(bare, { clock: systemClock, emit, operation: 'index', isSplit: true });
       const place =
         typeof given === 'string'
           ? { tenant: 'default_tenant', database: 'default_database', name: given }
           : { tenant: given.tenant ?? 'default_tenant', database: given.database ?? 'default_database', name: given.name }; // prettier-ignore
-      return resumable(() =>
+      const protection = protect === true ? ({ risk: 'risky' } as const) : protect;
+      return protectedBy(agent, place.name, protection, signal, () =>
         indexRecords({
           ...options,
           target,
@@ -90,6 +100,25 @@ export function createSafeWriter({
     },
   };
 }
+
+async function protectedBy(
+  agent: WriterAgent | undefined,
+  collection: string,
+  protection: ProtectOptions | false,
+  signal: AbortSignal | undefined,
+  write: () => Promise<IndexResult>,
+): Promise<IndexResult> {
+  if (protection === false) return resumable(write);
+  if (agent?.protect === undefined)
+    throw new SyncAgentError('USAGE', 'Cannot protect: the safe writer has no agent that does', {
+      remedy: 'Pass one of createSyncAgent',
+    });
+  const options = signal === undefined ? protection : { signal, ...protection };
+  return agent.protect(`index ${collection.slice(0, longestName)}`, () => resumable(write), options);
+}
+
+/** Of a name that the operation log takes. */
+const longestName = 80;
 
 /** An agent that was never started looks at the store when it starts. */
 function notify(agent: SafeWriterOptions['agent']): void {

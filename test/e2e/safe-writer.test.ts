@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ChromaClient } from 'chromadb';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type * as Chroma from '../../src/chroma.ts';
+import type * as Library from '../../src/index.ts';
 import type { AgentEvent, WriterRecord } from '../../src/chroma.ts';
 import { importBuilt } from '../support/built-cli.ts';
 import { startChromaProxy } from '../support/chroma-proxy.ts';
@@ -18,6 +19,7 @@ import { serverRecords } from '../support/server-records.ts';
 
 // Compiled, as callers have it.
 const { createSafeWriter } = await importBuilt<typeof Chroma>('chroma.js');
+const { createSyncAgent } = await importBuilt<typeof Library>('index.js');
 
 const root = mkdtempSync(join(tmpdir(), 'safe-writer-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -132,6 +134,21 @@ describe.skipIf(chromaAvailable() !== undefined)('a safe writer, with the client
     const writer = createSafeWriter({ client: server.client, onEvent: () => abort.abort() });
     const given = writer.index('aborted', records(0, 10), { signal: abort.signal });
     await expect(given).rejects.toMatchObject({ code: 'INTERRUPTED' });
+  });
+
+  test('protects the store that it writes to: a pinned snapshot before, and a check after', async () => {
+    const agent = createSyncAgent({ store: join(root, 'store'), remote: `file://${join(root, 'remote')}` });
+    const writer = createSafeWriter({ client: server.client, agent });
+    expect((await writer.index('protected', records(0, 5), { protect: true })).added).toBe(5);
+    const [snapshot, ...others] = await agent.list();
+    expect(others).toEqual([]);
+    const shown = await agent.show(snapshot?.id ?? '');
+    expect(shown.pin?.reason).toBe('before "index protected"');
+    expect(shown.statistics?.collections?.some(({ name }) => name === 'protected')).toBe(false);
+    const logged = (await agent.operationLog()).map((each) => [each.operation, each.name, each.state]);
+    expect(logged).toContainEqual(['protect', 'index protected', 'done']);
+    const bare = createSafeWriter({ client: server.client });
+    await expect(bare.index('protected', [], { protect: true })).rejects.toMatchObject({ code: 'USAGE' });
   });
 
   test('refuses what is no client', () => {

@@ -96,8 +96,8 @@ export async function analyzeServer(options: AnalyzeOptions): Promise<ServerAnal
     };
     options.onProgress(0, total);
     const aheadAtOnce = Math.min(maxBatch, 50);
-    while (done < ahead)
-      await send(someRecords(Math.min(aheadAtOnce, ahead - done), done, options), collection);
+    for (let left = ahead; left > 0; left -= aheadAtOnce)
+      await send(someRecords(Math.min(aheadAtOnce, left), done, options), collection);
     for (const [records, times] of sizes) {
       const took: { readonly addMs: number; readonly bothMs: number }[] = [];
       for (let i = 0; i < times; i++) took.push(await send(someRecords(records, done, options), collection));
