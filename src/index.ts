@@ -7,6 +7,7 @@ export type { SyncAgentSettings } from './library/open-daemon.ts';
 export type { BackupAndHistory, OperationObserver, Operations, OperationsFor } from './api/operations.ts';
 export type {
   CheckedStore,
+  CopyStatus,
   DaemonStatus,
   RecordedEvent,
   RunningOperation,
@@ -35,6 +36,9 @@ export type {
   RecordsFrom,
   RestoreIntoServerOptions,
 } from './api/record-operations.ts';
+export type { CopyOperations, CopyTarget } from './api/copy-operations.ts';
+export type { CopiedSnapshot } from './engine/copying/copy-snapshot.ts';
+export type { CopyOptions, CopyResult } from './engine/copying/copy-snapshots.ts';
 export type { ArchiveOperations, ArchiveToOptions } from './api/archive-operations.ts';
 export type { ArchiveOptions, ArchiveResult } from './engine/archives/archive-store.ts';
 export type {

@@ -4,6 +4,7 @@ import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../
 import { epochMsOf } from '../log/layout.ts';
 import { createBackups } from './backups.ts';
 import { createClaim } from './claim.ts';
+import { keepCopying } from './copier.ts';
 import type { Daemon, DaemonOptions } from './daemon.ts';
 import { finalBackup } from './final-backup.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
@@ -101,6 +102,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   let keeping: Promise<void> | undefined;
   let checking: Promise<void> | undefined;
   let drilling: Promise<void> | undefined;
+  let copying: Promise<void> | undefined;
 
   const watch = (): Promise<Watcher> =>
     watchStore({
@@ -169,6 +171,15 @@ export function createDaemon(options: DaemonOptions): Daemon {
         };
         drilling = keepDrilling(drills, stopping.signal);
       }
+      const { copyTo: target, copyIntervalMs } = settings;
+      if (target !== undefined) {
+        const onSnapshot = (listener: () => void): (() => void) =>
+          recorder.subscribe(({ event }) => {
+            if (event.type === 'operation-finished' && event.outcome === 'committed') listener();
+          });
+        const copies = { target, intervalMs: copyIntervalMs, clock, run, emit, onSnapshot };
+        copying = keepCopying(copies, stopping.signal);
+      }
     } catch (error) {
       stopping.abort(error);
       await Promise.all([watcher?.stop(), listening]);
@@ -224,7 +235,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));
       // A host that waits for the lease need not wait until it expires.
       ending.abort();
-      await Promise.all([keeping, drilling]);
+      await Promise.all([keeping, drilling, copying]);
       await keeper?.release(AbortSignal.timeout(releaseMs));
       await readingHistory;
       await claim.release();

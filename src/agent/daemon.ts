@@ -1,4 +1,5 @@
 import type { CallOptions } from '../api/agent.ts';
+import type { CopyTarget } from '../api/copy-operations.ts';
 import type { DaemonStatus, RecordedEvent, Saved } from '../api/daemon-status.ts';
 import type { Operations, OperationsFor } from '../api/operations.ts';
 import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
@@ -27,6 +28,9 @@ export interface DaemonSettings {
   readonly drillIntervalMs: number;
   /** The command that starts a server for them, or `off`. */
   readonly drillServer: string | undefined;
+  /** The second remote; undefined: there is none. */
+  readonly copyTo: string | CopyTarget | undefined;
+  readonly copyIntervalMs: number;
 }
 
 export interface DaemonOptions {

@@ -3,7 +3,7 @@ import type { SnapshotSummary } from '../engine/history/history.ts';
 import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
 import { createListeners } from '../platform/listeners.ts';
 import { epochMsOf } from '../log/layout.ts';
-import type { DaemonStatus, RecordedEvent } from '../api/daemon-status.ts';
+import type { CopyStatus, DaemonStatus, RecordedEvent } from '../api/daemon-status.ts';
 import { isOverdue } from './schedule/schedule.ts';
 import type { PlannedBackup, ScheduleState } from './schedule/schedule.ts';
 
@@ -47,6 +47,7 @@ export function createStatusRecorder(
     lastError: null,
     failures: 0,
     check: null,
+    copy: null,
     isOverdue: false,
     history: null,
     tips: [],
@@ -108,8 +109,17 @@ export function createStatusRecorder(
 /** Steps of an operation, and checks that found nothing new, would push out all else. */
 function isWorthKeeping(event: AgentEvent | DaemonEvent): boolean {
   if (event.type === 'checked') return !event.isUnchanged || (event.server?.problems.length ?? 0) > 0;
+  if (event.type === 'copied') return event.snapshots.length > 0;
   return event.type !== 'progress' && event.type !== 'phase';
 }
+
+const noCopy: CopyStatus = {
+  to: null,
+  lastSuccessAtMs: null,
+  snapshot: null,
+  failures: 0,
+  lastError: null,
+};
 
 function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonStatus {
   switch (event.type) {
@@ -120,7 +130,8 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
     case 'operation-started': {
       const { operation, reason } = event;
       // They are of no interest while they work; lease operations and drills run beside others.
-      if (operation === 'lease' || operation === 'check' || operation === 'drill') return status;
+      if (operation === 'lease' || operation === 'check' || operation === 'drill' || operation === 'copy')
+        return status;
       return {
         ...status,
         running: { operation, reason, startedAtMs: atMs, phase: null, done: 0, total: 0 },
@@ -146,6 +157,12 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       };
     }
     case 'operation-failed':
+      // It is no failure of a backup, and the next backup does not end it.
+      if (event.operation === 'copy') {
+        const copy = status.copy ?? noCopy;
+        const lastError = { ...event.error, atMs };
+        return { ...status, copy: { ...copy, failures: copy.failures + 1, lastError } };
+      }
       return {
         ...status,
         running: status.running?.operation === event.operation ? null : status.running,
@@ -163,6 +180,10 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
       return { ...status, state: 'stopping' };
     case 'stopped':
       return { ...status, state: 'stopped' };
+    case 'copied': {
+      const { to, newest: snapshot } = event;
+      return { ...status, copy: { to, snapshot, lastSuccessAtMs: atMs, failures: 0, lastError: null } };
+    }
     case 'drilled':
     case 'warning':
     case 'captured':

@@ -25,6 +25,7 @@ import type { RequestCounts } from '../platform/events.ts';
 import type { ServerPlace, ServerReport } from '../stores/reading.ts';
 import type { StatusFile } from './daemon-status.ts';
 import type { ArchiveOperations } from './archive-operations.ts';
+import type { CopyOperations } from './copy-operations.ts';
 import type { RecordOperations } from './record-operations.ts';
 
 export interface CallOptions {
@@ -46,7 +47,7 @@ export interface ReadFrom {
  * Each call that writes locally holds the store's lock, or rejects with BUSY after `settings.lockWaitMs`, and first finishes
  * what an interrupted run left.
  */
-export interface Agent extends RecordOperations, ArchiveOperations {
+export interface Agent extends RecordOperations, ArchiveOperations, CopyOperations {
   /** Makes one snapshot if anything changed. REFUSED where it would put good data at risk, NOT_FOUND without a store. */
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
   /** Puts the newest snapshot in the place of the store if that loses nothing. A divergence is a result, not an error. */

@@ -40,6 +40,8 @@ export interface DaemonStatus {
   readonly failures: number;
   /** The last check of the store; null before the first, and without a check interval. */
   readonly check: CheckedStore | null;
+  /** The second remote; null without one. */
+  readonly copy: CopyStatus | null;
   /** What was written more than an interval ago is still not saved: a person should look. */
   readonly isOverdue: boolean;
   /** The remote's snapshots when this agent last asked; null before that. */
@@ -50,6 +52,19 @@ export interface DaemonStatus {
   /** Two or more: hosts wrote at the same time, and a person has to choose. */
   readonly tips: readonly string[];
   readonly recentEvents: readonly RecordedEvent[];
+}
+
+/** What became of the copies to the second remote since the agent started. */
+export interface CopyStatus {
+  /** For people; null before the first success. */
+  readonly to: string | null;
+  /** When it last had the newest snapshot. */
+  readonly lastSuccessAtMs: number | null;
+  /** That snapshot. */
+  readonly snapshot: string | null;
+  /** Since the last success. */
+  readonly failures: number;
+  readonly lastError: (ErrorFacts & { readonly atMs: number }) | null;
 }
 
 /** What the last check found. */

@@ -4,6 +4,7 @@ import { backupCommand } from './commands/store/backup.ts';
 import { checkCommand } from './commands/store/check.ts';
 import { clearHistoryCommand } from './commands/remote/clear-history.ts';
 import type { Command } from './commands/command.ts';
+import { copyCommand } from './commands/remote/copy.ts';
 import { diffCommand } from './commands/remote/diff.ts';
 import { doctorCommand } from './commands/setup/doctor.ts';
 import { drillCommand } from './commands/remote/drill.ts';
@@ -51,6 +52,7 @@ export const commands: readonly Command[] = [
   unpinCommand,
   clearHistoryCommand,
   rollbackCommand,
+  copyCommand,
   archiveCommand,
   exportCommand,
   importCommand,

@@ -30,6 +30,7 @@ import { SyncAgentError, isSyncAgentError, throwIfAborted } from '../platform/er
 import { readOperationLog } from '../home/operations/records.ts';
 import { listRollbackCopies } from '../home/rollback-copies.ts';
 import { archiveOperations } from './archive-operations.ts';
+import { copyOperations } from './copy-operations.ts';
 import { recordOperations } from './record-operations.ts';
 import { loggedAccess } from './logged-access.ts';
 import { openStoreAccess } from './store-access.ts';
@@ -112,6 +113,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       log.read('repair-remote', options, (context) => repairRemote(context, options)),
     ...recordOperations(access, log, ports),
     ...archiveOperations(access, log),
+    ...copyOperations(settings, ports, log),
     prune: (options = {}) => log.read('prune', options, (context) => prune(context, options)),
     pin: (snapshot, options = {}) => log.read('pin', options, (context) => pin(context, snapshot, options)),
     unpin: (snapshot, options = {}) => log.read('unpin', options, (context) => unpin(context, snapshot)),

@@ -33,6 +33,7 @@ const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-tol
   rollback: 'at-once',
   'restore-archive': 'with-work',
   protect: 'at-once',
+  copy: 'with-work',
   prune: 'at-once',
   'clear-history': 'at-once',
   pin: 'at-once',

@@ -36,6 +36,8 @@ export interface AgentPorts {
   readonly emit?: Emit;
   /** Instead of the one that `settings.remote` names. */
   readonly remote?: Remote;
+  /** Instead of the target that a copy names. */
+  readonly copyTarget?: Remote;
   readonly formats?: Formats;
   readonly diskSpace?: Context['diskSpace'];
   readonly findStoreUsers?: Context['findStoreUsers'];

@@ -3,6 +3,7 @@ import { systemClock } from '../platform/clock.ts';
 import type { Clock } from '../platform/clock.ts';
 import { createDaemon } from '../agent/create-daemon.ts';
 import type { Daemon, DaemonSettings } from '../agent/daemon.ts';
+import type { CopyTarget } from '../api/copy-operations.ts';
 import type { OperationsFor } from '../api/operations.ts';
 import type { HttpSettings } from '../web/http-address.ts';
 import type { AgentView } from '../web/routes.ts';
@@ -39,6 +40,10 @@ export interface SyncAgentSettings extends OperationSettings {
   readonly drillIntervalMs?: number | undefined;
   /** Command that starts a server for drills, with `{dir}` and `{port}` in it, or `off`; default: `chroma`, if it is installed. */
   readonly drillServer?: string | undefined;
+  /** Second remote that a started agent copies its newest snapshot to: a URL, or its own settings. */
+  readonly copyTo?: string | CopyTarget | undefined;
+  /** Minimum time between these copies; default an hour. */
+  readonly copyIntervalMs?: number | undefined;
   /** Where a started agent serves its status page, health and metrics; default: nowhere. */
   readonly http?: HttpSettings | undefined;
 }
@@ -78,6 +83,8 @@ export async function openDaemon(
       checkServer: settings.checkServer,
       drillIntervalMs: settings.drillIntervalMs ?? defaultSchedule.drillIntervalMs,
       drillServer: settings.drillServer,
+      copyTo: settings.copyTo,
+      copyIntervalMs: settings.copyIntervalMs ?? defaultSchedule.copyIntervalMs,
     },
     home,
     remote: parseRemote(settings.remote).url,

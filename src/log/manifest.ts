@@ -22,6 +22,15 @@ const committedAt = z.iso.datetime();
 /** The epoch of the lease under which a snapshot was committed. Absent if it is 0: no host had a lease. */
 const epoch = count.min(1);
 
+/** Where a snapshot was copied from. Absent if it was made in this remote. */
+const copied = z.object({
+  /** That remote, without a credential. */
+  from: label,
+  /** Its rank there. */
+  generation: count.min(1),
+  epoch: epoch.optional(),
+});
+
 const fileSchema = z.object({
   path: storePath,
   /** Bytes. */
@@ -80,6 +89,7 @@ const logEntrySchema = z.object({
   findings: count.min(1).optional(),
   /** The store was damaged, and a person insisted on the commit. A restore takes it only if it is named. */
   damaged: z.literal(true).optional(),
+  copied: copied.optional(),
 });
 
 /** A snapshot that retention must not drop. */
@@ -122,6 +132,7 @@ const aboutTree = {
   /** Milliseconds for which the store's writers were held back: the sum, and the longest time without a break. */
   stall: z.object({ heldMs: z.number().nonnegative(), longestHoldMs: z.number().nonnegative() }),
   epoch: epoch.optional(),
+  copied: copied.optional(),
   /**
    * When the full-text indexes are to be compared with their texts again. Present if they were not, for this snapshot; else the
    * snapshot's own day counts.
@@ -213,6 +224,7 @@ export function logEntryOf(manifest: Manifest): LogEntry {
     ...(manifest.label === undefined ? {} : { label: manifest.label }),
     ...(manifest.findings?.length ? { findings: manifest.findings.length } : {}),
     ...(manifest.damage === undefined ? {} : { damaged: true as const }),
+    ...(manifest.copied === undefined ? {} : { copied: manifest.copied }),
   };
 }
 

@@ -63,6 +63,7 @@ export function operationsInProcesses(
     analyzeServer: bound('analyzeServer'),
     restoreCollection: bound('restoreCollection'),
     operationLog: bound('operationLog'),
+    copyTo: bound('copyTo'),
     archiveTo: bound('archiveTo'),
     listArchives: bound('listArchives'),
     archiveInfo: bound('archiveInfo'),

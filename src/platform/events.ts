@@ -109,6 +109,17 @@ export type DaemonEvent =
       readonly server: 'answered' | 'failed' | 'none';
       readonly tookMs: number;
     }
+  /** The newest snapshot is in the second remote. */
+  | {
+      readonly type: 'copied';
+      /** The second remote, without a credential. */
+      readonly to: string;
+      readonly newest: string;
+      /** Those that were sent; empty if nothing was to be done. */
+      readonly snapshots: readonly string[];
+      readonly sentBytes: number;
+      readonly tookMs: number;
+    }
   | { readonly type: 'listening'; readonly url: string }
   | { readonly type: 'command-started'; readonly pid: number; readonly command: string }
   | {
@@ -149,7 +160,7 @@ export interface CheckedServer {
 
 export type ChangeSource = 'events' | 'polling' | 'notify' | 'start';
 export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'shutdown' | 'command-exit' | 'demand';
-export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease' | 'check' | 'drill';
+export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease' | 'check' | 'drill' | 'copy';
 
 export interface SnapshotFacts {
   readonly id: string;
@@ -238,7 +249,8 @@ export type Phase =
   | 'index'
   | 'analyze'
   | 'mend'
-  | 'archive';
+  | 'archive'
+  | 'copy';
 
 /** Where the time of an operation went. */
 export interface PhaseTime {

@@ -28,6 +28,7 @@ export const operationNames: Readonly<Record<Operation, string>> = {
   lease: 'Lease',
   check: 'Check',
   drill: 'Drill',
+  copy: 'Copy',
 };
 
 export const reasonNames: Readonly<Record<BackupReason, string>> = {
@@ -86,6 +87,14 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
       return checkedText(event);
     case 'drilled':
       return drilledText(event);
+    case 'copied': {
+      const { to, newest, snapshots, sentBytes, tookMs } = event;
+      return snapshots.length === 0
+        ? debug(`${to} has the newest snapshot ${newest}`)
+        : info(
+            `Copied snapshot ${newest} to ${to} in ${formatDuration(tookMs)}: ${formatBytes(sentBytes)} sent`,
+          );
+    }
     case 'listening':
       return info(`Status page and metrics at ${event.url}`);
     case 'command-started':
@@ -212,7 +221,7 @@ const lineOf = (event: AgentEvent): string => linesOf(event, 'verbose', plainSty
 
 /** Events that come all the time and matter only when they fail. */
 const isQuiet = (operation: Operation): boolean =>
-  operation === 'list' || operation === 'lease' || operation === 'check';
+  operation === 'list' || operation === 'lease' || operation === 'check' || operation === 'copy';
 
 function whenBackedUp({ intervalMs, cron }: Extract<DaemonEvent, { type: 'started' }>): string {
   const when = [

@@ -21,6 +21,7 @@ export const phaseNames: Readonly<Record<Phase, string>> = {
   analyze: 'Measuring',
   mend: 'Mending the copy',
   archive: 'Writing the archive',
+  copy: 'Copying to the second remote',
 };
 
 export type Verbosity = 'quiet' | 'normal' | 'verbose';

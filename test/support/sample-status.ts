@@ -108,6 +108,18 @@ export const savedStatus: DaemonStatus = {
   lastError: null,
   failures: 0,
   check: null,
+  copy: {
+    to: 's3://offsite/app',
+    lastSuccessAtMs: noon - 5 * minute,
+    snapshot: newest.id,
+    failures: 2,
+    lastError: {
+      code: 'REMOTE_UNREACHABLE',
+      message: 'the offsite remote does not answer',
+      remedy: null,
+      atMs: noon - minute,
+    },
+  },
   isOverdue: false,
   history: { asOfMs: noon - 4 * minute, snapshots },
   tips: [newest.id],

@@ -82,6 +82,7 @@ function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number):
   const { dirtySinceMs, nextBackupAtMs, lastError, running, isOverdue } = agent;
   // An older agent says nothing of it.
   const check = agent.check ?? null;
+  const copy = agent.copy ?? null;
   const at = (ms: number): string => `${new Date(ms).toISOString()}, ${relative(ms, nowMs)}`;
   return facts([
     ['running', `pid ${agent.pid} on ${printable(agent.host)}, since ${at(agent.startedAtMs)}`],
@@ -91,6 +92,7 @@ function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number):
       : [['working', `${running.operation} since ${at(running.startedAtMs)}`] as const]),
     ...(nextBackupAtMs === null ? [] : [['next backup', at(nextBackupAtMs)] as const]),
     ...(check === null ? [] : [['checked', `${checkText(check, style)}, ${at(check.atMs)}`] as const]),
+    ...(copy === null ? [] : [['copied', copyText(copy, style, at)] as const]),
     ...(isOverdue ? [['overdue', style.red('what was written is not saved in time')] as const] : []),
     ...(lastError === null
       ? []
@@ -103,6 +105,20 @@ function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number):
           ] as const,
         ]),
   ]);
+}
+
+function copyText(
+  { to, snapshot, lastSuccessAtMs, failures, lastError }: NonNullable<StatusFile['copy']>,
+  style: Style,
+  at: (ms: number) => string,
+): string {
+  const success =
+    lastSuccessAtMs === null
+      ? 'nothing yet'
+      : `snapshot ${snapshot} to ${printable(to ?? '')}, ${at(lastSuccessAtMs)}`;
+  return failures === 0
+    ? success
+    : `${success}; ${style.red(`${counted(failures, 'failure')} since: ${printable(lastError?.message ?? '')}`)}`;
 }
 
 function checkText({ damage, findings, server }: NonNullable<StatusFile['check']>, style: Style): string {

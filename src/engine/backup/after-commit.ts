@@ -21,6 +21,8 @@ export async function finishCommit(
     readonly createOnly: CreateOnlySupport;
     /** Whether to delete what no commit names any more. */
     readonly rotates: boolean;
+    /** False: another commit follows at once, and shows its own. Default true. */
+    readonly publishes?: boolean;
   },
 ): Promise<void> {
   const { remote } = context;
@@ -31,7 +33,10 @@ export async function finishCommit(
   // Neither needs the other, and both wait for the server most of the time.
   await both(
     context.signal,
-    (signal) => attempt(context, 'publish', () => publish({ ...context, signal }, committed)),
+    async (signal) => {
+      if (work.publishes === false) return;
+      await attempt(context, 'publish', () => publish({ ...context, signal }, committed));
+    },
     async (signal) => {
       await attempt(context, 'copy its commit', async () => {
         if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))

@@ -17,7 +17,13 @@ import { newestManifest } from '../remote-log.ts';
 export async function recommit(
   context: Context,
   view: LogView,
-  work: Pick<CommitWork, 'retain' | 'resolve' | 'pins'>,
+  {
+    epoch,
+    ...work
+  }: Pick<CommitWork, 'retain' | 'resolve' | 'pins'> & {
+    /** Raises its rank. */
+    readonly epoch?: number;
+  },
 ): Promise<Committed | undefined> {
   const { clock, remote, settings, signal } = context;
   const { head } = view;
@@ -35,7 +41,12 @@ export async function recommit(
       // The newest snapshot is the one that no rule drops. The head can be another: a host that lost its lease made it.
       const newest = (await newestManifest(context, current)) ?? current.head ?? head;
       const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = newest;
-      return { ...draft, uploadId, ...firstCommit(current, newest.id) };
+      return {
+        ...draft,
+        uploadId,
+        ...firstCommit(current, newest.id),
+        ...(epoch === undefined ? {} : { epoch }),
+      };
     },
     view,
     createOnly: createOnly !== 'rejected',

@@ -60,15 +60,22 @@ export async function withStoreSource<T>(
   { asImage = false }: SourceOptions = {},
 ): Promise<T> {
   const { home } = context;
-  const scratch = await makeScratch(home);
-  try {
+  return withScratch(home, async (scratch) => {
     if (name.type === 'snapshot')
       return await readSnapshot(context, { scratch, snapshot: name.snapshot, work });
     await assertWhole(home);
     const users = await context.findStoreUsers(home.store);
     const adapter = await context.detectAdapter(home.store);
     const mayLie = !asImage && users.length === 0 && !(await adapter.hasReadersFiles(home.store));
-    return await (mayLie ? readAsItLies : readImage)(context, { scratch, work });
+    return (mayLie ? readAsItLies : readImage)(context, { scratch, work });
+  });
+}
+
+/** Lends `work` a private directory, beside the store if that can be written, of which nothing stays. */
+export async function withScratch<T>(home: Home, work: (scratch: string) => Promise<T>): Promise<T> {
+  const scratch = await makeScratch(home);
+  try {
+    return await work(scratch);
   } finally {
     await rm(scratch, { recursive: true, force: true });
     await forsake(home);

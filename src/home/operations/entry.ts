@@ -10,6 +10,7 @@ export type LoggedOperation =
   | 'rollback'
   | 'restore-archive'
   | 'protect'
+  | 'copy'
   | 'prune'
   | 'clear-history'
   | 'pin'

@@ -7,6 +7,9 @@ import {
 import { choice, duration, kind, milliseconds, readDuration, text } from '../kind.ts';
 import type { SettingTable } from '../setting.ts';
 
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
 const [shortestLeaseMs, longestLeaseMs] = [10_000, 24 * 3_600_000];
 
 /** The agent that keeps running: when it backs up, and what it shows. */
@@ -73,6 +76,27 @@ export const agentTable = {
     defaultNote: 'chroma, if it is installed',
     library: 'drillServer',
     secrecy: 'may-hold-credential',
+  },
+  copyTo: {
+    kind: text('a URL such as s3://bucket/prefix, or a config file'),
+    help: 'Second remote that snapshots are copied to: its URL, or its own config file',
+    details:
+      'As [`copy`](commands.md#copy). `run` and `watch` copy the newest snapshot after the start and after backups. A path is relative to the working directory.',
+    library: {
+      name: 'copyTo',
+      check: {
+        expected: 'the URL of a remote, or an object with one in `remote`',
+        isGood: (value) => typeof (isObject(value) ? value['remote'] : value) === 'string',
+      },
+      from: (value: string): string => value,
+    },
+  },
+  copyInterval: {
+    kind: duration,
+    help: 'Minimum time between copies to the second remote',
+    details: 'A copy that failed is tried again within seconds, later within an hour.',
+    default: '1h',
+    library: 'copyIntervalMs',
   },
   lease: {
     kind: kind({

@@ -32,6 +32,10 @@ export const gaugeHelp = {
   sync_agent_drill_seconds: 'How long the last drill took',
   sync_agent_drill_server_answered:
     '1 if a server gave out everything in the last drill, 0 if it failed; no sample if none was tried',
+  sync_agent_copy_success_timestamp_seconds:
+    'When the second remote last had the newest snapshot, Unix time; no sample before the first',
+  sync_agent_copy_failures:
+    'Failed copies to the second remote since the last success; no sample without one',
   sync_agent_tips: "Snapshots that are nobody's parent and not settled; two or more mean that hosts diverged",
   sync_agent_snapshots: 'Snapshots in the remote, as of the last time the agent asked',
   sync_agent_snapshots_bytes:
@@ -83,6 +87,8 @@ function statusValues(status: DaemonStatus): GaugeValues {
     sync_agent_server_sound: check?.server == null ? null : check.server.problems.length === 0 ? 1 : 0,
     sync_agent_server_heartbeat_seconds: seconds(check?.server?.heartbeatMs ?? null),
     sync_agent_server_slowest_seconds: seconds(check?.server?.slowestMs ?? null),
+    sync_agent_copy_success_timestamp_seconds: seconds(status.copy?.lastSuccessAtMs ?? null),
+    sync_agent_copy_failures: status.copy?.failures ?? null,
     sync_agent_tips: status.tips.length,
     sync_agent_snapshots: snapshots?.length ?? null,
     sync_agent_snapshots_bytes: snapshots?.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,

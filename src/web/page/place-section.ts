@@ -20,7 +20,7 @@ export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowM
         ${entry('In use by', memoryOf(facts))} ${entry('Remote', html`<code>${remote}</code>`)}
         ${entry('Saved', cron === null ? `within ${shortDuration(intervalMs)} of a change` : `at ${cron}`)}
         ${entry('Last success', lastSuccessAtMs === null ? 'none yet' : moment(lastSuccessAtMs, nowMs))}
-        ${entry('Last drill', drillOf(facts, nowMs))}
+        ${copyOf(status, nowMs)} ${entry('Last drill', drillOf(facts, nowMs))}
         ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'regular checks of all files')}
       </dl>
     </section>
@@ -42,6 +42,19 @@ function sizeOf(facts: DiskFacts | null): string {
   if (facts?.store === undefined || facts.store === null)
     return 'unknown: there is no store, or it cannot be read';
   return `${formatBytes(facts.store.bytes)} in ${counted(facts.store.files, 'file')}`;
+}
+
+/** Nothing without a second remote. */
+function copyOf({ copy }: DaemonStatus, nowMs: number): HtmlValue {
+  if (copy === null) return null;
+  const { to, snapshot, lastSuccessAtMs, failures, lastError } = copy;
+  const success =
+    lastSuccessAtMs === null
+      ? 'none yet'
+      : html`<code>${to}</code> had <code>${snapshot}</code> ${moment(lastSuccessAtMs, nowMs)}`;
+  const failure =
+    failures === 0 ? null : html`; then ${counted(failures, 'failure')}: ${lastError?.message ?? ''}`;
+  return entry('Second remote', html`${success}${failure}`);
 }
 
 function drillOf(facts: DiskFacts | null, nowMs: number): HtmlValue {

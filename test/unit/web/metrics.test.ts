@@ -77,6 +77,8 @@ describe('metrics', () => {
       sync_agent_newest_snapshot_records: 14_630,
       sync_agent_store_bytes: 53 * 1024 ** 2,
       sync_agent_store_files: 17,
+      sync_agent_copy_success_timestamp_seconds: noon / 1000 - 5 * 60,
+      sync_agent_copy_failures: 2,
       sync_agent_drill_passed: 1,
       sync_agent_drill_server_answered: 1,
       sync_agent_drill_seconds: 8.4,

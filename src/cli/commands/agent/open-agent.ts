@@ -18,5 +18,8 @@ export async function openAgent(config: Config, command: string): Promise<Daemon
   });
   const http = httpSettings(config) ?? undefined;
   const hooks = hookSettings(config, env);
-  return openDaemon({ ...agentSettings(config), http, hooks }, { command, emit: log.emit });
+  const { copyTargetNamed } = await import('../../../settings/copy-target.ts');
+  const copyTo =
+    config.copyTo === undefined ? undefined : await copyTargetNamed(config.copyTo, process.cwd());
+  return openDaemon({ ...agentSettings(config), copyTo, http, hooks }, { command, emit: log.emit });
 }
