@@ -146,6 +146,24 @@ export const sampleFacts: DiskFacts = {
     passedAtMs: noon - 26 * hour,
     drilled: { [newest.id]: noon - 26 * hour },
   },
+  operations: [
+    {
+      id: '0a1b2c3d4e5f',
+      operation: 'protect',
+      name: 'recreate',
+      state: 'open',
+      beganAt: new Date(noon - 3 * hour).toISOString(),
+      endedAt: null,
+      tookMs: null,
+      host: 'web-1',
+      user: 'app',
+      pid: 4711,
+      program: 'reindex.mjs',
+      before: newest.id,
+      after: null,
+      outcome: null,
+    },
+  ],
   rollbackCopies: [{ name: '2026-11-20T08-15-00.000Z', bytes: 41 * 1024 ** 2, files: 17 }],
 };
 

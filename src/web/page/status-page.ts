@@ -2,11 +2,12 @@ import { formatUtc } from '../../report/format.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { DiskFacts } from '../disk-facts.ts';
 import { cards, runningSection } from './cards.ts';
-import { eventsSection } from './events-section.ts';
+import { eventsSection } from './recent/events-section.ts';
 import { historySection } from './history-section.ts';
 import { Html, html } from './html.ts';
 import { faviconOf } from './svg.ts';
 import { pageStyle } from './page-style.ts';
+import { operationsSection } from './recent/operations-section.ts';
 import { phasesSection } from './phases-section.ts';
 import { placeSection } from './place-section.ts';
 import { drillSection } from './drill-section.ts';
@@ -52,7 +53,8 @@ export function statusPage(
           ${summarySection(summary)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
           ${damageSection(status, nowMs)} ${divergenceSection(status)} ${lastErrorSection(status, nowMs)}
           ${drillSection(facts, nowMs)} ${findingsSection(status)} ${historySection(status, nowMs)}
-          ${phasesSection(status)} ${placeSection(status, facts, nowMs)} ${eventsSection(status, nowMs)}
+          ${phasesSection(status)} ${placeSection(status, facts, nowMs)} ${operationsSection(facts, nowMs)}
+          ${eventsSection(status, nowMs)}
         </main>
         <footer>
           <p>

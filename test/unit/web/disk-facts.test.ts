@@ -9,6 +9,7 @@ import { restedLook } from '../../../src/web/rested-look.ts';
 import { writeDrillRecord } from '../../../src/home/drill-record.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
+import { appendToLog } from '../../../src/home/operations/segments.ts';
 import { noon, sampleFacts } from '../../support/sample-status.ts';
 
 const remote = 's3://my-bucket/my-app';
@@ -42,6 +43,13 @@ describe('a look at the disk', () => {
     if (drill !== null) await writeDrillRecord(nodeFileSystem, { home, location: remote }, drill);
     expect((await lookAtDisk(home, remote, noon)).drill).toEqual(drill);
     expect((await lookAtDisk(home, 's3://another', noon)).drill).toBeNull();
+    expect(facts.operations).toEqual([]);
+    const began = { event: 'begin', id: '1', at: '2026-11-21T08:00:00Z', operation: 'prune', host: 'h', user: 'u', pid: 2 ** 30, process: 'x', program: 'p', before: null }; // prettier-ignore
+    for (let id = 1; id <= 12; id += 1)
+      await appendToLog(nodeFileSystem, home, JSON.stringify({ ...began, id: String(id) }));
+    const { operations } = await lookAtDisk(home, remote, noon);
+    expect(operations).toHaveLength(10);
+    expect(operations?.at(-1)).toMatchObject({ id: '12', operation: 'prune', state: 'open' });
     expect(facts.disk?.totalBytes).toBeGreaterThan(facts.disk?.freeBytes ?? Infinity);
   });
 

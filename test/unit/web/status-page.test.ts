@@ -170,6 +170,7 @@ describe('the page', () => {
       store: null,
       rollbackCopies: null,
       drill: null,
+      operations: null,
       usersMemoryBytes: null,
     };
     const bare = textOf(statusPage(savedStatus, nothing, noon));
@@ -190,6 +191,27 @@ describe('the page', () => {
     expect(textOf(page)).toMatch(
       /A snapshot does not restore as it should.*The last one that passed.*a hash.*an older one passed/,
     );
+  });
+
+  it('has the newest operations of any program, also one that was killed', () => {
+    const [open] = sampleFacts.operations ?? [];
+    if (open === undefined) throw new Error('no sample');
+    const failed = {
+      ...open,
+      name: '<b>hostile</b>',
+      state: 'failed' as const,
+      tookMs: 2000,
+      error: { code: 'BUSY', message: 'It is <i>in use</i>' },
+    };
+    const page = statusPage(savedStatus, { ...sampleFacts, operations: [open, failed] }, noon);
+    expect(page).not.toMatch(/<b>hostile|<i>in use/);
+    expect(textOf(page)).toMatch(
+      /Recent operations.*error: protect "&lt;b&gt;hostile&lt;\/b&gt;": failed in 2 s by reindex\.mjs, pid 4711\. It is .*warn: protect "recreate": did not finish by reindex\.mjs/,
+    );
+    for (const operations of [null, []])
+      expect(statusPage(savedStatus, { ...sampleFacts, operations }, noon)).not.toContain(
+        'Recent operations',
+      );
   });
 
   it('reloads itself, faster while an operation runs, and not at all if asked', () => {

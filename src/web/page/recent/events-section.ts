@@ -1,8 +1,8 @@
-import { describeEvent } from '../../report/daemon-events.ts';
-import type { DaemonStatus, RecordedEvent } from '../../api/daemon-status.ts';
-import { html } from './html.ts';
-import type { Html } from './html.ts';
-import { ago, clockTime, timeTag } from './times.ts';
+import { describeEvent } from '../../../report/daemon-events.ts';
+import type { DaemonStatus, RecordedEvent } from '../../../api/daemon-status.ts';
+import { html } from '../html.ts';
+import type { Html } from '../html.ts';
+import { ago, clockTime, timeTag } from '../times.ts';
 
 const shown = 20;
 
