@@ -173,6 +173,13 @@ describe.skipIf(chromaAvailable() !== undefined)('sync-agent drill, with a real 
     expect(readdirSync(join(dir, '.store.sync-agent'))).not.toContain('drill');
   });
 
+  test('a port that somebody took meanwhile is followed by another one', async () => {
+    const dir = await backedUp('taken', 'chroma-1-b');
+    const taken = `[ -e ${dir}/first ] || { touch ${dir}/first; echo Address 127.0.0.1:{port} is not available; exit 0; }`;
+    const { report } = await drill(dir, ['--server', `${taken}; ${command}`]);
+    expect(report).toMatchObject({ type: 'passed', server: { state: 'answered', boots: 1 } });
+  });
+
   test('a server that others can reach is refused, and one that ends by itself fails the drill', async () => {
     const dir = await backedUp('open', 'chroma-1-b');
     const program = join(dir, 'open.mjs');

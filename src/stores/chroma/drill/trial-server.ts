@@ -16,6 +16,8 @@ const baseMs = 120_000;
 const msPerMegabyte = 1000;
 /** Somebody may take the free port before the server does. */
 const mostStarts = 3;
+/** As the npm server says it, Python's, and Node. */
+const takenPort = /address \S+ is not available|address (already )?in use|EADDRINUSE/i;
 
 /** Starts a Chroma server and waits for its heartbeat. */
 export async function startTrialServer(
@@ -35,7 +37,7 @@ export async function startTrialServer(
       return trialServer(server, await server.version(options), running, options);
     } catch (error) {
       await running.stop();
-      const isTaken = /address (already )?in use|EADDRINUSE/i.test(running.output());
+      const isTaken = takenPort.test(running.output());
       if (!isTaken || starts === mostStarts) throw error;
     }
   }
