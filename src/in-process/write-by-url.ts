@@ -7,6 +7,7 @@ import { indexFile } from '../engine/writing/index-file.ts';
 import type { IndexResult } from '../engine/writing/index-records.ts';
 import { defaultMemoryThreshold, memoryGuard } from '../engine/writing/memory-guard.ts';
 import type { MemoryGuard } from '../engine/writing/memory-guard.ts';
+import { SyncAgentError } from '../platform/errors.ts';
 import type { RecordTarget } from '../stores/record-source.ts';
 import { openServerTarget } from '../stores/chroma/server/record-target.ts';
 import { notifyRunningAgent } from './notify-running-agent.ts';
@@ -36,6 +37,7 @@ export async function indexByUrl(
   { chroma, memoryThreshold, deadlineMs = defaultDeadlineMs, ...options }: IndexIntoServerOptions,
 ): Promise<IndexResult> {
   const { clock, emit } = context;
+  assertDeadline(deadlineMs);
   // Requests that run into their deadline are made smaller.
   const target = retryingTarget(openServerTarget({ url: chroma, timeoutMs: deadlineMs }), {
     clock,
@@ -49,6 +51,13 @@ export async function indexByUrl(
   } finally {
     await notifyRunningAgent(context);
   }
+}
+
+export function assertDeadline(ms: number): void {
+  if (ms > 0) return;
+  throw new SyncAgentError('USAGE', `Cannot use ${ms} ms as the deadline of a request`, {
+    remedy: 'Give more than 0',
+  });
 }
 
 function guardOf({ clock, emit }: Context, url: string, threshold = defaultMemoryThreshold): MemoryGuard {

@@ -7,7 +7,7 @@ import { indexRecords } from '../engine/writing/index-records.ts';
 import type { IndexOptions, IndexResult } from '../engine/writing/index-records.ts';
 import { resumable } from '../engine/records/import-records.ts';
 import { defaultMemoryThreshold, memoryGuard } from '../engine/writing/memory-guard.ts';
-import { defaultDeadlineMs } from '../in-process/write-by-url.ts';
+import { assertDeadline, defaultDeadlineMs } from '../in-process/write-by-url.ts';
 import { retryingTarget } from '../in-process/retrying-target.ts';
 import { serverMemory } from '../in-process/server-memory.ts';
 import type { ChromaClientLike, ChromaCollectionLike } from '../stores/chroma/client/chroma-client.ts';
@@ -75,6 +75,7 @@ export function createSafeWriter({
   const memory = serverMemory(serverUrl);
   const guardNow = () => memoryGuard({ read: () => memory.use(), threshold, clock: systemClock, emit });
   guardNow();
+  assertDeadline(deadlineMs);
   return {
     index: async (given, records, { signal, protect = false, ...options } = {}) => {
       const bare = clientTarget(client, given, { deadlineMs, url: serverUrl });

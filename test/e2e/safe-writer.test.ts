@@ -154,6 +154,7 @@ describe.skipIf(chromaAvailable() !== undefined)('a safe writer, with the client
   test('refuses what is no client', () => {
     expect(() => createSafeWriter({ client: {} as ChromaClient })).toThrow('it has no "getMaxBatchSize"');
     expect(() => createSafeWriter({ client: server.client, memoryThreshold: 80 })).toThrow('threshold');
+    expect(() => createSafeWriter({ client: server.client, deadlineMs: 0 })).toThrow('deadline');
   });
 
   const limitBytes = 400 * 2 ** 20;
