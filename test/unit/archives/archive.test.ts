@@ -160,6 +160,18 @@ describe('a directory of archives', () => {
     const foreign = (await others.agent.archiveTo(dir)).path;
     await writeFile(join(dir, 'store_20200101_000000.zip'), 'my own notes');
     await ours.agent.archiveTo(join(dir, 'before-the-move.zip'));
+    // The same path on another host.
+    const settings = { host: 'another' };
+    const twin = await makeHost({
+      remote: createMemoryRemote({ now: Date.now }),
+      root,
+      clock,
+      settings,
+      ports: quiet,
+    });
+    clock.forward(-5000);
+    const foreignToo = (await twin.agent.archiveTo(dir)).path;
+    clock.forward(5000);
     const made: string[] = [];
     for (let n = 0; n < 4; n++) {
       clock.forward(1000);
@@ -168,12 +180,12 @@ describe('a directory of archives', () => {
       made.push(path);
       expect(deleted).toEqual(n < 2 ? [] : [made[n - 2]]);
     }
-    const left = [foreign, ...made.slice(-2)].map((path) => path.slice(dir.length + 1));
+    const left = [foreign, foreignToo, ...made.slice(-2)].map((path) => path.slice(dir.length + 1));
     expect(await readdir(dir)).toEqual(
       ['before-the-move.zip', 'store_20200101_000000.zip', ...left].toSorted(),
     );
     const { archives, unreadable } = await ours.agent.listArchives(dir);
-    expect(archives).toHaveLength(4);
+    expect(archives).toHaveLength(5);
     expect(unreadable.map(({ path }) => path)).toEqual([join(dir, 'store_20200101_000000.zip')]);
     await others.remove();
   });

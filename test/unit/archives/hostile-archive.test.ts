@@ -1,6 +1,8 @@
 import { mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { fileOf, forgeArchive, forgedManifest, renamedEntries } from '../../support/forged-archive.ts';
 import { fastTmp, makeHost } from '../../support/host.ts';
@@ -120,6 +122,23 @@ describe('a restore from an archive', () => {
       .toString('latin1')
       .replaceAll(truth.toString('latin1'), lie.toString('latin1'));
     await writeFile(file(), Buffer.from(raw, 'latin1'));
+    let written = 0;
+    const counting: FileSystem = {
+      ...nodeFileSystem,
+      openForWrite: async (path, options) => {
+        const opened = await nodeFileSystem.openForWrite(path, options);
+        if (!path.endsWith('a.txt')) return opened;
+        const write = (bytes: Uint8Array, at: number): Promise<void> => {
+          written += bytes.byteLength;
+          return opened.write(bytes, at);
+        };
+        return { ...opened, write };
+      },
+    };
+    const remote = createMemoryRemote({ now: Date.now });
+    const counted = await makeHost({ remote, root, fs: counting, ports: { findStoreUsers: async () => [] } });
+    await expect(counted.agent.restoreArchive(file())).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
+    expect(written).toBeLessThanOrEqual(4);
     await expectRefused('SNAPSHOT_CORRUPT', /a\.txt/);
   });
 
