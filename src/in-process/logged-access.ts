@@ -16,13 +16,12 @@ import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError, isSyncAgentError, messageOf } from '../platform/errors.ts';
 import type { Emit } from '../platform/events.ts';
 import { redact } from '../report/redact.ts';
-
 import type { StoreAccess } from './store-access.ts';
 
 /**
  * When an operation gets into the log. `at-once`: before it does anything. `with-work`: with its first phase, so that one that finds
- * nothing to do costs nothing and is not there. `if-told`: only if it failed, or its result is one of `worthTelling`. What fails
- * is always there. To log another operation, add it to `LoggedOperation` and here.
+ * nothing to do costs nothing and is not there, unless it fails. `if-told`: only if its result is one of `worthTelling`; renewals come
+ * every few seconds, and all fail while the remote is out of reach. To log another operation, add it to `LoggedOperation` and here.
  */
 const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-told'>> = {
   backup: 'with-work',
@@ -186,7 +185,7 @@ export function loggedAccess(
       if (begun !== undefined || worthTelling.has(facts.outcome)) await end(facts);
       return result;
     } catch (error) {
-      await end({ outcome: 'failed', error: errorOf(error) });
+      if (logged[operation] !== 'if-told') await end({ outcome: 'failed', error: errorOf(error) });
       // The check within a protected operation has named them.
       if (operation !== 'protect' && isSyncAgentError(error, 'STORE_CORRUPT')) await nameSuspects();
       throw error;

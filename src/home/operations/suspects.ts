@@ -9,6 +9,9 @@ const writing: ReadonlySet<string> = new Set([
   'maintain',
   'rollback',
   'restore-archive',
+  'import',
+  'index',
+  'restore-collection',
 ]);
 /** Outcomes that prove the store sound when the operation ended: it was checked, or is a checked one. */
 const proofs: ReadonlySet<string> = new Set(['committed', 'restored', 'repaired', 'maintained']);

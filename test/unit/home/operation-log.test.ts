@@ -165,6 +165,24 @@ describe('the operation log', () => {
     expect(await linesOf(here)).toEqual(before);
   });
 
+  it('has a renewal only if the lease is lost: while the remote is out of reach, one fails every few seconds', async () => {
+    const here = await host();
+    await here.write({ a: 'one' });
+    await here.agent.backup();
+    const lease = await here.agent.acquireLease({ ttlMs: 60_000 });
+    const before = await linesOf(here);
+    const away: Remote = {
+      ...remote,
+      put: () => Promise.reject(new SyncAgentError('REMOTE_UNREACHABLE', 'away')),
+    };
+    const again = await host({ root: here.root, remote: away });
+    await expect(again.agent.renewLease(lease)).rejects.toMatchObject({ code: 'REMOTE_UNREACHABLE' });
+    expect(await linesOf(here)).toEqual(before);
+    await (await host()).agent.acquireLease({ ttlMs: 60_000, onTimeout: 'take-over' });
+    expect(await here.agent.renewLease(lease)).toMatchObject({ type: 'lost' });
+    expect(brief(await here.agent.operationLog()).at(-1)).toBe('renew-lease done lost');
+  });
+
   it('leaves no home where there was none', async () => {
     const here = await host();
     await here.write({ a: 'one' });
@@ -247,6 +265,8 @@ describe('the operation log', () => {
     await here.agent.backup();
     // This process, whose end of it was lost, is still there.
     expect(brief(await here.agent.operationLog())).toEqual(['backup running null', 'backup done committed']);
+    // The line after the torn one is whole.
+    expect((await here.agent.operationLog())[1]).toMatchObject({ pid: process.pid });
     await appendFile(path, '{"event":"begin"}\nno JSON\n\u0000\n[]\n');
     expect(await here.agent.operationLog()).toHaveLength(2);
   });
