@@ -4,6 +4,8 @@ import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../
 import { epochMsOf } from '../log/layout.ts';
 import { createBackups } from './backups.ts';
 import { createClaim } from './claim.ts';
+import { follow } from './continuous/following.ts';
+import type { Following } from './continuous/following.ts';
 import type { Daemon, DaemonOptions } from './daemon.ts';
 import { finalBackup } from './final-backup.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
@@ -77,6 +79,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     stopping: stopping.signal,
     intervalMs,
     epoch: () => keeper?.epoch(),
+    isLogDue: () => following?.isSnapshotDue() ?? false,
   });
   const scheduler = createScheduler({
     settings: {
@@ -99,6 +102,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   let readingHistory: Promise<void> | undefined;
   let keeping: Promise<void> | undefined;
   let checking: Promise<void> | undefined;
+  let following: Following | undefined;
 
   const watch = (): Promise<Watcher> =>
     watchStore({
@@ -126,6 +130,19 @@ export function createDaemon(options: DaemonOptions): Daemon {
     const snapshots = await ask.history(stopping.signal);
     if (snapshots !== undefined) recorder.recordHistory(snapshots);
   };
+  const followLog = (continuousMs: number): Following =>
+    follow({
+      intervalMs: continuousMs,
+      operationsFor,
+      clock,
+      emit,
+      onSnapshotDue: () => {
+        scheduler.changed('log', clock.now());
+        // A failure is told by its own event, and tried again.
+        scheduler.backUpNow('log').catch(() => undefined);
+      },
+      snapshotBytes: () => recorder.status().history?.snapshots.at(-1)?.bytes,
+    });
   const begin = async (asked: AbortSignal | undefined): Promise<void> => {
     const { signal, release } = eitherSignal(stopping.signal, asked);
     const goOn = (): void => throwIfAborted(signal, `Starting to watch "${home.store}"`);
@@ -147,6 +164,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
       emit({ type: 'started', intervalMs, cron });
       scheduler.start(from);
       readingHistory = readHistory();
+      const { continuousMs } = settings;
+      if (continuousMs !== null) following = followLog(continuousMs);
       const { checkIntervalMs, checkServer: server } = settings;
       const exclusively = scheduler.exclusively.bind(scheduler);
       if (checkIntervalMs > 0) {
@@ -169,6 +188,10 @@ export function createDaemon(options: DaemonOptions): Daemon {
     await Promise.all([watcher?.stop(), listening, checking]);
     await scheduler.stop({ signal });
     if (starting === undefined) return true;
+    // All writes behind the newest snapshot are as good as a snapshot, and there in a moment.
+    const isInLog = (await following?.stop(deadlineMs)) ?? false;
+    following = undefined;
+    if (isInLog) return true;
     try {
       await scheduler.backUpNow(reason, { signal, by: backups.final(deadlineMs) });
       return true;
@@ -208,6 +231,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));
       // A host that waits for the lease need not wait until it expires.
       ending.abort();
+      await following?.stop(clock.monotonic());
       await keeping;
       await keeper?.release(AbortSignal.timeout(releaseMs));
       await readingHistory;

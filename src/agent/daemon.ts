@@ -19,6 +19,8 @@ export interface DaemonSettings {
   readonly pollIntervalMs: number;
   /** How long the lease lasts when this host dies; null: it takes none. */
   readonly leaseMs: number | null;
+  /** Time between a write and its place in the remote, if the log of the store's own writes is saved; null: it is not. */
+  readonly continuousMs: number | null;
   /** Time between checks of the store; 0: none. */
   readonly checkIntervalMs: number;
   /** The running server, which these checks ask too. */

@@ -178,6 +178,10 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
     case 'hook':
     case 'hook-output':
     case 'lease':
+    case 'log-following':
+    case 'log-shipped':
+    case 'log-broken':
+    case 'log-trouble':
       return status;
     default:
       return event satisfies never;

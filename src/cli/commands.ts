@@ -6,6 +6,7 @@ import { diffCommand } from './commands/remote/diff.ts';
 import { doctorCommand } from './commands/setup/doctor.ts';
 import { exportCommand } from './commands/store/export.ts';
 import { importCommand } from './commands/store/import.ts';
+import { flushCommand } from './commands/store/flush.ts';
 import { initCommand } from './commands/setup/init.ts';
 import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
@@ -52,5 +53,6 @@ export const commands: readonly Command[] = [
   runCommand,
   watchCommand,
   notifyCommand,
+  flushCommand,
   doctorCommand,
 ];

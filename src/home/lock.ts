@@ -7,7 +7,7 @@ import { isDiskFull } from '../platform/disk-space.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
-import { agentLockPath, lockPath, rollbackRoot, stagingRoot } from './home.ts';
+import { agentLockPath, lockPath, logLockPath, rollbackRoot, stagingRoot } from './home.ts';
 
 export interface Lock {
   release(): void;
@@ -64,9 +64,19 @@ export function lockAgent(fs: FileSystem, home: Home, holder: { readonly command
   return takeLock(fs, home, { path: agentLockPath(home), holder, action, timeoutMs: 500 });
 }
 
+/** Takes the lock of the process that follows the store's own log. */
+export function lockLog(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
+  const action = `Cannot follow the writes of "${home.store}"`;
+  return takeLock(fs, home, { path: logLockPath(home), holder, action, timeoutMs: 500 });
+}
+
 /** Whether an agent is running for the store, on this host or in another container that shares the disk. */
-export async function isAgentRunning(home: Home): Promise<boolean> {
-  const path = agentLockPath(home);
+export const isAgentRunning = (home: Home): Promise<boolean> => isHeld(agentLockPath(home));
+
+/** Whether a process follows the store's own log. */
+export const isLogFollowed = (home: Home): Promise<boolean> => isHeld(logLockPath(home));
+
+async function isHeld(path: string): Promise<boolean> {
   if ((await lstat(path).catch(() => undefined)) === undefined) return false;
   let database: Database.Database | undefined;
   try {

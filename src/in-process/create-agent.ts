@@ -4,6 +4,7 @@ import type { Agent, CallOptions, ReadFrom } from '../api/agent.ts';
 import { readRunningAgent } from '../agent/status-file.ts';
 import { backup } from '../engine/backup/backup.ts';
 import type { Context } from '../engine/context.ts';
+import { flushLog } from '../engine/continuous/flush.ts';
 import { doctor } from '../engine/doctor/doctor.ts';
 import { assertSoundStore } from '../engine/soundness/go-on.ts';
 import { checkServer, checkStore } from '../engine/reading/check-store.ts';
@@ -59,6 +60,18 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       log.writeWhole('backup', options, async (context) =>
         backup(context, { ...(await rankBeside(context)), ...options }),
       ),
+    followLog: ({ intervalMs, signal }) =>
+      read(async (context) => {
+        const { followLog } = await import('../engine/continuous/follow-log.ts');
+        return followLog(context, { intervalMs, epoch: async () => (await rankBeside(context)).epoch });
+      }, signal),
+    flush: async (options = {}) => {
+      const flushed = await read((context) => flushLog(context, options), options.signal);
+      if (flushed.type === 'flushed') return flushed;
+      return log.writeWhole('backup', options, async (context) =>
+        backup(context, { ...(await rankBeside(context)), local: { minIntervalMs: 0 } }),
+      );
+    },
     restore: (options = {}) =>
       log.write('restore', options, (context, interrupted) => restore(context, { ...options, interrupted })),
     restoreTo: (dir, options = {}) =>

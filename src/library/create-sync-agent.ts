@@ -42,6 +42,7 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   const {
     localStatus: _localStatus,
     backUpAndList: _backUpAndList,
+    followLog: _followLog,
     ...others
   } = operationsInProcesses(settings, { emit });
 

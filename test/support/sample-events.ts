@@ -76,6 +76,23 @@ export const sampleEvents: Samples = {
     message: 'it ended with exit code 7',
   },
   'hook-output': { type: 'hook-output', hook: 'after-backup', line: 'curl: (7) Failed to connect' },
+  'log-following': { type: 'log-following', snapshot: '2026-11-21T12-00-00.000Z-12345678', upTo: 4321 },
+  'log-shipped': {
+    type: 'log-shipped',
+    snapshot: '2026-11-21T12-00-00.000Z-12345678',
+    segment: 17,
+    operations: 250,
+    bytes: 400_000,
+    upTo: 4571,
+    lagMs: 2100,
+  },
+  'log-broken': { type: 'log-broken', why: 'the operations from 12 to 14 were purged before they were read' },
+  'log-trouble': {
+    type: 'log-trouble',
+    code: 'REMOTE_UNREACHABLE',
+    message: 'Cannot put: timed out',
+    sinceMs: noon,
+  },
   phase: { type: 'phase', phase: 'upload' },
   phases: {
     type: 'phases',

@@ -3,6 +3,7 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Verdict } from '../../stores/adapter.ts';
+import { handOver } from '../continuous/hand-over.ts';
 import type { Context } from '../context.ts';
 import { recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
@@ -40,13 +41,15 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
   const { view, lineage, image, options, tries } = work;
   const id = makeSnapshotId(image.capturedAtMs, context.clock.randomHex(4));
   try {
+    const position = options.dryRun === true ? undefined : await handOver(context, image, id);
     const { judged, staged } = await stageSound(context, work, id);
     if (staged.type === 'unchanged') {
       if (options.dryRun !== true) await recordUnchanged(context, view, lineage, image, staged.id);
       return staged;
     }
     if (staged.type === 'planned') return describePlan(staged, judged);
-    return await commitImage(context, { id, view, lineage, image, judged, staged, epoch: options.epoch });
+    const { epoch } = options;
+    return await commitImage(context, { id, view, lineage, image, judged, staged, position, epoch });
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
     if (!(error instanceof UnsoundImage)) throw error;

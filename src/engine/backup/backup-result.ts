@@ -18,6 +18,8 @@ export interface BackupOptions {
    * than `minIntervalMs`. The backup then makes no request.
    */
   readonly local?: { readonly minIntervalMs: number };
+  /** Commit even a store that was not written: the log of its own writes goes on behind the new snapshot. */
+  readonly isLogDue?: boolean;
   /** Capture, validate and compare, but change nothing in the remote. */
   readonly dryRun?: boolean;
   /** `Lease.epoch` of the lease that this host has, or had. */

@@ -1,5 +1,6 @@
 import { pinsOf } from '../../log/manifest.ts';
 import type { LogView } from '../../log/commit-log.ts';
+import type { LogPosition } from '../../log/segments/position.ts';
 import { epochForCommit } from '../../log/precedence.ts';
 import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -22,6 +23,8 @@ export interface CommitImageWork {
   readonly image: StoreImage;
   readonly judged: JudgedImage;
   readonly staged: StagedContent;
+  /** Where the image stands in the store's own log, if that goes on behind the snapshot. */
+  readonly position: LogPosition | undefined;
   readonly epoch: number | undefined;
 }
 
@@ -74,7 +77,7 @@ async function commit(context: Context, work: CommitImageWork): Promise<Committe
 const damagedPin = 'the store was damaged when this was made (--accept-damage)';
 
 function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): ManifestDraft {
-  const { id, image, judged, staged } = work;
+  const { id, image, judged, staged, position } = work;
   const { written, parentId } = staged;
   const { databases, statistics, findings, damage, fullTextDueAt } = judged;
   return {
@@ -97,6 +100,7 @@ function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): 
     },
     stall: { heldMs: image.heldMs, longestHoldMs: image.longestHoldMs },
     ...(fullTextDueAt === undefined ? {} : { fullTextDueAt }),
+    ...(position === undefined ? {} : { position }),
     ...(findings.length > 0 ? { findings: [...findings] } : {}),
     ...(damage.length > 0 ? { damage: [...damage] } : {}),
     ...(written.content === undefined ? {} : { content: written.content }),

@@ -10,9 +10,9 @@ import type { LocalStatus } from '../local-status.ts';
 export function withoutRequest(
   context: Context,
   { parent, isUnchanged }: LocalStatus,
-  { local }: BackupOptions,
+  { local, isLogDue }: BackupOptions,
 ): BackupResult | undefined {
-  if (local === undefined || parent === undefined) return undefined;
+  if (local === undefined || parent === undefined || isLogDue === true) return undefined;
   if (isUnchanged) return { type: 'unchanged', id: parent };
   return soonAfter(context, parent, local.minIntervalMs);
 }
@@ -35,7 +35,7 @@ export function withoutCapture(
   options: BackupOptions,
 ): BackupResult | undefined {
   const newest = view.snapshots.at(-1);
-  if (options.force === true || newest === undefined) return undefined;
+  if (options.force === true || options.isLogDue === true || newest === undefined) return undefined;
   const { parent, isUnchanged } = lineage;
   if (isUnchanged && parent !== undefined && isLive(view, parent) && !isCommitDue(view, lineage.state)) {
     return { type: 'unchanged', id: parent };

@@ -76,7 +76,7 @@ export async function stageContent(context: Context, work: StageWork): Promise<S
     parent: here(parent),
     newest: here(newest),
     force: options.force ?? false,
-    isCommitDue: isCommitDue(view, lineage.state),
+    isCommitDue: options.isLogDue === true || isCommitDue(view, lineage.state),
     // What can still be read of a damaged store says nothing about how much was in it.
     allowShrink: (options.allowShrink ?? false) || (options.acceptDamage ?? false),
     maxShrink: settings.maxShrink,

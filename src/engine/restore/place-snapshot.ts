@@ -11,11 +11,14 @@ import { assertExclusionsFitSnapshot } from '../../stores/content/exclusions-fit
 import { stagedData, stagingRoot } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
 import type { ReplaceJournal } from '../../home/journal.ts';
+import { logShippedPath, writeLogFile } from '../../home/log-files.ts';
 import { hasRollbackCopy } from '../../home/rollback-copies.ts';
 import { emptyScan, scanStore } from '../../stores/content/scan.ts';
 import { noRemoteState } from '../../home/state.ts';
 import type { RemoteState } from '../../home/state.ts';
 import { swapIn } from '../../home/swap.ts';
+import { applyLog } from '../continuous/apply-log.ts';
+import type { AppliedLog } from '../continuous/apply-log.ts';
 import { isCommitDue, otherTips } from '../tips.ts';
 import { inPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -28,6 +31,7 @@ import { assertReplacementFits, replaceStore } from './replace.ts';
 import type { DamagedStore } from '../soundness/judge-store.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 import { downloadSnapshot } from './download-snapshot.ts';
+import type { DownloadedSnapshot } from './download-snapshot.ts';
 import { assertSound } from './download/inspection.ts';
 import { lostSince, warnOfLoss } from './lost-writes.ts';
 import type { Lost } from './lost-writes.ts';
@@ -53,6 +57,8 @@ export interface Placement {
   readonly options: PlaceOptions;
   /** A person chose the snapshot, or newer ones are damaged. */
   readonly isChosen: boolean;
+  /** Present if what was written after the snapshot is restored too, as far as its log has it: up to a moment, if one is given. */
+  readonly log?: { readonly untilMs: number | undefined };
 }
 
 interface Work extends Placement {
@@ -72,6 +78,8 @@ export interface Restored {
   readonly reusedBytes: number;
   /** Name of the copy of the previous store; undefined if there was no store, or it was not kept. */
   readonly rollbackCopy: string | undefined;
+  /** What the snapshot's log added. Absent if it has none. */
+  readonly log?: AppliedLog;
   /** Newer snapshots that were damaged, with the reason. */
   readonly skipped: readonly string[];
   /** Tips that this snapshot does not build on and nobody has settled: the store does not have their changes. */
@@ -111,7 +119,12 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
       tell(context, manifest.id, tips);
       if (work.damage !== undefined && lost !== undefined)
         warnOfLoss(context, manifest.id, { damage: work.damage, lost });
-      return { ...describe(context, manifest, downloaded), ...done, rollbackCopy };
+      return {
+        ...describe(context, manifest, downloaded),
+        ...withLog(downloaded.log),
+        ...done,
+        rollbackCopy,
+      };
     } catch (error) {
       // Once there is a journal, staging is the new store: only `recover` of the next run may touch it.
       if ((await readJournal(home)) !== undefined) throw error;
@@ -139,9 +152,11 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   const replaced = await inPhase(context, 'download', () =>
     replaceStore(context, manifest, { state, isCommitDue: isCommitDue(work.view, state) }),
   );
+  const log = work.log && (await applyLog(context, work.commit, home.store, work.log));
   await assertSound(context, manifest, home.store);
+  await recordLog(context, work, log);
   tell(context, manifest.id, tips);
-  return { ...describe(context, manifest, replaced), ...done, rollbackCopy: undefined };
+  return { ...describe(context, manifest, replaced), ...withLog(log), ...done, rollbackCopy: undefined };
 }
 
 /** Excluded files stay as they are, even if the snapshot has them. */
@@ -161,7 +176,7 @@ async function restoreBeside(
   context: Context,
   work: Work,
   state: RemoteState,
-): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
+): Promise<{ readonly downloaded: DownloadedSnapshot; readonly rollbackCopy: string | undefined }> {
   const { home, fs, clock, settings } = context;
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
@@ -170,6 +185,7 @@ async function restoreBeside(
     data,
     attempt,
     reuseFrom: work.lineage.exists ? home.store : undefined,
+    ...(work.log === undefined ? {} : { log: { of: work.commit, ...work.log } }),
   });
   if (work.lineage.exists && home.swap === 'rename')
     await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
@@ -188,13 +204,30 @@ async function restoreBeside(
       location: context.remoteId,
       parent: state.parent,
       settled: state.settled,
-      isCommitDue: isCommitDue(work.view, state),
+      // With its log, the store is not what the snapshot is.
+      isCommitDue: isCommitDue(work.view, state) || (downloaded.log?.segments ?? 0) > 0,
     }),
   );
+  await recordLog(context, work, downloaded.log);
   return {
     downloaded,
     rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined,
   };
+}
+
+const withLog = (log: AppliedLog | undefined): { readonly log?: AppliedLog } =>
+  log === undefined ? {} : { log };
+
+/** How much of the log the store has, so that the next start need not read it. */
+async function recordLog(
+  { fs, home }: Context,
+  { manifest: { id }, log: wanted }: Placement,
+  log: AppliedLog | undefined,
+): Promise<void> {
+  if (log === undefined) return;
+  const { segments, position } = log;
+  const isChosen = wanted?.untilMs !== undefined;
+  await writeLogFile(fs, logShippedPath(home), { snapshot: id, number: segments, position, isChosen });
 }
 
 /** A damaged store is always kept: it may be the only copy of the last writes. */

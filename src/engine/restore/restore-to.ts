@@ -7,13 +7,14 @@ import { foreignNames } from '../../stores/content/foreign.ts';
 import { stagedData, stagingRoot, storeExists } from '../../home/home.ts';
 import type { Home } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
+import type { AppliedLog } from '../continuous/apply-log.ts';
 import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { manifestOf, readRemote } from '../remote-log.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
 import { snapshotContent } from '../snapshot-content.ts';
 import { downloadSnapshot } from './download-snapshot.ts';
-import { chooseSnapshot } from '../history/choose-snapshot.ts';
+import { chooseSnapshot, snapshotAt } from '../history/choose-snapshot.ts';
 
 export interface RestoreToResult {
   readonly type: 'restored-to';
@@ -22,15 +23,23 @@ export interface RestoreToResult {
   readonly files: number;
   readonly bytes: number;
   readonly records: number;
+  /** What the snapshot's log added. Absent if it has none, or if the snapshot was named. */
+  readonly log?: AppliedLog;
+}
+
+export interface AsideOptions {
+  /** As for a restore. A snapshot that is named is meant as it is, without its log. */
+  readonly snapshot?: string;
+  /** A moment, milliseconds since the epoch. Not with `snapshot`. */
+  readonly atMs?: number;
 }
 
 /** Restores a snapshot into a directory of its own, as `placeSnapshotAside`, and says what came. */
-export async function restoreTo(
-  context: Context,
-  options: { readonly snapshot?: string } = {},
-): Promise<RestoreToResult> {
-  const { id, files, statistics } = await placeSnapshotAside(context, options);
+export async function restoreTo(context: Context, options: AsideOptions = {}): Promise<RestoreToResult> {
+  const { manifest, log } = await placeSnapshotAside(context, options);
+  const { id, files, statistics } = manifest;
   return {
+    ...(log === undefined ? {} : { log }),
     type: 'restored-to',
     id,
     dir: context.home.store,
@@ -46,8 +55,8 @@ export async function restoreTo(
  */
 export async function placeSnapshotAside(
   context: Context,
-  options: { readonly snapshot?: string } = {},
-): Promise<Manifest> {
+  { snapshot, atMs }: AsideOptions = {},
+): Promise<{ readonly manifest: Manifest; readonly log: AppliedLog | undefined }> {
   const { home, fs } = context;
   await assertEmpty(home);
   if ((await readJournal(home)) !== undefined) {
@@ -64,10 +73,8 @@ export async function placeSnapshotAside(
     () => true,
   );
   const view = await readRemote(context);
-  const chosen = chooseSnapshot(
-    view.snapshots.map(({ entry }) => entry),
-    options.snapshot,
-  );
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const chosen = atMs === undefined ? chooseSnapshot(entries, snapshot) : snapshotAt(entries, atMs);
   const manifest = snapshotContent(await manifestOf(context, view, chosen));
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
@@ -78,7 +85,15 @@ export async function placeSnapshotAside(
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
   try {
-    await downloadSnapshot(context, { manifest, data, attempt, reuseFrom: undefined });
+    const isNamed = snapshot !== undefined && snapshot !== 'latest';
+    const wanted = isNamed ? {} : { log: { of: manifest, untilMs: atMs } };
+    const { log } = await downloadSnapshot(context, {
+      manifest,
+      data,
+      attempt,
+      reuseFrom: undefined,
+      ...wanted,
+    });
     if (home.swap === 'rename' && (await foreignNames(home.store)).size === 0) {
       await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
       await fs.rename(data, home.store);
@@ -87,10 +102,10 @@ export async function placeSnapshotAside(
       for (const name of await readdir(data)) await fs.rename(`${data}/${name}`, `${home.store}/${name}`);
       await fs.sync(home.store);
     }
+    return { manifest, log };
   } finally {
     await fs.remove(isOurs ? home.dir : join(stagingRoot(home), attempt));
   }
-  return manifest;
 }
 
 async function assertEmpty(home: Home): Promise<void> {
