@@ -79,7 +79,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     stopping: stopping.signal,
     intervalMs,
     epoch: () => keeper?.epoch(),
-    isLogDue: () => following?.isSnapshotDue() ?? false,
+    isLogDue: () => scheduler.state().isLogDue,
   });
   const scheduler = createScheduler({
     settings: {
@@ -136,11 +136,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
       operationsFor,
       clock,
       emit,
-      onSnapshotDue: () => {
-        scheduler.changed('log', clock.now());
-        // A failure is told by its own event, and tried again.
-        scheduler.backUpNow('log').catch(() => undefined);
-      },
+      onSnapshotDue: (isDue) => scheduler.logDue(isDue),
       snapshotBytes: () => recorder.status().history?.snapshots.at(-1)?.bytes,
     });
   const begin = async (asked: AbortSignal | undefined): Promise<void> => {

@@ -133,7 +133,7 @@ export interface CheckedServer {
   readonly problems: readonly string[];
 }
 
-export type ChangeSource = 'events' | 'polling' | 'notify' | 'start' | 'log';
+export type ChangeSource = 'events' | 'polling' | 'notify' | 'start';
 export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'log' | 'shutdown' | 'command-exit' | 'demand';
 export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease' | 'check';
 

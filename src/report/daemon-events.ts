@@ -44,7 +44,6 @@ const sources: Readonly<Record<ChangeSource, string>> = {
   polling: 'a look at it found changes',
   notify: 'the application said so',
   start: 'it differed at the start',
-  log: 'its log says so',
 };
 
 /** Every event as a line of a log: for people, and the `msg` of a structured one. */

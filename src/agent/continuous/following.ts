@@ -9,16 +9,14 @@ export interface FollowingOptions {
   readonly operationsFor: OperationsFor;
   readonly clock: Clock;
   readonly emit: (event: AgentEvent) => void;
-  /** A snapshot is needed, from which the log goes on. */
-  readonly onSnapshotDue: () => void;
+  /** Whether a snapshot is needed, from which the log goes on. */
+  readonly onSnapshotDue: (isDue: boolean) => void;
   /** The size of the newest snapshot, bytes; undefined if it is not known. */
   readonly snapshotBytes: () => number | undefined;
 }
 
 /** Has the log of the store's own writes saved, by a process of its own, and says when a snapshot is due for it. */
 export interface Following {
-  /** Whether the next backup must make a snapshot, even of a store that was not written since the last one. */
-  isSnapshotDue(): boolean;
   /** Saves the rest, and resolves to whether all that was written is in the remote. `untilMs`: of the monotonic clock. */
   stop(untilMs: number): Promise<boolean>;
 }
@@ -32,13 +30,13 @@ const leastBytes = 16 * 1024 * 1024;
 export function follow(options: FollowingOptions): Following {
   const { intervalMs, operationsFor, clock, emit } = options;
   const stopping = new AbortController();
-  let isDue = true;
+  let isDue = false;
   let isSaved = false;
   let log = { bytes: 0, segments: 0 };
 
   const become = (due: boolean): void => {
-    if (due) options.onSnapshotDue();
     isDue = due;
+    options.onSnapshotDue(due);
   };
   const onEvent = (event: AgentEvent): void => {
     emit(event);
@@ -76,7 +74,6 @@ export function follow(options: FollowingOptions): Following {
   const kept = keep();
 
   return {
-    isSnapshotDue: () => isDue,
     stop: async (untilMs) => {
       stopping.abort(
         new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is stopping', {
