@@ -23,6 +23,8 @@ import { watchStore } from './watch/watcher.ts';
 import type { Watcher } from './watch/watcher.ts';
 
 const releaseMs = 3000;
+/** Events that come too often for the status file, or that others follow at once. */
+const isFleeting: ReadonlySet<string> = new Set(['progress', 'phase', 'log-pending']);
 
 /**
  * Puts the parts of a running agent together:
@@ -40,7 +42,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const emit: DaemonOptions['emit'] = (event) => {
     recorder.record(event);
     options.emit(event);
-    if (event.type !== 'progress' && event.type !== 'phase') claim.statusChanged();
+    if (!isFleeting.has(event.type)) claim.statusChanged();
   };
   const warnOfLook = (why: string): void =>
     emit({
@@ -51,7 +53,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const { version, host, remote } = options;
   const recorder = createStatusRecorder(
     { version, pid: process.pid, host, store: home.store, remote, intervalMs, cron },
-    { clock },
+    { clock, continuousMs: settings.continuousMs },
   );
   const claim = createClaim({
     fs,

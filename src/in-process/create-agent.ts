@@ -63,7 +63,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     followLog: ({ intervalMs, signal }) =>
       read(async (context) => {
         const { followLog } = await import('../engine/continuous/follow-log.ts');
-        return followLog(context, { intervalMs, epoch: async () => (await rankBeside(context)).epoch });
+        return followLog(context, {
+          intervalMs,
+          epoch: async () => (await rankBeside(context)).epoch,
+          counts: () => access.counts(),
+        });
       }, signal),
     flush: async (options = {}) => {
       const flushed = await read((context) => flushLog(context, options), options.signal);

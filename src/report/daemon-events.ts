@@ -129,6 +129,8 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
       return info(`The ${event.hook} hook printed: ${event.line}`);
     case 'log-following':
       return info(`Each write is saved from now on, behind snapshot ${event.snapshot}`);
+    case 'log-pending':
+      return debug('Something was written, and waits to be saved');
     case 'log-shipped':
       return debug(
         `Saved ${counted(event.operations, 'write')} in segment ${event.segment} behind snapshot ${event.snapshot}, ${formatBytes(event.bytes)}`,

@@ -64,6 +64,7 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
     case 'lease':
       return leaseLines(event, verbosity, style);
     case 'log-following':
+    case 'log-pending':
     case 'log-shipped':
     case 'log-broken':
     case 'log-trouble':

@@ -76,7 +76,13 @@ export const sampleEvents: Samples = {
     message: 'it ended with exit code 7',
   },
   'hook-output': { type: 'hook-output', hook: 'after-backup', line: 'curl: (7) Failed to connect' },
-  'log-following': { type: 'log-following', snapshot: '2026-11-21T12-00-00.000Z-12345678', upTo: 4321 },
+  'log-following': {
+    type: 'log-following',
+    snapshot: '2026-11-21T12-00-00.000Z-12345678',
+    upTo: 4321,
+    requests: sampleCosts.requests,
+  },
+  'log-pending': { type: 'log-pending', sinceMs: noon },
   'log-shipped': {
     type: 'log-shipped',
     snapshot: '2026-11-21T12-00-00.000Z-12345678',
@@ -85,13 +91,20 @@ export const sampleEvents: Samples = {
     bytes: 400_000,
     upTo: 4571,
     lagMs: 2100,
+    unsavedSinceMs: null,
+    requests: sampleCosts.requests,
   },
-  'log-broken': { type: 'log-broken', why: 'the operations from 12 to 14 were purged before they were read' },
+  'log-broken': {
+    type: 'log-broken',
+    why: 'the operations from 12 to 14 were purged before they were read',
+    isGap: true,
+  },
   'log-trouble': {
     type: 'log-trouble',
     code: 'REMOTE_UNREACHABLE',
     message: 'Cannot put: timed out',
     sinceMs: noon,
+    requests: sampleCosts.requests,
   },
   phase: { type: 'phase', phase: 'upload' },
   phases: {

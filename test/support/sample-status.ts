@@ -108,6 +108,7 @@ export const savedStatus: DaemonStatus = {
   lastError: null,
   failures: 0,
   check: null,
+  log: null,
   isOverdue: false,
   history: { asOfMs: noon - 4 * minute, snapshots },
   tips: [newest.id],
@@ -150,7 +151,53 @@ const damagedCheck: NonNullable<DaemonStatus['check']> = {
   tookMs: 1500,
 };
 
+/** A store whose writes were saved behind its snapshot two seconds ago. */
+const log: NonNullable<DaemonStatus['log']> = {
+  intervalMs: 2000,
+  snapshot: newest.id,
+  upTo: 4571,
+  segments: 17,
+  operations: 250,
+  bytes: 400_000,
+  lastShippedAtMs: noon - 90_000,
+  lagMs: 2100,
+  unsavedSinceMs: null,
+  broken: null,
+  trouble: null,
+  gaps: 0,
+  requests: sampleCosts.requests,
+};
+const loggedStatus: DaemonStatus = {
+  ...savedStatus,
+  state: 'waiting',
+  intervalMs: 24 * hour,
+  dirtySinceMs: noon - 3 * minute,
+  nextBackupAtMs: noon + 23 * hour,
+  nextBackupReason: 'change',
+  log,
+};
+
 export const sampleStatuses = {
+  logged: loggedStatus,
+  logging: { ...loggedStatus, log: { ...log, unsavedSinceMs: noon - 1500 } },
+  logBroken: {
+    ...loggedStatus,
+    log: {
+      ...log,
+      unsavedSinceMs: noon - 40_000,
+      broken: { why: 'operation 12 was purged', sinceMs: noon - 30_000 },
+      gaps: 2,
+    },
+  },
+  logOverdue: {
+    ...loggedStatus,
+    isOverdue: true,
+    log: {
+      ...log,
+      unsavedSinceMs: noon - 7 * minute,
+      trouble: { code: 'REMOTE_UNREACHABLE', message: 'Cannot put: timed out', atMs: noon - 1000 },
+    },
+  },
   saved: savedStatus,
   unsaved: {
     ...savedStatus,

@@ -2,6 +2,7 @@ import type { OperationsFor } from '../../api/operations.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { SyncAgentError, isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import type { AgentEvent } from '../../platform/events.ts';
+import { noRequests } from '../../platform/events.ts';
 
 export interface FollowingOptions {
   /** Time between a write and the segment that has it, milliseconds. */
@@ -64,7 +65,13 @@ export function follow(options: FollowingOptions): Following {
       } catch (error) {
         if (stopping.signal.aborted) return;
         const code = isSyncAgentError(error) ? error.code : 'INTERNAL';
-        emit({ type: 'log-trouble', code, message: messageOf(error), sinceMs: null });
+        emit({
+          type: 'log-trouble',
+          code,
+          message: messageOf(error),
+          sinceMs: null,
+          requests: noRequests,
+        });
         if (code === 'UNSUPPORTED') return;
       }
       if (clock.monotonic() - startMs > mostPauseMs) pauseMs = 1000;

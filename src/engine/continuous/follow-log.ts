@@ -1,5 +1,7 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { timeLeft } from '../../platform/abort-signals.ts';
+import { noRequests } from '../../platform/events.ts';
+import type { RequestCounts } from '../../platform/events.ts';
 import { storeExists } from '../../home/home.ts';
 import { lockLog } from '../../home/lock.ts';
 import { flushRoot } from '../../home/log-files.ts';
@@ -14,6 +16,8 @@ export interface FollowOptions {
   readonly intervalMs: number;
   /** The lease of this host, asked for each segment. */
   readonly epoch: () => Promise<number | undefined>;
+  /** Requests made so far. */
+  readonly counts: () => RequestCounts;
 }
 
 export interface FollowResult {
@@ -41,7 +45,7 @@ const leastMs = 300;
  */
 export async function followLog(
   context: Context,
-  { intervalMs, epoch }: FollowOptions,
+  { intervalMs, epoch, counts }: FollowOptions,
 ): Promise<FollowResult> {
   const { home, fs, clock, emit } = context;
   const stopping = context.signal ?? new AbortController().signal;
@@ -61,6 +65,15 @@ export async function followLog(
   let dueMs: number | undefined;
   let shipping: Promise<void> | undefined;
   let obeyAtMs = 0;
+  let counted = noRequests;
+  /** It was told that something waits to be saved. */
+  let isPendingTold = false;
+
+  const requestsSince = (): RequestCounts => {
+    const before = counted;
+    counted = counts();
+    return differenceOf(counted, before);
+  };
 
   const open = async (): Promise<LogKeeper> => {
     if (!(await storeExists(home))) throw notYet(home.store);
@@ -73,7 +86,9 @@ export async function followLog(
   };
   const openKeeper = async (usable: Context, log: OperationLog): Promise<LogKeeper> => {
     const opened = new LogKeeper(usable, log, {
-      onShipped: (segment) =>
+      onShipped: (segment) => {
+        const unsavedSinceMs = opened.unsavedSinceMs ?? null;
+        isPendingTold = unsavedSinceMs !== null;
         emit({
           type: 'log-shipped',
           snapshot: segment.snapshot,
@@ -82,9 +97,15 @@ export async function followLog(
           bytes: segment.bytes,
           upTo: segment.to.number,
           lagMs: Math.max(0, clock.now() - segment.readAtMs),
-        }),
-      onBroken: (why) => emit({ type: 'log-broken', why }),
-      onFollowing: (snapshot, { number }) => emit({ type: 'log-following', snapshot, upTo: number }),
+          unsavedSinceMs,
+          requests: requestsSince(),
+        });
+      },
+      onBroken: (why, isGap) => emit({ type: 'log-broken', why, isGap }),
+      onFollowing: (snapshot, { number }) => {
+        isPendingTold = false;
+        emit({ type: 'log-following', snapshot, upTo: number, requests: requestsSince() });
+      },
     });
     try {
       await opened.begin();
@@ -107,6 +128,7 @@ export async function followLog(
         code: error.code,
         message: error.message,
         sinceMs: keeper?.unsavedSinceMs ?? null,
+        requests: requestsSince(),
       });
   };
   /** Sends what is pending in the background, so that reading goes on. */
@@ -158,6 +180,11 @@ export async function followLog(
       if (await look()) flushes.promise(keeper?.savePoint());
       // Something was written, and no event told.
       if (!hasRung && before === false && keeper?.hasPending === true) isPolling = true;
+      const sinceMs = keeper?.unsavedSinceMs;
+      if (sinceMs !== undefined && !isPendingTold) {
+        isPendingTold = true;
+        emit({ type: 'log-pending', sinceMs });
+      }
       if (keeper?.hasPending === true) {
         dueMs ??= clock.monotonic() + intervalMs;
         if (shipping === undefined && (flushes.isWaiting || untilDueMs() === 0)) ship();
@@ -189,6 +216,11 @@ export async function followLog(
       await clock.sleep(lookMs);
     }
   }
+}
+
+function differenceOf(after: RequestCounts, before: RequestCounts): RequestCounts {
+  const left = Object.entries(after).map(([key, value]) => [key, value - before[key as keyof RequestCounts]]);
+  return Object.fromEntries(left) as unknown as RequestCounts;
 }
 
 const notYet = (store: string): SyncAgentError =>

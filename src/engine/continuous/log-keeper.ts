@@ -33,7 +33,7 @@ const pendingBytes = 64 * 1024 * 1024;
 export interface LogKeeperEvents {
   readonly onShipped: (segment: ShippedSegment) => void;
   /** The log cannot go on: a snapshot is needed, from which another one does. Told once for each reason. */
-  readonly onBroken: (why: string) => void;
+  readonly onBroken: (why: string, isGap: boolean) => void;
   /** The log of this snapshot is written from now on. */
   readonly onFollowing: (snapshot: string, position: LogPosition) => void;
 }
@@ -177,7 +177,7 @@ export class LogKeeper {
         this.#coming = undefined;
         // What comes from here on is for the snapshot that is needed now.
         this.#startAt({ ...this.#follower.position(), rest: '' });
-        this.#break(reading.why);
+        this.#break(reading.why, true);
         continue;
       }
       const batch = this.#spool.add(reading, this.#context.clock.now());
@@ -300,9 +300,9 @@ export class LogKeeper {
     this.#events.onFollowing(writer.snapshot, writer.end.position);
   }
 
-  #break(why: string): void {
+  #break(why: string, isGap = false): void {
     if (this.#broken !== undefined) return;
     this.#broken = why;
-    this.#events.onBroken(why);
+    this.#events.onBroken(why, isGap);
   }
 }
