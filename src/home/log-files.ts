@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { FileSystem } from '../platform/file-system.ts';
@@ -16,16 +16,19 @@ import type { Home } from './home.ts';
  * So the log of a snapshot reaches as far as that of the one before at the moment when the snapshot begins to count.
  */
 const nextSchema = z.object({ snapshot: z.string(), position: positionSchema });
-/** `isReady` is false if the follower has not read all that came after. */
-const readySchema = z.object({ snapshot: z.string(), isReady: z.boolean() });
+const readySchema = z.object({
+  snapshot: z.string(),
+  /** False if the follower has not read all that came after. */
+  isReady: z.boolean(),
+  /** The snapshot behind which all was written until now. Null if there is none. */
+  continues: z.string().nullable(),
+});
 /** Up to where the store's own writes are known to be in the log of a snapshot. */
 const shippedSchema = z.object({
   snapshot: z.string(),
   /** Of the last segment; 0: none. */
   number: z.number().int().nonnegative(),
   position: positionSchema,
-  /** A person took the store back to this moment: what the log has after it was given up. */
-  isChosen: z.boolean().optional(),
 });
 
 export type LogNext = z.infer<typeof nextSchema>;
@@ -34,7 +37,9 @@ export type LogShipped = z.infer<typeof shippedSchema>;
 
 export const logNextPath = (home: Home): string => join(home.dir, 'log-next.json');
 export const logReadyPath = (home: Home): string => join(home.dir, 'log-ready.json');
-export const logShippedPath = (home: Home): string => join(home.dir, 'log-shipped.json');
+const logShippedPath = (home: Home): string => join(home.dir, 'log-shipped.json');
+/** There while a store is in place that was made from an earlier state: what the log has after that was given up. */
+const logGivenUpPath = (home: Home): string => join(home.dir, 'log-given-up');
 /** Each file in it asks for all that was acknowledged to be saved. The follower removes it when that is done. */
 export const flushRoot = (home: Home): string => join(home.dir, 'log-flush');
 
@@ -44,6 +49,21 @@ export const readLogReady = (home: Home): Promise<LogReady | undefined> =>
   readJson(logReadyPath(home), readySchema);
 export const readLogShipped = (home: Home): Promise<LogShipped | undefined> =>
   readJson(logShippedPath(home), shippedSchema);
+
+export const isLogGivenUp = (home: Home): Promise<boolean> =>
+  stat(logGivenUpPath(home)).then(
+    () => true,
+    () => false,
+  );
+
+export const giveUpLog = (fs: FileSystem, home: Home): Promise<void> =>
+  writeFileAtomic(fs, logGivenUpPath(home), '');
+
+/** How far the store is in the log of a snapshot. What was given up before is of no interest any more. */
+export async function writeLogShipped(fs: FileSystem, home: Home, shipped: LogShipped): Promise<void> {
+  await writeLogFile(fs, logShippedPath(home), shipped);
+  await fs.remove(logGivenUpPath(home));
+}
 
 export async function writeLogFile(
   fs: FileSystem,

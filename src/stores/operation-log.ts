@@ -43,13 +43,15 @@ export type LogReading =
   | { readonly type: 'gap'; readonly after: number; readonly why: string };
 
 export interface LogFollower {
-  /** Sets where reading begins. A gap shows at the next read. */
+  /** Sets where reading begins: a position of this store, or one that its log is to go on from. If it never was there, that is a gap. */
   start(from: LogPosition): void;
   /** Whether anything was committed since the last read. Cheap. */
   hasChanged(): boolean;
   /** Undefined if nothing came. At most about `maxBytes` of text. Rejects with BUSY while the store is locked. */
   read(maxBytes: number): LogReading | undefined;
   position(): LogPosition;
+  /** Whether the store was at `position` once, as far as its log still tells. */
+  wasAt(position: LogPosition): 'yes' | 'no' | 'unknown';
   close(): void;
 }
 

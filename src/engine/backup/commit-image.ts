@@ -1,4 +1,5 @@
 import { pinsOf } from '../../log/manifest.ts';
+import type { Pin } from '../../log/manifest.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
 import { epochForCommit } from '../../log/precedence.ts';
@@ -25,6 +26,8 @@ export interface CommitImageWork {
   readonly staged: StagedContent;
   /** Where the image stands in the store's own log, if that goes on behind the snapshot. */
   readonly position: LogPosition | undefined;
+  /** A snapshot whose log has writes that this one does not have. */
+  readonly left: string | undefined;
   readonly epoch: number | undefined;
 }
 
@@ -58,7 +61,11 @@ async function commit(context: Context, work: CommitImageWork): Promise<Committe
   const { clock, settings } = context;
   const { id, view, judged, staged } = work;
   const draft = draftOf(context, work);
-  const pin = { id, reason: damagedPin, at: new Date(clock.now()).toISOString(), host: settings.host };
+  const about = { at: new Date(clock.now()).toISOString(), host: settings.host };
+  const pins: readonly Pin[] = [
+    ...(judged.damage.length > 0 ? [{ id, reason: damagedPin, ...about }] : []),
+    ...(work.left === undefined ? [] : [{ id: work.left, reason: leftPin, ...about }]),
+  ];
   return commitSnapshot(context, {
     draft: (current) => {
       const entries = current.snapshots.map(({ entry }) => entry);
@@ -69,9 +76,17 @@ async function commit(context: Context, work: CommitImageWork): Promise<Committe
     startedAt: view.serverTime,
     lastServerTime: staged.written.serverTime,
     resolve: work.lineage.state.settled,
-    ...(judged.damage.length > 0 ? { pins: (current) => [...pinsOf(current.head).values(), pin] } : {}),
+    ...(pins.length > 0 ? { pins: (current) => withPins(current, pins) } : {}),
   });
 }
+
+/** A pin that is there already stays as it is. */
+function withPins({ head }: LogView, pins: readonly Pin[]): readonly Pin[] {
+  const present = pinsOf(head);
+  return [...present.values(), ...pins.filter(({ id }) => !present.has(id))];
+}
+
+const leftPin = 'its log has writes of another host that the snapshot after it does not have';
 
 /** Why a snapshot of a damaged store is pinned. */
 const damagedPin = 'the store was damaged when this was made (--accept-damage)';

@@ -1,11 +1,11 @@
 import { isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import {
+  isLogGivenUp,
   logNextPath,
   logReadyPath,
-  logShippedPath,
   readLogNext,
-  readLogShipped,
   writeLogFile,
+  writeLogShipped,
 } from '../../home/log-files.ts';
 import { statePath } from '../../home/home.ts';
 import { readState } from '../../home/state.ts';
@@ -213,7 +213,11 @@ export class LogKeeper {
       this.#coming.add(batches);
       while (await this.#shipBehind(this.#coming, undefined));
     }
-    await writeLogFile(fs, logReadyPath(home), { snapshot, isReady: isReady && this.#coming !== undefined });
+    await writeLogFile(fs, logReadyPath(home), {
+      snapshot,
+      isReady: isReady && this.#coming !== undefined,
+      continues: this.#current?.snapshot ?? null,
+    });
   }
 
   /** The store's parent is another snapshot now: one that was just made, or somebody restored. */
@@ -235,11 +239,12 @@ export class LogKeeper {
   async #adopt(epoch: number | undefined): Promise<void> {
     const parent = await this.#parent();
     if (parent === undefined) return this.#break('there is no snapshot of this store yet');
-    const shipped = await readLogShipped(this.#context.home);
-    if (shipped?.snapshot === parent && shipped.isChosen === true)
-      return this.#break('the store was taken back to an earlier moment');
+    if (await isLogGivenUp(this.#context.home))
+      return this.#break('the store is as of an earlier moment, or was mended');
     const end = await this.#endOf(parent);
     if (typeof end === 'string') return this.#break(end);
+    if (this.#follower.wasAt(end.position) === 'no')
+      return this.#break(`the log of snapshot ${parent} has writes that this store does not have`);
     const writer = await this.#writerFor(parent, end);
     if (epoch !== undefined && !(await this.#claim(writer, epoch)))
       return this.#break('another host writes the log');
@@ -248,8 +253,13 @@ export class LogKeeper {
     if (read === undefined) this.#startAt(end.position);
     else writer.add(read);
     this.#current = writer;
-    this.#begun(this.#current);
     this.#readAll();
+    if (this.#follows(writer)) this.#begun(writer);
+  }
+
+  /** A read may have found that the log cannot go on. */
+  #follows(writer: LogWriter): boolean {
+    return this.#current === writer;
   }
 
   /** With a lease, whoever wrote the log before may not go on with it: the next number is taken. */
@@ -292,7 +302,7 @@ export class LogKeeper {
   async #record(writer: LogWriter): Promise<void> {
     const { fs, home } = this.#context;
     const { number, position } = writer.end;
-    await writeLogFile(fs, logShippedPath(home), { snapshot: writer.snapshot, number, position });
+    await writeLogShipped(fs, home, { snapshot: writer.snapshot, number, position });
   }
 
   #begun(writer: LogWriter): void {

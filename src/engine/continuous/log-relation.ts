@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { scratchRoot } from '../../home/home.ts';
-import { readLogShipped } from '../../home/log-files.ts';
+import { isLogGivenUp, readLogShipped } from '../../home/log-files.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { samePosition } from '../../log/segments/position.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
@@ -21,26 +21,27 @@ export type LogRelation =
 
 /**
  * Decides by numbers and content of the newest operations, by no clock. Undefined if the snapshot has no log, or if the store cannot be
- * read. Costs a listing, and the log itself only if the store is not at its end.
+ * read. `dir`: an image of the store. Costs a listing, and the log itself only if the store is not at its end.
  */
 export async function relateToLog(
   context: Context,
   { id, adapter, position }: Manifest,
+  dir = context.home.store,
 ): Promise<LogRelation | undefined> {
   const { home, remote, signal } = context;
   if (position === undefined) return undefined;
   const log = await context.adapterNamed(adapter).operationLog?.();
   const scratch = scratchRoot(home);
-  const local = log?.positionOf(home.store, scratch);
+  const local = log?.positionOf(dir, scratch);
   if (log === undefined || local === undefined) return undefined;
   const listed = (await listSegments(remote, id, { signal })).length;
   const recorded = await readLogShipped(home);
-  if (recorded?.snapshot === id && recorded.isChosen === true) return { type: 'ahead' };
+  if (await isLogGivenUp(home)) return { type: 'ahead' };
   const isOurEnd = recorded?.snapshot === id && recorded.number === listed;
   if (isOurEnd) return { type: samePosition(recorded.position, local) ? 'equal' : 'ahead' };
   const end = await endOf(context, id, { listed, position });
   if (samePosition(end, local)) return { type: 'equal' };
-  const isBeyond = local.number >= end.number && log.wasAt(home.store, end, scratch) === 'yes';
+  const isBeyond = local.number >= end.number && log.wasAt(dir, end, scratch) === 'yes';
   // With the same operations, only an earlier state of what has no number is behind.
   if (isBeyond && local.number > end.number) return { type: 'ahead' };
   const isPassed = isBeyond ? samePosition : isAt;

@@ -11,7 +11,7 @@ import { assertExclusionsFitSnapshot } from '../../stores/content/exclusions-fit
 import { stagedData, stagingRoot } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
 import type { ReplaceJournal } from '../../home/journal.ts';
-import { logShippedPath, writeLogFile } from '../../home/log-files.ts';
+import { giveUpLog, writeLogShipped } from '../../home/log-files.ts';
 import { hasRollbackCopy } from '../../home/rollback-copies.ts';
 import { emptyScan, scanStore } from '../../stores/content/scan.ts';
 import { noRemoteState } from '../../home/state.ts';
@@ -206,6 +206,7 @@ async function restoreBeside(
       settled: state.settled,
       // With its log, the store is not what the snapshot is.
       isCommitDue: isCommitDue(work.view, state) || (downloaded.log?.segments ?? 0) > 0,
+      ...(work.commit.position !== undefined && endsEarly(work) ? { givesUpLog: true } : {}),
     }),
   );
   await recordLog(context, work, downloaded.log);
@@ -219,16 +220,16 @@ const withLog = (log: AppliedLog | undefined): { readonly log?: AppliedLog } =>
   log === undefined ? {} : { log };
 
 /** How much of the log the store has, so that the next start need not read it. */
-async function recordLog(
-  { fs, home }: Context,
-  { manifest: { id }, log: wanted }: Placement,
-  log: AppliedLog | undefined,
-): Promise<void> {
+async function recordLog({ fs, home }: Context, work: Placement, log: AppliedLog | undefined): Promise<void> {
+  const { id, position: own } = work.manifest;
+  if (own !== undefined && endsEarly(work)) return giveUpLog(fs, home);
   if (log === undefined) return;
   const { segments, position } = log;
-  const isChosen = wanted?.untilMs !== undefined;
-  await writeLogFile(fs, logShippedPath(home), { snapshot: id, number: segments, position, isChosen });
+  await writeLogShipped(fs, home, { snapshot: id, number: segments, position });
 }
+
+/** A person chose a moment, or a snapshot as it is: what was written after it is not to come back by itself. */
+const endsEarly = ({ log }: Placement): boolean => log === undefined || log.untilMs !== undefined;
 
 /** A damaged store is always kept: it may be the only copy of the last writes. */
 function isRollbackDeclined({ options, damage }: Placement): boolean {

@@ -30,7 +30,7 @@ export interface RestoreToResult {
 export interface AsideOptions {
   /** As for a restore. A snapshot that is named is meant as it is, without its log. */
   readonly snapshot?: string;
-  /** A moment, milliseconds since the epoch. Not with `snapshot`. */
+  /** A moment, milliseconds since the epoch: of `snapshot`, or else of the newest one before it, with its log up to there. */
   readonly atMs?: number;
 }
 
@@ -74,7 +74,8 @@ export async function placeSnapshotAside(
   );
   const view = await readRemote(context);
   const entries = view.snapshots.map(({ entry }) => entry);
-  const chosen = atMs === undefined ? chooseSnapshot(entries, snapshot) : snapshotAt(entries, atMs);
+  const isByTime = atMs !== undefined && snapshot === undefined;
+  const chosen = isByTime ? snapshotAt(entries, atMs) : chooseSnapshot(entries, snapshot);
   const manifest = snapshotContent(await manifestOf(context, view, chosen));
   const needed = totalBytes(manifest.files);
   const { freeBytes } = await context.diskSpace(home.store);
@@ -85,7 +86,7 @@ export async function placeSnapshotAside(
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
   try {
-    const isNamed = snapshot !== undefined && snapshot !== 'latest';
+    const isNamed = snapshot !== undefined && snapshot !== 'latest' && atMs === undefined;
     const wanted = isNamed ? {} : { log: { of: manifest, untilMs: atMs } };
     const { log } = await downloadSnapshot(context, {
       manifest,

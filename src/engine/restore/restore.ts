@@ -30,7 +30,7 @@ import { describeUnknownStore } from './unknown-store.ts';
 export interface RestoreOptions extends PlaceOptions {
   /** A snapshot id, a unique beginning of one, `~N` (N before the newest), or `latest`. Default: the newest. */
   readonly snapshot?: string;
-  /** The moment to go back to, milliseconds since the epoch: the newest snapshot before it, with its log up to there. Not with `snapshot`. */
+  /** The moment to go back to, milliseconds since the epoch: the newest snapshot before it, or `snapshot`, with its log up to there. */
   readonly atMs?: number;
   /** Restore although the local store has something newer, or is in use. */
   readonly force?: boolean;
@@ -67,8 +67,6 @@ export async function restore(
   context: Context,
   { view, ...options }: RestoreOptions & GivenView = {},
 ): Promise<RestoreResult> {
-  if (options.atMs !== undefined && options.snapshot !== undefined)
-    throw new SyncAgentError('USAGE', 'Cannot restore a snapshot by name and a moment at once');
   // Without a store there will be a restore: what it asks besides the log is asked at the same time.
   const copies = (await storeExists(context.home))
     ? undefined
@@ -112,7 +110,7 @@ async function decide(
     named || interrupted !== undefined ? entries : entries.filter(({ damaged }) => damaged !== true);
   if (offered.length === 0) throw noneIsSound(entries);
   const target =
-    atMs === undefined
+    atMs === undefined || options.snapshot !== undefined
       ? chooseSnapshot(offered, options.snapshot ?? interrupted?.id)
       : snapshotAt(offered, atMs);
   const lineage = await readLineage(context, view);

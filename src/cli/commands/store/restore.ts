@@ -16,7 +16,8 @@ export const restoreCommand: Command = {
     snapshot: { type: 'string', describe: `Snapshot: ${snapshotNames}` },
     at: {
       type: 'string',
-      describe: 'Moment to go back to, with --continuous: 2026-11-28T14:03:10Z, or how long ago, such as 10m',
+      describe:
+        'Moment to go back to, with --continuous: 2026-11-28T14:03:10Z, how long ago such as 10m, or now',
     },
     to: { type: 'string', describe: 'New directory to restore into; the store is not touched' },
     'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the replaced store' },
@@ -33,7 +34,7 @@ export const restoreCommand: Command = {
     const snapshot = flags.text('snapshot');
     const wanted = {
       ...(snapshot === undefined ? {} : { snapshot }),
-      ...momentOf(flags.text('at'), snapshot, Date.now()),
+      ...momentOf(flags.text('at'), Date.now()),
     };
     const to = flags.text('to');
     if (to !== undefined) return restoreInto(invocation, to, wanted);
@@ -55,23 +56,16 @@ export const restoreCommand: Command = {
 };
 
 /** A point in time, or how long ago. */
-function momentOf(
-  text: string | undefined,
-  snapshot: string | undefined,
-  nowMs: number,
-): { readonly atMs?: number } {
+function momentOf(text: string | undefined, nowMs: number): { readonly atMs?: number } {
   if (text === undefined) return {};
-  if (snapshot !== undefined)
-    throw new SyncAgentError('USAGE', 'Cannot use --at with --snapshot: each names what to restore');
-  const agoMs = parseDuration(text);
+  const agoMs = text === 'now' ? 0 : parseDuration(text);
   const isDate = /^[0-9]{4}-[0-9]{2}-[0-9]{2}/.test(text);
   const atMs = agoMs === undefined ? (isDate ? Date.parse(text) : NaN) : nowMs - agoMs;
-  if (Number.isNaN(atMs))
-    throw new SyncAgentError(
-      'USAGE',
-      `Cannot use --at = ${JSON.stringify(text)}: expected a time such as 2026-11-28T14:03:10Z, or a duration such as 10m`,
-    );
-  return { atMs };
+  if (!Number.isNaN(atMs)) return { atMs };
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot use --at = ${JSON.stringify(text)}: expected a time such as 2026-11-28T14:03:10Z, a duration such as 10m, or now`,
+  );
 }
 
 async function waitForHandOver(

@@ -23,6 +23,14 @@ export function newestOperation(db: Database.Database): Omit<LogPosition, 'rest'
   return { number, operation: digestOf(text) };
 }
 
+/** Whether the store was at a position before its newest operations, as far as the queue still has them. */
+export function wasAt(db: Database.Database, { number, operation }: LogPosition): 'yes' | 'no' | 'unknown' {
+  if (number === 0) return 'yes';
+  const present = digestAt(db, number);
+  if (present !== undefined) return present === operation ? 'yes' : 'no';
+  return newestOperation(db).number < number ? 'no' : 'unknown';
+}
+
 /** The digest of one operation; undefined if the queue does not have it any more. */
 export function digestAt(db: Database.Database, number: number): string | undefined {
   const row = db

@@ -4,7 +4,7 @@ import { SyncAgentError, messageOf } from '../../../platform/errors.ts';
 import type { LogFollower, LogPosition, LogReading, LoggedOperation } from '../../operation-log.ts';
 import { sqliteCodeOf } from '../../sqlite/sqlite-image.ts';
 import { OperationLedger, collectionOf } from './operation-ledger.ts';
-import { digestAt, newestOperation, readPosition } from './position.ts';
+import { digestAt, newestOperation, readPosition, wasAt } from './position.ts';
 import { columnList, digestOf, operationOf } from './queue-row.ts';
 import { readTables } from './tables.ts';
 
@@ -36,7 +36,10 @@ export class QueueFollower implements LogFollower {
   start(from: LogPosition): void {
     this.#from = from;
     this.#version = undefined;
-    this.#transaction(() => this.#ledger.start(this.#db, from.number));
+    // What the queue holds is the history of `from` only if the store was there.
+    this.#transaction(() => {
+      this.#ledger.start(this.#db, wasAt(this.#db, from) === 'yes' ? from.number : 0);
+    });
   }
 
   hasChanged(): boolean {
@@ -80,6 +83,10 @@ export class QueueFollower implements LogFollower {
 
   position(): LogPosition {
     return this.#transaction(() => readPosition(this.#db));
+  }
+
+  wasAt(position: LogPosition): 'yes' | 'no' | 'unknown' {
+    return this.#transaction(() => wasAt(this.#db, position));
   }
 
   close(): void {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { openDatabaseAsItLies } from '../../sqlite/crashed-database.ts';
-import type { LogPosition, OperationLog } from '../../operation-log.ts';
+import type { OperationLog } from '../../operation-log.ts';
 import { QueueFollower } from './queue-follower.ts';
 import { QueueTarget } from './queue-target.ts';
-import { digestAt, newestOperation, readPosition } from './position.ts';
+import { readPosition, wasAt } from './position.ts';
 import type Database from 'better-sqlite3';
 
 const databaseName = 'chroma.sqlite3';
@@ -24,12 +24,4 @@ function asItLies<T>(dir: string, scratch: string, work: (db: Database.Database)
   } finally {
     image.close();
   }
-}
-
-/** What it was before its newest operations, as far as the queue still has them. */
-function wasAt(db: Database.Database, { number, operation }: LogPosition): 'yes' | 'no' | 'unknown' {
-  if (number === 0) return 'yes';
-  const present = digestAt(db, number);
-  if (present !== undefined) return present === operation ? 'yes' : 'no';
-  return newestOperation(db).number < number ? 'no' : 'unknown';
 }
