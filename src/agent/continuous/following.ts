@@ -83,9 +83,11 @@ export function follow(options: FollowingOptions): Following {
   return {
     stop: async (untilMs) => {
       stopping.abort(
-        new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is stopping', {
-          ...(Number.isFinite(untilMs) ? { untilMs } : {}),
-        }),
+        new SyncAgentError(
+          'INTERRUPTED',
+          'Cannot finish: the agent is stopping',
+          Number.isFinite(untilMs) ? { untilMs } : {},
+        ),
       );
       await kept;
       return isSaved;

@@ -1,6 +1,6 @@
 import type { DaemonStatus, LogStatus, RecordedEvent } from '../../api/daemon-status.ts';
-import type { RequestCounts } from '../../platform/events.ts';
 import { noRequests } from '../../platform/events.ts';
+import { addCounts } from '../../platform/counts/request-counts.ts';
 
 export const noLogYet = (intervalMs: number): LogStatus => ({
   intervalMs,
@@ -32,7 +32,7 @@ export function logAfter(log: LogStatus, { atMs, event }: RecordedEvent): LogSta
         unsavedSinceMs: null,
         broken: null,
         trouble: null,
-        requests: sumOf(log.requests, requests),
+        requests: addCounts(log.requests, requests),
       };
     }
     case 'log-pending':
@@ -48,7 +48,7 @@ export function logAfter(log: LogStatus, { atMs, event }: RecordedEvent): LogSta
         lagMs: event.lagMs,
         unsavedSinceMs: event.unsavedSinceMs,
         trouble: null,
-        requests: sumOf(log.requests, event.requests),
+        requests: addCounts(log.requests, event.requests),
       };
     case 'log-broken':
       return {
@@ -62,16 +62,11 @@ export function logAfter(log: LogStatus, { atMs, event }: RecordedEvent): LogSta
         ...log,
         unsavedSinceMs: log.unsavedSinceMs ?? event.sinceMs ?? atMs,
         trouble: { code: event.code, message: event.message, atMs },
-        requests: sumOf(log.requests, event.requests),
+        requests: addCounts(log.requests, event.requests),
       };
     default:
       return log;
   }
-}
-
-function sumOf(a: RequestCounts, b: RequestCounts): RequestCounts {
-  const sum = Object.entries(a).map(([key, value]) => [key, value + b[key as keyof RequestCounts]]);
-  return Object.fromEntries(sum) as unknown as RequestCounts;
 }
 
 /**

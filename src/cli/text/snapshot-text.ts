@@ -1,4 +1,5 @@
-import { printable } from '../../report/format.ts';
+import type { LogReach } from '../../engine/continuous/log-reach.ts';
+import { counted, formatBytes, printable } from '../../report/format.ts';
 
 /** How a snapshot is named on the command line. */
 export const snapshotNames = 'id, unique start of one, ~N (N before latest) or latest';
@@ -6,4 +7,19 @@ export const snapshotNames = 'id, unique start of one, ~N (N before latest) or l
 /** `pinned`, or `pinned: before the migration`. */
 export function pinText({ reason }: { readonly reason: string }): string {
   return reason === '' ? 'pinned' : `pinned: ${printable(reason)}`;
+}
+
+/** Up to when writes after the snapshot are saved behind it, in short. */
+export function reachText({ until, problem }: LogReach): string {
+  if (problem !== undefined) return 'log damaged';
+  return until === undefined ? 'log empty' : `log until ${until}`;
+}
+
+/** The same in full. */
+export function reachLine({ segments, bytes, upTo, until, problem }: LogReach): string {
+  const size = `${counted(segments, 'segment')}, ${formatBytes(bytes)}`;
+  if (problem !== undefined) return `${size}: ${printable(problem)}`;
+  return until === undefined
+    ? 'nothing was saved behind it yet'
+    : `writes until ${until}, operation ${upTo}, in ${size}`;
 }

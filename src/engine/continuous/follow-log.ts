@@ -2,6 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { timeLeft } from '../../platform/abort-signals.ts';
 import { noRequests } from '../../platform/events.ts';
 import type { RequestCounts } from '../../platform/events.ts';
+import { subtractCounts } from '../../platform/counts/request-counts.ts';
 import { storeExists } from '../../home/home.ts';
 import { lockLog } from '../../home/lock.ts';
 import { flushRoot } from '../../home/log-files.ts';
@@ -72,7 +73,7 @@ export async function followLog(
   const requestsSince = (): RequestCounts => {
     const before = counted;
     counted = counts();
-    return differenceOf(counted, before);
+    return subtractCounts(counted, before);
   };
 
   const open = async (): Promise<LogKeeper> => {
@@ -216,11 +217,6 @@ export async function followLog(
       await clock.sleep(lookMs);
     }
   }
-}
-
-function differenceOf(after: RequestCounts, before: RequestCounts): RequestCounts {
-  const left = Object.entries(after).map(([key, value]) => [key, value - before[key as keyof RequestCounts]]);
-  return Object.fromEntries(left) as unknown as RequestCounts;
 }
 
 const notYet = (store: string): SyncAgentError =>
