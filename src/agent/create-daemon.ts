@@ -2,6 +2,7 @@ import type { BackupReason } from '../platform/events.ts';
 import { whenAborted, eitherSignal } from '../platform/abort-signals.ts';
 import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
 import { epochMsOf } from '../log/layout.ts';
+import { flushLog } from '../engine/continuous/flush.ts';
 import { createBackups } from './backups.ts';
 import { createClaim } from './claim.ts';
 import { follow } from './continuous/following.ts';
@@ -121,7 +122,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
       },
     });
   const findStartPoint = async (signal: AbortSignal): Promise<StartPoint> => {
-    const { exists, parent, isUnchanged, writtenAtMs } = await ask.localStatus(signal);
+    const mustKeepLog = settings.continuousMs !== null;
+    const { exists, parent, isUnchanged, writtenAtMs } = await ask.localStatus(signal, { mustKeepLog });
     if (parent !== undefined) recorder.recordSnapshot(parent);
     return {
       dirtySinceMs: isUnchanged || !exists ? null : (writtenAtMs ?? clock.now()),
@@ -199,6 +201,9 @@ export function createDaemon(options: DaemonOptions): Daemon {
     }
   };
 
+  const backup: Daemon['backup'] = ({ signal, ...backupOptions } = {}) =>
+    scheduler.backUpNow('demand', { signal, by: backups.demanded(backupOptions) });
+
   return {
     claim: () => claim.take(),
     operate: ({ operation, reason, work }, { signal: asked } = {}) =>
@@ -208,8 +213,11 @@ export function createDaemon(options: DaemonOptions): Daemon {
         await watcher?.again().catch((error: unknown) => warnOfLook(messageOf(error)));
         return result;
       }, asked),
-    backup: ({ signal, ...backupOptions } = {}) =>
-      scheduler.backUpNow('demand', { signal, by: backups.demanded(backupOptions) }),
+    backup,
+    flush: async (flushOptions = {}) => {
+      const flushed = await flushLog({ home, fs, clock, signal: flushOptions.signal }, flushOptions);
+      return flushed.type === 'flushed' ? flushed : backup({ signal: flushOptions.signal });
+    },
     takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
     start: ({ signal } = {}) => (starting ??= begin(signal)),
     notify: () => scheduler.changed('notify', clock.now()),

@@ -10,7 +10,7 @@ import type { PruneOptions, PruneResult } from '../engine/history/prune.ts';
 import type { VerifyOptions, VerifyReport } from '../engine/history/verify.ts';
 import type { AcquireOptions, Lease, ReleaseResult, RenewResult } from '../engine/lease/lease.ts';
 import type { WaitOptions, WaitResult } from '../engine/lease/wait-for-lease.ts';
-import type { LocalStatus } from '../engine/local-status.ts';
+import type { LocalStatus, LocalStatusOptions } from '../engine/local-status.ts';
 import type { RepairResult } from '../engine/repair/repair-remote.ts';
 import type { MaintainStoreOptions, MaintainStoreResult } from '../engine/mending/maintain-store.ts';
 import type { StoreRepairOptions, StoreRepairResult } from '../engine/mending/repair-store.ts';
@@ -72,7 +72,7 @@ export interface Agent extends RecordOperations {
    */
   assertSound(options?: CallOptions): Promise<void>;
   /** What this host knows about the store. Makes no request. */
-  localStatus(options?: CallOptions): Promise<LocalStatus>;
+  localStatus(options?: LocalStatusOptions & CallOptions): Promise<LocalStatus>;
   /** All snapshots, oldest first. */
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
   /** One snapshot, named by its id, the unique beginning of one, `latest`, or `~N`. NOT_FOUND if there is none. */

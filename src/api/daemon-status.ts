@@ -76,8 +76,13 @@ export interface LogStatus {
   readonly unsavedSinceMs: number | null;
   /** Why the log cannot go on before there is another snapshot; null if it goes on. */
   readonly broken: { readonly why: string; readonly sinceMs: number } | null;
-  /** What failed last; null once something was saved. */
-  readonly trouble: { readonly code: ErrorCode; readonly message: string; readonly atMs: number } | null;
+  /** What failed last, and since when something does; null once something was saved. */
+  readonly trouble: {
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly atMs: number;
+    readonly sinceMs: number;
+  } | null;
   /** How often writes were gone before they were read. */
   readonly gaps: number;
   /** What the log has cost. */

@@ -101,7 +101,14 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         throw error;
       }
     },
-    localStatus: (options = {}) => read(readLocalStatus, options.signal),
+    localStatus: (options = {}) =>
+      read(async (context) => {
+        if (options.mustKeepLog === true) {
+          const { assertKeepsLog } = await import('../engine/continuous/assert-keeps-log.ts');
+          await assertKeepsLog(context);
+        }
+        return readLocalStatus(context);
+      }, options.signal),
     list: (options = {}) => read(listSnapshots, options.signal),
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),

@@ -110,6 +110,8 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   return {
     ...others,
     backup: async (options) => (await open()).backup(options),
+    // No process of its own: it is asked for with each upload.
+    flush: (options) => (watching === undefined ? others.flush(options) : watching.flush(options)),
     restore: (options) =>
       operate('restore', options?.signal, (each, signal) => each.restore({ ...options, signal })),
     sync: (options) => operate('sync', options?.signal, (each, signal) => each.sync({ ...options, signal })),

@@ -116,6 +116,7 @@ function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
     const view: AgentView = {
       status: () => daemon.status(),
       notify: async () => daemon.notify(),
+      flush: (options) => daemon.flush(options),
       subscribe: (listener) => daemon.subscribe(listener),
       look: async () => {
         const { lookAtDisk } = await import('../web/disk-facts.ts');

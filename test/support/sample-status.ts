@@ -195,7 +195,12 @@ export const sampleStatuses = {
     log: {
       ...log,
       unsavedSinceMs: noon - 7 * minute,
-      trouble: { code: 'REMOTE_UNREACHABLE', message: 'Cannot put: timed out', atMs: noon - 1000 },
+      trouble: {
+        code: 'REMOTE_UNREACHABLE',
+        message: 'Cannot put: timed out',
+        atMs: noon - 1000,
+        sinceMs: noon - 7 * minute,
+      },
     },
   },
   saved: savedStatus,
@@ -299,14 +304,14 @@ export const sampleStatuses = {
 export interface FakeAgentView extends AgentView {
   readonly set: (status: DaemonStatus) => void;
   readonly tell: (event: RecordedEvent['event']) => void;
-  readonly calls: { notify: number; look: number; listeners: number };
+  readonly calls: { notify: number; flush: number; look: number; listeners: number };
 }
 
 /** What a server tells about, without a daemon. */
 export function fakeAgentView(overrides: Partial<AgentView> = {}): FakeAgentView {
   let status: DaemonStatus = savedStatus;
   const listeners = new Set<(event: RecordedEvent) => void>();
-  const calls = { notify: 0, look: 0, listeners: 0 };
+  const calls = { notify: 0, flush: 0, look: 0, listeners: 0 };
   return {
     calls,
     set: (next) => {
@@ -318,6 +323,10 @@ export function fakeAgentView(overrides: Partial<AgentView> = {}): FakeAgentView
     status: () => status,
     notify: async () => {
       calls.notify += 1;
+    },
+    flush: async () => {
+      calls.flush += 1;
+      return { type: 'flushed' };
     },
     subscribe: (listener) => {
       listeners.add(listener);

@@ -61,7 +61,7 @@ export function logAfter(log: LogStatus, { atMs, event }: RecordedEvent): LogSta
       return {
         ...log,
         unsavedSinceMs: log.unsavedSinceMs ?? event.sinceMs ?? atMs,
-        trouble: { code: event.code, message: event.message, atMs },
+        trouble: { code: event.code, message: event.message, atMs, sinceMs: log.trouble?.sinceMs ?? atMs },
         requests: addCounts(log.requests, event.requests),
       };
     default:
@@ -95,6 +95,7 @@ export function isLogOverdue(
 ): boolean {
   const { log } = status;
   if (log == null || status.dirtySinceMs === null) return false;
-  const sinceMs = log.broken?.sinceMs ?? (log.snapshot === null ? null : unsavedSince(status));
+  const troubleSinceMs = log.trouble?.sinceMs ?? null;
+  const sinceMs = log.broken?.sinceMs ?? (log.snapshot === null ? troubleSinceMs : unsavedSince(status));
   return sinceMs !== null && nowMs - sinceMs > Math.max(overdueMs, 2 * log.intervalMs);
 }

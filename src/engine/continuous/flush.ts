@@ -19,13 +19,14 @@ export type FlushResult =
 
 const defaultTimeoutMs = 30_000;
 const pauseMs = 5;
+const lookMs = 250;
 
 /**
  * Asks the agent beside the store to save all that the store has acknowledged, and waits until it has. BUSY if it has not within the time:
  * what was written may or may not be saved then.
  */
 export async function flushLog(
-  { home, fs, clock, signal }: Context,
+  { home, fs, clock, signal }: Pick<Context, 'home' | 'fs' | 'clock' | 'signal'>,
   { timeoutMs = defaultTimeoutMs }: FlushOptions = {},
 ): Promise<FlushResult> {
   if (!(await isLogFollowed(home))) return { type: 'not-followed' };
@@ -33,13 +34,16 @@ export async function flushLog(
   await fs.makeDirectory(flushRoot(home));
   await writeNewFile(fs, path, '');
   const until = clock.monotonic() + timeoutMs;
+  let lookAtMs = clock.monotonic() + lookMs;
   try {
     for (;;) {
       if ((await stat(path).catch(() => undefined)) === undefined) return { type: 'flushed' };
       if (clock.monotonic() >= until)
         throw notSaved(`the agent has not answered within ${timeoutMs / 1000} s`);
       await clock.sleep(pauseMs, { signal });
+      if (clock.monotonic() < lookAtMs) continue;
       if (!(await isLogFollowed(home))) throw notSaved('the agent has ended');
+      lookAtMs = clock.monotonic() + lookMs;
     }
   } finally {
     await fs.remove(path);

@@ -8,6 +8,7 @@ import { lockLog } from '../../home/lock.ts';
 import { flushRoot } from '../../home/log-files.ts';
 import type { OperationLog } from '../../stores/operation-log.ts';
 import type { Context } from '../context.ts';
+import { noLog } from './assert-keeps-log.ts';
 import { Doorbell } from './doorbell.ts';
 import { FlushRequests } from './flush-requests.ts';
 import { LogKeeper, StoreReplaced } from './log-keeper.ts';
@@ -221,10 +222,3 @@ export async function followLog(
 
 const notYet = (store: string): SyncAgentError =>
   new SyncAgentError('NOT_FOUND', `Cannot follow the writes of "${store}": there is no store yet`);
-
-const noLog = (kind: string): SyncAgentError =>
-  new SyncAgentError(
-    'UNSUPPORTED',
-    `Cannot follow the writes of a ${kind} store: only a Chroma store keeps a log of them`,
-    { remedy: 'Leave --continuous out; snapshots at --interval work for every kind of store' },
-  );

@@ -62,7 +62,10 @@ export const agentTable = {
     defaultNote: 'off',
     library: {
       name: 'continuous.intervalMs',
-      check: milliseconds,
+      check: {
+        expected: 'milliseconds from 100 to 3600000',
+        isGood: (value) => typeof value === 'number' && value >= 100 && value <= 3_600_000,
+      },
       from: (continuous: number | 'off'): number | undefined =>
         continuous === 'off' ? undefined : continuous,
     },
