@@ -143,7 +143,11 @@ describe('routes', () => {
     const fails = async (error: Error) => {
       const failing = await start(
         {},
-        fakeAgentView({ flush: ({ timeoutMs }) => Promise.reject(Object.assign(error, { timeoutMs })) }),
+        fakeAgentView({
+          flush: async ({ timeoutMs }) => {
+            throw Object.assign(error, { timeoutMs });
+          },
+        }),
       );
       const { status, body } = await failing.ask('/flush?timeoutMs=250', post);
       return {
