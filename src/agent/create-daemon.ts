@@ -6,6 +6,7 @@ import { flushLog } from '../engine/continuous/flush.ts';
 import { createBackups } from './backups.ts';
 import { createClaim } from './claim.ts';
 import { follow } from './continuous/following.ts';
+import { unsavedSince } from './continuous/log-status.ts';
 import type { Following } from './continuous/following.ts';
 import type { Daemon, DaemonOptions } from './daemon.ts';
 import { finalBackup } from './final-backup.ts';
@@ -216,7 +217,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
     backup,
     flush: async (flushOptions = {}) => {
       const flushed = await flushLog({ home, fs, clock, signal: flushOptions.signal }, flushOptions);
-      return flushed.type === 'flushed' ? flushed : backup({ signal: flushOptions.signal });
+      const isDone = flushed.type === 'flushed' || flushOptions.isLogOnly === true;
+      return isDone ? flushed : backup({ signal: flushOptions.signal });
     },
     takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
     start: ({ signal } = {}) => (starting ??= begin(signal)),
@@ -231,7 +233,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
         backUp: (signal) => saveAll(reason, limit.deadlineMs, signal),
         isInSnapshot: (leftMs) => ask.isInSnapshot(leftMs),
       });
-      return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
+      const { dirtySinceMs } = scheduler.state();
+      return { isSaved, unsavedSinceMs: isSaved ? null : (unsavedSince(recorder.status()) ?? dirtySinceMs) };
     },
     close: async () => {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));

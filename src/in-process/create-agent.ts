@@ -71,7 +71,7 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       }, signal),
     flush: async (options = {}) => {
       const flushed = await read((context) => flushLog(context, options), options.signal);
-      if (flushed.type === 'flushed') return flushed;
+      if (flushed.type === 'flushed' || options.isLogOnly === true) return flushed;
       return log.writeWhole('backup', options, async (context) =>
         backup(context, { ...(await rankBeside(context)), local: { minIntervalMs: 0 } }),
       );

@@ -70,7 +70,7 @@ function outcomeLines(
         `${style.green('Restored')} snapshot ${style.bold(result.id)}`,
         ...facts([
           ['taken', ageOf(result.id, now)],
-          ...logFacts(result.log),
+          ...logFacts(result.log, style),
           ['records', formatCount(result.records)],
           ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
           ['downloaded', `${formatBytes(result.downloadedBytes)}, ${formatBytes(result.reusedBytes)} reused`],
@@ -87,7 +87,7 @@ function outcomeLines(
 }
 
 /** What was written after the snapshot. The number of records is the snapshot's. */
-function logFacts(log: AppliedLog | undefined): readonly (readonly [string, string])[] {
+function logFacts(log: AppliedLog | undefined, style: Style): readonly (readonly [string, string])[] {
   if (log === undefined) return [];
   return [
     [
@@ -96,6 +96,9 @@ function logFacts(log: AppliedLog | undefined): readonly (readonly [string, stri
         ? 'nothing was written after it'
         : `${counted(log.operations, 'write')} after it, up to ${log.until}; the server applies them at its first access`,
     ],
+    ...(log.endedBy === undefined
+      ? []
+      : [['missing', style.red(`what was written later: ${printable(log.endedBy)}`)] as const]),
   ];
 }
 
@@ -122,7 +125,7 @@ export function restoredToLines(result: RestoreToResult, style: Style): readonly
   return [
     `${style.green('Restored')} snapshot ${style.bold(result.id)} to ${result.dir}`,
     ...facts([
-      ...logFacts(result.log),
+      ...logFacts(result.log, style),
       ['records', formatCount(result.records)],
       ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
     ]),

@@ -9,6 +9,8 @@ import type { Context } from '../context.ts';
 export interface FlushOptions {
   /** How long to wait, milliseconds; default 30 s. */
   readonly timeoutMs?: number;
+  /** Make no backup if nobody follows the store's log, but resolve to `not-followed`. */
+  readonly isLogOnly?: boolean;
 }
 
 export type FlushResult =

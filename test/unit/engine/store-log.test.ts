@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { restoredToLines } from '../../../src/cli/text/restore-lines.ts';
+import { withHooks } from '../../../src/hooks/with-hooks.ts';
+import { plainStyle } from '../../../src/report/style.ts';
 import { segmentKey, segmentsPrefix } from '../../../src/log/layout.ts';
 import { textBody } from '../../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
@@ -143,8 +147,17 @@ describe('the log of a store behind its snapshot', () => {
     expect(rebuilt.position).toEqual(position);
     expect(rebuilt.files.filter(({ path }) => path.includes('.sync-agent'))).toEqual([]);
     expect((await desk.agent.list())[0]).toMatchObject({ logged: true, log: { upTo: numbers[2] } });
-    const restored = await desk.agent.restore();
+    const document = join(desk.root, 'document.json');
+    const hooked = withHooks(
+      desk.agent,
+      { afterRestore: `cat >'${document}'` },
+      { store: desk.store, remote: 'file:///unused' },
+    );
+    const restored = await hooked.restore();
     expect(restored).toMatchObject({ type: 'restored', log: { operations: 3, segments } });
+    expect(JSON.parse(readFileSync(document, 'utf8'))).toMatchObject({
+      result: { log: { operations: 3, segments, position: { number: numbers[2] } } },
+    });
     await desk.remove();
   });
 
@@ -153,7 +166,13 @@ describe('the log of a store behind its snapshot', () => {
     expect(await followed.stop()).toBe(true);
     await remote.put(segmentKey(id, segment(2)), textBody('rotten'));
     const dir = await mkdtemp(join(tmpdir(), 'sync-agent-log-'));
-    const { log } = await followed.host.agent.restoreTo(join(dir, 'to'));
+    const result = await followed.host.agent.restoreTo(join(dir, 'to'));
+    const { log } = result;
+    const text = restoredToLines(result, plainStyle).join('\n');
+    expect(text).toContain(
+      `2 writes after it, up to ${log?.until}; the server applies them at its first access`,
+    );
+    expect(text).toContain('missing  what was written later: Cannot read the log segment');
     expect(log).toMatchObject({
       segments: segment(1),
       operations: 2,
