@@ -183,7 +183,7 @@ describe.skipIf(chromaAvailable() !== undefined)('a store whose writes are saved
       why: expect.stringContaining('log') as string,
     });
     server = await startChromaServer({ path: first });
-    const notes = await server.client.getCollection({ name: 'notes' } as never);
+    const notes = await server.client.getCollection({ name: 'notes' });
     expect(await notes.count()).toBe(30);
     await server.stop('SIGKILL');
     expect(await run(first, 'restore')).toMatchObject({ type: 'equal' });
@@ -221,7 +221,7 @@ describe.skipIf(chromaAvailable() !== undefined)('a store whose writes are saved
     const names = async (): Promise<readonly string[]> =>
       (await server.client.listCollections()).map(({ name }) => name).toSorted();
     expect(await names()).toEqual(['deleted', 'kept']);
-    const deleted = await server.client.getCollection({ name: 'deleted' } as never);
+    const deleted = await server.client.getCollection({ name: 'deleted' });
     expect((await deleted.query({ queryEmbeddings: [[3, 4]], nResults: 1 })).documents).toEqual([['two']]);
     // From now on the chosen moment is what counts.
     watching = new Watching(store, remote);

@@ -209,7 +209,9 @@ async function wentOn(
   if (parent?.logged !== true || !isAncestor(entries, parent.id, candidate.id)) return false;
   const child = entries.find((each) => each.parent === origin && isAncestor(entries, each.id, candidate.id));
   const [older, newer] = await Promise.all(
-    [parent, child].map((entry) => entry && manifestIfReadable(context, { ...view, snapshots }, entry)),
+    [parent, child].map(async (entry) =>
+      entry === undefined ? undefined : manifestIfReadable(context, { ...view, snapshots }, entry),
+    ),
   );
   return older !== undefined && newer !== undefined && isPassedOn(context, older, newer);
 }
