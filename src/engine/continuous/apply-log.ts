@@ -2,6 +2,7 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { samePosition } from '../../log/segments/position.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
+import type { LogTarget, OperationLog } from '../../stores/operation-log.ts';
 import type { Context } from '../context.ts';
 import { readLogRun } from './read-log.ts';
 
@@ -31,17 +32,12 @@ export async function applyLog(
   if (position === undefined) return undefined;
   const log = await context.adapterNamed(adapter).operationLog?.();
   if (log === undefined) return undefined;
-  let target: ReturnType<typeof log.openTarget> | undefined;
+  let target: LogTarget | undefined;
   let operations = 0;
   let until: string | undefined;
   try {
     const run = await readLogRun(context, { snapshot: id, position, untilMs }, ({ head, lines }) => {
-      target ??= log.openTarget(dir);
-      if (operations === 0 && !samePosition(target.position, position))
-        throw misfit(
-          id,
-          `it stands at operation ${target.position.number}, the log begins at ${position.number}`,
-        );
+      target ??= openAt(log, { id, position }, dir);
       if (head.cutTo !== undefined) target.cut(head.cutTo);
       for (const line of lines) target.put(line);
       operations += head.operations;
@@ -60,6 +56,20 @@ export async function applyLog(
   } finally {
     target?.close();
   }
+}
+
+function openAt(
+  log: OperationLog,
+  { id, position }: { readonly id: string; readonly position: LogPosition },
+  dir: string,
+): LogTarget {
+  const target = log.openTarget(dir);
+  if (samePosition(target.position, position)) return target;
+  target.close();
+  throw misfit(
+    id,
+    `it stands at operation ${target.position.number}, the log begins at ${position.number}`,
+  );
 }
 
 const misfit = (id: string, why: string): SyncAgentError =>

@@ -27,8 +27,8 @@ export class QueueTarget implements LogTarget {
     this.#dir = dir;
     this.#db = new Database(join(dir, 'chroma.sqlite3'), { fileMustExist: true });
     this.#db.pragma('foreign_keys = off');
-    // A copy that nobody else has: if this is cut short it is thrown away.
-    this.#db.pragma('synchronous = off');
+    // What was synced before is written again here, and swapped in as soon as this is done: also the journal must be gone for good.
+    this.#db.pragma('synchronous = extra');
     this.#position = readPosition(this.#db);
     this.#insert = this.#db.prepare(`INSERT INTO embeddings_queue (${columnList}) VALUES (${placeholders})`);
     this.#db.exec('BEGIN IMMEDIATE');
@@ -45,22 +45,22 @@ export class QueueTarget implements LogTarget {
   }
 
   put(line: string): void {
-    try {
+    misfit(() => {
       if (line.startsWith('{')) this.#putTable(line);
       else this.#putOperation(line);
-    } catch (error) {
-      throw new SyncAgentError('STORE_CORRUPT', `Cannot apply a log: ${messageOf(error)}`, { cause: error });
-    }
+    });
   }
 
   finish(): LogPosition {
     this.#endTables();
-    if (this.#tables.length > 0) writeTables(this.#db, this.#tables);
-    this.#db.exec('COMMIT');
-    if (this.#tables.length > 0) {
+    const hasTables = this.#tables.length > 0;
+    misfit(() => {
+      if (!hasTables) return;
+      writeTables(this.#db, this.#tables);
       removeOrphanRows(this.#db, loggedTables);
-      this.#removeFolders();
-    }
+    });
+    this.#db.exec('COMMIT');
+    if (hasTables) this.#removeFolders();
     this.#position = readPosition(this.#db);
     return this.#position;
   }
@@ -79,8 +79,9 @@ export class QueueTarget implements LogTarget {
     this.#position = { ...this.#position, number, operation: digestOf(line) };
   }
 
-  /** Only what the last segment says of them counts. */
+  /** Only what the last segment says of them counts. Each says all, and so begins with the line that the others began with. */
   #putTable(line: string): void {
+    if (line === this.#tables[0]) this.#endTables();
     if (!this.#isInTables) this.#tables = [];
     this.#isInTables = true;
     this.#tables.push(line);
@@ -103,5 +104,14 @@ export class QueueTarget implements LogTarget {
       if (existsSync(join(folder, 'header.bin')) || existsSync(join(folder, 'index_metadata.pickle')))
         rmSync(folder, { recursive: true });
     }
+  }
+}
+
+/** Whatever SQLite or a line's form says against it: the log does not fit the copy. */
+function misfit(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    throw new SyncAgentError('STORE_CORRUPT', `Cannot apply a log: ${messageOf(error)}`, { cause: error });
   }
 }
