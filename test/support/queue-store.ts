@@ -37,13 +37,19 @@ export class QueueStore {
   }
 
   /** Acknowledges one operation on a collection: its number. */
-  write(collection: string, id: string, values: { readonly document?: string; readonly operation?: number } = {}): number {
+  write(
+    collection: string,
+    id: string,
+    values: { readonly document?: string; readonly operation?: number } = {},
+  ): number {
     return this.change((db) => Number(insert(db, collection, id, values).lastInsertRowid));
   }
 
   /** The collections' ids, in order of creation. */
   collections(): readonly string[] {
-    return this.change((db) => db.prepare('SELECT id FROM collections ORDER BY rowid').pluck().all() as string[]);
+    return this.change(
+      (db) => db.prepare('SELECT id FROM collections ORDER BY rowid').pluck().all() as string[],
+    );
   }
 
   create(id = `00000000-0000-4000-8000-${String((this.#made += 1)).padStart(12, '0')}`): string {
@@ -98,9 +104,9 @@ export class QueueStore {
 export function rowsOf(dir: string, above = 0): readonly string[] {
   const db = new Database(join(dir, 'chroma.sqlite3'), { readonly: true });
   try {
-    return (db.prepare('SELECT * FROM embeddings_queue WHERE seq_id > ? ORDER BY seq_id').all(above) as object[]).map(
-      (row) => JSON.stringify(row),
-    );
+    return (
+      db.prepare('SELECT * FROM embeddings_queue WHERE seq_id > ? ORDER BY seq_id').all(above) as object[]
+    ).map((row) => JSON.stringify(row));
   } finally {
     db.close();
   }
@@ -138,8 +144,18 @@ function insert(
 }
 
 /** Copies the first row of a table with other values: whatever columns a version has, they hold what they may hold. */
-function copyRow(db: Database.Database, table: string, rowid: number, other: Readonly<Record<string, string>>): void {
-  const row = { ...(db.prepare(`SELECT * FROM ${table} ORDER BY rowid LIMIT ?`).get(rowid) as object), ...other };
+function copyRow(
+  db: Database.Database,
+  table: string,
+  rowid: number,
+  other: Readonly<Record<string, string>>,
+): void {
+  const row = {
+    ...(db.prepare(`SELECT * FROM ${table} ORDER BY rowid LIMIT ?`).get(rowid) as object),
+    ...other,
+  };
   const names = Object.keys(row);
-  db.prepare(`INSERT INTO ${table} (${names.join()}) VALUES (${names.map((name) => `@${name}`).join()})`).run(row);
+  db.prepare(`INSERT INTO ${table} (${names.join()}) VALUES (${names.map((name) => `@${name}`).join()})`).run(
+    row,
+  );
 }

@@ -66,10 +66,7 @@ function openAt(
   const target = log.openTarget(dir);
   if (samePosition(target.position, position)) return target;
   target.close();
-  throw misfit(
-    id,
-    `it stands at operation ${target.position.number}, the log begins at ${position.number}`,
-  );
+  throw misfit(id, `it stands at operation ${target.position.number}, the log begins at ${position.number}`);
 }
 
 const misfit = (id: string, why: string): SyncAgentError =>

@@ -206,6 +206,8 @@ export class LogKeeper {
     const next = await readLogNext(home);
     if (next === undefined) return;
     const { snapshot, position } = next;
+    // The image may be younger than the last look.
+    this.#readAll();
     const batches = this.#spool.after(position);
     const isReady = batches !== undefined;
     if (isReady) {

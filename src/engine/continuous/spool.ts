@@ -63,6 +63,7 @@ export class Spool {
       const isAtBegin = this.#from !== undefined && isAt(this.#from, position);
       return isAtBegin ? this.#completed(this.#batches, position) : undefined;
     }
+    // A store that stands within a batch has its cut behind it.
     const { cutTo: _, ...uncut } = found;
     const operations = found.operations.filter(({ number }) => number > position.number);
     return this.#completed([{ ...uncut, operations }, ...this.#batches.slice(index + 1)], position);
@@ -82,8 +83,9 @@ export class Spool {
   }
 }
 
-/** Whether a store that applied some of the batch's operations, one at least, stands at `position`. */
-function isWithin({ operations }: Batch, position: LogPosition): boolean {
+/** Whether a store that applied some of the batch's operations, one at least, stands at `position`; or one that was cut, and no more. */
+function isWithin({ operations, cutTo, to }: Batch, position: LogPosition): boolean {
+  if (operations.length === 0 && cutTo !== undefined) return isAt(to, position);
   const operation = operations.find(({ number }) => number === position.number);
   return operation !== undefined && digestOf(operation) === position.operation;
 }

@@ -12,6 +12,7 @@ const segmentFormat = 1;
 export const maxSegmentText = 6 * 1024 * 1024;
 /** What a reader takes: one operation may be large. */
 const readableText = 64 * 1024 * 1024;
+const checksumLineBytes = JSON.stringify({ sha256: '0'.repeat(64) }).length + 1;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
@@ -48,15 +49,31 @@ export interface Segment {
 
 /**
  * A segment as it is stored: JSON Lines, compressed by gzip. The first line is the head, the last one the SHA-256 of all text before it.
+ * UNSUPPORTED if no reader would take it.
  */
 export async function encodeSegment(
   head: Omit<SegmentHead, 'format'>,
   lines: readonly string[],
 ): Promise<{ readonly bytes: Buffer; readonly checksum: string }> {
   const text = [JSON.stringify({ format: segmentFormat, ...head }), ...lines, ''].join('\n');
+  const size = Buffer.byteLength(text) + checksumLineBytes;
+  if (size > readableText)
+    throw new SyncAgentError(
+      'UNSUPPORTED',
+      `Cannot write segment ${head.number} of snapshot ${head.snapshot}: one write of ${size} bytes is too large for a log`,
+    );
   const checksum = createHash('sha256').update(text).digest('hex');
   const bytes = await promisify(gzip)(`${text}${JSON.stringify({ sha256: checksum })}\n`, { level: 1 });
   return { bytes, checksum };
+}
+
+/** Undefined for what is no JSON, and so no head. */
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 /** SNAPSHOT_CORRUPT, and TOO_NEW, name `key`. */
@@ -74,7 +91,7 @@ export async function decodeSegment(bytes: Uint8Array, key: string): Promise<Seg
   const checksum = createHash('sha256').update(body).digest('hex');
   if (text.slice(end) !== `${JSON.stringify({ sha256: checksum })}\n`) throw fail('its checksum is wrong');
   const [first = '', ...lines] = body.slice(0, -1).split('\n');
-  const raw: unknown = JSON.parse(first);
+  const raw = parsed(first);
   const format = z.object({ format: z.number() }).safeParse(raw);
   if (format.success && format.data.format > segmentFormat) {
     throw new SyncAgentError(

@@ -90,17 +90,27 @@ describe('a log that is put into a copy', () => {
     target.put(b);
   });
 
-  it.each(['[1]', '["x",null,2,"t","i",null,null,null]', '[-1,null,2,"t","i",null,null,null]', 'x', '[241,{"blob":"0"},2,"t","i",null,null,null]'])(
-    'is refused as damage for the line %s',
-    (line) => {
-      expect(() => target.put(line)).toThrow(expect.objectContaining({ code: 'STORE_CORRUPT' }));
-    },
-  );
+  it.each([
+    '[1]',
+    '["x",null,2,"t","i",null,null,null]',
+    '[-1,null,2,"t","i",null,null,null]',
+    'x',
+    '[241,{"blob":"0"},2,"t","i",null,null,null]',
+  ])('is refused as damage for the line %s', (line) => {
+    expect(() => target.put(line)).toThrow(expect.objectContaining({ code: 'STORE_CORRUPT' }));
+  });
 
   it.each<[string, (lines: readonly string[]) => readonly string[]]>([
     ['other columns', (lines) => lines.map((line) => line.replace('"dimension"', '"dimensions"'))],
     ['a table that the store does not have', (lines) => [...lines, '{"table":"functions","columns":["id"]}']],
-    ['a table too few', (lines) => lines.slice(0, lines.findIndex((line) => line.includes('"segment_metadata"')))],
+    [
+      'a table too few',
+      (lines) =>
+        lines.slice(
+          0,
+          lines.findIndex((line) => line.includes('"segment_metadata"')),
+        ),
+    ],
     ['a row before its table', (lines) => ['{"row":[1]}', ...lines]],
     ['a row of another length', (lines) => [...lines, '{"row":[1]}']],
   ])('is refused as damage for tables with %s', (_, change) => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SyncAgentError, messageOf } from '../../../platform/errors.ts';
 import type { LogPosition, LogTarget } from '../../operation-log.ts';
+import { sqliteCodeOf } from '../../sqlite/sqlite-image.ts';
 import { removeOrphanRows } from '../mending/orphan-rows.ts';
 import { persistedType } from '../sysdb.ts';
 import { newestOperation, readPosition } from './position.ts';
@@ -107,11 +108,12 @@ export class QueueTarget implements LogTarget {
   }
 }
 
-/** Whatever SQLite or a line's form says against it: the log does not fit the copy. */
+/** Whatever SQLite or a line's form says against it: the log does not fit the copy. A disk that is full or fails is another matter. */
 function misfit(work: () => void): void {
   try {
     work();
   } catch (error) {
+    if (/^SQLITE_(FULL|IOERR|NOMEM)/.test(sqliteCodeOf(error) ?? '')) throw error;
     throw new SyncAgentError('STORE_CORRUPT', `Cannot apply a log: ${messageOf(error)}`, { cause: error });
   }
 }
