@@ -138,12 +138,12 @@ describe('a writer of a log', () => {
           if (failures === 0) return remote.put(key, body, options);
           failures -= 1;
           if (arrives) await remote.put(key, body, options);
-          throw new SyncAgentError('THROTTLED', 'slow down', { retryable: true });
+          throw new SyncAgentError('DENIED', 'not now');
         },
       };
       const writer = writerOn(flaky);
       writer.add([batch(1, 2)]);
-      await expect(writer.ship(1)).rejects.toMatchObject({ code: 'THROTTLED' });
+      await expect(writer.ship(1)).rejects.toMatchObject({ code: 'DENIED' });
       writer.add([batch(3, 3)]);
       await writer.ship(2).catch(() => undefined);
       await shipAll(writer);
