@@ -8,7 +8,7 @@ import { manifestIfReadable } from '../remote-log.ts';
 import type { HandedOver } from '../continuous/hand-over.ts';
 import { handOver } from '../continuous/hand-over.ts';
 import type { Context } from '../context.ts';
-import { recordRemoteState } from '../lineage.ts';
+import { recordAdopted, recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { messagesOf } from '../soundness/soundness.ts';
 import type { SoundBase } from '../soundness/soundness.ts';
@@ -45,6 +45,7 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
   const id = makeSnapshotId(image.capturedAtMs, context.clock.randomHex(4));
   try {
     const isDry = options.dryRun === true;
+    if (!isDry) await recordAdopted(context, lineage);
     const { position, continues } = isDry ? noLog : await handOver(context, image, id);
     const left = isDry || continues === lineage.parent ? undefined : await leftBehind(context, work);
     const { judged, staged } = await stageSound(context, work, id);

@@ -66,6 +66,8 @@ export async function followLog(
   let isPolling = false;
   let dueMs: number | undefined;
   let shipping: Promise<void> | undefined;
+  /** What the background met that no waiting mends. */
+  let failed: { readonly cause: unknown } | undefined;
   let obeyAtMs = 0;
   let counted = noRequests;
   /** It was told that something waits to be saved. */
@@ -137,9 +139,13 @@ export async function followLog(
   const ship = (): void => {
     dueMs = undefined;
     shipping ??= shipAll()
-      .catch(async (error: unknown) => {
-        trouble(error);
-        dueMs = clock.monotonic() + retryMs;
+      .catch((error: unknown) => {
+        try {
+          trouble(error);
+          dueMs = clock.monotonic() + retryMs;
+        } catch (cause) {
+          failed = { cause };
+        }
       })
       .finally(() => {
         shipping = undefined;
@@ -176,6 +182,7 @@ export async function followLog(
 
   try {
     while (!stopping.aborted) {
+      if (failed !== undefined) throw failed.cause;
       const hasRung = await bell.wait(isPolling ? pollMs : Math.min(idleMs, untilDueMs()));
       const before = keeper?.hasPending;
       await flushes.see();
@@ -206,6 +213,7 @@ export async function followLog(
   async function saveRest(): Promise<boolean> {
     for (;;) {
       await shipping;
+      if (failed !== undefined) throw failed.cause;
       if (await look()) {
         try {
           await shipAll();

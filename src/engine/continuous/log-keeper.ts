@@ -7,6 +7,7 @@ import {
   writeLogFile,
   writeLogShipped,
 } from '../../home/log-files.ts';
+import type { LogView } from '../../log/commit-log.ts';
 import { statePath } from '../../home/home.ts';
 import { readState } from '../../home/state.ts';
 import { afterSegment, endsRun, listSegments, readSegment } from '../../log/segments/read-segments.ts';
@@ -224,8 +225,10 @@ export class LogKeeper {
 
   /** The store's parent is another snapshot now: one that was just made, or somebody restored. */
   async #followParent(epoch: number | undefined): Promise<void> {
-    const parent = await this.#parent();
-    if (parent !== undefined && parent === this.#current?.snapshot) return;
+    const { parent, pending } = await this.#recorded();
+    const current = this.#current?.snapshot;
+    // A commit that nobody has recorded was found by `#adopt`.
+    if (current !== undefined && (current === parent || current === pending)) return;
     if (parent !== undefined && parent === this.#coming?.snapshot) {
       this.#current = this.#coming;
       this.#coming = undefined;
@@ -239,11 +242,18 @@ export class LogKeeper {
 
   /** Finds out whether the log of the store's parent can be continued. */
   async #adopt(epoch: number | undefined): Promise<void> {
-    const parent = await this.#parent();
-    if (parent === undefined) return this.#break('there is no snapshot of this store yet');
+    const recorded = await this.#recorded();
+    if (recorded.parent === undefined && recorded.pending === undefined)
+      return this.#break('there is no snapshot of this store yet');
     if (await isLogGivenUp(this.#context.home))
       return this.#break('the store is as of an earlier moment, or was mended');
-    const end = await this.#endOf(parent);
+    const view = await readRemote(this.#context);
+    const isLive = (id: string): boolean => view.snapshots.some(({ entry }) => entry.id === id);
+    // A backup may have died, or lost its answer, when its commit was made.
+    const isCommitted = recorded.pending !== undefined && isLive(recorded.pending);
+    const parent = isCommitted ? recorded.pending : recorded.parent;
+    if (parent === undefined) return this.#break('there is no snapshot of this store yet');
+    const end = await this.#endOf(view, parent);
     if (typeof end === 'string') return this.#break(end);
     if (this.#follower.wasAt(end.position) === 'no')
       return this.#break(`the log of snapshot ${parent} has writes that this store does not have`);
@@ -272,9 +282,8 @@ export class LogKeeper {
   }
 
   /** Where the log of a snapshot ends; or why it cannot be continued. */
-  async #endOf(snapshot: string): Promise<ChainEnd | string> {
+  async #endOf(view: LogView, snapshot: string): Promise<ChainEnd | string> {
     const { remote, signal } = this.#context;
-    const view = await readRemote(this.#context);
     const entry = view.snapshots.find(({ entry: { id } }) => id === snapshot)?.entry;
     if (entry === undefined) return `snapshot ${snapshot} is not in the remote any more`;
     const { position } = await manifestOf(this.#context, view, entry);
@@ -296,9 +305,11 @@ export class LogKeeper {
     return new LogWriter(this.#context, { snapshot, end, writer: this.#writer, isConditional });
   }
 
-  async #parent(): Promise<string | undefined> {
+  /** What the store grew from, and a snapshot of it whose commit may or may not have happened. */
+  async #recorded(): Promise<{ readonly parent: string | undefined; readonly pending: string | undefined }> {
     const { home, remoteId } = this.#context;
-    return (await readState(home))?.remotes[remoteId]?.parent?.id;
+    const recorded = (await readState(home))?.remotes[remoteId];
+    return { parent: recorded?.parent?.id, pending: recorded?.pending?.id };
   }
 
   async #record(writer: LogWriter): Promise<void> {

@@ -116,7 +116,7 @@ describe('a follower of a queue', () => {
     expect(read()).toMatchObject({
       type: 'gap',
       after: 240,
-      why: expect.stringContaining('from 241 to 242'),
+      why: 'the operations from 241 to 242 were purged before they were read',
     });
     expect(read()).toMatchObject({ type: 'gap' });
   });
@@ -238,7 +238,7 @@ describe('a follower of a queue', () => {
 
   it('waits for a store that is being made', () => {
     const dir = mkdtempSync(join(fastTmp, 'sync-agent-new-'));
-    const missing = expect.objectContaining({ code: 'NOT_FOUND' });
+    const missing: unknown = expect.objectContaining({ code: 'NOT_FOUND' });
     expect(() => queueLog.follow(dir)).toThrow(missing);
     expect(existsSync(join(dir, 'chroma.sqlite3'))).toBe(false);
     const db = new Database(join(dir, 'chroma.sqlite3'));
