@@ -25,7 +25,8 @@ export class QueueStore {
 
   /** Calls `work` with an open database, in one transaction. */
   change<T>(work: (db: Database.Database) => T): T {
-    const db = new Database(join(this.dir, 'chroma.sqlite3'));
+    // Whoever locks it does so in this process: waiting would be in vain.
+    const db = new Database(join(this.dir, 'chroma.sqlite3'), { timeout: 0 });
     try {
       db.pragma('foreign_keys = off');
       // A test dies with its machine.
