@@ -22,6 +22,9 @@ console.log(`seed ${seed}`);
 
 type Event = (AgentEvent | DaemonEvent) & { readonly time: string };
 
+/** Those of a test, which end with it. */
+const watchings = new Set<Watching>();
+
 /** `watch --continuous` in a process group of its own, and what it logs. */
 class Watching {
   readonly events: Event[] = [];
@@ -38,6 +41,7 @@ class Watching {
         stdio: ['ignore', 'ignore', 'pipe'],
       },
     );
+    watchings.add(this);
     if (this.#child.stderr === null) throw new Error('no stderr');
     createInterface({ input: this.#child.stderr }).on('line', (line) => {
       if (!line.startsWith('{')) return;
@@ -87,7 +91,11 @@ class Watching {
 
   /** All processes of it at once, as when the machine vanishes. */
   kill(): void {
-    process.kill(-(this.#child.pid ?? 0), 'SIGKILL');
+    try {
+      process.kill(-(this.#child.pid ?? 0), 'SIGKILL');
+    } catch {
+      // It is gone.
+    }
   }
 
   async stop(): Promise<number> {
@@ -104,7 +112,11 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'sync-agent-continuous-'));
   remote = pathToFileURL(join(root, 'remote')).href;
 });
-afterEach(() => rmSync(root, { recursive: true, force: true, maxRetries: 20 }));
+afterEach(() => {
+  for (const each of watchings) each.kill();
+  watchings.clear();
+  rmSync(root, { recursive: true, force: true, maxRetries: 20 });
+});
 
 interface Listed {
   readonly id: string;
