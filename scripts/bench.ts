@@ -2,7 +2,7 @@
  * `npm run bench`: sync-agent beside rclone, the AWS command line and restic, as far as they are installed, on one S3
  * server. Works in a temporary directory; stores are kept in .cache/bench.
  *
- *     --only PARTS    some of cold, changed, copied, shaped, files, memory, hold; default all
+ *     --only PARTS    some of cold, changed, copied, shaped, files, memory, hold, continuous; default all
  *     --rounds N      timed rounds, of which the medians count, default 5
  *     --records N     records of the Chroma stores, default 60,000 of 384 dimensions, some 380 MB
  *     --files N       small files, default 100,000
@@ -20,6 +20,7 @@ import { parseArgs } from 'node:util';
 import type { Part, PartResult } from './bench/part.ts';
 import { changed } from './bench/parts/changed.ts';
 import { cold } from './bench/parts/cold.ts';
+import { continuous } from './bench/parts/continuous.ts';
 import { copied } from './bench/parts/copied.ts';
 import { files } from './bench/parts/files.ts';
 import { hold } from './bench/parts/hold.ts';
@@ -31,7 +32,7 @@ import { startS3 } from './bench/s3.ts';
 import { makeChromaStores } from './bench/stores/chroma-stores.ts';
 import { findTools } from './bench/tools/find-tools.ts';
 
-const allParts: readonly Part[] = [cold, changed, copied, shaped, files, memory, hold];
+const allParts: readonly Part[] = [cold, changed, copied, shaped, files, memory, hold, continuous];
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: allParts.map(({ name }) => name).join(',') },

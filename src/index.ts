@@ -9,6 +9,7 @@ export type {
   CheckedStore,
   CopyStatus,
   DaemonStatus,
+  LogStatus,
   RecordedEvent,
   RunningOperation,
   Saved,
@@ -71,6 +72,11 @@ export type { IndexOptions, IndexResult } from './engine/writing/index-records.t
 export type { RecordLoss } from './stores/record-source.ts';
 export type { Clock } from './platform/clock.ts';
 export type { BackupOptions, BackupResult } from './engine/backup/backup.ts';
+export type { AppliedLog } from './engine/continuous/apply-log.ts';
+export type { FlushOptions, FlushResult } from './engine/continuous/flush.ts';
+export type { FollowResult } from './engine/continuous/follow-log.ts';
+export type { LogReach } from './engine/continuous/log-reach.ts';
+export type { LogPosition } from './stores/operation-log.ts';
 export type { DoctorCheck } from './engine/doctor/check.ts';
 export type { DoctorReport } from './engine/doctor/doctor.ts';
 export type { DrillOptions } from './engine/drill/drill.ts';
@@ -95,7 +101,7 @@ export type { LeaseStatus } from './engine/lease/lease-status.ts';
 export type { PinOptions, PinResult } from './engine/history/pin.ts';
 export type { PruneOptions, PruneResult } from './engine/history/prune.ts';
 export type { RepairResult, RepairedSnapshot } from './engine/repair/repair-remote.ts';
-export type { LocalStatus } from './engine/local-status.ts';
+export type { LocalStatus, LocalStatusOptions } from './engine/local-status.ts';
 export type { MaintainStoreOptions, MaintainStoreResult } from './engine/mending/maintain-store.ts';
 export type { RepairedStep, StoreRepairOptions, StoreRepairResult } from './engine/mending/repair-store.ts';
 export type {
@@ -106,7 +112,7 @@ export type {
   RepairStep,
   WithheldStep,
 } from './stores/mending.ts';
-export type { RestoreToResult } from './engine/restore/restore-to.ts';
+export type { AsideOptions, RestoreToResult } from './engine/restore/restore-to.ts';
 export type { RestoreOptions, RestoreResult } from './engine/restore/restore.ts';
 export type { RollbackResult } from './engine/restore/rollback.ts';
 export type { Relation } from './engine/relation.ts';

@@ -38,7 +38,11 @@ export interface PartResult {
   readonly about: string;
   readonly samples: readonly Sample[];
   readonly holds: readonly Hold[];
+  readonly facts?: readonly Fact[];
 }
+
+/** What, and how much, for people. */
+export type Fact = readonly [what: string, value: string];
 
 /** One run of one tool. */
 export interface Sample {

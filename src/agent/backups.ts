@@ -16,6 +16,8 @@ export interface BackupsOptions {
   readonly intervalMs: number;
   /** The epoch of the lease that this host has, or had. */
   readonly epoch: () => number | undefined;
+  /** Whether the log of the store's writes needs a snapshot to go on from. */
+  readonly isLogDue: () => boolean;
 }
 
 /** The daemon's backups, for the scheduler to run. */
@@ -37,6 +39,7 @@ export function createBackups({
   stopping,
   intervalMs,
   epoch,
+  isLogDue,
 }: BackupsOptions): Backups {
   const backUp = async (
     reason: BackupReason,
@@ -90,8 +93,12 @@ export function createBackups({
 
   return {
     scheduled: (reason, attempt) => {
-      const isByInterval = reason === 'change' || reason === 'retry';
-      return backUp(reason, attempt, { local: { minIntervalMs: isByInterval ? intervalMs : 0 } });
+      const isDue = isLogDue();
+      const isByInterval = !isDue && (reason === 'change' || reason === 'retry');
+      return backUp(reason, attempt, {
+        local: { minIntervalMs: isByInterval ? intervalMs : 0 },
+        ...(isDue ? { evenUnchanged: true } : {}),
+      });
     },
     final: (deadlineMs) => (reason, attempt) => {
       const beforeHookMs = Math.max(0, deadlineMs - clock.monotonic()) / 2;

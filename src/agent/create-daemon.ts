@@ -2,9 +2,13 @@ import type { BackupReason } from '../platform/events.ts';
 import { whenAborted, eitherSignal } from '../platform/abort-signals.ts';
 import { SyncAgentError, isSyncAgentError, messageOf, throwIfAborted } from '../platform/errors.ts';
 import { epochMsOf } from '../log/layout.ts';
+import { flushLog } from '../engine/continuous/flush.ts';
 import { createBackups } from './backups.ts';
 import { createClaim } from './claim.ts';
 import { keepCopying } from './copier.ts';
+import { follow } from './continuous/following.ts';
+import { unsavedSince } from './continuous/log-status.ts';
+import type { Following } from './continuous/following.ts';
 import type { Daemon, DaemonOptions } from './daemon.ts';
 import { finalBackup } from './final-backup.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
@@ -23,6 +27,8 @@ import { watchStore } from './watch/watcher.ts';
 import type { Watcher } from './watch/watcher.ts';
 
 const releaseMs = 3000;
+/** Events that come too often for the status file, or that others follow at once. */
+const isFleeting: ReadonlySet<string> = new Set(['progress', 'phase', 'log-pending']);
 
 /**
  * Puts the parts of a running agent together:
@@ -40,7 +46,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const emit: DaemonOptions['emit'] = (event) => {
     recorder.record(event);
     options.emit(event);
-    if (event.type !== 'progress' && event.type !== 'phase') claim.statusChanged();
+    if (!isFleeting.has(event.type)) claim.statusChanged();
   };
   const warnOfLook = (why: string): void =>
     emit({
@@ -51,7 +57,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   const { version, host, remote } = options;
   const recorder = createStatusRecorder(
     { version, pid: process.pid, host, store: home.store, remote, intervalMs, cron },
-    { clock },
+    { clock, continuousMs: settings.continuousMs },
   );
   const claim = createClaim({
     fs,
@@ -79,6 +85,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     stopping: stopping.signal,
     intervalMs,
     epoch: () => keeper?.epoch(),
+    isLogDue: () => scheduler.state().isLogDue,
   });
   const scheduler = createScheduler({
     settings: {
@@ -103,6 +110,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   let checking: Promise<void> | undefined;
   let drilling: Promise<void> | undefined;
   let copying: Promise<void> | undefined;
+  let following: Following | undefined;
 
   const watch = (): Promise<Watcher> =>
     watchStore({
@@ -119,7 +127,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
       },
     });
   const findStartPoint = async (signal: AbortSignal): Promise<StartPoint> => {
-    const { exists, parent, isUnchanged, writtenAtMs } = await ask.localStatus(signal);
+    const mustKeepLog = settings.continuousMs !== null;
+    const { exists, parent, isUnchanged, writtenAtMs } = await ask.localStatus(signal, { mustKeepLog });
     if (parent !== undefined) recorder.recordSnapshot(parent);
     return {
       dirtySinceMs: isUnchanged || !exists ? null : (writtenAtMs ?? clock.now()),
@@ -130,6 +139,15 @@ export function createDaemon(options: DaemonOptions): Daemon {
     const snapshots = await ask.history(stopping.signal);
     if (snapshots !== undefined) recorder.recordHistory(snapshots);
   };
+  const followLog = (continuousMs: number): Following =>
+    follow({
+      intervalMs: continuousMs,
+      operationsFor,
+      clock,
+      emit,
+      onSnapshotDue: (isDue) => scheduler.logDue(isDue),
+      snapshotBytes: () => recorder.status().history?.snapshots.at(-1)?.bytes,
+    });
   const begin = async (asked: AbortSignal | undefined): Promise<void> => {
     const { signal, release } = eitherSignal(stopping.signal, asked);
     const goOn = (): void => throwIfAborted(signal, `Starting to watch "${home.store}"`);
@@ -151,6 +169,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
       emit({ type: 'started', intervalMs, cron });
       scheduler.start(from);
       readingHistory = readHistory();
+      const { continuousMs } = settings;
+      if (continuousMs !== null) following = followLog(continuousMs);
       const { checkIntervalMs, checkServer: server } = settings;
       const exclusively = scheduler.exclusively.bind(scheduler);
       if (checkIntervalMs > 0) {
@@ -196,6 +216,10 @@ export function createDaemon(options: DaemonOptions): Daemon {
     await Promise.all([watcher?.stop(), listening, checking]);
     await scheduler.stop({ signal });
     if (starting === undefined) return true;
+    // All writes behind the newest snapshot are as good as a snapshot, and there in a moment.
+    const isInLog = (await following?.stop(deadlineMs)) ?? false;
+    following = undefined;
+    if (isInLog) return true;
     try {
       await scheduler.backUpNow(reason, { signal, by: backups.final(deadlineMs) });
       return true;
@@ -204,6 +228,9 @@ export function createDaemon(options: DaemonOptions): Daemon {
       return isSyncAgentError(error, 'NOT_FOUND') && scheduler.state().dirtySinceMs === null;
     }
   };
+
+  const backup: Daemon['backup'] = ({ signal, ...backupOptions } = {}) =>
+    scheduler.backUpNow('demand', { signal, by: backups.demanded(backupOptions) });
 
   return {
     claim: () => claim.take(),
@@ -214,8 +241,12 @@ export function createDaemon(options: DaemonOptions): Daemon {
         await watcher?.again().catch((error: unknown) => warnOfLook(messageOf(error)));
         return result;
       }, asked),
-    backup: ({ signal, ...backupOptions } = {}) =>
-      scheduler.backUpNow('demand', { signal, by: backups.demanded(backupOptions) }),
+    backup,
+    flush: async (flushOptions = {}) => {
+      const flushed = await flushLog({ home, fs, clock, signal: flushOptions.signal }, flushOptions);
+      const isDone = flushed.type === 'flushed' || flushOptions.isLogOnly === true;
+      return isDone ? flushed : backup({ signal: flushOptions.signal });
+    },
     takeLease: async (leaseOptions) => keeper?.take(leaseOptions),
     start: ({ signal } = {}) => (starting ??= begin(signal)),
     notify: () => scheduler.changed('notify', clock.now()),
@@ -229,12 +260,14 @@ export function createDaemon(options: DaemonOptions): Daemon {
         backUp: (signal) => saveAll(reason, limit.deadlineMs, signal),
         isInSnapshot: (leftMs) => ask.isInSnapshot(leftMs),
       });
-      return { isSaved, unsavedSinceMs: isSaved ? null : scheduler.state().dirtySinceMs };
+      const { dirtySinceMs } = scheduler.state();
+      return { isSaved, unsavedSinceMs: isSaved ? null : (unsavedSince(recorder.status()) ?? dirtySinceMs) };
     },
     close: async () => {
       stopping.abort(new SyncAgentError('INTERRUPTED', 'Cannot finish: the agent is closed'));
       // A host that waits for the lease need not wait until it expires.
       ending.abort();
+      await following?.stop(clock.monotonic());
       await Promise.all([keeping, drilling, copying]);
       await keeper?.release(AbortSignal.timeout(releaseMs));
       await readingHistory;

@@ -3,6 +3,7 @@ import type { CopyTarget } from '../api/copy-operations.ts';
 import type { DaemonStatus, RecordedEvent, Saved } from '../api/daemon-status.ts';
 import type { Operations, OperationsFor } from '../api/operations.ts';
 import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
+import type { FlushOptions, FlushResult } from '../engine/continuous/flush.ts';
 import type { Home } from '../home/home.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
@@ -20,6 +21,8 @@ export interface DaemonSettings {
   readonly pollIntervalMs: number;
   /** How long the lease lasts when this host dies; null: it takes none. */
   readonly leaseMs: number | null;
+  /** Time between a write and its place in the remote, if the log of the store's own writes is saved; null: it is not. */
+  readonly continuousMs: number | null;
   /** Time between checks of the store; 0: none. */
   readonly checkIntervalMs: number;
   /** The running server, which these checks ask too. */
@@ -61,6 +64,11 @@ export interface Daemon {
   ): Promise<T>;
   /** A backup that somebody asked for: as `operate`, and the schedule goes on from it. */
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
+  /**
+   * Resolves when all that the store acknowledged before the call is in the remote. BUSY if the log does not save it within `timeoutMs`. Without
+   * a log that is followed it is a backup.
+   */
+  flush(options?: FlushOptions & CallOptions): Promise<FlushResult | BackupResult>;
   /** Takes the lease if the settings ask for one, after its present holder. `start` takes it too, if it is free. */
   takeLease(options: TakeOptions): Promise<void>;
   /** Begins to watch the store and to back up. A second call is the same start. After a rejection only `close` is left. */

@@ -6,6 +6,7 @@ import type { Home } from '../home/home.ts';
 import { readFile } from 'node:fs/promises';
 import { isAgentRunning } from '../home/lock.ts';
 import type { DaemonStatus, StatusFile } from '../api/daemon-status.ts';
+import { isLogOverdue } from './continuous/log-status.ts';
 import { isOverdue } from './schedule/schedule.ts';
 
 export interface StatusFileWriter {
@@ -57,7 +58,7 @@ export async function readRunningAgent(
     // The file is that of an earlier agent, or of another version.
     if (typeof status.pid !== 'number' || status.state === 'stopped') return undefined;
     // An agent that hangs, or was suspended, cannot write that its backup is late.
-    return { ...status, isOverdue: isOverdue(status, now()) };
+    return { ...status, isOverdue: isOverdue(status, now()) || isLogOverdue(status, now()) };
   } catch {
     return undefined;
   }

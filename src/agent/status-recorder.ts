@@ -4,6 +4,7 @@ import type { AgentEvent, DaemonEvent } from '../platform/events.ts';
 import { createListeners } from '../platform/listeners.ts';
 import { epochMsOf } from '../log/layout.ts';
 import type { CopyStatus, DaemonStatus, RecordedEvent } from '../api/daemon-status.ts';
+import { isLogOverdue, logAfter, noLogYet } from './continuous/log-status.ts';
 import { isOverdue } from './schedule/schedule.ts';
 import type { PlannedBackup, ScheduleState } from './schedule/schedule.ts';
 
@@ -29,7 +30,7 @@ const recentEvents = 200;
 
 export function createStatusRecorder(
   identity: DaemonIdentity,
-  { clock }: { readonly clock: Clock },
+  { clock, continuousMs = null }: { readonly clock: Clock; readonly continuousMs?: number | null },
 ): StatusRecorder {
   let status: DaemonStatus = {
     ...identity,
@@ -48,6 +49,7 @@ export function createStatusRecorder(
     failures: 0,
     check: null,
     copy: null,
+    log: continuousMs === null ? null : noLogYet(continuousMs),
     isOverdue: false,
     history: null,
     tips: [],
@@ -99,18 +101,20 @@ export function createStatusRecorder(
     },
     status: () => ({
       ...status,
-      isOverdue: isOverdue(status, clock.now()),
+      isOverdue: isOverdue(status, clock.now()) || isLogOverdue(status, clock.now()),
       recentEvents: [...recent],
     }),
     subscribe: (listener) => listeners.add(listener),
   };
 }
 
+const steps: ReadonlySet<string> = new Set(['progress', 'phase', 'log-pending', 'log-shipped']);
+
 /** Steps of an operation, and checks that found nothing new, would push out all else. */
 function isWorthKeeping(event: AgentEvent | DaemonEvent): boolean {
   if (event.type === 'checked') return !event.isUnchanged || (event.server?.problems.length ?? 0) > 0;
   if (event.type === 'copied') return event.snapshots.length > 0;
-  return event.type !== 'progress' && event.type !== 'phase';
+  return !steps.has(event.type);
 }
 
 const noCopy: CopyStatus = {
@@ -201,6 +205,12 @@ function reduce(status: DaemonStatus, { atMs, event }: RecordedEvent): DaemonSta
     case 'hook-output':
     case 'lease':
       return status;
+    case 'log-following':
+    case 'log-pending':
+    case 'log-shipped':
+    case 'log-broken':
+    case 'log-trouble':
+      return { ...status, log: status.log && logAfter(status.log, { atMs, event }) };
     default:
       return event satisfies never;
   }

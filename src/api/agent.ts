@@ -1,6 +1,8 @@
 import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
 import type { DrillReport } from '../engine/drill/drill-report.ts';
 import type { DrillOptions } from '../engine/drill/drill.ts';
+import type { FlushOptions, FlushResult } from '../engine/continuous/flush.ts';
+import type { FollowResult } from '../engine/continuous/follow-log.ts';
 import type { DoctorReport } from '../engine/doctor/doctor.ts';
 import type { CheckOptions, CheckReport } from '../engine/reading/check-store.ts';
 import type { InspectReport } from '../engine/reading/inspect-store.ts';
@@ -10,11 +12,11 @@ import type { PruneOptions, PruneResult } from '../engine/history/prune.ts';
 import type { VerifyOptions, VerifyReport } from '../engine/history/verify.ts';
 import type { AcquireOptions, Lease, ReleaseResult, RenewResult } from '../engine/lease/lease.ts';
 import type { WaitOptions, WaitResult } from '../engine/lease/wait-for-lease.ts';
-import type { LocalStatus } from '../engine/local-status.ts';
+import type { LocalStatus, LocalStatusOptions } from '../engine/local-status.ts';
 import type { RepairResult } from '../engine/repair/repair-remote.ts';
 import type { MaintainStoreOptions, MaintainStoreResult } from '../engine/mending/maintain-store.ts';
 import type { StoreRepairOptions, StoreRepairResult } from '../engine/mending/repair-store.ts';
-import type { RestoreToResult } from '../engine/restore/restore-to.ts';
+import type { AsideOptions, RestoreToResult } from '../engine/restore/restore-to.ts';
 import type { RestoreOptions, RestoreResult } from '../engine/restore/restore.ts';
 import type { RollbackResult } from '../engine/restore/rollback.ts';
 import type { StatusReport } from '../engine/status.ts';
@@ -50,10 +52,17 @@ export interface ReadFrom {
 export interface Agent extends RecordOperations, ArchiveOperations, CopyOperations {
   /** Makes one snapshot if anything changed. REFUSED where it would put good data at risk, NOT_FOUND without a store. */
   backup(options?: BackupOptions & CallOptions): Promise<BackupResult>;
+  /**
+   * Saves the log of the store's own writes until the signal aborts, and then the rest: each write is in the remote `intervalMs` after it. Its
+   * events tell what it does. UNSUPPORTED for a kind of store that keeps no log.
+   */
+  followLog(options: { readonly intervalMs: number } & CallOptions): Promise<FollowResult>;
+  /** Resolves when all that the store acknowledged before the call is in the remote. BUSY if it is not within `timeoutMs`, 30 s by default. */
+  flush(options?: FlushOptions & CallOptions): Promise<FlushResult | BackupResult>;
   /** Puts the newest snapshot in the place of the store if that loses nothing. A divergence is a result, not an error. */
   restore(options?: Omit<RestoreOptions, 'interrupted'> & CallOptions): Promise<RestoreResult>;
   /** Puts a snapshot into a new directory. The store is not touched. */
-  restoreTo(dir: string, options?: { readonly snapshot?: string } & CallOptions): Promise<RestoreToResult>;
+  restoreTo(dir: string, options?: AsideOptions & CallOptions): Promise<RestoreToResult>;
   /** Backs up or restores, whichever side alone has moved. */
   sync(
     options?: Omit<SyncOptions, 'interrupted'> & Partial<Pick<ForeseenSync, 'reading'>> & CallOptions,
@@ -69,7 +78,7 @@ export interface Agent extends RecordOperations, ArchiveOperations, CopyOperatio
    */
   assertSound(options?: CallOptions): Promise<void>;
   /** What this host knows about the store. Makes no request. */
-  localStatus(options?: CallOptions): Promise<LocalStatus>;
+  localStatus(options?: LocalStatusOptions & CallOptions): Promise<LocalStatus>;
   /** All snapshots, oldest first. */
   list(options?: CallOptions): Promise<readonly SnapshotSummary[]>;
   /** One snapshot, named by its id, the unique beginning of one, `latest`, or `~N`. NOT_FOUND if there is none. */

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../platform/errors.ts';
 import type {
   BackupReason,
   DaemonEvent,
@@ -5,6 +6,7 @@ import type {
   Operation,
   Phase,
   PhaseTime,
+  RequestCounts,
   AgentEvent,
 } from '../platform/events.ts';
 import type { SnapshotSummary } from '../engine/history/history.ts';
@@ -23,7 +25,7 @@ export interface DaemonStatus {
   readonly intervalMs: number;
   readonly cron: string | null;
   readonly detection: 'events' | 'polling';
-  /** Since when the store holds something that no snapshot has; null if all is saved. */
+  /** Since when the store holds something that no snapshot has; null if there is nothing. With a log it may be saved all the same. */
   readonly dirtySinceMs: number | null;
   readonly nextBackupAtMs: number | null;
   readonly nextBackupReason: BackupReason | null;
@@ -42,6 +44,8 @@ export interface DaemonStatus {
   readonly check: CheckedStore | null;
   /** The second remote; null without one. */
   readonly copy: CopyStatus | null;
+  /** The log of the store's own writes, behind its newest snapshot; null if the settings ask for none. */
+  readonly log: LogStatus | null;
   /** What was written more than an interval ago is still not saved: a person should look. */
   readonly isOverdue: boolean;
   /** The remote's snapshots when this agent last asked; null before that. */
@@ -65,6 +69,39 @@ export interface CopyStatus {
   /** Since the last success. */
   readonly failures: number;
   readonly lastError: (ErrorFacts & { readonly atMs: number }) | null;
+}
+
+/** What is known of the log of the store's own writes (`--continuous`). */
+export interface LogStatus {
+  /** Time between a write and its place in the remote. */
+  readonly intervalMs: number;
+  /** The snapshot behind which writes are saved, or were last; null before the first. */
+  readonly snapshot: string | null;
+  /** The number of the newest operation that is saved; null before that. */
+  readonly upTo: number | null;
+  /** Saved behind this snapshot since this agent began to. */
+  readonly segments: number;
+  readonly operations: number;
+  /** Compressed. */
+  readonly bytes: number;
+  readonly lastShippedAtMs: number | null;
+  /** From the first write in the last segment until it was saved, milliseconds. */
+  readonly lagMs: number | null;
+  /** Since when something is not saved; null if all is. */
+  readonly unsavedSinceMs: number | null;
+  /** Why the log cannot go on before there is another snapshot; null if it goes on. */
+  readonly broken: { readonly why: string; readonly sinceMs: number } | null;
+  /** What failed last, and since when something does; null once something was saved. */
+  readonly trouble: {
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly atMs: number;
+    readonly sinceMs: number;
+  } | null;
+  /** How often writes were gone before they were read. */
+  readonly gaps: number;
+  /** What the log has cost. */
+  readonly requests: RequestCounts;
 }
 
 /** What the last check found. */

@@ -15,7 +15,7 @@ export type SyncAgentEvent = AgentEvent | DaemonEvent;
  * `sync` run one at a time. If another program works on the store for longer than `lockWaitMs`, 30 s by default, they
  * reject with BUSY.
  */
-export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndList'> {
+export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndList' | 'followLog'> {
   /**
    * Begins to watch the store and to back it up; resolves when no change can be missed any more. A second call does nothing. The
    * process lives on until `stop`. BUSY, naming it, if another agent already watches the store; INTERRUPTED if `stop` came first.

@@ -11,6 +11,7 @@ import { drillCommand } from './commands/remote/drill.ts';
 import { exportCommand } from './commands/store/export.ts';
 import { importCommand } from './commands/store/import.ts';
 import { indexCommand } from './commands/work/index-records.ts';
+import { flushCommand } from './commands/store/flush.ts';
 import { initCommand } from './commands/setup/init.ts';
 import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
@@ -64,5 +65,6 @@ export const commands: readonly Command[] = [
   protectCommand,
   watchCommand,
   notifyCommand,
+  flushCommand,
   doctorCommand,
 ];

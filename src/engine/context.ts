@@ -8,7 +8,7 @@ import type { DiskSpace } from '../platform/disk-space.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import type { Home } from '../home/home.ts';
 import type { PhaseTimes } from '../platform/phase-times.ts';
-import type { StoreUser } from '../stores/in-use.ts';
+import type { StoreUser } from '../stores/capture/in-use.ts';
 import type { StoreAdapter } from '../stores/adapter.ts';
 
 /** What a start does with a damaged store: `recover` keeps it as a rollback copy and restores the newest snapshot. */

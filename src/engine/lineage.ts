@@ -113,6 +113,13 @@ function adoptPending(state: RemoteState, view: LogView): RemoteState {
   };
 }
 
+/** Records a parent that was adopted, if one was: the log of what is written goes on behind it. */
+export async function recordAdopted(context: Context, { state }: Lineage): Promise<void> {
+  const recorded = (await readState(context.home))?.remotes[context.remoteId];
+  if (recorded != null && recorded.pending !== null && recorded.pending.id === state.parent?.id)
+    await recordRemoteState(context, state);
+}
+
 /** The form in which the local state names the snapshot that the store is equal to. */
 export function parentRef(view: LogView, { id, generation }: LogEntry): NonNullable<RemoteState['parent']> {
   const commit = view.commits.find((each) => each.generation === generation);

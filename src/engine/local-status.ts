@@ -17,6 +17,11 @@ export interface LocalStatus {
   readonly writtenAtMs: number | undefined;
 }
 
+export interface LocalStatusOptions {
+  /** UNSUPPORTED if the store is of a kind that keeps no log of its own writes. */
+  readonly mustKeepLog?: boolean;
+}
+
 /** A look at the store, beside the record of this host. */
 export interface StoreLook extends LocalStatus {
   /** Undefined if there is no store. */

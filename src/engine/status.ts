@@ -5,7 +5,7 @@ import { totalBytes } from '../log/manifest.ts';
 import type { Manifest, Pin, RecordedProblem } from '../log/manifest.ts';
 import type { DiskSpace } from '../platform/disk-space.ts';
 import { storeExists } from '../home/home.ts';
-import type { StoreUser } from '../stores/in-use.ts';
+import type { StoreUser } from '../stores/capture/in-use.ts';
 import { readJournal } from '../home/journal.ts';
 import { readDrillRecord } from '../home/drill-record.ts';
 import type { DrillRecord } from '../home/drill-record.ts';

@@ -7,8 +7,9 @@ import type { LocalState } from '../home/state.ts';
 import { backup } from './backup/backup.ts';
 import type { BackupOptions, BackupResult } from './backup/backup.ts';
 import type { Context } from './context.ts';
+import { relateToLog } from './continuous/log-relation.ts';
 import { knownFacts, readLineage } from './lineage.ts';
-import { readRemote } from './remote-log.ts';
+import { manifestIfReadable, readRemote } from './remote-log.ts';
 import type { Lineage } from './lineage.ts';
 import { planRestore } from './restore/plan-restore.ts';
 import { restore } from './restore/restore.ts';
@@ -29,6 +30,18 @@ export function planSync(snapshots: readonly LogEntry[], lineage: Lineage): Sync
   // Only the content tells where a store of unknown origin comes from, and the restore compares it.
   if (lineage.parent === undefined || lineage.isUnchanged) return 'restore';
   return isAncestor(snapshots, newest.id, lineage.parent) ? 'backup' : 'diverged';
+}
+
+/** A store that grew from the newest snapshot may be behind the log of that. */
+async function planWithLog(context: Context, view: LogView, lineage: Lineage): Promise<SyncPlan> {
+  const snapshots = entriesOf(view);
+  const newest = snapshots.at(-1);
+  const plan = planSync(snapshots, lineage);
+  if (plan !== 'backup' || newest?.logged !== true || lineage.parent !== newest.id) return plan;
+  if (lineage.state.settled.includes(newest.id)) return plan;
+  const manifest = await manifestIfReadable(context, view, newest);
+  const relation = manifest && (await relateToLog(context, manifest));
+  return relation?.type === 'behind' ? 'restore' : relation?.type === 'diverged' ? 'diverged' : plan;
 }
 
 /** What a sync is going to do, before it does anything. */
@@ -60,7 +73,7 @@ export async function sync(
   const isUsable = reading !== undefined && (await isCurrent(context, reading));
   const view = isUsable ? reading.view : await readRemote(context);
   const snapshots = entriesOf(view);
-  const plan = planSync(snapshots, await readLineage(context, view));
+  const plan = await planWithLog(context, view, await readLineage(context, view));
   switch (plan) {
     case 'backup':
       return backup(context, { ...options, view });
@@ -83,7 +96,8 @@ export async function foreseeSync(context: Context, options: SyncOptions = {}): 
   const view = await readRemote(context);
   const lineage = await readLineage(context, view);
   const isRestore =
-    planSync(entriesOf(view), lineage) === 'restore' && (await willRestore(context, options, view, lineage));
+    (await planWithLog(context, view, lineage)) === 'restore' &&
+    (await willRestore(context, options, view, lineage));
   const recorded = await readState(context.home);
   return { operation: isRestore ? 'restore' : 'backup', reading: { view, recorded, readAtMs } };
 }

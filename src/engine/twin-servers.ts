@@ -1,4 +1,4 @@
-import type { StoreUser } from '../stores/in-use.ts';
+import type { StoreUser } from '../stores/capture/in-use.ts';
 import type { StoreAdapter } from '../stores/adapter.ts';
 import type { Context } from './context.ts';
 

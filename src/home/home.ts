@@ -52,6 +52,8 @@ async function locate(storePath: string): Promise<Home> {
 export const lockPath = (home: Home): string => join(home.dir, 'lock');
 /** The lock of the running agent. Each operation takes the one at `lockPath`. */
 export const agentLockPath = (home: Home): string => join(home.dir, 'agent-lock');
+/** The lock of the process that follows the store's own log. */
+export const logLockPath = (home: Home): string => join(home.dir, 'log-lock');
 export const agentStatusPath = (home: Home): string => join(home.dir, 'agent-status.json');
 /** Touched to tell the running agent that the store was written. */
 export const notifyPath = (home: Home): string => join(home.dir, 'notify');

@@ -39,6 +39,8 @@ const swapSchema = z.object({
    * it, the new store is `parent`, and only the remote at `location` knows it.
    */
   continues: z.record(z.string(), remoteStateSchema).optional(),
+  /** See `SwapRequest`. */
+  givesUpLog: z.boolean().optional(),
 });
 
 const replaceSchema = z.object({

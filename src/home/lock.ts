@@ -7,7 +7,15 @@ import { isDiskFull } from '../platform/disk-space.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
-import { agentLockPath, drillLockPath, drillRoot, lockPath, rollbackRoot, stagingRoot } from './home.ts';
+import {
+  agentLockPath,
+  drillLockPath,
+  drillRoot,
+  lockPath,
+  logLockPath,
+  rollbackRoot,
+  stagingRoot,
+} from './home.ts';
 
 export interface Lock {
   release(): void;
@@ -75,9 +83,19 @@ export function lockDrill(fs: FileSystem, home: Home): Promise<Lock> {
   });
 }
 
+/** Takes the lock of the process that follows the store's own log. */
+export function lockLog(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
+  const action = `Cannot follow the writes of "${home.store}"`;
+  return takeLock(fs, home, { path: logLockPath(home), holder, action, timeoutMs: 500 });
+}
+
 /** Whether an agent is running for the store, on this host or in another container that shares the disk. */
-export async function isAgentRunning(home: Home): Promise<boolean> {
-  const path = agentLockPath(home);
+export const isAgentRunning = (home: Home): Promise<boolean> => isHeld(agentLockPath(home));
+
+/** Whether a process follows the store's own log. */
+export const isLogFollowed = (home: Home): Promise<boolean> => isHeld(logLockPath(home));
+
+async function isHeld(path: string): Promise<boolean> {
   if ((await lstat(path).catch(() => undefined)) === undefined) return false;
   let database: Database.Database | undefined;
   try {

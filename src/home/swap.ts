@@ -8,6 +8,7 @@ import { homeInsideStore, scanStore } from '../stores/content/scan.ts';
 import { carryOver } from './carry-over.ts';
 import { stagingRoot } from './home.ts';
 import type { Home } from './home.ts';
+import { giveUpLog } from './log-files.ts';
 import { settleInnerMounts } from './inner-mounts.ts';
 import { readJournal, removeJournal, writeJournal } from './journal.ts';
 import type { ReplaceJournal, SwapJournal } from './journal.ts';
@@ -50,6 +51,8 @@ export interface SwapRequest {
   readonly settled: readonly string[];
   /** The next backup must commit even if nothing is written. So no fingerprint is recorded, and the backup asks the remote. */
   readonly isCommitDue: boolean;
+  /** The new store is no state at the end of the log of its parent, and is to stay what it is. So is one that continues the old one. */
+  readonly givesUpLog?: boolean;
   /** What is known of every remote, if the new store continues the old one. Then it counts as written since its parents. */
   readonly continues?: SwapJournal['continues'];
 }
@@ -116,6 +119,7 @@ async function finishSwap(
   rollbackCopies: number,
 ): Promise<void> {
   if (!(await placeStore(fs, home, journal))) return;
+  if (journal.givesUpLog === true || journal.continues !== undefined) await giveUpLog(fs, home);
   const scan = await scanStore(home.store, home.exclude);
   const isUntouched = placementFingerprint(scan) === journal.placement;
   await writeState(fs, home, {

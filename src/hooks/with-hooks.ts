@@ -82,12 +82,19 @@ export function withHooks(agent: Agent, hooks: Hooks, context: HookContext): Age
     return result;
   };
 
+  const backup: Agent['backup'] = (options = {}) =>
+    options.dryRun === true
+      ? agent.backup(options)
+      : around('backup', { ...options, signal: options.signal, force: true }, () => agent.backup(options));
+
   return {
     ...agent,
-    backup: (options = {}) =>
-      options.dryRun === true
-        ? agent.backup(options)
-        : around('backup', { ...options, signal: options.signal, force: true }, () => agent.backup(options)),
+    backup,
+    flush: async (options = {}) => {
+      const flushed = await agent.flush({ ...options, isLogOnly: true });
+      if (flushed.type !== 'not-followed' || options.isLogOnly === true) return flushed;
+      return backup({ signal: options.signal, local: { minIntervalMs: 0 } });
+    },
     restore: (options = {}) =>
       options.dryRun === true
         ? agent.restore(options)

@@ -4,6 +4,7 @@ import type { Agent, CallOptions, ReadFrom } from '../api/agent.ts';
 import { readRunningAgent } from '../agent/status-file.ts';
 import { backup } from '../engine/backup/backup.ts';
 import type { Context } from '../engine/context.ts';
+import { flushLog } from '../engine/continuous/flush.ts';
 import { doctor } from '../engine/doctor/doctor.ts';
 import { assertSoundStore } from '../engine/soundness/go-on.ts';
 import { checkServer, checkStore } from '../engine/reading/check-store.ts';
@@ -61,6 +62,22 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       log.writeWhole('backup', options, async (context) =>
         backup(context, { ...(await rankBeside(context)), ...options }),
       ),
+    followLog: ({ intervalMs, signal }) =>
+      read(async (context) => {
+        const { followLog } = await import('../engine/continuous/follow-log.ts');
+        return followLog(context, {
+          intervalMs,
+          epoch: async () => (await rankBeside(context)).epoch,
+          counts: () => access.counts(),
+        });
+      }, signal),
+    flush: async (options = {}) => {
+      const flushed = await read((context) => flushLog(context, options), options.signal);
+      if (flushed.type === 'flushed' || options.isLogOnly === true) return flushed;
+      return log.writeWhole('backup', options, async (context) =>
+        backup(context, { ...(await rankBeside(context)), local: { minIntervalMs: 0 } }),
+      );
+    },
     restore: (options = {}) =>
       log.write('restore', options, (context, interrupted) => restore(context, { ...options, interrupted })),
     restoreTo: (dir, options = {}) =>
@@ -86,7 +103,14 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
         throw error;
       }
     },
-    localStatus: (options = {}) => read(readLocalStatus, options.signal),
+    localStatus: (options = {}) =>
+      read(async (context) => {
+        if (options.mustKeepLog === true) {
+          const { assertKeepsLog } = await import('../engine/continuous/assert-keeps-log.ts');
+          await assertKeepsLog(context);
+        }
+        return readLocalStatus(context);
+      }, options.signal),
     list: (options = {}) => read(listSnapshots, options.signal),
     show: (snapshot, options = {}) => read((context) => showSnapshot(context, snapshot), options.signal),
     diff: (from, to, options = {}) => read((context) => diffSnapshots(context, from, to), options.signal),

@@ -25,7 +25,7 @@ import { lazy } from '../remotes/wrappers/lazy-remote.ts';
 import { counting } from '../remotes/wrappers/counting-remote.ts';
 import type { CountingRemote } from '../remotes/wrappers/counting-remote.ts';
 import { adapterNamed, detectAdapter } from '../stores/find-adapter.ts';
-import { findStoreUsers as findRealStoreUsers } from '../stores/in-use.ts';
+import { findStoreUsers as findRealStoreUsers } from '../stores/capture/in-use.ts';
 import { defaultSettings, engineSettings } from './agent-settings.ts';
 import type { AgentSettings } from './agent-settings.ts';
 

@@ -12,6 +12,9 @@ export function assertSettings(settings: SyncAgentSettings): void {
     const isMissing = value === undefined && (name === 'store' || name === 'remote');
     if (isMissing || (value !== undefined && !isGood(value))) throw unusable(name, value, expected);
   }
+  const { continuous } = settings as { readonly continuous?: unknown };
+  if (continuous !== undefined && (typeof continuous !== 'object' || continuous === null))
+    throw unusable('continuous', continuous, '{}, or { intervalMs } with a number of milliseconds');
   parseRemote(settings.remote);
   if (settings.cron !== undefined) fixedTimes(settings.cron);
 }

@@ -40,7 +40,12 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   const { clock = systemClock } = ports;
   const listeners = createListeners<SyncAgentEvent>();
   const emit = (event: SyncAgentEvent): void => listeners.tell(event);
-  const { localStatus, backUpAndList: _backUpAndList, ...others } = operationsInProcesses(settings, { emit });
+  const {
+    localStatus,
+    backUpAndList: _backUpAndList,
+    followLog: _followLog,
+    ...others
+  } = operationsInProcesses(settings, { emit });
 
   /** The daemon that does the work. It is started once; after a stop another one takes its place. */
   let opened: Promise<Daemon> | undefined;
@@ -110,6 +115,8 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   return {
     ...others,
     backup,
+    // No process of its own: it is asked for with each upload.
+    flush: (options) => (watching === undefined ? others.flush(options) : watching.flush(options)),
     restore,
     restoreArchive: (file, options) =>
       operate('restore', options?.signal, (each, signal) =>

@@ -32,6 +32,11 @@ export interface SyncAgentSettings extends OperationSettings {
   readonly detect?: DaemonSettings['detect'] | undefined;
   /** How often the files' times are polled, beside the events; default 30 s. */
   readonly pollIntervalMs?: number | undefined;
+  /**
+   * Saves each write of a Chroma store `intervalMs` after it (default 2 s), behind the newest snapshot. Snapshots are then made every 24 hours,
+   * unless `intervalMs` of the agent says otherwise.
+   */
+  readonly continuous?: { readonly intervalMs?: number | undefined } | undefined;
   /** Time between checks of the store while the agent runs; default 0: none. */
   readonly checkIntervalMs?: number | undefined;
   /** URL of the running Chroma server, which these checks ask too. */
@@ -62,6 +67,9 @@ export const defaultSchedule = {
   shutdownBudgetMs: defaultOf('shutdownBudget'),
 };
 
+const dayMs = 24 * 3_600_000;
+export const defaultContinuousMs = 2000;
+
 /** An operation waits for a backup by hand, which is soon over. The backup by hand itself does not wait. */
 export const defaultLockWaitMs = 30_000;
 
@@ -71,14 +79,16 @@ export async function openDaemon(
   { clock = systemClock, command, operationsFor, emit }: DaemonPorts,
 ): Promise<Daemon> {
   const home = { ...(await locateHome(settings.store)), exclude: settings.exclude };
+  const { continuous } = settings;
   const daemon = createDaemon({
     settings: {
-      intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
+      intervalMs: settings.intervalMs ?? (continuous === undefined ? defaultSchedule.intervalMs : dayMs),
       settleMs: settings.settleMs ?? defaultSchedule.settleMs,
       cron: settings.cron ?? null,
       detect: settings.detect ?? defaultSchedule.detect,
       pollIntervalMs: settings.pollIntervalMs ?? defaultSchedule.pollIntervalMs,
       leaseMs: settings.leaseMs ?? null,
+      continuousMs: continuous === undefined ? null : (continuous.intervalMs ?? defaultContinuousMs),
       checkIntervalMs: settings.checkIntervalMs ?? defaultSchedule.checkIntervalMs,
       checkServer: settings.checkServer,
       drillIntervalMs: settings.drillIntervalMs ?? defaultSchedule.drillIntervalMs,
@@ -119,6 +129,7 @@ function withHttp(daemon: Daemon, home: Home, settings: HttpSettings): Daemon {
     const view: AgentView = {
       status: () => daemon.status(),
       notify: async () => daemon.notify(),
+      flush: (options) => daemon.flush(options),
       subscribe: (listener) => daemon.subscribe(listener),
       look: async () => {
         const { lookAtDisk } = await import('../web/disk-facts.ts');

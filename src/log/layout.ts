@@ -3,6 +3,7 @@
  *
  *     manifest.json                       the newest snapshot's manifest, for people; readers use the commit log
  *     history/<snapshot id>/              the objects of a snapshot's content, as its format names them
+ *     history/<snapshot id>/.sync-agent/log/<number>.jsonl.gz  what was written after the snapshot
  *     history/.commits/<generation>.json  a copy of each commit, beside the files it describes
  *     history/.attempts/<snapshot id>     a first backup that is not committed yet
  *     commits/<generation>.json           the commit log
@@ -53,6 +54,22 @@ export function attemptKey(snapshotId: string): string {
   return attemptsPrefix + snapshotId;
 }
 
+/** Where the log that goes on from a snapshot is. */
+export function segmentsPrefix(snapshotId: string): string {
+  return `${historyDirectory(snapshotId)}.sync-agent/log/`;
+}
+
+export function segmentKey(snapshotId: string, number: number): string {
+  return numberedKey(segmentsPrefix(snapshotId), number, segmentEnd);
+}
+
+/** The number of a segment's key. Undefined for any other key. */
+export function parseSegmentKey(snapshotId: string, key: string): number | undefined {
+  return parseNumberedKey(segmentsPrefix(snapshotId), key, segmentEnd);
+}
+
+const segmentEnd = '.jsonl.gz';
+
 export function leaseKey(number: number): string {
   return numberedKey(leasesPrefix, number);
 }
@@ -62,16 +79,14 @@ export function parseLeaseKey(key: string): number | undefined {
   return parseNumberedKey(leasesPrefix, key);
 }
 
-function numberedKey(prefix: string, number: number): string {
-  return `${prefix}${String(number).padStart(10, '0')}.json`;
+function numberedKey(prefix: string, number: number, end = '.json'): string {
+  return `${prefix}${String(number).padStart(10, '0')}${end}`;
 }
 
-function parseNumberedKey(prefix: string, key: string): number | undefined {
-  const digits = key.startsWith(prefix)
-    ? /^([0-9]{10})\.json$/.exec(key.slice(prefix.length))?.[1]
-    : undefined;
-  const number = digits === undefined ? 0 : Number(digits);
-  return number > 0 ? number : undefined;
+function parseNumberedKey(prefix: string, key: string, end = '.json'): number | undefined {
+  if (!key.startsWith(prefix) || !key.endsWith(end)) return undefined;
+  const digits = key.slice(prefix.length, -end.length);
+  return /^[0-9]{10}$/.test(digits) && Number(digits) > 0 ? Number(digits) : undefined;
 }
 
 /** A key for tests of the remote. It has the id of a snapshot that will never exist, so rotation removes what stays behind. */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { isSnapshotId, pathProblem } from './layout.ts';
+import { positionSchema } from './segments/position.ts';
 
 /** Longest host name, or other short text for people, in UTF-16 units. */
 export const longestLabel = 1024;
@@ -87,6 +88,8 @@ const logEntrySchema = z.object({
   label: snapshotLabel,
   /** The number of findings in its manifest. Absent if there are none. */
   findings: count.min(1).optional(),
+  /** Writes after the snapshot may be in its log. */
+  logged: z.literal(true).optional(),
   /** The store was damaged, and a person insisted on the commit. A restore takes it only if it is named. */
   damaged: z.literal(true).optional(),
   copied: copied.optional(),
@@ -138,6 +141,8 @@ const aboutTree = {
    * snapshot's own day counts.
    */
   fullTextDueAt: z.iso.datetime().optional(),
+  /** Where the store stood in its own log of writes. Present if what was written since may be in the snapshot's log. */
+  position: positionSchema.optional(),
   /** Problems that put no record at risk. Absent if there are none. */
   findings: z.array(problemSchema).optional(),
   /** Problems that made the store unsound, if a person insisted on the commit. */
@@ -225,6 +230,7 @@ export function logEntryOf(manifest: Manifest): LogEntry {
     ...(manifest.findings?.length ? { findings: manifest.findings.length } : {}),
     ...(manifest.damage === undefined ? {} : { damaged: true as const }),
     ...(manifest.copied === undefined ? {} : { copied: manifest.copied }),
+    ...(manifest.position === undefined ? {} : { logged: true as const }),
   };
 }
 

@@ -34,6 +34,8 @@ export function operationsInProcesses(
   return {
     backup: bound('backup'),
     backUpAndList: bound('backUpAndList'),
+    followLog: bound('followLog'),
+    flush: bound('flush'),
     restore: bound('restore'),
     restoreTo: bound('restoreTo'),
     sync: bound('sync'),

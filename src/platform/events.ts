@@ -32,6 +32,7 @@ export type AgentEvent =
   | { readonly type: 'restored'; readonly id: string; readonly store: string }
   | { readonly type: 'diverged'; readonly tips: readonly string[] }
   | LeaseEvent
+  | LogEvent
   | {
       readonly type: 'retry';
       readonly operation: string;
@@ -159,7 +160,7 @@ export interface CheckedServer {
 }
 
 export type ChangeSource = 'events' | 'polling' | 'notify' | 'start';
-export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'shutdown' | 'command-exit' | 'demand';
+export type BackupReason = 'change' | 'fixed-time' | 'retry' | 'log' | 'shutdown' | 'command-exit' | 'demand';
 export type Operation = 'backup' | 'restore' | 'sync' | 'list' | 'lease' | 'check' | 'drill' | 'copy';
 
 export interface SnapshotFacts {
@@ -208,6 +209,44 @@ export interface ErrorFacts {
   readonly message: string;
   readonly remedy: string | null;
 }
+
+/** Of the log of a store's own writes behind its newest snapshot. Numbers are those of the store's operations. */
+export type LogEvent =
+  /** The log of this snapshot is written from now on. It reaches up to this operation. */
+  | {
+      readonly type: 'log-following';
+      readonly snapshot: string;
+      readonly upTo: number;
+      /** Made for the log since the last event that says so. */
+      readonly requests: RequestCounts;
+    }
+  /** Something was read that is not saved yet, while all else was. Milliseconds since the epoch. */
+  | { readonly type: 'log-pending'; readonly sinceMs: number }
+  | {
+      readonly type: 'log-shipped';
+      readonly snapshot: string;
+      readonly segment: number;
+      readonly operations: number;
+      /** Compressed. */
+      readonly bytes: number;
+      readonly upTo: number;
+      /** Time since the oldest of these operations was read. */
+      readonly lagMs: number;
+      /** When the oldest write was read that is not saved yet, milliseconds since the epoch. Null if all is saved. */
+      readonly unsavedSinceMs: number | null;
+      readonly requests: RequestCounts;
+    }
+  /** The log cannot go on: a snapshot is needed at once, and another log follows that. `isGap`: writes were gone before they were read. */
+  | { readonly type: 'log-broken'; readonly why: string; readonly isGap: boolean }
+  /** It is tried again. */
+  | {
+      readonly type: 'log-trouble';
+      readonly code: ErrorCode;
+      readonly message: string;
+      /** When the oldest write was read that is not saved, milliseconds since the epoch. Null if none is known. */
+      readonly sinceMs: number | null;
+      readonly requests: RequestCounts;
+    };
 
 /** `epoch` is this host's. While this host waits, it is the holder's. */
 export type LeaseEvent =

@@ -35,6 +35,7 @@ export const reasonNames: Readonly<Record<BackupReason, string>> = {
   change: 'the store changed',
   'fixed-time': 'it is the fixed time',
   retry: 'the one before failed',
+  log: 'the log of writes goes on from it',
   shutdown: 'the agent stops',
   'command-exit': 'the application ended',
   demand: 'somebody asked for it',
@@ -138,6 +139,18 @@ function textOf(event: DaemonEvent | AgentEvent): EventText {
           );
     case 'hook-output':
       return info(`The ${event.hook} hook printed: ${event.line}`);
+    case 'log-following':
+      return info(`Each write is saved from now on, behind snapshot ${event.snapshot}`);
+    case 'log-pending':
+      return debug('Something was written, and waits to be saved');
+    case 'log-shipped':
+      return debug(
+        `Saved ${counted(event.operations, 'write')} in segment ${event.segment} behind snapshot ${event.snapshot}, ${formatBytes(event.bytes)}`,
+      );
+    case 'log-broken':
+      return warn(`Writes cannot be saved one by one: ${event.why}; a snapshot is made now`);
+    case 'log-trouble':
+      return warn(`Writes wait to be saved: ${event.message}; tried again`);
     case 'committed':
     case 'rotated':
     case 'restored':

@@ -67,6 +67,11 @@ export function linesOf(event: AgentEvent, verbosity: Verbosity, style: Style): 
       return verbosity === 'quiet' ? [] : [`${event.hook}: ${printable(event.line)}`];
     case 'lease':
       return leaseLines(event, verbosity, style);
+    case 'log-following':
+    case 'log-pending':
+    case 'log-shipped':
+    case 'log-broken':
+    case 'log-trouble':
     case 'phase':
     case 'progress':
       return [];

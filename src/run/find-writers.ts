@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { operationPids } from '../operations/operation-process.ts';
 import type { Exclusions } from '../stores/content/exclusions.ts';
-import { findStoreUsers } from '../stores/in-use.ts';
+import { findStoreUsers } from '../stores/capture/in-use.ts';
 
 export interface Writer {
   readonly pid: number;

@@ -20,7 +20,11 @@ type Within<Prefix extends string> = {
 /** All settings that the library has, under the names and in the units that it has them. */
 export type LibrarySettings = {
   readonly [N in keyof Flat as N extends `${string}.${string}` ? never : N]?: Flat[N];
-} & { readonly s3?: Within<'s3'> | undefined; readonly hooks?: Within<'hooks'> | undefined };
+} & {
+  readonly s3?: Within<'s3'> | undefined;
+  readonly hooks?: Within<'hooks'> | undefined;
+  readonly continuous?: Within<'continuous'> | undefined;
+};
 
 export function librarySettings(config: Config): LibrarySettings {
   const made: Record<string, unknown> = {};
@@ -28,7 +32,8 @@ export function librarySettings(config: Config): LibrarySettings {
     const value = (config as Readonly<Record<string, unknown>>)[key];
     const setting = settingNamed(key);
     const name = libraryNameOf(setting);
-    if (name !== undefined && value !== undefined) put(made, name, inCode(setting, value));
+    const coded = value === undefined ? undefined : inCode(setting, value);
+    if (name !== undefined && coded !== undefined) put(made, name, coded);
   }
   return made;
 }

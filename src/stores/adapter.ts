@@ -6,6 +6,7 @@ import type { StoreReading } from './reading.ts';
 import type { StoreDrilling } from './drilling.ts';
 import type { OpenRecords } from './record-source.ts';
 import type { StoreMending } from './mending.ts';
+import type { OperationLog } from './operation-log.ts';
 
 /**
  * What the engine asks of a store: what kind it is, a consistent image of it while its application writes, and whether an
@@ -44,6 +45,8 @@ export interface StoreAdapter {
    * that is started meanwhile would use them as well. Where they are left over, a reader takes a copy anyway: false.
    */
   hasReadersFiles(dir: string): Promise<boolean>;
+  /** The store's own log of its writes. Undefined for a kind that keeps none. */
+  readonly operationLog: (() => Promise<OperationLog>) | undefined;
   /** Undefined for a kind of store about which nothing else can be asked. */
   readonly reading: StoreReading | undefined;
   /** Undefined for a kind of store that nobody here can mend. */

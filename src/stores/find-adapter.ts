@@ -46,6 +46,7 @@ function adapterOf(kind: StoreKind, exclude: Exclusions | undefined): StoreAdapt
       const { hasReadersFiles } = await import('./sqlite/readers-files.ts');
       return hasReadersFiles(dir, captureKind, exclude);
     },
+    operationLog: kind.operationLog,
     reading: kind.reading,
     detect: (dir) => kind.detect(dir, exclude),
     capture: async (dir, target, options) => {

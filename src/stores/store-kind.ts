@@ -5,6 +5,7 @@ import type { OpenRecords } from './record-source.ts';
 import type { FileEntry, ScanResult } from './content/scan.ts';
 import type { StoreReading } from './reading.ts';
 import type { StoreMending } from './mending.ts';
+import type { OperationLog } from './operation-log.ts';
 
 /**
  * One kind of store: everything that the rest of the program knows of it. A kind is a folder with such an object, and a line
@@ -52,6 +53,8 @@ export interface StoreKind {
   readonly mainFile?: string;
   /** What to do when two servers have one store open. Undefined for a kind that does not mind. */
   readonly remedyForTwoServers?: string;
+  /** The store's own log of its writes. Undefined for a kind that keeps none. */
+  readonly operationLog?: () => Promise<OperationLog>;
   /** What commands that only read ask of it. */
   readonly reading?: StoreReading;
   /** Repairs and maintains a stopped store. Its calls run in a thread of its own, which finds the kind by its name in the registry. */

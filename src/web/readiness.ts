@@ -1,3 +1,4 @@
+import { isLogWhole, unsavedSince } from '../agent/continuous/log-status.ts';
 import { formatAge, formatDuration } from '../report/format.ts';
 import type { DaemonStatus } from '../api/daemon-status.ts';
 import type { Operation } from '../platform/events.ts';
@@ -53,12 +54,16 @@ function damageReasons({ check }: DaemonStatus): readonly string[] {
 }
 
 function overdueReasons(status: DaemonStatus, nowMs: number): readonly string[] {
-  const { isOverdue, dirtySinceMs, intervalMs, lastError } = status;
+  const { isOverdue, lastError, log } = status;
   if (!isOverdue) return [];
-  const since = dirtySinceMs === null ? '' : ` for ${formatDuration(Math.max(0, nowMs - dirtySinceMs))}`;
+  const sinceMs = unsavedSince(status);
+  const intervalMs = isLogWhole(log) && sinceMs !== null ? log.intervalMs : status.intervalMs;
+  const since = sinceMs === null ? '' : ` for ${formatDuration(Math.max(0, nowMs - sinceMs))}`;
+  const why = log?.broken?.why ?? log?.trouble?.message;
   const last =
     lastError === null
       ? ''
       : `; ${formatAge(nowMs - lastError.atMs)}: ${lastError.message} (${lastError.code})`;
-  return [`Changes are not saved${since}, and the interval is ${formatDuration(intervalMs)}${last}`];
+  const text = `Changes are not saved${since}, and the interval is ${formatDuration(intervalMs)}`;
+  return [`${text}${why === undefined ? '' : `; the log of writes: ${why}`}${last}`];
 }

@@ -2,7 +2,9 @@ import { redact } from '../report/redact.ts';
 import type { DaemonStatus, RecordedEvent } from '../api/daemon-status.ts';
 import type { DiskFacts } from './disk-facts.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import { json } from './json-reply.ts';
 import { readinessOf } from './readiness.ts';
+import { flushReply } from './flush-reply.ts';
 import { statusPage } from './page/status-page.ts';
 
 /** The agent as the HTTP server sees it. No call makes a request to the remote. */
@@ -11,6 +13,8 @@ export interface AgentView {
   status(): DaemonStatus;
   /** The application says that it wrote. Resolves when that is noted, before anything is backed up. */
   notify(): Promise<void>;
+  /** Resolves when all that the store acknowledged before the call is in the remote. */
+  flush(options: { readonly timeoutMs?: number }): Promise<{ readonly type: string }>;
   /** Calls `listener` for each event from now on. Returns the function that ends it. */
   subscribe(listener: (event: RecordedEvent) => void): () => void;
   /** Looks at the local disk. Callers pause between looks: see `rested-look.ts`. */
@@ -78,11 +82,6 @@ export function createRoutes({ agent, metrics, look, now }: RouteContext): Reado
         },
       },
     ],
+    ['/flush', { method: 'POST', reply: (query) => flushReply(agent, query) }],
   ]);
 }
-
-const json = (status: number, document: object): Reply => ({
-  status,
-  type: 'application/json',
-  body: `${JSON.stringify(document)}\n`,
-});

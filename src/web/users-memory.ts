@@ -1,6 +1,6 @@
 import type { Home } from '../home/home.ts';
 import { residentMemory } from '../platform/memory/resident-memory.ts';
-import { findStoreUsers } from '../stores/in-use.ts';
+import { findStoreUsers } from '../stores/capture/in-use.ts';
 
 /**
  * Resident memory of the other programs that have the store open, its server above all, bytes; as far as this user may see them. Null

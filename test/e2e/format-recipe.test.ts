@@ -5,11 +5,18 @@ import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { Agent } from '../../src/api/agent.ts';
 import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import { openRemote } from '../../src/remotes/open-remote.ts';
+import { segmentKey } from '../../src/log/layout.ts';
 import { unpackFixture } from '../support/fixtures.ts';
+import type { Fixture } from '../support/fixtures.ts';
+import { followStore } from '../support/followed-store.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { realS3 } from '../support/s3.ts';
 
@@ -140,6 +147,89 @@ describe.skipIf(noS3 !== undefined)('the recipe for S3', () => {
     };
   });
 });
+
+const noLog = missing(['bash', 'jq', 'sha256sum', 'gzip', 'sqlite3']);
+if (noLog !== undefined)
+  process.stderr.write(`\nSKIPPING the recipe of docs/format.md for a log: ${noLog}\n\n`);
+
+describe.skipIf(noLog !== undefined)('the recipe for what was written after a snapshot', () => {
+  const strange = 'it\u0027s "two"\nlines, ünï \u0000 \\ and %s';
+
+  it.each(['chroma-1-b', 'chroma-0.4.24'] as const)(
+    'applies the log of %s as a restore does',
+    async (fixture) => {
+      const { remote, stop, id, store } = await loggedRemote(fixture);
+      const target = newTarget();
+      const { code, output } = await run('directory', { remote, target });
+      expect(output).toMatch(/and what was written until 20\S+, operation \d+/);
+      expect(code).toBe(0);
+      const restored = newTarget();
+      const agent = createAgent({ store, remote: pathToFileURL(remote).href });
+      expect(await agent.restoreTo(restored)).toMatchObject({
+        id,
+        log: { operations: 3, endedBy: undefined },
+      });
+      const tables = tablesOf(target);
+      expect(tables).toEqual(tablesOf(restored));
+      expect((tables['embeddings_queue'] as readonly string[][]).map((row) => row[4])).toContain(strange);
+      expect(JSON.stringify(tables['collections'])).toContain('renamed');
+
+      const plain = newTarget();
+      expect((await run('directory', { remote, target: plain, log: 'no' })).code).toBe(0);
+      expect(JSON.stringify(tablesOf(plain))).not.toContain('renamed');
+      await stop();
+    },
+  );
+
+  it('stops before a segment that is damaged, and says so', async () => {
+    const { remote, stop, id, segments } = await loggedRemote('chroma-1-b');
+    const key = join(remote, segmentKey(id, segments - 1));
+    await rm(key);
+    await writeFile(key, 'rotten');
+    const target = newTarget();
+    const { code, output } = await run('directory', { remote, target });
+    expect(output).toContain(
+      `segment ${segments - 1} is missing or damaged: what was written later is not restored`,
+    );
+    expect(code).toBe(0);
+    const restored = newTarget();
+    await createAgent({ store: target, remote: pathToFileURL(remote).href }).restoreTo(restored);
+    expect(tablesOf(target)).toEqual(tablesOf(restored));
+    await stop();
+  });
+
+  /** A directory remote whose snapshot has three writes behind it, and a renamed collection. */
+  async function loggedRemote(fixture: Fixture) {
+    const remote = await mkdtemp(join(root, 'remote-'));
+    const url = pathToFileURL(remote).href;
+    const opened = await openRemote(url, { clock: systemClock, fs: nodeFileSystem, emit: () => undefined });
+    const followed = await followStore({ remote: opened.remote, settings: { remote: url } }, fixture);
+    const id = await followed.snapshot();
+    for (const name of ['one', strange]) {
+      followed.write(name);
+      await followed.flush();
+    }
+    const db = new Database(join(followed.host.store, 'chroma.sqlite3'));
+    db.exec("UPDATE collections SET name = name || ' renamed'");
+    db.close();
+    followed.write('three');
+    await followed.stop();
+    const segments = readdirSync(join(remote, 'history', id, '.sync-agent/log')).length;
+    return { remote, stop: followed.remove, id, segments, store: followed.host.store };
+  }
+});
+
+/** The rows of every ordinary table of a Chroma directory, with the type of each value. */
+function tablesOf(dir: string): Record<string, readonly unknown[]> {
+  const db = new Database(join(dir, 'chroma.sqlite3'), { readonly: true });
+  const names = db
+    .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%fulltext%'")
+    .pluck()
+    .all() as string[];
+  const tables = names.map((name) => [name, db.prepare(`SELECT * FROM "${name}" ORDER BY 1`).raw().all()]);
+  db.close();
+  return Object.fromEntries(tables) as Record<string, readonly unknown[]>;
+}
 
 function describeRecipe(name: 'directory' | 's3', makePlace: () => Promise<Place>): void {
   it('restores every snapshot: names, bytes, permissions and seconds', async () => {

@@ -120,6 +120,7 @@ export const savedStatus: DaemonStatus = {
       atMs: noon - minute,
     },
   },
+  log: null,
   isOverdue: false,
   history: { asOfMs: noon - 4 * minute, snapshots },
   tips: [newest.id],
@@ -195,7 +196,58 @@ const damagedCheck: NonNullable<DaemonStatus['check']> = {
   tookMs: 1500,
 };
 
+/** A store whose writes were saved behind its snapshot two seconds ago. */
+const log: NonNullable<DaemonStatus['log']> = {
+  intervalMs: 2000,
+  snapshot: newest.id,
+  upTo: 4571,
+  segments: 17,
+  operations: 250,
+  bytes: 400_000,
+  lastShippedAtMs: noon - 90_000,
+  lagMs: 2100,
+  unsavedSinceMs: null,
+  broken: null,
+  trouble: null,
+  gaps: 0,
+  requests: sampleCosts.requests,
+};
+const loggedStatus: DaemonStatus = {
+  ...savedStatus,
+  state: 'waiting',
+  intervalMs: 24 * hour,
+  dirtySinceMs: noon - 3 * minute,
+  nextBackupAtMs: noon + 23 * hour,
+  nextBackupReason: 'change',
+  log,
+};
+
 export const sampleStatuses = {
+  logged: loggedStatus,
+  logging: { ...loggedStatus, log: { ...log, unsavedSinceMs: noon - 1500 } },
+  logBroken: {
+    ...loggedStatus,
+    log: {
+      ...log,
+      unsavedSinceMs: noon - 40_000,
+      broken: { why: 'operation 12 was purged', sinceMs: noon - 30_000 },
+      gaps: 2,
+    },
+  },
+  logOverdue: {
+    ...loggedStatus,
+    isOverdue: true,
+    log: {
+      ...log,
+      unsavedSinceMs: noon - 7 * minute,
+      trouble: {
+        code: 'REMOTE_UNREACHABLE',
+        message: 'Cannot put: timed out',
+        atMs: noon - 1000,
+        sinceMs: noon - 7 * minute,
+      },
+    },
+  },
   saved: savedStatus,
   unsaved: {
     ...savedStatus,
@@ -297,14 +349,14 @@ export const sampleStatuses = {
 export interface FakeAgentView extends AgentView {
   readonly set: (status: DaemonStatus) => void;
   readonly tell: (event: RecordedEvent['event']) => void;
-  readonly calls: { notify: number; look: number; listeners: number };
+  readonly calls: { notify: number; flush: number; look: number; listeners: number };
 }
 
 /** What a server tells about, without a daemon. */
 export function fakeAgentView(overrides: Partial<AgentView> = {}): FakeAgentView {
   let status: DaemonStatus = savedStatus;
   const listeners = new Set<(event: RecordedEvent) => void>();
-  const calls = { notify: 0, look: 0, listeners: 0 };
+  const calls = { notify: 0, flush: 0, look: 0, listeners: 0 };
   return {
     calls,
     set: (next) => {
@@ -316,6 +368,10 @@ export function fakeAgentView(overrides: Partial<AgentView> = {}): FakeAgentView
     status: () => status,
     notify: async () => {
       calls.notify += 1;
+    },
+    flush: async () => {
+      calls.flush += 1;
+      return { type: 'flushed' };
     },
     subscribe: (listener) => {
       listeners.add(listener);

@@ -1,10 +1,11 @@
 import type { Hold, PartResult, Sample } from '../part.ts';
 import { median, megabytes, seconds, table } from './markdown.ts';
 
-export function partSection({ title, about, samples, holds }: PartResult): string {
+export function partSection({ title, about, samples, holds, facts = [] }: PartResult): string {
   const tables = [
     ...(samples.length === 0 ? [] : [sampleTable(samples)]),
     ...(holds.length === 0 ? [] : [holdTable(holds)]),
+    ...(facts.length === 0 ? [] : [table(['what', 'measured'], facts)]),
   ];
   return [`## ${title}`, about, ...tables].join('\n\n');
 }

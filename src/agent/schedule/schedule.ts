@@ -21,6 +21,8 @@ export interface ScheduleState {
   readonly lastChangeAtMs: number | null;
   /** When the store's newest snapshot was taken, by any host. */
   readonly lastSnapshotAtMs: number | null;
+  /** The log of the store's own writes needs a snapshot to go on from. */
+  readonly isLogDue: boolean;
   /** Fixed times up to here have passed. */
   readonly fixedUntilMs: number;
   /** In a row. */
@@ -37,9 +39,12 @@ export interface PlannedBackup {
 
 /** Decides when the next backup begins, and why. While nothing has changed, none is due. A pure decision. */
 export function nextBackup(state: ScheduleState, settings: ScheduleSettings): PlannedBackup | null {
-  const { dirtySinceMs, working, retryAtMs } = state;
-  if (working !== null || dirtySinceMs === null) return null;
+  const { dirtySinceMs, working, retryAtMs, isLogDue, lastSnapshotAtMs } = state;
+  if (working !== null || (dirtySinceMs === null && !isLogDue)) return null;
   if (retryAtMs !== null) return { atMs: retryAtMs, reason: 'retry' };
+  // The pause is for a log that would need one snapshot after another.
+  if (isLogDue) return { atMs: lastSnapshotAtMs === null ? 0 : lastSnapshotAtMs + logPauseMs, reason: 'log' };
+  if (dirtySinceMs === null) return null;
   const byInterval = dueByInterval(state, settings);
   // A fixed time that passed while there was nothing to save does not count; one that was missed while the agent was off does.
   const fixed = settings.nextFixedTime?.(Math.max(state.fixedUntilMs, dirtySinceMs)) ?? null;
@@ -135,6 +140,7 @@ export function withClockSetBack(state: ScheduleState, nowMs: number): ScheduleS
   };
 }
 
+const logPauseMs = 1000;
 const firstRetryMs = 5000;
 const mostRetryMs = 5 * 60_000;
 const overdueSlackMs = 5 * 60_000;

@@ -56,6 +56,8 @@ export interface Scheduler {
   start(from: StartPoint): void;
   /** The store was, or may have been, written at `atMs`. */
   changed(source: ChangeSource, atMs: number): void;
+  /** Whether the log of the store's own writes needs a snapshot to go on from. */
+  logDue(isDue: boolean): void;
   /** Makes a backup now, whatever the schedule says, after the running one. Rejects if it fails. */
   backUpNow(reason: BackupReason, options?: BackUpNowOptions): Promise<BackupResult>;
   /**
@@ -77,6 +79,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     dirtySinceMs: null,
     lastChangeAtMs: null,
     lastSnapshotAtMs: null,
+    isLogDue: false,
     fixedUntilMs: 0,
     failures: 0,
     retryAtMs: null,
@@ -159,6 +162,9 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     changed: (source, atMs) => {
       if (state.dirtySinceMs === null) emit({ type: 'changed', source, atMs });
       become(changed(state, atMs));
+    },
+    logDue: (isLogDue) => {
+      if (state.isLogDue !== isLogDue) become({ ...state, isLogDue });
     },
     backUpNow: enqueue,
     exclusively: (work, signal) => queue.enter(work, signal),

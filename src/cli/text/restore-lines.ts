@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { AppliedLog } from '../../engine/continuous/apply-log.ts';
 import type { RestoreToResult } from '../../engine/restore/restore-to.ts';
 import type { Lost } from '../../engine/restore/lost-writes.ts';
 import type { Restored } from '../../engine/restore/place-snapshot.ts';
@@ -69,6 +70,7 @@ function outcomeLines(
         `${style.green('Restored')} snapshot ${style.bold(result.id)}`,
         ...facts([
           ['taken', ageOf(result.id, now)],
+          ...logFacts(result.log, style),
           ['records', formatCount(result.records)],
           ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
           ['downloaded', `${formatBytes(result.downloadedBytes)}, ${formatBytes(result.reusedBytes)} reused`],
@@ -82,6 +84,22 @@ function outcomeLines(
     default:
       return result satisfies never;
   }
+}
+
+/** What was written after the snapshot. The number of records is the snapshot's. */
+function logFacts(log: AppliedLog | undefined, style: Style): readonly (readonly [string, string])[] {
+  if (log === undefined) return [];
+  return [
+    [
+      'then',
+      log.until === undefined
+        ? 'nothing was written after it'
+        : `${counted(log.operations, 'write')} after it, up to ${log.until}; the server applies them at its first access`,
+    ],
+    ...(log.endedBy === undefined
+      ? []
+      : [['missing', style.red(`what was written later: ${printable(log.endedBy)}`)] as const]),
+  ];
 }
 
 function lostText({ from, to, records }: Lost): string {
@@ -107,6 +125,7 @@ export function restoredToLines(result: RestoreToResult, style: Style): readonly
   return [
     `${style.green('Restored')} snapshot ${style.bold(result.id)} to ${result.dir}`,
     ...facts([
+      ...logFacts(result.log, style),
       ['records', formatCount(result.records)],
       ['size', `${formatBytes(result.bytes)} in ${counted(result.files, 'file')}`],
     ]),

@@ -2,6 +2,7 @@ import type { Relation } from '../../engine/relation.ts';
 import type { StatusReport } from '../../engine/status.ts';
 import type { RemoteUsage } from '../../engine/history/usage.ts';
 import type { DrillRecord } from '../../home/drill-record.ts';
+import { unsavedSince } from '../../agent/continuous/log-status.ts';
 import type { StatusFile } from '../../api/daemon-status.ts';
 import {
   counted,
@@ -79,14 +80,17 @@ function stateOf({ relation, parent }: StatusReport): string {
 /** Says so too if no agent runs. */
 function agentLines(agent: StatusFile | undefined, style: Style, nowMs: number): readonly string[] {
   if (agent === undefined) return facts([['running', 'no; "sync-agent watch" backs up after changes']]);
-  const { dirtySinceMs, nextBackupAtMs, lastError, running, isOverdue } = agent;
-  // An older agent says nothing of it.
+  const { nextBackupAtMs, lastError, running, isOverdue } = agent;
+  // An older agent says nothing of these.
   const check = agent.check ?? null;
   const copy = agent.copy ?? null;
+  const log = (agent.log as StatusFile['log'] | undefined) ?? null;
+  const sinceMs = unsavedSince(agent);
   const at = (ms: number): string => `${new Date(ms).toISOString()}, ${relative(ms, nowMs)}`;
   return facts([
     ['running', `pid ${agent.pid} on ${printable(agent.host)}, since ${at(agent.startedAtMs)}`],
-    ['unsaved', dirtySinceMs === null ? 'nothing' : `since ${at(dirtySinceMs)}`],
+    ['unsaved', sinceMs === null ? 'nothing' : `since ${at(sinceMs)}`],
+    ...(log === null ? [] : [['log', logText(log, style, nowMs)] as const]),
     ...(running === null
       ? []
       : [['working', `${running.operation} since ${at(running.startedAtMs)}`] as const]),
@@ -119,6 +123,19 @@ function copyText(
   return failures === 0
     ? success
     : `${success}; ${style.red(`${counted(failures, 'failure')} since: ${printable(lastError?.message ?? '')}`)}`;
+}
+
+function logText(log: NonNullable<StatusFile['log']>, style: Style, nowMs: number): string {
+  const { snapshot, upTo, operations, segments, bytes, lastShippedAtMs, broken, trouble, gaps } = log;
+  const last = lastShippedAtMs === null ? '' : `, the last ${relative(lastShippedAtMs, nowMs)}`;
+  return [
+    snapshot === null
+      ? 'nothing is saved behind a snapshot yet'
+      : `behind ${snapshot} up to operation ${formatCount(upTo ?? 0)}: ${counted(operations, 'write')} in ${counted(segments, 'segment')}, ${formatBytes(bytes)}${last}`,
+    ...(gaps === 0 ? [] : [style.yellow(counted(gaps, 'gap'))]),
+    ...(broken === null ? [] : [style.red(`needs a snapshot: ${printable(broken.why)}`)]),
+    ...(trouble === null ? [] : [style.red(`${printable(trouble.message)} (${trouble.code})`)]),
+  ].join('; ');
 }
 
 function checkText({ damage, findings, server }: NonNullable<StatusFile['check']>, style: Style): string {

@@ -106,7 +106,7 @@ export async function restoreArchiveTo(
   password: string | undefined,
 ): Promise<ArchiveRestoredTo> {
   return withArchive(file, password, async ({ path, manifest, reader }) => {
-    const placed = await placeAside(context, snapshotContent(manifest), reader);
+    const { manifest: placed } = await placeAside(context, snapshotContent(manifest), { reader });
     return { type: 'restored-to', dir: context.home.store, ...describe(path, placed) };
   });
 }

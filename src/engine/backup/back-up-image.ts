@@ -3,8 +3,12 @@ import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Verdict } from '../../stores/adapter.ts';
+import { relateToLog } from '../continuous/log-relation.ts';
+import { manifestIfReadable } from '../remote-log.ts';
+import type { HandedOver } from '../continuous/hand-over.ts';
+import { handOver } from '../continuous/hand-over.ts';
 import type { Context } from '../context.ts';
-import { recordRemoteState } from '../lineage.ts';
+import { recordAdopted, recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { messagesOf } from '../soundness/soundness.ts';
 import type { SoundBase } from '../soundness/soundness.ts';
@@ -40,19 +44,47 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
   const { view, lineage, image, options, tries } = work;
   const id = makeSnapshotId(image.capturedAtMs, context.clock.randomHex(4));
   try {
+    const isDry = options.dryRun === true;
+    if (!isDry) await recordAdopted(context, lineage);
+    const { position, continues } = isDry ? noLog : await handOver(context, image, id);
+    const left = isDry || continues === lineage.parent ? undefined : await leftBehind(context, work);
     const { judged, staged } = await stageSound(context, work, id);
     if (staged.type === 'unchanged') {
       if (options.dryRun !== true) await recordUnchanged(context, view, lineage, image, staged.id);
       return staged;
     }
     if (staged.type === 'planned') return describePlan(staged, judged);
-    return await commitImage(context, { id, view, lineage, image, judged, staged, options });
+    return await commitImage(context, { id, view, lineage, image, judged, staged, position, left, options });
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
     if (!(error instanceof UnsoundImage)) throw error;
     if (tries < captureTries) return 'again';
     throw unsound(context, error);
   }
+}
+
+const noLog: HandedOver = { position: undefined, continues: null };
+
+/**
+ * The parent, if its log has writes that this store does not have: another host went on from it. They are in no snapshot, and the new
+ * one would make them look superseded.
+ */
+async function leftBehind(
+  context: Context,
+  { view, lineage, image }: ImageWork,
+): Promise<string | undefined> {
+  const entry = view.snapshots.find(({ entry: { id } }) => id === lineage.parent)?.entry;
+  if (entry?.logged !== true) return undefined;
+  const manifest = await manifestIfReadable(context, view, entry);
+  const relation = manifest && (await relateToLog(context, manifest, image.dir));
+  if (relation?.type !== 'behind' && relation?.type !== 'diverged') return undefined;
+  context.emit({
+    type: 'warning',
+    code: 'DIVERGED',
+    message: `The log of snapshot ${entry.id} has writes of another host that this store does not have. Both are kept, the snapshot is pinned`,
+    remedy: `"sync-agent restore --to DIR --snapshot ${entry.id} --at now" puts it with its log into a directory; "sync-agent unpin ${entry.id}" when it is settled`,
+  });
+  return entry.id;
 }
 
 /** Where this fails, no commit will follow, whatever the reason: what was uploaded is discarded. */

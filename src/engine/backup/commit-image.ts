@@ -1,6 +1,7 @@
 import { endOfPin, pinsOf } from '../../log/manifest.ts';
 import type { Pin } from '../../log/manifest.ts';
 import type { LogView } from '../../log/commit-log.ts';
+import type { LogPosition } from '../../log/segments/position.ts';
 import { epochForCommit } from '../../log/precedence.ts';
 import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -24,6 +25,10 @@ export interface CommitImageWork {
   readonly judged: JudgedImage;
   readonly staged: StagedContent;
   readonly options: Pick<BackupOptions, 'epoch' | 'label' | 'pin' | 'prune'>;
+  /** Where the image stands in the store's own log, if that goes on behind the snapshot. */
+  readonly position: LogPosition | undefined;
+  /** A snapshot whose log has writes that this one does not have. */
+  readonly left: string | undefined;
 }
 
 /** Commits an image whose content is in the remote: steps 3 to 8 of a backup, as `backup` lists them. */
@@ -68,6 +73,7 @@ async function commit(context: Context, work: CommitImageWork): Promise<Committe
     pins: (current) => [
       ...pinsOf(current.head, current.serverTime).values(),
       ...ownPin(context, work, current.serverTime),
+      ...leftPin(context, work, current),
     ],
   });
 }
@@ -83,11 +89,23 @@ function ownPin(
   return pin === undefined ? [] : [{ ...own, reason: pin.reason, until: endOfPin(now, pin.forMs) }];
 }
 
+/** Stays until a person has settled it. A pin that is there already stays as it is. */
+function leftPin(
+  { clock, settings }: Context,
+  { left }: CommitImageWork,
+  { head, serverTime }: LogView,
+): readonly Pin[] {
+  if (left === undefined || pinsOf(head, serverTime).has(left)) return [];
+  return [{ id: left, reason: leftReason, at: new Date(clock.now()).toISOString(), host: settings.host }];
+}
+
+const leftReason = 'its log has writes of another host that the snapshot after it does not have';
+
 /** Why a snapshot of a damaged store is pinned. */
 const damagedPin = 'the store was damaged when this was made (--accept-damage)';
 
 function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): ManifestDraft {
-  const { id, image, judged, staged, options } = work;
+  const { id, image, judged, staged, options, position } = work;
   const { written, parentId } = staged;
   const { databases, statistics, findings, damage, fullTextDueAt } = judged;
   return {
@@ -111,6 +129,7 @@ function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): 
     },
     stall: { heldMs: image.heldMs, longestHoldMs: image.longestHoldMs },
     ...(fullTextDueAt === undefined ? {} : { fullTextDueAt }),
+    ...(position === undefined ? {} : { position }),
     ...(findings.length > 0 ? { findings: [...findings] } : {}),
     ...(damage.length > 0 ? { damage: [...damage] } : {}),
     ...(written.content === undefined ? {} : { content: written.content }),

@@ -73,7 +73,7 @@ export async function trySnapshot(context: Context, request: TrialRequest): Prom
     const home = await place.fresh();
     try {
       const quiet = { ...context, home, emit: withoutReplaced(context, replaced) };
-      const manifest = await placeSnapshotAside(quiet, { snapshot: id });
+      const { manifest } = await placeSnapshotAside(quiet, { snapshot: id });
       await assertOwnFiles(home.store);
       const adapter = context.adapterNamed(manifest.adapter);
       copy = { dir: home.store, manifest, adapter, expected: undefined };

@@ -35,6 +35,17 @@ export function chooseSnapshot(entries: readonly LogEntry[], name: string | unde
   return only;
 }
 
+/** The newest snapshot that was taken by then, milliseconds since the epoch. NOT_FOUND if none is so old. */
+export function snapshotAt(entries: readonly LogEntry[], atMs: number): LogEntry {
+  const found = entries.findLast(({ createdAt }) => Date.parse(createdAt) <= atMs);
+  if (found !== undefined) return found;
+  const [oldest] = entries;
+  throw new SyncAgentError(
+    'NOT_FOUND',
+    `Cannot go back to ${new Date(atMs).toISOString()}: ${oldest === undefined ? 'the remote holds no snapshot' : `the oldest snapshot is of ${oldest.createdAt}`}`,
+  );
+}
+
 export function noSuchSnapshot(name: string, entries: readonly LogEntry[]): SyncAgentError {
   return new SyncAgentError('NOT_FOUND', `Cannot find snapshot "${name}" among ${entries.length}`, {
     remedy: 'Run "sync-agent list" to see them',

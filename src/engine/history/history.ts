@@ -2,6 +2,9 @@ import type { LogView } from '../../log/commit-log.ts';
 import type { LogEntry, Manifest, Pin } from '../../log/manifest.ts';
 import { pinsOf } from '../../log/manifest.ts';
 import { unresolvedTips } from '../../log/retention.ts';
+import { concurrently } from '../../platform/concurrently.ts';
+import { logReach } from '../continuous/log-reach.ts';
+import type { LogReach } from '../continuous/log-reach.ts';
 import type { Context } from '../context.ts';
 import { manifestOf, readRemote, warnOfDamage } from '../remote-log.ts';
 import { chooseSnapshot } from './choose-snapshot.ts';
@@ -13,13 +16,23 @@ export interface SnapshotSummary extends LogEntry {
   readonly isTip: boolean;
   /** Undefined if it is not pinned. */
   readonly pin: Pin | undefined;
+  /** What was saved behind it. Absent if it has no log, or if nobody looked. */
+  readonly log?: LogReach;
 }
 
-/** Live snapshots, oldest first. Costs two requests, or one if this host knows the newest commit. */
+/**
+ * Live snapshots, oldest first. Costs two requests, or one if this host knows the newest commit; and two for each snapshot that has a log,
+ * one more for each 1,000 segments of it.
+ */
 export async function listSnapshots(context: Context): Promise<readonly SnapshotSummary[]> {
   const view = await readRemote(context);
   warnOfDamage(context, view);
-  return summarise(view);
+  const { concurrency } = context.settings;
+  return concurrently(summarise(view), { concurrency, signal: context.signal }, async (summary, signal) =>
+    summary.logged === true
+      ? { ...summary, log: await logReach({ ...context, signal }, summary.id) }
+      : summary,
+  );
 }
 
 export function summarise(view: LogView): readonly SnapshotSummary[] {
@@ -37,6 +50,8 @@ export function summarise(view: LogView): readonly SnapshotSummary[] {
 /** A manifest, with the pin that the newest commit has for it. */
 export interface ShownSnapshot extends Omit<Manifest, 'pins'> {
   readonly pin: Pin | undefined;
+  /** What was saved behind it. Absent if it has no log. */
+  readonly logReach?: LogReach;
 }
 
 /** A snapshot's whole manifest. `name`: as for a restore. */
@@ -44,7 +59,11 @@ export async function showSnapshot(context: Context, name: string): Promise<Show
   const view = await readRemote(context);
   const entries = view.snapshots.map(({ entry }) => entry);
   const { pins: _, ...manifest } = await manifestOf(context, view, chooseSnapshot(entries, name));
-  return { ...manifest, pin: pinsOf(view.head, view.serverTime).get(manifest.id) };
+  return {
+    ...manifest,
+    pin: pinsOf(view.head, view.serverTime).get(manifest.id),
+    ...(manifest.position === undefined ? {} : { logReach: await logReach(context, manifest.id) }),
+  };
 }
 
 export interface SnapshotDiff {

@@ -6,6 +6,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import { commitKey } from '../../log/layout.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
+import { logProblems } from '../continuous/verify-log.ts';
 import { enterPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
 import { findLostNewest, manifestIfReadable, manifestOf, readRemote } from '../remote-log.ts';
@@ -153,7 +154,13 @@ async function verifyEntry(context: Context, work: EntryWork): Promise<VerifyRep
   const problems = work.readData
     ? await readFiles(context, manifest, work.report)
     : problemsOf(context, manifest, await findObjects(context, [manifest]));
-  return { id: entry.id, files: manifest.files.length, bytes: totalBytes(manifest.files), problems };
+  const inLog = await logProblems(context, manifest, { readData: work.readData });
+  return {
+    id: entry.id,
+    files: manifest.files.length,
+    bytes: totalBytes(manifest.files),
+    problems: [...problems, ...inLog],
+  };
 }
 
 async function readFiles(

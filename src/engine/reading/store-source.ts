@@ -137,7 +137,10 @@ async function readSnapshot<T>(
   { scratch, snapshot, work }: Reading<T> & { readonly snapshot: string | undefined },
 ): Promise<T> {
   const home = await locateHome(join(scratch, 'snapshot'));
-  const known = await placeSnapshotAside({ ...context, home }, snapshot === undefined ? {} : { snapshot });
+  const { manifest: known } = await placeSnapshotAside(
+    { ...context, home },
+    snapshot === undefined ? {} : { snapshot },
+  );
   const adapter = context.adapterNamed(known.adapter);
   await adapter.reading?.assertKnown(home.store, { scratch });
   return work({ dir: home.store, adapter, kind: 'snapshot', scratch, known });

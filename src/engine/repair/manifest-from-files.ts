@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import type { ObjectInfo } from '../../remotes/remote.ts';
-import { epochMsOf, historyDirectory, pathProblem } from '../../log/layout.ts';
+import { epochMsOf, historyDirectory, parseSegmentKey, pathProblem } from '../../log/layout.ts';
+import type { LogPosition } from '../../log/segments/position.ts';
 import type { LogEntry, Manifest, ManifestFile } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
+import type { StoreAdapter } from '../../stores/adapter.ts';
 import type { Context } from '../context.ts';
 
 /** A snapshot as its files alone describe it, or why they cannot. */
@@ -27,7 +29,10 @@ export async function readDirectory(
     readonly entry: LogEntry | undefined;
   },
 ): Promise<ReadDirectory> {
-  const { id, objects, entry } = work;
+  const { id, entry } = work;
+  const isSegment = ({ key }: ObjectInfo): boolean => parseSegmentKey(id, key) !== undefined;
+  const objects = work.objects.filter((object) => !isSegment(object));
+  const isLogged = entry?.logged === true || objects.length < work.objects.length;
   const dir = await mkdtemp(join(tmpdir(), 'sync-agent-repair-'));
   try {
     const files: ManifestFile[] = [];
@@ -46,12 +51,27 @@ export async function readDirectory(
     if (report.damage.length > 0) return { why: report.damage.map(({ message }) => message).join('; ') };
     if (entry !== undefined && report.statistics.records !== entry.records)
       return { why: `it holds ${report.statistics.records} records, and the log says ${entry.records}` };
-    return { manifest: describe(context, { id, entry, adapter: adapter.name, files, report }) };
+    const position = isLogged ? await positionOf(adapter, dir) : undefined;
+    return { manifest: describe(context, { id, entry, adapter: adapter.name, files, report, position }) };
   } catch (error) {
     if (!isSyncAgentError(error, 'NOT_FOUND') && !isSyncAgentError(error, 'STORE_CORRUPT')) throw error;
     return { why: error.message };
   } finally {
     await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Where the files stand in the store's own log, so that what was saved behind them counts again. */
+async function positionOf(
+  adapter: Pick<StoreAdapter, 'operationLog'>,
+  dir: string,
+): Promise<LogPosition | undefined> {
+  const log = await adapter.operationLog?.();
+  const scratch = await mkdtemp(join(tmpdir(), 'sync-agent-position-'));
+  try {
+    return log?.positionOf(dir, scratch);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
   }
 }
 
@@ -63,12 +83,14 @@ function describe(
     adapter,
     files,
     report,
+    position,
   }: {
     readonly id: string;
     readonly entry: LogEntry | undefined;
     readonly adapter: Manifest['adapter'];
     readonly files: ManifestFile[];
     readonly report: { readonly statistics: { readonly records: number; readonly collections?: unknown } };
+    readonly position: LogPosition | undefined;
   },
 ): Omit<Manifest, 'generation' | 'parent'> {
   const { records, collections } = report.statistics as Manifest['statistics'];
@@ -86,6 +108,7 @@ function describe(
     emptyDirectories: [],
     statistics: collections === undefined ? { records } : { records, collections: [...collections] },
     stall: { heldMs: 0, longestHoldMs: 0 },
+    ...(position === undefined ? {} : { position }),
     ...(entry?.epoch === undefined ? {} : { epoch: entry.epoch }),
     log: [],
     resolved: [],

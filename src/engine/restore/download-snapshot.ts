@@ -2,10 +2,12 @@ import { both } from '../../platform/concurrently.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { stagingRoot } from '../../home/home.ts';
+import { applyLog } from '../continuous/apply-log.ts';
+import type { AppliedLog } from '../continuous/apply-log.ts';
 import { inPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
 import { Backlog } from './download/backlog.ts';
-import { Inspection } from './download/inspection.ts';
+import { assertSound, Inspection } from './download/inspection.ts';
 import { syncSnapshot } from './download/sync-snapshot.ts';
 import { downloadFiles } from './download-files.ts';
 import type { ContentReader, Downloaded } from './download-files.ts';
@@ -18,13 +20,23 @@ export interface SnapshotDownload {
   readonly reuseFrom: string | undefined;
   /** As in `DownloadTarget`. */
   readonly reader?: ContentReader | undefined;
+  /** Puts the snapshot's log into it as well. */
+  readonly log?: { readonly of: Manifest; readonly untilMs?: number | undefined };
+}
+
+export interface DownloadedSnapshot extends Downloaded {
+  /** What the snapshot's log added. Absent if it has none. */
+  readonly log?: AppliedLog;
 }
 
 /**
  * Downloads a snapshot into a new directory. When this resolves, it is verified, validated and synced to disk. Each of these
  * begins with the first file for which it can.
  */
-export async function downloadSnapshot(context: Context, request: SnapshotDownload): Promise<Downloaded> {
+export async function downloadSnapshot(
+  context: Context,
+  request: SnapshotDownload,
+): Promise<DownloadedSnapshot> {
   const { manifest, data } = request;
   await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
   await context.fs.makeDirectory(data, { mode: 0o755 });
@@ -39,7 +51,25 @@ export async function downloadSnapshot(context: Context, request: SnapshotDownlo
       ),
     (signal) => syncSnapshot({ ...context, signal }, { manifest, dir: data, complete }),
   );
-  return downloaded;
+  const { log: wanted } = request;
+  const log = wanted && (await applyLog(context, wanted.of, data, wanted));
+  if (log === undefined) return downloaded;
+  if (log.segments > 0) await assertSound(context, manifest, data);
+  if (log.endedBy !== undefined) warnOfEnd(context, log);
+  return { ...downloaded, log };
+}
+
+function warnOfEnd({ emit }: Context, { endedBy = '', until, position }: AppliedLog): void {
+  const reached =
+    until === undefined
+      ? 'nothing that was written after the snapshot is restored'
+      : `the store is as of ${until}, operation ${position.number}`;
+  emit({
+    type: 'warning',
+    code: 'SNAPSHOT_CORRUPT',
+    message: `${endedBy}: ${reached}. What was written later is missing`,
+    remedy: 'Run "sync-agent verify" to see what else is damaged',
+  });
 }
 
 interface SoundDownload extends SnapshotDownload {

@@ -12,8 +12,9 @@ import { inPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { cacheManifest } from '../known-manifests.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import type { ContentReader, Downloaded } from './download-files.ts';
+import type { ContentReader } from './download-files.ts';
 import { downloadSnapshot } from './download-snapshot.ts';
+import type { DownloadedSnapshot } from './download-snapshot.ts';
 
 export interface BesideWork extends Pick<
   SwapRequest,
@@ -30,6 +31,8 @@ export interface BesideWork extends Pick<
   readonly force: boolean;
   /** The commit of `parent`, to be kept on this host. */
   readonly commit: Manifest | undefined;
+  /** Present if what was written after the snapshot is restored too, as far as its log has it: up to a moment, if one is given. */
+  readonly log?: { readonly untilMs: number | undefined };
 }
 
 /**
@@ -39,25 +42,44 @@ export interface BesideWork extends Pick<
 export async function placeBeside(
   context: Context,
   work: BesideWork,
-): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
+): Promise<{ readonly downloaded: DownloadedSnapshot; readonly rollbackCopy: string | undefined }> {
   const { home, fs, clock, remoteId } = context;
-  const { manifest, reader, replaces, reuseFrom, commit, force, ...swap } = work;
+  const { manifest, reader, replaces, reuseFrom, commit, force, log, isCommitDue, ...swap } = work;
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
-  const downloaded = await downloadSnapshot(context, { manifest, data, attempt, reuseFrom, reader });
+  const wanted = log === undefined || commit === undefined ? {} : { log: { of: commit, ...log } };
+  const downloaded = await downloadSnapshot(context, {
+    manifest,
+    data,
+    attempt,
+    reuseFrom,
+    reader,
+    ...wanted,
+  });
   if (replaces && home.swap === 'rename')
     await fs.setAttributes(data, { mode: (await stat(home.store)).mode & 0o7777 });
   if (commit !== undefined) await cacheManifest(context, commit);
   await assertUnused(context, force);
   const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
   await inPhase(context, 'swap', () =>
-    swapIn(fs, home, { from: { type: 'staging', name: attempt }, rollback, location: remoteId, ...swap }),
+    swapIn(fs, home, {
+      from: { type: 'staging', name: attempt },
+      rollback,
+      location: remoteId,
+      ...swap,
+      // With its log, the store is not what the snapshot is.
+      isCommitDue: isCommitDue || (downloaded.log?.segments ?? 0) > 0,
+      ...(commit?.position !== undefined && endsEarly(log) ? { givesUpLog: true } : {}),
+    }),
   );
   return {
     downloaded,
     rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined,
   };
 }
+
+/** A person chose a moment, or a snapshot as it is: what was written after it is not to come back by itself. */
+export const endsEarly = (log: BesideWork['log']): boolean => log?.untilMs !== undefined || log === undefined;
 
 /** Excluded files stay as they are, even if the snapshot has them. `exists`: there is a store. */
 export async function restorableContent(

@@ -9,6 +9,9 @@ import { readJournal } from '../../home/journal.ts';
 import type { ReplaceJournal } from '../../home/journal.ts';
 import { noRemoteState } from '../../home/state.ts';
 import type { RemoteState } from '../../home/state.ts';
+import { giveUpLog, writeLogShipped } from '../../home/log-files.ts';
+import { applyLog } from '../continuous/apply-log.ts';
+import type { AppliedLog } from '../continuous/apply-log.ts';
 import { isCommitDue, otherTips } from '../tips.ts';
 import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -17,9 +20,10 @@ import { cacheManifest } from '../known-manifests.ts';
 import { parentRef } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
-import { assertUnused, placeBeside, restorableContent } from './place-beside.ts';
+import { assertUnused, endsEarly, placeBeside, restorableContent } from './place-beside.ts';
 import { assertReplacementFits, replaceStore } from './replace.ts';
 import type { DamagedStore } from '../soundness/judge-store.ts';
+import type { DownloadedSnapshot } from './download-snapshot.ts';
 import { assertSound } from './download/inspection.ts';
 import { lostSince, warnOfLoss } from './lost-writes.ts';
 import type { Lost } from './lost-writes.ts';
@@ -45,6 +49,8 @@ export interface Placement {
   readonly options: PlaceOptions;
   /** A person chose the snapshot, or newer ones are damaged. */
   readonly isChosen: boolean;
+  /** Present if what was written after the snapshot is restored too, as far as its log has it: up to a moment, if one is given. */
+  readonly log?: { readonly untilMs: number | undefined };
 }
 
 interface Work extends Placement {
@@ -64,6 +70,8 @@ export interface Restored {
   readonly reusedBytes: number;
   /** Name of the copy of the previous store; undefined if there was no store, or it was not kept. */
   readonly rollbackCopy: string | undefined;
+  /** What the snapshot's log added. Absent if it has none. */
+  readonly log?: AppliedLog;
   /** Newer snapshots that were damaged, with the reason. */
   readonly skipped: readonly string[];
   /** Tips that this snapshot does not build on and nobody has settled: the store does not have their changes. */
@@ -107,7 +115,12 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
       tell(context, manifest.id, tips);
       if (work.damage !== undefined && lost !== undefined)
         warnOfLoss(context, manifest.id, { damage: work.damage, lost });
-      return { ...describe(context, manifest, downloaded), ...done, rollbackCopy };
+      return {
+        ...describe(context, manifest, downloaded),
+        ...withLog(downloaded.log),
+        ...done,
+        rollbackCopy,
+      };
     } catch (error) {
       // Once there is a journal, staging is the new store: only `recover` of the next run may touch it.
       if ((await readJournal(home)) !== undefined) throw error;
@@ -135,9 +148,11 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   const replaced = await inPhase(context, 'download', () =>
     replaceStore(context, manifest, { state, isCommitDue: isCommitDue(work.view, state) }),
   );
+  const log = work.log && (await applyLog(context, work.commit, home.store, work.log));
   await assertSound(context, manifest, home.store);
+  await recordLog(context, work, log);
   tell(context, manifest.id, tips);
-  return { ...describe(context, manifest, replaced), ...done, rollbackCopy: undefined };
+  return { ...describe(context, manifest, replaced), ...withLog(log), ...done, rollbackCopy: undefined };
 }
 
 function tell({ home, emit, phases }: Context, id: string, tips: readonly string[]): void {
@@ -150,9 +165,9 @@ async function restoreBeside(
   context: Context,
   work: Work,
   state: RemoteState,
-): Promise<{ readonly downloaded: Downloaded; readonly rollbackCopy: string | undefined }> {
+): Promise<{ readonly downloaded: DownloadedSnapshot; readonly rollbackCopy: string | undefined }> {
   const { lineage, damage, options } = work;
-  return placeBeside(context, {
+  const placed = await placeBeside(context, {
     manifest: work.manifest,
     replaces: lineage.exists,
     reuseFrom: lineage.exists ? context.home.store : undefined,
@@ -164,7 +179,22 @@ async function restoreBeside(
     parent: state.parent,
     settled: state.settled,
     isCommitDue: isCommitDue(work.view, state),
+    ...(work.log === undefined ? {} : { log: work.log }),
   });
+  await recordLog(context, work, placed.downloaded.log);
+  return placed;
+}
+
+const withLog = (log: AppliedLog | undefined): { readonly log?: AppliedLog } =>
+  log === undefined ? {} : { log };
+
+/** How much of the log the store has, so that the next start need not read it. */
+async function recordLog({ fs, home }: Context, work: Placement, log: AppliedLog | undefined): Promise<void> {
+  const { id, position: own } = work.manifest;
+  if (own !== undefined && endsEarly(work.log)) return giveUpLog(fs, home);
+  if (log === undefined) return;
+  const { segments, position } = log;
+  await writeLogShipped(fs, home, { snapshot: id, number: segments, position });
 }
 
 /** A damaged store is always kept: it may be the only copy of the last writes. */

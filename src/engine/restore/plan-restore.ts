@@ -1,3 +1,4 @@
+import type { LogRelation } from '../continuous/log-relation.ts';
 import type { LogEntry } from '../../log/manifest.ts';
 import { isAncestor } from '../../log/retention.ts';
 
@@ -29,6 +30,8 @@ export interface RestoreFacts {
         readonly isEmpty: boolean;
         readonly settled: readonly string[];
       };
+  /** How a store that grew from the target relates to the target's log. Absent if there is none. */
+  readonly log?: LogRelation['type'] | undefined;
   /** The user asked for this snapshot by name. */
   readonly isNamed: boolean;
   readonly force: boolean;
@@ -44,10 +47,11 @@ export type RestorePlan =
 
 /** Decides whether the target replaces the local store, by lineage and content and no clock. Pure. */
 export function planRestore(facts: RestoreFacts): RestorePlan {
-  const { local, target } = facts;
+  const { local, target, log } = facts;
   if (local.type === 'missing') return { type: 'restore', why: 'there is no local store' };
   const equalTo = local.type === 'unknown' ? local.equals : local.isUnchanged ? local.parent : undefined;
-  if (equalTo === target.id) return { type: 'equal' };
+  const isAtTarget = log === undefined ? equalTo === target.id : log === 'equal';
+  if (isAtTarget) return { type: 'equal' };
   if (facts.isNamed) return { type: 'restore', why: 'it was asked for by name' };
   if (facts.force) return { type: 'restore', why: '--force was given' };
   if (local.settled.includes(target.id)) {
@@ -57,7 +61,17 @@ export function planRestore(facts: RestoreFacts): RestorePlan {
   if (local.type === 'known' && local.isParentLost) {
     return { type: 'ahead', why: `it grew from snapshot ${local.parent}, whose commit the remote has lost` };
   }
-  if (equalTo !== undefined) return planFromCleanStore(facts, equalTo);
+  if (log === 'behind')
+    return {
+      type: 'restore',
+      why: `all that it holds is in the log that snapshot ${target.id} goes on with`,
+    };
+  if (log === 'diverged')
+    return {
+      type: 'diverged',
+      why: `it and the log of snapshot ${target.id} went on from the same position`,
+    };
+  if (log === undefined && equalTo !== undefined) return planFromCleanStore(facts, equalTo);
   if (local.type === 'unknown') {
     if (local.isEmpty) return { type: 'restore', why: 'the local store is empty' };
     return {

@@ -7,14 +7,15 @@ import { foreignNames } from '../../stores/content/foreign.ts';
 import { stagedData, stagingRoot, storeExists } from '../../home/home.ts';
 import type { Home } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
+import type { AppliedLog } from '../continuous/apply-log.ts';
 import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { manifestOf, readRemote } from '../remote-log.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import type { ContentReader } from './download-files.ts';
 import { downloadSnapshot } from './download-snapshot.ts';
-import { chooseSnapshot } from '../history/choose-snapshot.ts';
+import type { SnapshotDownload } from './download-snapshot.ts';
+import { chooseSnapshot, snapshotAt } from '../history/choose-snapshot.ts';
 
 export interface RestoreToResult {
   readonly type: 'restored-to';
@@ -23,15 +24,29 @@ export interface RestoreToResult {
   readonly files: number;
   readonly bytes: number;
   readonly records: number;
+  /** What the snapshot's log added. Absent if it has none, or if the snapshot was named. */
+  readonly log?: AppliedLog;
+}
+
+export interface AsideOptions {
+  /** As for a restore. A snapshot that is named is meant as it is, without its log. */
+  readonly snapshot?: string;
+  /** A moment, milliseconds since the epoch: of `snapshot`, or else of the newest one before it, with its log up to there. */
+  readonly atMs?: number;
+}
+
+/** What came into the directory. */
+export interface PlacedAside {
+  readonly manifest: Manifest;
+  readonly log: AppliedLog | undefined;
 }
 
 /** Restores a snapshot into a directory of its own, as `placeSnapshotAside`, and says what came. */
-export async function restoreTo(
-  context: Context,
-  options: { readonly snapshot?: string } = {},
-): Promise<RestoreToResult> {
-  const { id, files, statistics } = await placeSnapshotAside(context, options);
+export async function restoreTo(context: Context, options: AsideOptions = {}): Promise<RestoreToResult> {
+  const { manifest, log } = await placeSnapshotAside(context, options);
+  const { id, files, statistics } = manifest;
   return {
+    ...(log === undefined ? {} : { log }),
     type: 'restored-to',
     id,
     dir: context.home.store,
@@ -47,23 +62,24 @@ export async function restoreTo(
  */
 export async function placeSnapshotAside(
   context: Context,
-  options: { readonly snapshot?: string } = {},
-): Promise<Manifest> {
+  { snapshot, atMs }: AsideOptions = {},
+): Promise<PlacedAside> {
   await assertFree(context);
   const view = await readRemote(context);
-  const chosen = chooseSnapshot(
-    view.snapshots.map(({ entry }) => entry),
-    options.snapshot,
-  );
-  return placeAside(context, snapshotContent(await manifestOf(context, view, chosen)));
+  const entries = view.snapshots.map(({ entry }) => entry);
+  const isByTime = atMs !== undefined && snapshot === undefined;
+  const chosen = isByTime ? snapshotAt(entries, atMs) : chooseSnapshot(entries, snapshot);
+  const manifest = snapshotContent(await manifestOf(context, view, chosen));
+  const isNamed = snapshot !== undefined && snapshot !== 'latest' && atMs === undefined;
+  return placeAside(context, manifest, isNamed ? {} : { log: { of: manifest, untilMs: atMs } });
 }
 
 /** The same for a manifest that was read, from the remote or from `reader`. */
 export async function placeAside(
   context: Context,
   manifest: Manifest,
-  reader?: ContentReader,
-): Promise<Manifest> {
+  how: Pick<SnapshotDownload, 'reader' | 'log'> = {},
+): Promise<PlacedAside> {
   const { home, fs } = context;
   await assertFree(context);
   const isOurs = await stat(home.dir).then(
@@ -79,7 +95,13 @@ export async function placeAside(
   const attempt = newAttempt();
   const data = stagedData(home, attempt);
   try {
-    await downloadSnapshot(context, { manifest, data, attempt, reuseFrom: undefined, reader });
+    const { log } = await downloadSnapshot(context, {
+      manifest,
+      data,
+      attempt,
+      reuseFrom: undefined,
+      ...how,
+    });
     if (home.swap === 'rename' && (await foreignNames(home.store)).size === 0) {
       await fs.makeDirectory(dirname(home.store), { mode: 0o755 });
       await fs.rename(data, home.store);
@@ -88,10 +110,10 @@ export async function placeAside(
       for (const name of await readdir(data)) await fs.rename(`${data}/${name}`, `${home.store}/${name}`);
       await fs.sync(home.store);
     }
+    return { manifest, log };
   } finally {
     await fs.remove(isOurs ? home.dir : join(stagingRoot(home), attempt));
   }
-  return manifest;
 }
 
 /** There is nothing that the snapshot would replace. */

@@ -5,15 +5,18 @@ import type { CommitCopy } from '../../log/commit-copies.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { begin } from '../../platform/concurrently.ts';
 import { totalBytes } from '../../log/manifest.ts';
+import { isAncestor } from '../../log/retention.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
-import { chooseSnapshot, noSuchSnapshot } from '../history/choose-snapshot.ts';
+import { chooseSnapshot, noSuchSnapshot, snapshotAt } from '../history/choose-snapshot.ts';
 import type { Context, OnDamage } from '../context.ts';
+import { isPassedOn, relateToLog } from '../continuous/log-relation.ts';
+import type { LogRelation } from '../continuous/log-relation.ts';
 import { warnIfEmptied } from '../emptied-remote.ts';
 import { assertSoundStore, damageAtStart, damagedStore, isProven } from '../soundness/go-on.ts';
 import { leaveAlone } from './leave-alone.ts';
 import type { LeaveAloneResult } from './leave-alone.ts';
 import { knownFacts, readLineage } from '../lineage.ts';
-import { findLostNewest, manifestOf, readRemote } from '../remote-log.ts';
+import { findLostNewest, manifestIfReadable, manifestOf, readRemote } from '../remote-log.ts';
 import type { Lineage } from '../lineage.ts';
 import type { GivenView } from '../remote-log.ts';
 import { placeSnapshot } from './place-snapshot.ts';
@@ -27,6 +30,8 @@ import { describeUnknownStore } from './unknown-store.ts';
 export interface RestoreOptions extends PlaceOptions {
   /** A snapshot id, a unique beginning of one, `~N` (N before the newest), or `latest`. Default: the newest. */
   readonly snapshot?: string;
+  /** The moment to go back to, milliseconds since the epoch: the newest snapshot before it, or `snapshot`, with its log up to there. */
+  readonly atMs?: number;
   /** Restore although the local store has something newer, or is in use. */
   readonly force?: boolean;
   /** What to do with a damaged store that would be left alone; default: as the settings say. */
@@ -96,14 +101,18 @@ async function decide(
   warnSkipped(context, skipped);
   const entries = view.snapshots.map(({ entry }) => entry);
   /** Restore whatever the store holds. `latest` means the newest that is whole; a name means this one only. */
-  const isAsked = options.snapshot !== undefined;
+  const isAsked = options.snapshot !== undefined || options.atMs !== undefined;
   const named = isAsked && options.snapshot !== 'latest';
+  const { atMs } = options;
   const interrupted = entries.find((entry) => entry.id === options.interrupted?.snapshot);
   // A snapshot that a person committed although the store was damaged is restored only if a person names it.
   const offered =
     named || interrupted !== undefined ? entries : entries.filter(({ damaged }) => damaged !== true);
   if (offered.length === 0) throw noneIsSound(entries);
-  const target = chooseSnapshot(offered, options.snapshot ?? interrupted?.id);
+  const target =
+    atMs === undefined || options.snapshot !== undefined
+      ? chooseSnapshot(offered, options.snapshot ?? interrupted?.id)
+      : snapshotAt(offered, atMs);
   const lineage = await readLineage(context, view);
   const passedOver: string[] = [];
   const local = await localFacts(context, view, lineage, options);
@@ -115,6 +124,11 @@ async function decide(
       snapshots: entries,
       target: candidate,
       local: local.facts,
+      // Whatever the store holds, it is not as of that moment.
+      log:
+        atMs !== undefined
+          ? 'behind'
+          : await logRelation(context, view, { candidate, local: local.facts, isNamed: named }),
       isNamed: isAsked,
       force: options.force ?? false,
     });
@@ -149,6 +163,7 @@ async function decide(
         skipped,
         options,
         isChosen: isAsked || passedOver.length > 0 || options.force === true,
+        ...(named && atMs === undefined ? {} : { log: { untilMs: atMs } }),
       });
     } catch (error) {
       if (named || !isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
@@ -163,10 +178,51 @@ async function decide(
   });
 }
 
+/** Of a store that grew from the candidate. A snapshot that is named is meant as it is, without its log. */
+async function logRelation(
+  context: Context,
+  view: LogView,
+  {
+    candidate,
+    local,
+    isNamed,
+  }: { readonly candidate: LogEntry; readonly local: RestoreFacts['local']; readonly isNamed: boolean },
+): Promise<LogRelation['type'] | undefined> {
+  if (isNamed || local.type === 'missing') return undefined;
+  const origin = local.type === 'known' ? local.parent : local.equals;
+  if (origin === candidate.id) {
+    if (candidate.logged !== true) return undefined;
+    const manifest = await manifestIfReadable(context, view, candidate);
+    return manifest && (await relateToLog(context, manifest))?.type;
+  }
+  return (await wentOn(context, view, { origin, candidate })) ? 'behind' : undefined;
+}
+
+/** Whether all that the store holds was in the log of its snapshot when another host made the next snapshot of it. */
+async function wentOn(
+  context: Context,
+  { snapshots, ...view }: LogView,
+  { origin, candidate }: { readonly origin: string | undefined; readonly candidate: LogEntry },
+): Promise<boolean> {
+  const entries = snapshots.map(({ entry }) => entry);
+  const parent = entries.find(({ id }) => id === origin);
+  if (parent?.logged !== true || !isAncestor(entries, parent.id, candidate.id)) return false;
+  const child = entries.find((each) => each.parent === origin && isAncestor(entries, each.id, candidate.id));
+  const [older, newer] = await Promise.all(
+    [parent, child].map(async (entry) =>
+      entry === undefined ? undefined : manifestIfReadable(context, { ...view, snapshots }, entry),
+    ),
+  );
+  return older !== undefined && newer !== undefined && isPassedOn(context, older, newer);
+}
+
 /** A restore with --force or a named snapshot waits for the remote. So does one that has no store to fall back on. */
 async function readLogForStart(context: Context, options: RestoreOptions): Promise<LogView> {
   const insists =
-    options.force === true || options.snapshot !== undefined || options.interrupted !== undefined;
+    options.force === true ||
+    options.snapshot !== undefined ||
+    options.atMs !== undefined ||
+    options.interrupted !== undefined;
   const byDefault = (await storeExists(context.home)) ? presentStoreMs : undefined;
   const ms = context.settings.startTimeoutMs ?? byDefault;
   return insists || ms === undefined ? readRemote(context) : askBeforeStart(context, ms, readRemote);

@@ -48,6 +48,31 @@ export const agentTable = {
     default: '30s',
     library: 'pollIntervalMs',
   },
+  continuous: {
+    kind: kind({
+      expected: 'off, or a duration from 100ms to 1h',
+      flag: 'switch',
+      read: (input): number | 'off' | undefined => {
+        if (input === true || input === 'true') return 2000;
+        if (input === false || input === 'false' || input === 'off') return 'off';
+        const ms = readDuration(input);
+        return ms !== undefined && ms >= 100 && ms <= 3_600_000 ? ms : undefined;
+      },
+    }),
+    help: 'Save each write of a Chroma store this long after it, such as 2s, or off',
+    details:
+      'From `100ms` to `1h`; without a value `2s`. [What is saved](commands.md#continuous) goes behind the newest snapshot, and `--interval` is then `24h` unless it is given.',
+    defaultNote: 'off',
+    library: {
+      name: 'continuous.intervalMs',
+      check: {
+        expected: 'milliseconds from 100 to 3600000',
+        isGood: (value) => typeof value === 'number' && value >= 100 && value <= 3_600_000,
+      },
+      from: (continuous: number | 'off'): number | undefined =>
+        continuous === 'off' ? undefined : continuous,
+    },
+  },
   checkInterval: {
     kind: duration,
     help: 'Time between checks of the store while the agent runs; 0: none',

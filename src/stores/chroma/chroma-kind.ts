@@ -57,6 +57,7 @@ export const chromaKind = {
       'unused-pages': 'maintain',
     },
   },
+  operationLog: async () => (await import('./log/queue-log.ts')).queueLog,
   mending: {
     planRepair: async (dir, options) =>
       (await import('./mending/mend-chroma.ts')).planChromaRepair(dir, options),

@@ -59,14 +59,21 @@ export function createCounters(registry: Registry): (event: RecordedEvent) => vo
     'The longest time without a break for which a capture held back the writers of the store',
     stallBuckets,
   );
+  const operationsInLog = counter('sync_agent_log_operations_total', 'Writes saved behind a snapshot');
+  const segments = counter('sync_agent_log_segments_total', 'Segments of writes saved behind a snapshot');
+  const logBytes = counter('sync_agent_log_bytes_total', 'Bytes of these segments, compressed');
+  const gaps = counter('sync_agent_log_gaps_total', 'Times that writes were gone before they were read');
   for (const code of Object.keys(exitCodes)) failures.inc({ code }, 0);
   for (const kind of requestKinds) requests.inc({ kind }, 0);
 
+  const count = (made: RequestCounts): void => {
+    for (const kind of requestKinds) requests.inc({ kind }, made[kind]);
+    sent.inc(made.bytesSent);
+    received.inc(made.bytesReceived);
+  };
   const spend = (operation: string, costs: OperationCosts): void => {
     durations.observe({ operation }, costs.durationMs / 1000);
-    for (const kind of requestKinds) requests.inc({ kind }, costs.requests[kind]);
-    sent.inc(costs.requests.bytesSent);
-    received.inc(costs.requests.bytesReceived);
+    count(costs.requests);
     retries.inc(costs.retries);
   };
   return ({ event }) => {
@@ -80,6 +87,15 @@ export function createCounters(registry: Registry): (event: RecordedEvent) => vo
     } else if (event.type === 'captured') {
       stalls.observe(event.heldMs / 1000);
       longestStalls.observe(event.longestHoldMs / 1000);
+    } else if (event.type === 'log-shipped') {
+      operationsInLog.inc(event.operations);
+      segments.inc();
+      logBytes.inc(event.bytes);
+      count(event.requests);
+    } else if (event.type === 'log-following' || event.type === 'log-trouble') {
+      count(event.requests);
+    } else if (event.type === 'log-broken' && event.isGap) {
+      gaps.inc();
     }
   };
 }

@@ -1,3 +1,4 @@
+import { unsavedSince } from '../../agent/continuous/log-status.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { DiskFacts } from '../disk-facts.ts';
 import { isFailing } from '../readiness.ts';
@@ -15,6 +16,12 @@ export const gaugeHelp = {
   sync_agent_dirty: '1 while the store has changes that no snapshot has',
   sync_agent_dirty_since_timestamp_seconds:
     'Since when the store has changes that no snapshot has, Unix time; no sample while all is saved',
+  sync_agent_unsaved_since_timestamp_seconds:
+    'Since when something is neither in a snapshot nor in the log behind one, Unix time; no sample while all is saved',
+  sync_agent_log_lag_seconds:
+    'How old the first write of the last segment was when it was saved; no sample before the first',
+  sync_agent_log_broken:
+    '1 while writes cannot be saved one by one, and a snapshot is needed; no sample without --continuous',
   sync_agent_overdue: '1 while changes have been unsaved for longer than the interval plus a margin',
   sync_agent_failing: '1 if a backup or restore failed, and no backup has succeeded since',
   sync_agent_running: '1 while an operation is running',
@@ -68,7 +75,7 @@ export function gaugeValues(status: DaemonStatus, facts: DiskFacts | null): Gaug
 function statusValues(status: DaemonStatus): GaugeValues {
   const snapshots = status.history?.snapshots;
   const newest = snapshots?.at(-1);
-  const { dirtySinceMs, check } = status;
+  const { dirtySinceMs, check, log } = status;
   return {
     sync_agent_start_time_seconds: status.startedAtMs / 1000,
     sync_agent_interval_seconds: status.intervalMs / 1000,
@@ -77,6 +84,9 @@ function statusValues(status: DaemonStatus): GaugeValues {
     sync_agent_next_backup_timestamp_seconds: seconds(status.nextBackupAtMs),
     sync_agent_dirty: dirtySinceMs === null ? 0 : 1,
     sync_agent_dirty_since_timestamp_seconds: seconds(dirtySinceMs),
+    sync_agent_unsaved_since_timestamp_seconds: seconds(unsavedSince(status)),
+    sync_agent_log_lag_seconds: seconds(log?.lagMs ?? null),
+    sync_agent_log_broken: log === null ? null : log.broken === null ? 0 : 1,
     sync_agent_overdue: status.isOverdue ? 1 : 0,
     sync_agent_failing: isFailing(status) ? 1 : 0,
     sync_agent_running: status.running === null ? 0 : 1,

@@ -1,6 +1,7 @@
 import { operationNames, reasonNames } from '../../report/daemon-events.ts';
 import { phaseNames } from '../../report/events.ts';
-import { counted, formatBytes } from '../../report/format.ts';
+import { counted, formatBytes, formatDuration } from '../../report/format.ts';
+import { isLogWhole, unsavedSince } from '../../agent/continuous/log-status.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
 import { bar } from './svg.ts';
 import { html } from './html.ts';
@@ -22,18 +23,22 @@ function card(title: string, value: HtmlValue, ...rest: readonly HtmlValue[]): H
   </div>`;
 }
 
-function riskCard({ dirtySinceMs, intervalMs, isOverdue }: DaemonStatus, nowMs: number): Html {
-  const age = dirtySinceMs === null ? 0 : Math.max(0, nowMs - dirtySinceMs);
+function riskCard(status: DaemonStatus, nowMs: number): Html {
+  const { isOverdue, log } = status;
+  const sinceMs = unsavedSince(status);
+  const limitMs = isLogWhole(log) ? log.intervalMs : status.intervalMs;
+  const age = sinceMs === null ? 0 : Math.max(0, nowMs - sinceMs);
+  const limit = limitMs < 60_000 ? formatDuration(limitMs) : shortDuration(limitMs);
   const note =
-    dirtySinceMs === null
-      ? html`Saved within ${shortDuration(intervalMs)} of a change`
-      : html`of ${shortDuration(intervalMs)}, since ${timeTag(dirtySinceMs, clockTime(nowMs, dirtySinceMs))}`;
+    sinceMs === null
+      ? html`Saved within ${limit} of a change`
+      : html`of ${limit}, since ${timeTag(sinceMs, clockTime(nowMs, sinceMs))}`;
   return card(
     'Unsaved changes',
-    dirtySinceMs === null ? 'none' : shortDuration(age),
+    sinceMs === null ? 'none' : shortDuration(age),
     bar(
-      intervalMs > 0 ? age / intervalMs : 0,
-      `${shortDuration(age)} of the interval of ${shortDuration(intervalMs)}`,
+      limitMs > 0 ? age / limitMs : 0,
+      `${shortDuration(age)} of the interval of ${limit}`,
       isOverdue ? 'bad' : 'tone',
     ),
     html`<p class="note">${note}</p>`,

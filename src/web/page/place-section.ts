@@ -1,4 +1,4 @@
-import { counted, formatBytes } from '../../report/format.ts';
+import { counted, formatBytes, formatDuration } from '../../report/format.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { DiskFacts } from '../disk-facts.ts';
 import { bar } from './svg.ts';
@@ -11,14 +11,14 @@ const scarceShare = 0.1;
 
 /** The store, its remote and its disk. */
 export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowMs: number): Html {
-  const { store, remote, detection, intervalMs, cron, lastSuccessAtMs } = status;
+  const { store, remote, detection, lastSuccessAtMs } = status;
   return html`<div class="columns">
     <section class="panel">
       <h2>Store and remote</h2>
       <dl>
         ${entry('Store', html`<code>${store}</code>`)} ${entry('Size', sizeOf(facts))}
         ${entry('In use by', memoryOf(facts))} ${entry('Remote', html`<code>${remote}</code>`)}
-        ${entry('Saved', cron === null ? `within ${shortDuration(intervalMs)} of a change` : `at ${cron}`)}
+        ${entry('Saved', savedText(status))}
         ${entry('Last success', lastSuccessAtMs === null ? 'none yet' : moment(lastSuccessAtMs, nowMs))}
         ${copyOf(status, nowMs)} ${entry('Last drill', drillOf(facts, nowMs))}
         ${entry('Changes seen by', detection === 'events' ? 'file system events' : 'regular checks of all files')}
@@ -29,6 +29,13 @@ export function placeSection(status: DaemonStatus, facts: DiskFacts | null, nowM
       ${diskPart(facts)}${rollbackPart(facts)}
     </section>
   </div>`;
+}
+
+function savedText({ cron, intervalMs, log }: DaemonStatus): string {
+  const snapshots = cron === null ? `within ${shortDuration(intervalMs)} of a change` : `at ${cron}`;
+  return log === null
+    ? snapshots
+    : `each write within ${formatDuration(log.intervalMs)}; a snapshot ${snapshots}`;
 }
 
 const entry = (name: string, value: HtmlValue): Html =>

@@ -2,6 +2,7 @@ import { formatUtc } from '../../report/format.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { DiskFacts } from '../disk-facts.ts';
 import { cards, runningSection } from './cards.ts';
+import { logSection } from './continuous/log-section.ts';
 import { eventsSection } from './recent/events-section.ts';
 import { historySection } from './history-section.ts';
 import { Html, html } from './html.ts';
@@ -52,9 +53,9 @@ export function statusPage(
         <main>
           ${summarySection(summary)} ${runningSection(status, nowMs)} ${cards(status, nowMs)}
           ${damageSection(status, nowMs)} ${divergenceSection(status)} ${lastErrorSection(status, nowMs)}
-          ${drillSection(facts, nowMs)} ${findingsSection(status)} ${historySection(status, nowMs)}
-          ${phasesSection(status)} ${placeSection(status, facts, nowMs)} ${operationsSection(facts, nowMs)}
-          ${eventsSection(status, nowMs)}
+          ${drillSection(facts, nowMs)} ${findingsSection(status)} ${logSection(status, nowMs)}
+          ${historySection(status, nowMs)} ${phasesSection(status)} ${placeSection(status, facts, nowMs)}
+          ${operationsSection(facts, nowMs)} ${eventsSection(status, nowMs)}
         </main>
         <footer>
           <p>

@@ -1,5 +1,7 @@
+import { isLogWhole, unsavedSince } from '../../agent/continuous/log-status.ts';
 import { phaseNames } from '../../report/events.ts';
-import type { DaemonStatus, RunningOperation } from '../../api/daemon-status.ts';
+import { formatDuration } from '../../report/format.ts';
+import type { DaemonStatus, LogStatus, RunningOperation } from '../../api/daemon-status.ts';
 import { isFailing } from '../readiness.ts';
 import { ago, ahead, shortDuration, longDuration } from './times.ts';
 
@@ -16,7 +18,9 @@ export interface Summary {
 }
 
 /** The worst fact decides: first what puts data at risk, then what waits for a person, then what is going on. */
-export function summaryOf(status: DaemonStatus, nowMs: number): Summary {
+export function summaryOf(given: DaemonStatus, nowMs: number): Summary {
+  // What is behind a snapshot is saved, too.
+  const status = { ...given, dirtySinceMs: unsavedSince(given) };
   if (status.state === 'stopped') return stopped(status, nowMs);
   if (status.check?.isSound === false) return damaged(status.check, nowMs);
   if (isFailing(status)) return failing(status, nowMs);
@@ -26,7 +30,10 @@ export function summaryOf(status: DaemonStatus, nowMs: number): Summary {
   if (status.running?.operation === 'restore') return restoring(status.running);
   if (status.state === 'starting') return starting;
   if (isSaving(status.running)) return saving(status, status.running, nowMs);
-  return status.dirtySinceMs === null ? saved(status, nowMs) : unsaved(status, status.dirtySinceMs, nowMs);
+  if (status.dirtySinceMs === null) return saved(status, nowMs);
+  return isLogWhole(status.log) && nowMs - status.dirtySinceMs < Math.max(10_000, 3 * status.log.intervalMs)
+    ? savingEach(status.dirtySinceMs, status.log, nowMs)
+    : unsaved(status, status.dirtySinceMs, nowMs);
 }
 
 function stopped({ dirtySinceMs }: DaemonStatus, nowMs: number): Summary {
@@ -78,13 +85,15 @@ function failingSince({ recentEvents, lastError, lastSuccessAtMs }: DaemonStatus
 }
 
 function overdue(status: DaemonStatus, nowMs: number): Summary {
-  const { dirtySinceMs, intervalMs, nextBackupAtMs, running } = status;
+  const { dirtySinceMs, nextBackupAtMs, running, log } = status;
+  const limit = isLogWhole(log) ? formatDuration(log.intervalMs) : shortDuration(status.intervalMs);
   const since = dirtySinceMs === null ? '' : `: unsaved for ${longDuration(nowMs - dirtySinceMs)}`;
   return {
     tone: 'bad',
     headline: `Overdue${since}`,
     detail: sentences(
-      `Changes should be saved within ${shortDuration(intervalMs)}.`,
+      `Changes should be saved within ${limit}.`,
+      logSentence(status),
       isSaving(running)
         ? 'A backup is running now.'
         : nextBackupAtMs === null
@@ -148,7 +157,26 @@ function saving({ dirtySinceMs }: DaemonStatus, running: RunningOperation, nowMs
   };
 }
 
-function saved({ lastSuccessAtMs, lastSnapshot }: DaemonStatus, nowMs: number): Summary {
+/** Something is always on its way while the store is written. */
+function savingEach(sinceMs: number, { intervalMs }: LogStatus, nowMs: number): Summary {
+  return {
+    tone: 'good',
+    headline: 'Saving each write',
+    detail: `Writes are saved within ${formatDuration(intervalMs)}, behind the newest snapshot. The oldest unsaved one is ${shortDuration(nowMs - sinceMs)} old.`,
+    remedy: null,
+  };
+}
+
+function saved({ lastSuccessAtMs, lastSnapshot, log }: DaemonStatus, nowMs: number): Summary {
+  if (isLogWhole(log)) {
+    const atMs = Math.max(log.lastShippedAtMs ?? 0, lastSuccessAtMs ?? 0);
+    return {
+      tone: 'good',
+      headline: atMs === 0 ? 'All saved' : `All saved ${ago(nowMs, atMs)}`,
+      detail: `Nothing has been written since. Each write is saved within ${formatDuration(log.intervalMs)}, behind the newest snapshot.`,
+      remedy: null,
+    };
+  }
   if (lastSuccessAtMs === null && lastSnapshot === null) {
     return {
       tone: 'calm',
@@ -173,12 +201,23 @@ function unsaved(status: DaemonStatus, dirtySinceMs: number, nowMs: number): Sum
   return {
     tone: 'waiting',
     headline: `Unsaved for ${longDuration(nowMs - dirtySinceMs)}, ${next}`,
-    detail:
-      lastSuccessAtMs === null
-        ? 'This agent has not backed up the store yet.'
-        : `All earlier changes are saved: the last backup ended ${ago(nowMs, lastSuccessAtMs)}.`,
+    detail: sentences(
+      logSentence(status),
+      isLogWhole(status.log)
+        ? 'All earlier changes are saved.'
+        : lastSuccessAtMs === null
+          ? 'This agent has not backed up the store yet.'
+          : `All earlier changes are saved: the last backup ended ${ago(nowMs, lastSuccessAtMs)}.`,
+    ),
     remedy: null,
   };
+}
+
+/** Why writes are not saved one by one. */
+function logSentence({ log }: DaemonStatus): string | null {
+  if (log === null) return null;
+  if (log.broken !== null) return `Writes cannot be saved one by one: ${log.broken.why}.`;
+  return log.trouble === null ? null : `${log.trouble.message}.`;
 }
 
 const isSaving = (running: RunningOperation | null): running is RunningOperation =>

@@ -42,6 +42,7 @@ beforeEach(() => {
     stopping: stopping.signal,
     intervalMs: 1000,
     epoch: () => 7,
+    isLogDue: () => false,
   });
 });
 

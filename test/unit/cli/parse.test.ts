@@ -24,6 +24,9 @@ describe('a command line', () => {
 
   it('keeps what a switch of a setting was given, for its own judge', () => {
     expect(parse('list --json=yes').settings).toMatchObject({ json: 'yes' });
+    expect(parse('watch --continuous').settings).toMatchObject({ continuous: true });
+    expect(parse('watch --continuous=500ms').settings).toMatchObject({ continuous: '500ms' });
+    expect(parse('run --continuous -- node x').settings).toMatchObject({ continuous: true });
     expect(parse('list --json').settings).toMatchObject({ json: true });
     expect(parse('backup --force=false').values).toEqual({ force: false });
   });

@@ -8,7 +8,7 @@ import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
-import type { StoreUser } from '../../../src/stores/in-use.ts';
+import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';

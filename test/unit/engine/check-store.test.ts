@@ -16,7 +16,7 @@ import { createAgent } from '../../../src/in-process/create-agent.ts';
 import type { AgentPorts } from '../../../src/in-process/store-access.ts';
 import type { CheckReport } from '../../../src/engine/reading/check-store.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
-import type { StoreUser } from '../../../src/stores/in-use.ts';
+import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
 import { fingerprintOf, unpackFixture } from '../../support/fixtures.ts';
 import { fastTmp } from '../../support/host.ts';
 

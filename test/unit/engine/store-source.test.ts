@@ -7,7 +7,7 @@ import { withStoreSource } from '../../../src/engine/reading/store-source.ts';
 import type { SourceName, StoreSource } from '../../../src/engine/reading/store-source.ts';
 import { openStoreAccess } from '../../../src/in-process/store-access.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
-import type { StoreUser } from '../../../src/stores/in-use.ts';
+import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
 import { fastTmp, makeHost, readTree } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
 

@@ -154,6 +154,14 @@ describe('hooks run', () => {
     expect(await logged()).toEqual(['before-backup  ', 'after-backup failed NOT_FOUND']);
   });
 
+  it('around the backup that a flush makes where nobody follows the log of the store, and not if it makes none', async () => {
+    const agent = hooked(tracing());
+    expect(await agent.flush({ isLogOnly: true })).toEqual({ type: 'not-followed' });
+    expect(await logged()).toEqual([]);
+    expect(await agent.flush()).toMatchObject({ type: 'committed' });
+    expect(await logged()).toEqual(['before-backup  ', 'after-backup committed ']);
+  });
+
   it('around a restore', async () => {
     await host.agent.backup();
     await host.wipe();

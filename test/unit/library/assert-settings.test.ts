@@ -18,4 +18,31 @@ describe('settings of the library', () => {
       }),
     );
   });
+
+  it.each([undefined, {}, { intervalMs: undefined }, { intervalMs: 100 }, { intervalMs: 3_600_000 }])(
+    'may save each write: %j',
+    (continuous) => {
+      expect(() => assertSettings({ ...given, continuous })).not.toThrow();
+    },
+  );
+
+  it.each([true, false, null, '2s', 2000])('that ask to save each write by %j are refused', (continuous) => {
+    expect(() => assertSettings({ ...given, continuous } as never)).toThrow(
+      expect.objectContaining({
+        code: 'USAGE',
+        message: expect.stringContaining('as continuous: expected {}, or { intervalMs }') as string,
+      }),
+    );
+  });
+
+  it.each([0, 99, 3_600_001, NaN, '2s', null])('with %j between segments are refused', (intervalMs) => {
+    expect(() => assertSettings({ ...given, continuous: { intervalMs } } as never)).toThrow(
+      expect.objectContaining({
+        code: 'USAGE',
+        message: expect.stringMatching(
+          /as continuous\.intervalMs: expected milliseconds from 100 to 3600000$/,
+        ) as string,
+      }),
+    );
+  });
 });

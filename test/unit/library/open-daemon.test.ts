@@ -51,3 +51,20 @@ it.each([
   },
   10_000,
 );
+
+it.each([
+  [{}, 3_600_000, null],
+  [{ continuous: {} }, 24 * 3_600_000, 2000],
+  [{ continuous: { intervalMs: 500 }, intervalMs: 60_000 }, 60_000, 500],
+])(
+  'snapshots are made every hour, and every day behind which each write is saved: %j',
+  async (settings, intervalMs, continuousMs) => {
+    const daemon = await openDaemon(
+      { store: join(root, 'store'), remote: `file://${join(root, 'remote')}`, ...settings },
+      { command: 'test', operationsFor: () => ({}) as Operations, emit: () => undefined },
+    );
+    expect(daemon.status().intervalMs).toBe(intervalMs);
+    expect(daemon.status().log?.intervalMs ?? null).toBe(continuousMs);
+    await daemon.close();
+  },
+);

@@ -10,7 +10,7 @@ import { SyncAgentError } from '../../../src/platform/errors.ts';
 import type { AgentEvent } from '../../../src/platform/events.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
-import type { StoreUser } from '../../../src/stores/in-use.ts';
+import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
 import { protectedOperation } from '../../../src/library/protecting/protected-operation.ts';
 import { readDocument } from '../../support/documents.ts';
 import { notingAgent } from '../../support/noting-agent.ts';

@@ -32,6 +32,44 @@ describe('settings', () => {
   });
 });
 
+describe('continuous', () => {
+  const continuousOf = async (...args: Parameters<typeof resolved>): Promise<unknown> =>
+    agentSettings({ remote: 's3://b', ...(await resolved(...args)) }).continuous;
+
+  it('is an interval, or on with two seconds, on every layer', async () => {
+    expect(await continuousOf()).toBeUndefined();
+    expect(await continuousOf({ continuous: true })).toEqual({ intervalMs: 2000 });
+    expect(await continuousOf({ continuous: '500ms' })).toEqual({ intervalMs: 500 });
+    expect(await continuousOf({}, { SYNC_AGENT_CONTINUOUS: '1h' })).toEqual({ intervalMs: 3_600_000 });
+    expect(await continuousOf({}, { SYNC_AGENT_CONTINUOUS: 'true' })).toEqual({ intervalMs: 2000 });
+    write('sync-agent.config.json', { continuous: '10s' });
+    expect(await continuousOf()).toEqual({ intervalMs: 10_000 });
+    write('sync-agent.config.json', { continuous: true });
+    expect(await continuousOf()).toEqual({ intervalMs: 2000 });
+  });
+
+  it('is off by a flag over a file that has it on', async () => {
+    write('sync-agent.config.json', { continuous: '10s' });
+    expect(await continuousOf({ continuous: 'off' })).toBeUndefined();
+    expect(await continuousOf({ continuous: false })).toBeUndefined();
+    expect(await continuousOf({}, { SYNC_AGENT_CONTINUOUS: 'off' })).toBeUndefined();
+  });
+
+  it.each(['99ms', '2h', '2', 'on', '', '0s'])('cannot be %j', async (value) => {
+    await expect(resolved({ continuous: value })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching(
+        /^Cannot use --continuous = ".*": expected off, or a duration from 100ms to 1h$/,
+      ) as string,
+    });
+  });
+
+  it('cannot be a number in a file: it has no unit', async () => {
+    write('sync-agent.config.json', { continuous: 2000 });
+    await expect(resolved()).rejects.toMatchObject({ code: 'USAGE' });
+  });
+});
+
 describe('layers', () => {
   it('flags win over the environment, the environment over the file, the file over defaults', async () => {
     write('sync-agent.config.json', { keep: 1, grace: '1h', concurrency: 2, remote: 's3://file' });

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { findStoreUsers } from '../../../src/stores/in-use.ts';
+import { findStoreUsers } from '../../../src/stores/capture/in-use.ts';
 
 const store = mkdtempSync(join(tmpdir(), 'sync-agent-in-use-'));
 afterAll(() => rmSync(store, { recursive: true, force: true }));

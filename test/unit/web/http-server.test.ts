@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { isLoopback } from '../../../src/web/request-guard.ts';
 import { startHttpServer } from '../../../src/web/server.ts';
 import type { HttpServer, HttpServerOptions } from '../../../src/web/server.ts';
@@ -130,6 +131,47 @@ describe('routes', () => {
     expect(agent.calls.notify).toBe(1);
   });
 
+  it('POST /flush answers when all is saved, or why it is not', async () => {
+    const { ask, agent } = await start();
+    const post = { method: 'POST' };
+    expect(await ask('/flush', post)).toMatchObject({
+      status: 200,
+      body: '{"isSaved":true,"type":"flushed"}\n',
+    });
+    expect(agent.calls.flush).toBe(1);
+    expect((await ask('/flush?timeoutMs=soon', post)).status).toBe(400);
+    const fails = async (error: Error) => {
+      const failing = await start(
+        {},
+        fakeAgentView({
+          flush: async ({ timeoutMs }) => {
+            throw Object.assign(error, { timeoutMs });
+          },
+        }),
+      );
+      const { status, body } = await failing.ask('/flush?timeoutMs=250', post);
+      return {
+        status,
+        ...(JSON.parse(body) as object),
+        timeoutMs: (error as { timeoutMs?: number }).timeoutMs,
+      };
+    };
+    const busy = new SyncAgentError('BUSY', 'Cannot tell', { remedy: 'Look' });
+    expect(await fails(busy)).toEqual({
+      status: 504,
+      isSaved: false,
+      code: 'BUSY',
+      message: 'Cannot tell',
+      remedy: 'Look',
+      timeoutMs: 250,
+    });
+    expect(await fails(new SyncAgentError('DENIED', 'Cannot put'))).toMatchObject({
+      status: 503,
+      code: 'DENIED',
+    });
+    expect(await fails(new Error('a defect'))).toMatchObject({ status: 503, code: 'INTERNAL' });
+  });
+
   it('HEAD is a GET without its body', async () => {
     const { ask } = await start();
     for (const path of ['/', '/healthz', '/readyz', '/metrics', '/status.json']) {
@@ -160,11 +202,12 @@ describe('routes', () => {
     ['OPTIONS', '/status.json', 'GET, HEAD'],
     ['GET', '/notify', 'POST'],
     ['PUT', '/notify', 'POST'],
+    ['GET', '/flush', 'POST'],
   ])('%s %s is 405, and what is allowed is told', async (method, path, allow) => {
     const { ask, agent } = await start();
     const { status, headers } = await ask(path, { method });
     expect({ status, allow: headers.allow }).toEqual({ status: 405, allow });
-    expect(agent.calls.notify).toBe(0);
+    expect([agent.calls.notify, agent.calls.flush]).toEqual([0, 0]);
   });
 
   it('every answer has headers against frames, sniffing and scripts', async () => {
@@ -211,6 +254,7 @@ describe('who may do what', () => {
   it.each(['127.0.0.1', '0.0.0.0'])('if there is a token, a POST must send it: %s', async (host) => {
     const bearing = (authorization: string) => statusOf({ host, token }, post({ authorization }));
     expect(await statusOf({ host, token }, post({}))).toBe(401);
+    expect(await statusOf({ host, token }, post({}), '/flush')).toBe(401);
     expect(await bearing('Bearer wrong-horse-battery')).toBe(401);
     expect(await bearing(`Bearer ${token}x`)).toBe(401);
     expect(await bearing(`Basic ${token}`)).toBe(401);
@@ -255,6 +299,9 @@ describe('who may do what', () => {
   ] as Record<string, string>[])('a page of another site cannot set anything going: %j', async (headers) => {
     expect(await statusOf({}, post(headers))).toBe(403);
     expect(await statusOf({ token }, post({ ...headers, authorization: `Bearer ${token}` }))).toBe(403);
+    expect(await statusOf({ token }, post({ ...headers, authorization: `Bearer ${token}` }), '/flush')).toBe(
+      403,
+    );
   });
 
   it('a page of this server may, and so may a person', async () => {

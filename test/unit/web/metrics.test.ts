@@ -94,6 +94,39 @@ describe('metrics', () => {
     expect((await samplesOf())['process_resident_memory_bytes']).toBeGreaterThan(10 * 1024 ** 2);
   });
 
+  it('show since when something is unsaved: with a log, what is neither in a snapshot nor behind one', async () => {
+    const since = 'sync_agent_unsaved_since_timestamp_seconds';
+    expect((await samplesOf(sampleStatuses.unsaved))[since]).toBe(noon / 1000 - 720);
+    expect(await samplesOf(sampleStatuses.logged)).not.toHaveProperty(since);
+    expect(await samplesOf(sampleStatuses.logged)).toMatchObject({
+      sync_agent_dirty: 1,
+      sync_agent_log_lag_seconds: 2.1,
+      sync_agent_log_broken: 0,
+    });
+    expect(await samplesOf(sampleStatuses.logBroken)).toMatchObject({
+      [since]: noon / 1000 - 40,
+      sync_agent_log_broken: 1,
+    });
+    expect(await samplesOf(savedStatus)).not.toHaveProperty('sync_agent_log_broken');
+  });
+
+  it('count what is saved behind a snapshot, and its requests with all others', async () => {
+    tell(sampleEvents['log-following']);
+    tell(sampleEvents['log-shipped']);
+    tell(sampleEvents['log-shipped']);
+    tell(sampleEvents['log-trouble']);
+    tell(sampleEvents['log-broken']);
+    tell({ ...sampleEvents['log-broken'], isGap: false });
+    expect(await samplesOf()).toMatchObject({
+      sync_agent_log_operations_total: 500,
+      sync_agent_log_segments_total: 2,
+      sync_agent_log_bytes_total: 800_000,
+      sync_agent_log_gaps_total: 1,
+      'sync_agent_remote_requests_total{kind="put"}': 16,
+      sync_agent_remote_sent_bytes_total: 6_000_000,
+    });
+  });
+
   it('show failing, overdue and diverged', async () => {
     expect(await samplesOf(sampleStatuses.failing)).toMatchObject({
       sync_agent_failing: 1,

@@ -25,6 +25,10 @@ const headlines: Record<keyof typeof sampleStatuses, readonly [tone: string, hea
   fresh: ['calm', 'Nothing to save yet'],
   damaged: ['bad', 'The store is damaged'],
   serverFails: ['good', 'All saved 4 minutes ago'],
+  logged: ['good', 'All saved 1 minute ago'],
+  logging: ['good', 'Saving each write'],
+  logBroken: ['waiting', 'Unsaved for 40 seconds, next backup in 23 hours'],
+  logOverdue: ['bad', 'Overdue: unsaved for 7 minutes'],
   stopped: ['bad', 'Stopped with 2 minutes of changes unsaved'],
 };
 const names = Object.keys(headlines) as (keyof typeof sampleStatuses)[];
@@ -76,6 +80,30 @@ describe('the summary', () => {
         expect(`${headline} ${detail ?? ''}`).not.toMatch(/undefined|NaN|null| {2}|\.\./);
       }
     }
+  });
+});
+
+describe('the page of an agent that saves each write', () => {
+  it('calls what is behind a snapshot saved, and tells up to where, and what it cost', () => {
+    const text = textOf(statusPage(sampleStatuses.logged, sampleFacts, noon));
+    expect(text).toContain('Each write is saved within 2s, behind the newest snapshot.');
+    expect(text).toContain('Unsaved changes none');
+    expect(text).toContain('Saved within 2s of a change');
+    expect(text).toContain('Up to operation 4,571');
+    expect(text).toContain('250 writes in 17 segments, 391 KiB');
+    expect(text).toContain('12 requests, 1.4 MiB sent');
+    expect(text).toContain('each write within 2s; a snapshot within 1 d of a change');
+    expect(textOf(statusPage(savedStatus, sampleFacts, noon))).not.toContain('Writes since the snapshot');
+  });
+
+  it('says why writes are not saved', () => {
+    const broken = textOf(statusPage(sampleStatuses.logBroken, sampleFacts, noon));
+    expect(broken).toContain(
+      'They cannot be saved one by one: operation 12 was purged. A snapshot is needed.',
+    );
+    expect(broken).toContain('Gaps 2 times');
+    const overdue = textOf(statusPage(sampleStatuses.logOverdue, sampleFacts, noon));
+    expect(overdue).toContain('Changes should be saved within 2s. Cannot put: timed out.');
   });
 });
 

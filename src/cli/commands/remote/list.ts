@@ -9,7 +9,7 @@ import {
 } from '../../../report/format.ts';
 import type { Style } from '../../../report/style.ts';
 import type { Command } from '../command.ts';
-import { pinText } from '../../text/snapshot-text.ts';
+import { pinText, reachText } from '../../text/snapshot-text.ts';
 import type { Config } from '../../../settings/settings.ts';
 
 export const listCommand: Command = {
@@ -68,6 +68,7 @@ function listLines(
         each.damaged === true ? 'damaged' : '',
         each.findings === undefined ? '' : counted(each.findings, 'finding'),
         hasTips && each.isTip ? 'tip' : '',
+        each.log === undefined ? '' : reachText(each.log),
         each.pin === undefined ? '' : pinText(each.pin),
       ]
         .filter(Boolean)

@@ -11,7 +11,7 @@ import {
 import type { Style } from '../../../report/style.ts';
 import type { ShownSnapshot } from '../../../engine/history/history.ts';
 import type { Command } from '../command.ts';
-import { pinText, snapshotNames } from '../../text/snapshot-text.ts';
+import { pinText, reachLine, snapshotNames } from '../../text/snapshot-text.ts';
 
 export const showCommand: Command = {
   name: 'show',
@@ -25,7 +25,7 @@ export const showCommand: Command = {
 };
 
 function showLines(manifest: Omit<ShownSnapshot, 'log'>, style: Style): readonly string[] {
-  const { statistics, files, stall, pin } = manifest;
+  const { statistics, files, stall, pin, logReach } = manifest;
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
   const shared = files.filter((file) => file.in !== undefined).length;
   return [
@@ -43,6 +43,7 @@ function showLines(manifest: Omit<ShownSnapshot, 'log'>, style: Style): readonly
         `${formatBytes(bytes)} in ${counted(files.length, 'file')}${shared === 0 ? '' : `, ${shared} of them shared`}`,
       ],
       ['writers', stall.heldMs === 0 ? 'not held back' : `held back for ${formatDuration(stall.heldMs)}`],
+      ...(logReach === undefined ? [] : [['log', reachLine(logReach)] as const]),
       ...(pin === undefined
         ? []
         : [['kept', `${pinText(pin)} (${pin.at}, ${printable(pin.host)})`] as const]),

@@ -1,4 +1,6 @@
 import { SyncAgentError, exitCodes } from '../../../platform/errors.ts';
+import type { AsideOptions } from '../../../engine/restore/restore-to.ts';
+import { parseDuration } from '../../../settings/units.ts';
 import { locateHome } from '../../../home/home.ts';
 import type { Command, Invocation, Outcome } from '../command.ts';
 import { snapshotNames } from '../../text/snapshot-text.ts';
@@ -12,6 +14,11 @@ export const restoreCommand: Command = {
   isQuery: false,
   options: {
     snapshot: { type: 'string', describe: `Snapshot: ${snapshotNames}` },
+    at: {
+      type: 'string',
+      describe:
+        'Moment to go back to, with --continuous: 2026-11-28T14:03:10Z, how long ago such as 10m, or now',
+    },
     to: { type: 'string', describe: 'New directory to restore into; the store is not touched' },
     'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the replaced store' },
     force: { type: 'boolean', describe: 'Restore even if the store is newer, diverged or in use' },
@@ -25,11 +32,15 @@ export const restoreCommand: Command = {
     assertNoCollectionFlags(flags);
     const onError = flags.choice('on-error', ['fail', 'continue']);
     const snapshot = flags.text('snapshot');
+    const wanted = {
+      ...(snapshot === undefined ? {} : { snapshot }),
+      ...momentOf(flags.text('at'), Date.now()),
+    };
     const to = flags.text('to');
-    if (to !== undefined) return restoreInto(invocation, to, snapshot);
+    if (to !== undefined) return restoreInto(invocation, to, wanted);
     try {
       await waitForHandOver(invocation, onError);
-      return await restoreInPlace(invocation, snapshot, onError);
+      return await restoreInPlace(invocation, wanted, onError);
     } catch (error) {
       const { agent, config, signal } = invocation;
       const { store = '', exclude } = config;
@@ -44,6 +55,19 @@ export const restoreCommand: Command = {
   },
 };
 
+/** A point in time, or how long ago. */
+function momentOf(text: string | undefined, nowMs: number): { readonly atMs?: number } {
+  if (text === undefined) return {};
+  const agoMs = text === 'now' ? 0 : parseDuration(text);
+  const isDate = /^[0-9]{4}-[0-9]{2}-[0-9]{2}/.test(text);
+  const atMs = agoMs === undefined ? (isDate ? Date.parse(text) : NaN) : nowMs - agoMs;
+  if (!Number.isNaN(atMs)) return { atMs };
+  throw new SyncAgentError(
+    'USAGE',
+    `Cannot use --at = ${JSON.stringify(text)}: expected a time such as 2026-11-28T14:03:10Z, a duration such as 10m, or now`,
+  );
+}
+
 async function waitForHandOver(
   { agent, flags, signal }: Invocation,
   onError: 'fail' | 'continue' | undefined,
@@ -55,11 +79,11 @@ async function waitForHandOver(
 
 async function restoreInPlace(
   { agent, config, flags, signal, style, say, commandLine }: Invocation,
-  snapshot: string | undefined,
+  wanted: AsideOptions,
   onError: 'fail' | 'continue' | undefined,
 ): Promise<Outcome> {
   const result = await agent.restore({
-    ...(snapshot === undefined ? {} : { snapshot }),
+    ...wanted,
     skipBackup: flags.has('skip-backup'),
     force: flags.has('force'),
     dryRun: flags.has('dry-run'),
@@ -82,7 +106,7 @@ async function restoreInPlace(
 async function restoreInto(
   { agent, flags, signal, style }: Invocation,
   dir: string,
-  snapshot: string | undefined,
+  wanted: AsideOptions,
 ): Promise<Outcome> {
   for (const name of ['skip-backup', 'force', 'dry-run', 'wait-for-lease', 'on-error']) {
     if (!flags.has(name) && flags.text(name) === undefined) continue;
@@ -91,6 +115,6 @@ async function restoreInto(
       `Cannot use --${name} with --to: it is about the store, which --to does not touch`,
     );
   }
-  const result = await agent.restoreTo(dir, { ...(snapshot === undefined ? {} : { snapshot }), signal });
+  const result = await agent.restoreTo(dir, { ...wanted, signal });
   return { result, lines: restoredToLines(result, style) };
 }

@@ -4,7 +4,7 @@ import { fingerprint, isSettled, storeIdentity } from '../../../stores/content/f
 import { emptyDirectoriesOf } from '../../../stores/content/scan.ts';
 import type { ScanResult } from '../../../stores/content/scan.ts';
 import type { StoreAdapter, StoreAtRest } from '../../../stores/adapter.ts';
-import type { StoreUser } from '../../../stores/in-use.ts';
+import type { StoreUser } from '../../../stores/capture/in-use.ts';
 import { stagedData } from '../../../home/home.ts';
 import { inPhase } from '../../context.ts';
 import type { Context } from '../../context.ts';

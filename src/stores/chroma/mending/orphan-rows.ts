@@ -39,12 +39,14 @@ export function countOrphanRows(
     .filter(({ count }) => count > 0);
 }
 
-/** Removes them, in one transaction. */
-export function removeOrphanRows(db: Database.Database): void {
+/** Removes them, in one transaction. `except`: what these tables hold stays. */
+export function removeOrphanRows(db: Database.Database, except: readonly string[] = []): void {
   db.pragma('foreign_keys = off');
   db.transaction(() => {
-    for (const { table, condition } of presentIn(db))
+    for (const { table, condition } of presentIn(db)) {
+      if (except.includes(table)) continue;
       db.prepare(`${withLive} DELETE FROM "${table}" WHERE ${condition}`).run();
+    }
   })();
 }
 

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { promisify } from 'node:util';
-import { isExcluded, noExclusions } from './content/exclusions.ts';
-import type { Exclusions } from './content/exclusions.ts';
-import { homeInsideStore } from './content/scan.ts';
+import { isExcluded, noExclusions } from '../content/exclusions.ts';
+import type { Exclusions } from '../content/exclusions.ts';
+import { homeInsideStore } from '../content/scan.ts';
 
 export interface StoreUser {
   readonly pid: number;

@@ -1,0 +1,96 @@
+import type { OperationsFor } from '../../api/operations.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { SyncAgentError, isSyncAgentError, messageOf } from '../../platform/errors.ts';
+import type { AgentEvent } from '../../platform/events.ts';
+import { noRequests } from '../../platform/events.ts';
+
+export interface FollowingOptions {
+  /** Time between a write and the segment that has it, milliseconds. */
+  readonly intervalMs: number;
+  readonly operationsFor: OperationsFor;
+  readonly clock: Clock;
+  readonly emit: (event: AgentEvent) => void;
+  /** Whether a snapshot is needed, from which the log goes on. */
+  readonly onSnapshotDue: (isDue: boolean) => void;
+  /** The size of the newest snapshot, bytes; undefined if it is not known. */
+  readonly snapshotBytes: () => number | undefined;
+}
+
+/** Has the log of the store's own writes saved, by a process of its own, and says when a snapshot is due for it. */
+export interface Following {
+  /** Saves the rest, and resolves to whether all that was written is in the remote. `untilMs`: of the monotonic clock. */
+  stop(untilMs: number): Promise<boolean>;
+}
+
+/** After a failure: 1 s, 2 s … at most. */
+const mostPauseMs = 60_000;
+/** A longer log takes a restore longer than a newer snapshot would. */
+const mostSegments = 5000;
+const leastBytes = 16 * 1024 * 1024;
+
+export function follow(options: FollowingOptions): Following {
+  const { intervalMs, operationsFor, clock, emit } = options;
+  const stopping = new AbortController();
+  let isDue = false;
+  let isSaved = false;
+  let log = { bytes: 0, segments: 0 };
+
+  const become = (due: boolean): void => {
+    isDue = due;
+    options.onSnapshotDue(due);
+  };
+  const onEvent = (event: AgentEvent): void => {
+    emit(event);
+    if (event.type === 'log-broken') become(true);
+    if (event.type === 'log-following') {
+      log = { bytes: 0, segments: 0 };
+      become(false);
+    }
+    if (event.type === 'log-shipped') {
+      log = { bytes: log.bytes + event.bytes, segments: log.segments + 1 };
+      const half = (options.snapshotBytes() ?? 0) / 2;
+      const isLong = log.bytes > Math.max(half, leastBytes) || log.segments > mostSegments;
+      if (isLong && !isDue) become(true);
+    }
+  };
+  const run = async (): Promise<void> => {
+    const operations = operationsFor({ emit: onEvent });
+    ({ isSaved } = await operations.followLog({ intervalMs, signal: stopping.signal }));
+  };
+  const keep = async (): Promise<void> => {
+    for (let pauseMs = 1000; !stopping.signal.aborted; pauseMs = Math.min(pauseMs * 2, mostPauseMs)) {
+      const startMs = clock.monotonic();
+      try {
+        await run();
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        const code = isSyncAgentError(error) ? error.code : 'INTERNAL';
+        emit({
+          type: 'log-trouble',
+          code,
+          message: messageOf(error),
+          sinceMs: null,
+          requests: noRequests,
+        });
+        if (code === 'UNSUPPORTED') return;
+      }
+      if (clock.monotonic() - startMs > mostPauseMs) pauseMs = 1000;
+      await clock.sleep(pauseMs, { signal: stopping.signal }).catch(() => undefined);
+    }
+  };
+  const kept = keep();
+
+  return {
+    stop: async (untilMs) => {
+      stopping.abort(
+        new SyncAgentError(
+          'INTERRUPTED',
+          'Cannot finish: the agent is stopping',
+          Number.isFinite(untilMs) ? { untilMs } : {},
+        ),
+      );
+      await kept;
+      return isSaved;
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { flushRoot } from '../../home/log-files.ts';
+import type { Context } from '../context.ts';
+import type { SavePoint } from './log-keeper.ts';
+
+/** Those who wait for what was written before they asked. */
+export class FlushRequests {
+  readonly #context: Pick<Context, 'home' | 'fs'>;
+  readonly #points = new Map<string, SavePoint>();
+  #unread: readonly string[] = [];
+
+  constructor(context: Pick<Context, 'home' | 'fs'>) {
+    this.#context = context;
+  }
+
+  get isWaiting(): boolean {
+    return this.#points.size > 0;
+  }
+
+  /** Who has asked by now. Before a look at the store. */
+  async see(): Promise<void> {
+    const names = await readdir(flushRoot(this.#context.home)).catch((): string[] => []);
+    this.#unread = names.filter((name) => !this.#points.has(name));
+    for (const name of this.#points.keys()) if (!names.includes(name)) this.#points.delete(name);
+  }
+
+  /** After that look: what they wait for has been read. */
+  promise(point: SavePoint | undefined): void {
+    if (point === undefined) return;
+    for (const name of this.#unread) this.#points.set(name, point);
+    this.#unread = [];
+  }
+
+  /** `now`: all that was read by now. If another log is written meanwhile, all that was read is behind that one. */
+  async answer(now: SavePoint | undefined): Promise<void> {
+    const { home, fs } = this.#context;
+    for (const [name, point] of this.#points) {
+      if (now !== undefined && point.writer !== now.writer) this.#points.set(name, now);
+      if (point.writer !== now?.writer || point.writer.counts.written < point.added) continue;
+      await fs.remove(join(flushRoot(home), name));
+      this.#points.delete(name);
+    }
+  }
+}

@@ -1,0 +1,331 @@
+import { isSyncAgentError, messageOf } from '../../platform/errors.ts';
+import {
+  isLogGivenUp,
+  logNextPath,
+  logReadyPath,
+  readLogNext,
+  writeLogFile,
+  writeLogShipped,
+} from '../../home/log-files.ts';
+import type { LogView } from '../../log/commit-log.ts';
+import { statePath } from '../../home/home.ts';
+import { readState } from '../../home/state.ts';
+import { afterSegment, endsRun, listSegments, readSegment } from '../../log/segments/read-segments.ts';
+import type { ChainEnd } from '../../log/segments/read-segments.ts';
+import type { LogPosition } from '../../log/segments/position.ts';
+import type { LogFollower, OperationLog } from '../../stores/operation-log.ts';
+import { storeIdentity } from '../../stores/content/fingerprint.ts';
+import type { Context } from '../context.ts';
+import { readRemote, manifestOf } from '../remote-log.ts';
+import { ChangedFile } from './changed-file.ts';
+import { LogOvertaken, LogWriter } from './log-writer.ts';
+import type { ShippedSegment } from './log-writer.ts';
+import { Spool } from './spool.ts';
+
+/** Text of one read of the store's log. The store is locked for readers meanwhile. */
+const readBytes = 1024 * 1024;
+/** Read and kept for a snapshot that is being made. What a snapshot stands before of needs another one. */
+const spoolBytes = 48 * 1024 * 1024;
+/** How often to look whether it is still the same store. */
+const identifyMs = 500;
+/** Read and not yet in the remote, while it is out of reach. Then a snapshot takes less than the log. */
+const pendingBytes = 64 * 1024 * 1024;
+
+export interface LogKeeperEvents {
+  readonly onShipped: (segment: ShippedSegment) => void;
+  /** The log cannot go on: a snapshot is needed, from which another one does. Told once for each reason. */
+  readonly onBroken: (why: string, isGap: boolean) => void;
+  /** The log of this snapshot is written from now on. */
+  readonly onFollowing: (snapshot: string, position: LogPosition) => void;
+}
+
+/** What was read at one moment, as a place in a log. */
+export interface SavePoint {
+  readonly writer: LogWriter;
+  readonly added: number;
+}
+
+const nothing = { type: 'entries', operations: [], hasMore: false, bytes: 0 } as const;
+
+/** Another store is in the place of the one that was followed. */
+export class StoreReplaced extends Error {}
+
+/**
+ * Reads the log of a store in use and writes it into the remote, behind the snapshot that it continues. While a new snapshot is being
+ * made, what is read goes behind both, so that whichever counts at any moment has all of it.
+ *
+ * The caller looks (`look`) whenever the store may have changed, and ships (`ship`) as often as it wants to. Neither is called twice at once.
+ */
+export class LogKeeper {
+  readonly #context: Context;
+  readonly #follower: LogFollower;
+  readonly #events: LogKeeperEvents;
+  readonly #spool = new Spool(spoolBytes);
+  readonly #writer: string;
+  readonly #next: ChangedFile;
+  readonly #state: ChangedFile;
+  /** Where the store was when it was last read. Undefined until it was. */
+  #read: LogPosition | undefined;
+  #current: LogWriter | undefined;
+  #coming: LogWriter | undefined;
+  #broken: string | undefined;
+  #identity = '';
+  #identifyAtMs = 0;
+  #isNextDue = false;
+  #isParentDue = true;
+
+  constructor(context: Context, log: OperationLog, events: LogKeeperEvents) {
+    this.#context = context;
+    this.#events = events;
+    this.#follower = log.follow(context.home.store);
+    this.#writer = context.clock.randomHex(16);
+    this.#next = new ChangedFile(logNextPath(context.home));
+    this.#state = new ChangedFile(statePath(context.home));
+  }
+
+  close(): void {
+    this.#follower.close();
+  }
+
+  get hasPending(): boolean {
+    return [this.#current, this.#coming].some((each) => each !== undefined && each.pending.length > 0);
+  }
+
+  /** All that was read by now. Undefined while no log is written. */
+  savePoint(): SavePoint | undefined {
+    return this.#current && { writer: this.#current, added: this.#current.counts.added };
+  }
+
+  /** When the oldest write was read that is not saved, milliseconds since the epoch. */
+  get unsavedSinceMs(): number | undefined {
+    return this.#current?.pending[0]?.readAtMs;
+  }
+
+  /** All that was read is in the log of the snapshot that counts. */
+  get isWhole(): boolean {
+    return this.#current !== undefined && this.#broken === undefined && this.#current.pending.length === 0;
+  }
+
+  /** Begins to read. Makes no request. */
+  async begin(): Promise<void> {
+    await this.#state.hasChanged();
+    this.#identity = await storeIdentity(this.#context.home.store);
+    this.#startAt({ ...this.#follower.position(), rest: '' });
+  }
+
+  /** Reads what came since. */
+  read(): void {
+    this.#readAll();
+  }
+
+  /** Obeys what a backup has left in the home. What a failed call has not done is done by the next one. */
+  async obey(epoch: () => Promise<number | undefined>): Promise<void> {
+    if (await this.#next.hasChanged()) this.#isNextDue = true;
+    if (await this.#state.hasChanged()) {
+      this.#isParentDue = true;
+      this.#identifyAtMs = 0;
+    }
+    const { clock, home } = this.#context;
+    if (clock.monotonic() >= this.#identifyAtMs) {
+      const identity = await storeIdentity(home.store).catch(() => undefined);
+      if (identity !== this.#identity) throw new StoreReplaced();
+      this.#identifyAtMs = clock.monotonic() + identifyMs;
+    }
+    if (this.#isNextDue) {
+      await this.#prepareNext();
+      this.#isNextDue = false;
+    }
+    if (this.#isParentDue) {
+      await this.#followParent(await epoch());
+      this.#isParentDue = false;
+    }
+  }
+
+  /** Writes one segment behind each snapshot. False if nothing was left to write. */
+  async ship(epoch: number | undefined): Promise<boolean> {
+    const written = await Promise.all(
+      [this.#current, this.#coming].map(async (writer) => writer && this.#shipBehind(writer, epoch)),
+    );
+    return written.some((each) => each === true);
+  }
+
+  async #shipBehind(writer: LogWriter, epoch: number | undefined): Promise<boolean> {
+    try {
+      const shipped = await writer.ship(epoch);
+      if (shipped === undefined) return false;
+      if (writer === this.#current) {
+        await this.#record(writer);
+        this.#events.onShipped(shipped);
+      }
+      return true;
+    } catch (error) {
+      if (!(error instanceof LogOvertaken) && !isSyncAgentError(error, 'UNSUPPORTED')) throw error;
+      if (writer === this.#coming) this.#coming = undefined;
+      if (writer === this.#current) {
+        this.#current = undefined;
+        this.#break(messageOf(error));
+      }
+      return false;
+    }
+  }
+
+  #readAll(): void {
+    while (this.#read !== undefined && this.#follower.hasChanged()) {
+      const reading = this.#follower.read(readBytes);
+      if (reading === undefined) return;
+      if (reading.type === 'gap') {
+        this.#current = undefined;
+        this.#coming = undefined;
+        // What comes from here on is for the snapshot that is needed now.
+        this.#startAt({ ...this.#follower.position(), rest: '' });
+        this.#break(reading.why, true);
+        continue;
+      }
+      const batch = this.#spool.add(reading, this.#context.clock.now());
+      this.#read = reading.to;
+      for (const writer of [this.#current, this.#coming]) {
+        if (writer === undefined) continue;
+        // What a new log lacks, it has got from the spool already.
+        writer.add([batch]);
+        if (writer.pending.reduce((sum, { bytes }) => sum + bytes, 0) <= pendingBytes) continue;
+        if (writer === this.#current) this.#break('the remote was out of reach for too long');
+        this.#current = writer === this.#current ? undefined : this.#current;
+        this.#coming = writer === this.#coming ? undefined : this.#coming;
+      }
+    }
+  }
+
+  #startAt(position: LogPosition): void {
+    this.#follower.start(position);
+    this.#spool.startAt(position);
+    this.#read = position;
+  }
+
+  /** A backup has captured the store: its log begins there. */
+  async #prepareNext(): Promise<void> {
+    const { fs, home } = this.#context;
+    const next = await readLogNext(home);
+    if (next === undefined) return;
+    const { snapshot, position } = next;
+    // The image may be younger than the last look.
+    this.#readAll();
+    const batches = this.#spool.after(position);
+    const isReady = batches !== undefined;
+    if (isReady) {
+      this.#coming = await this.#writerFor(snapshot, { number: 0, checksum: null, position });
+      this.#coming.add(batches);
+      while (await this.#shipBehind(this.#coming, undefined));
+    }
+    await writeLogFile(fs, logReadyPath(home), {
+      snapshot,
+      isReady: isReady && this.#coming !== undefined,
+      continues: this.#current?.snapshot ?? null,
+    });
+  }
+
+  /** The store's parent is another snapshot now: one that was just made, or somebody restored. */
+  async #followParent(epoch: number | undefined): Promise<void> {
+    const { parent, pending } = await this.#recorded();
+    const current = this.#current?.snapshot;
+    // A commit that nobody has recorded was found by `#adopt`.
+    if (current !== undefined && (current === parent || current === pending)) return;
+    if (parent !== undefined && parent === this.#coming?.snapshot) {
+      this.#current = this.#coming;
+      this.#coming = undefined;
+      this.#begun(this.#current);
+      await this.#record(this.#current);
+      return;
+    }
+    this.#current = undefined;
+    await this.#adopt(epoch);
+  }
+
+  /** Finds out whether the log of the store's parent can be continued. */
+  async #adopt(epoch: number | undefined): Promise<void> {
+    const recorded = await this.#recorded();
+    if (recorded.parent === undefined && recorded.pending === undefined)
+      return this.#break('there is no snapshot of this store yet');
+    if (await isLogGivenUp(this.#context.home))
+      return this.#break('the store is as of an earlier moment, or was mended');
+    const view = await readRemote(this.#context);
+    const isLive = (id: string): boolean => view.snapshots.some(({ entry }) => entry.id === id);
+    // A backup may have died, or lost its answer, when its commit was made.
+    const isCommitted = recorded.pending !== undefined && isLive(recorded.pending);
+    const parent = isCommitted ? recorded.pending : recorded.parent;
+    if (parent === undefined) return this.#break('there is no snapshot of this store yet');
+    const end = await this.#endOf(view, parent);
+    if (typeof end === 'string') return this.#break(end);
+    if (this.#follower.wasAt(end.position) === 'no')
+      return this.#break(`the log of snapshot ${parent} has writes that this store does not have`);
+    const writer = await this.#writerFor(parent, end);
+    if (epoch !== undefined && !(await this.#claim(writer, epoch)))
+      return this.#break('another host writes the log');
+    this.#readAll();
+    const read = this.#spool.after(end.position);
+    if (read === undefined) this.#startAt(end.position);
+    else writer.add(read);
+    this.#current = writer;
+    this.#readAll();
+    if (this.#follows(writer)) this.#begun(writer);
+  }
+
+  /** A read may have found that the log cannot go on. */
+  #follows(writer: LogWriter): boolean {
+    return this.#current === writer;
+  }
+
+  /** With a lease, whoever wrote the log before may not go on with it: the next number is taken. */
+  async #claim(writer: LogWriter, epoch: number): Promise<boolean> {
+    const { position } = writer.end;
+    writer.add([{ ...nothing, to: position, readAtMs: this.#context.clock.now() }]);
+    return (await this.#shipBehind(writer, epoch)) || writer.pending.length === 0;
+  }
+
+  /** Where the log of a snapshot ends; or why it cannot be continued. */
+  async #endOf(view: LogView, snapshot: string): Promise<ChainEnd | string> {
+    const { remote, signal } = this.#context;
+    const entry = view.snapshots.find(({ entry: { id } }) => id === snapshot)?.entry;
+    if (entry === undefined) return `snapshot ${snapshot} is not in the remote any more`;
+    const { position } = await manifestOf(this.#context, view, entry);
+    if (position === undefined) return `snapshot ${snapshot} was made without a log`;
+    const last = (await listSegments(remote, snapshot, { signal })).at(-1);
+    if (last === undefined) return { number: 0, checksum: null, position };
+    try {
+      return afterSegment(await readSegment(remote, snapshot, last.number, { signal }));
+    } catch (error) {
+      if (!endsRun(error)) throw error;
+      return error.message;
+    }
+  }
+
+  async #writerFor(snapshot: string, end: ChainEnd): Promise<LogWriter> {
+    const { home, remoteId } = this.#context;
+    const createOnly = (await readState(home))?.remotes[remoteId]?.createOnly;
+    const isConditional = createOnly !== 'rejected';
+    return new LogWriter(this.#context, { snapshot, end, writer: this.#writer, isConditional });
+  }
+
+  /** What the store grew from, and a snapshot of it whose commit may or may not have happened. */
+  async #recorded(): Promise<{ readonly parent: string | undefined; readonly pending: string | undefined }> {
+    const { home, remoteId } = this.#context;
+    const recorded = (await readState(home))?.remotes[remoteId];
+    return { parent: recorded?.parent?.id, pending: recorded?.pending?.id };
+  }
+
+  async #record(writer: LogWriter): Promise<void> {
+    const { fs, home } = this.#context;
+    const { number, position } = writer.end;
+    await writeLogShipped(fs, home, { snapshot: writer.snapshot, number, position });
+  }
+
+  #begun(writer: LogWriter): void {
+    this.#broken = undefined;
+    this.#events.onFollowing(writer.snapshot, writer.end.position);
+  }
+
+  #break(why: string, isGap = false): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = why;
+    this.#events.onBroken(why, isGap);
+  }
+}

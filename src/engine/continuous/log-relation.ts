@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { scratchRoot } from '../../home/home.ts';
+import { isLogGivenUp, readLogShipped } from '../../home/log-files.ts';
+import type { Manifest } from '../../log/manifest.ts';
+import { samePosition } from '../../log/segments/position.ts';
+import type { LogPosition } from '../../log/segments/position.ts';
+import { endsRun, listSegments, readSegment } from '../../log/segments/read-segments.ts';
+import type { Segment } from '../../log/segments/segment.ts';
+import type { Context } from '../context.ts';
+import { readLogRun } from './read-log.ts';
+
+/** How a store that grew from a snapshot relates to that snapshot's log. */
+export type LogRelation =
+  | { readonly type: 'equal' }
+  /** It holds all that is in the log, and more. */
+  | { readonly type: 'ahead' }
+  /** All that it holds is in the log, which goes on. */
+  | { readonly type: 'behind' }
+  /** Both went on from a common position. */
+  | { readonly type: 'diverged' };
+
+/**
+ * Decides by numbers and content of the newest operations, by no clock. Undefined if the snapshot has no log, or if the store cannot be
+ * read. `dir`: an image of the store. Costs a listing, and the log itself only if the store is not at its end.
+ */
+export async function relateToLog(
+  context: Context,
+  { id, adapter, position }: Manifest,
+  dir = context.home.store,
+): Promise<LogRelation | undefined> {
+  const { home, remote, signal } = context;
+  if (position === undefined) return undefined;
+  const log = await context.adapterNamed(adapter).operationLog?.();
+  const scratch = scratchRoot(home);
+  const local = log?.positionOf(dir, scratch);
+  if (log === undefined || local === undefined) return undefined;
+  const listed = (await listSegments(remote, id, { signal })).length;
+  const recorded = await readLogShipped(home);
+  if (await isLogGivenUp(home)) return { type: 'ahead' };
+  const isOurEnd = recorded?.snapshot === id && recorded.number === listed;
+  if (isOurEnd) return { type: samePosition(recorded.position, local) ? 'equal' : 'ahead' };
+  const end = await endOf(context, id, { listed, position });
+  if (samePosition(end, local)) return { type: 'equal' };
+  const isBeyond = local.number >= end.number && log.wasAt(dir, end, scratch) === 'yes';
+  // With the same operations, only an earlier state of what has no number is behind.
+  if (isBeyond && local.number > end.number) return { type: 'ahead' };
+  const isPassed = isBeyond ? samePosition : isAt;
+  if (await isInLog(context, { id, position }, local, isPassed)) return { type: 'behind' };
+  return { type: isBeyond ? 'ahead' : 'diverged' };
+}
+
+/**
+ * Whether all that a store holds went into `child`, a snapshot that another host made of the same log: then the store is
+ * behind it. False if that cannot be seen.
+ */
+export async function isPassedOn(
+  context: Context,
+  parent: Manifest,
+  child: Pick<Manifest, 'position'>,
+): Promise<boolean> {
+  const { id, position } = parent;
+  const { home } = context;
+  if (position === undefined || child.position === undefined) return false;
+  const log = await context.adapterNamed(parent.adapter).operationLog?.();
+  const local = log?.positionOf(home.store, scratchRoot(home));
+  if (local === undefined) return false;
+  const theirs = child.position;
+  const states = new Set([position.rest]);
+  let isPassed = isAt(position, local);
+  let isCovered = isPassed && isAt(position, theirs);
+  await readLogRun(context, { snapshot: id, position }, (segment) => {
+    states.add(segment.head.to.rest);
+    const wasPassed = isPassed;
+    isPassed ||= passes(segment, local);
+    // Within a segment numbers grow.
+    isCovered ||= isPassed && passes(segment, theirs) && (wasPassed || theirs.number >= local.number);
+  });
+  return isCovered && states.has(local.rest);
+}
+
+/** Where the log ends, by its last segment alone. */
+async function endOf(
+  { remote, signal }: Context,
+  snapshot: string,
+  { listed, position }: { readonly listed: number; readonly position: LogPosition },
+): Promise<LogPosition> {
+  if (listed === 0) return position;
+  try {
+    return (await readSegment(remote, snapshot, listed, { signal })).head.to;
+  } catch (error) {
+    if (!endsRun(error)) throw error;
+    return position;
+  }
+}
+
+/** Whether a store at `local` is some earlier state of the log. */
+async function isInLog(
+  context: Context,
+  { id, position }: { readonly id: string; readonly position: LogPosition },
+  local: LogPosition,
+  isSame: (a: LogPosition, b: LogPosition) => boolean,
+): Promise<boolean> {
+  let isFound = isSame(position, local);
+  await readLogRun(context, { snapshot: id, position }, (segment) => {
+    isFound ||= isSame(segment.head.to, local) || (isSame === isAt && passes(segment, local));
+  });
+  return isFound;
+}
+
+/** Whether a store that applied some of the segment's operations, all or none among them, stands at `local`. */
+function passes({ head, lines }: Segment, local: LogPosition): boolean {
+  if (isAt(head.to, local)) return true;
+  const first = (head.cutTo ?? head.from.number) + 1;
+  if (local.number < first || local.number > head.to.number) return false;
+  const line = lines[local.number - first] ?? '';
+  return createHash('sha256').update(line).digest('hex') === local.operation;
+}
+
+const isAt = (a: LogPosition, b: LogPosition): boolean =>
+  a.number === b.number && a.operation === b.operation;

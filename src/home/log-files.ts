@@ -1,0 +1,84 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import type { FileSystem } from '../platform/file-system.ts';
+import { writeFileAtomic } from '../platform/file-system.ts';
+import { positionSchema } from '../log/segments/position.ts';
+import type { Home } from './home.ts';
+
+/**
+ * How a backup and the agent that follows the store's own log hand over, whichever process the backup runs in:
+ *
+ *     backup      writes `log-next.json`: the new snapshot, and where it stands
+ *     follower    writes what came after into the new snapshot's log, too; then `log-ready.json`
+ *     backup      commits
+ *
+ * So the log of a snapshot reaches as far as that of the one before at the moment when the snapshot begins to count.
+ */
+const nextSchema = z.object({ snapshot: z.string(), position: positionSchema });
+const readySchema = z.object({
+  snapshot: z.string(),
+  /** False if the follower has not read all that came after. */
+  isReady: z.boolean(),
+  /** The snapshot behind which all was written until now. Null if there is none. */
+  continues: z.string().nullable(),
+});
+/** Up to where the store's own writes are known to be in the log of a snapshot. */
+const shippedSchema = z.object({
+  snapshot: z.string(),
+  /** Of the last segment; 0: none. */
+  number: z.number().int().nonnegative(),
+  position: positionSchema,
+});
+
+export type LogNext = z.infer<typeof nextSchema>;
+export type LogReady = z.infer<typeof readySchema>;
+export type LogShipped = z.infer<typeof shippedSchema>;
+
+export const logNextPath = (home: Home): string => join(home.dir, 'log-next.json');
+export const logReadyPath = (home: Home): string => join(home.dir, 'log-ready.json');
+const logShippedPath = (home: Home): string => join(home.dir, 'log-shipped.json');
+/** There while a store is in place that was made from an earlier state: what the log has after that was given up. */
+const logGivenUpPath = (home: Home): string => join(home.dir, 'log-given-up');
+/** Each file in it asks for all that was acknowledged to be saved. The follower removes it when that is done. */
+export const flushRoot = (home: Home): string => join(home.dir, 'log-flush');
+
+export const readLogNext = (home: Home): Promise<LogNext | undefined> =>
+  readJson(logNextPath(home), nextSchema);
+export const readLogReady = (home: Home): Promise<LogReady | undefined> =>
+  readJson(logReadyPath(home), readySchema);
+export const readLogShipped = (home: Home): Promise<LogShipped | undefined> =>
+  readJson(logShippedPath(home), shippedSchema);
+
+export const isLogGivenUp = (home: Home): Promise<boolean> =>
+  stat(logGivenUpPath(home)).then(
+    () => true,
+    () => false,
+  );
+
+export const giveUpLog = (fs: FileSystem, home: Home): Promise<void> =>
+  writeFileAtomic(fs, logGivenUpPath(home), '');
+
+/** How far the store is in the log of a snapshot. What was given up before is of no interest any more. */
+export async function writeLogShipped(fs: FileSystem, home: Home, shipped: LogShipped): Promise<void> {
+  await writeLogFile(fs, logShippedPath(home), shipped);
+  await fs.remove(logGivenUpPath(home));
+}
+
+export async function writeLogFile(
+  fs: FileSystem,
+  path: string,
+  content: LogNext | LogReady | LogShipped,
+): Promise<void> {
+  await writeFileAtomic(fs, path, `${JSON.stringify(content)}\n`);
+}
+
+/** Undefined if there is none, or if it is damaged: nothing relies on these files alone. */
+async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  try {
+    const parsed = schema.safeParse(JSON.parse(await readFile(path, 'utf8')));
+    return parsed.success ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
