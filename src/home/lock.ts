@@ -7,7 +7,16 @@ import { isDiskFull } from '../platform/disk-space.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
-import { agentLockPath, drillLockPath, drillRoot, lockPath, rollbackRoot, stagingRoot } from './home.ts';
+import {
+  agentLockPath,
+  buildLockPath,
+  buildRoot,
+  drillLockPath,
+  drillRoot,
+  lockPath,
+  rollbackRoot,
+  stagingRoot,
+} from './home.ts';
 
 export interface Lock {
   release(): void;
@@ -73,6 +82,14 @@ export function lockDrill(fs: FileSystem, home: Home): Promise<Lock> {
     action,
     timeoutMs: 0,
   });
+}
+
+/** Takes the lock of a rebuild, of which there is one at a time. BUSY, naming the other one. */
+export function lockBuild(fs: FileSystem, home: Home): Promise<Lock> {
+  const action = `Cannot rebuild "${home.store}"`;
+  const holder = { command: 'rebuild' };
+  // `sweepBuild` of another process may hold the lock for a moment.
+  return takeLock(fs, home, { path: buildLockPath(home), holder, action, timeoutMs: 500 });
 }
 
 /** Whether an agent is running for the store, on this host or in another container that shares the disk. */
@@ -173,7 +190,7 @@ const isBusy = (error: unknown): boolean =>
  * place. In a store that is a mount point the application itself could have made such a link.
  */
 async function assertOwnDirectories(home: Home, action: string): Promise<void> {
-  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home), drillRoot(home)]) {
+  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home), drillRoot(home), buildRoot(home)]) {
     const stats = await lstat(path).catch(() => undefined);
     if (stats === undefined || stats.isDirectory()) continue;
     throw new SyncAgentError('REFUSED', `${action}: "${path}" is not a real directory`, {

@@ -40,7 +40,12 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
   const { clock = systemClock } = ports;
   const listeners = createListeners<SyncAgentEvent>();
   const emit = (event: SyncAgentEvent): void => listeners.tell(event);
-  const { localStatus, backUpAndList: _backUpAndList, ...others } = operationsInProcesses(settings, { emit });
+  const {
+    localStatus,
+    backUpAndList: _backUpAndList,
+    placeBuild: _placeBuild,
+    ...others
+  } = operationsInProcesses(settings, { emit });
 
   /** The daemon that does the work. It is started once; after a stop another one takes its place. */
   let opened: Promise<Daemon> | undefined;
@@ -121,6 +126,12 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
       emit,
       intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
     }),
+    rebuild: async (build, options) => {
+      const { createRebuilder } = await import('./rebuilding/create-rebuilder.ts');
+      const placeBuild: Operations['placeBuild'] = (id, call) =>
+        operate('restore', call?.signal, (each, signal) => each.placeBuild(id, { ...call, signal }));
+      return createRebuilder(settings, { calls: { placeBuild }, clock, emit })(build, options);
+    },
     sync: (options) => operate('sync', options?.signal, (each, signal) => each.sync({ ...options, signal })),
     start,
     notify: () => {
