@@ -1,7 +1,7 @@
 /** The library: everything the command line does, for programs. */
 export { createSyncAgent } from './library/create-sync-agent.ts';
 export type { SyncAgentPorts } from './library/create-sync-agent.ts';
-export type { StopOptions, SyncAgent, SyncAgentEvent } from './api/sync-agent.ts';
+export type { RebuildWait, StopOptions, SyncAgent, SyncAgentEvent } from './api/sync-agent.ts';
 export { defaultSchedule } from './library/open-daemon.ts';
 export type { SyncAgentSettings } from './library/open-daemon.ts';
 export type { BackupAndHistory, OperationObserver, Operations, OperationsFor } from './api/operations.ts';
@@ -113,6 +113,7 @@ export type {
   WithheldStep,
 } from './stores/mending.ts';
 export type { AsideOptions, RestoreToResult } from './engine/restore/restore-to.ts';
+export type { RebuildOptions, RebuildResult } from './engine/rebuild/place-build.ts';
 export type { RestoreOptions, RestoreResult } from './engine/restore/restore.ts';
 export type { RollbackResult } from './engine/restore/rollback.ts';
 export type { Relation } from './engine/relation.ts';

@@ -17,6 +17,7 @@ import type { RepairResult } from '../engine/repair/repair-remote.ts';
 import type { MaintainStoreOptions, MaintainStoreResult } from '../engine/mending/maintain-store.ts';
 import type { StoreRepairOptions, StoreRepairResult } from '../engine/mending/repair-store.ts';
 import type { AsideOptions, RestoreToResult } from '../engine/restore/restore-to.ts';
+import type { RebuildOptions, RebuildResult } from '../engine/rebuild/place-build.ts';
 import type { RestoreOptions, RestoreResult } from '../engine/restore/restore.ts';
 import type { RollbackResult } from '../engine/restore/rollback.ts';
 import type { StatusReport } from '../engine/status.ts';
@@ -111,6 +112,11 @@ export interface Agent extends RecordOperations, ArchiveOperations, CopyOperatio
    * a process has the store open.
    */
   maintain(options?: MaintainStoreOptions & CallOptions): Promise<MaintainStoreResult>;
+  /**
+   * Puts a store that was built aside in the place of the present one: the last step of `SyncAgent.rebuild`, whose lock the caller holds. `build`
+   * names what was built.
+   */
+  placeBuild(build: string, options?: RebuildOptions & CallOptions): Promise<RebuildResult>;
   /** Rebuilds a lost commit log from what the remote still holds. Deletes nothing. Not about the store: that is `repair`. */
   repairRemote(options?: { readonly dryRun?: boolean } & CallOptions): Promise<RepairResult>;
   /** Applies the retention rule now, and removes what crashed runs left. */

@@ -3,6 +3,7 @@ import type { CallOptions } from './agent.ts';
 import type { DaemonStatus, Saved } from './daemon-status.ts';
 import type { Operations } from './operations.ts';
 import type { ProtectOptions, ProtectedWork } from './protecting.ts';
+import type { RebuildOptions, RebuildResult } from '../engine/rebuild/place-build.ts';
 
 /** All events of an agent: those of an operation and those of the schedule. `type` tells them apart. */
 export type SyncAgentEvent = AgentEvent | DaemonEvent;
@@ -15,7 +16,10 @@ export type SyncAgentEvent = AgentEvent | DaemonEvent;
  * `sync` run one at a time. If another program works on the store for longer than `lockWaitMs`, 30 s by default, they
  * reject with BUSY.
  */
-export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndList' | 'followLog'> {
+export interface SyncAgent extends Omit<
+  Operations,
+  'localStatus' | 'backUpAndList' | 'followLog' | 'placeBuild'
+> {
   /**
    * Begins to watch the store and to back it up; resolves when no change can be missed any more. A second call does nothing. The
    * process lives on until `stop`. BUSY, naming it, if another agent already watches the store; INTERRUPTED if `stop` came first.
@@ -27,6 +31,16 @@ export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndLi
    * damaged. Needs no `start`. The work may be nested, and several may run at once.
    */
   protect<T>(name: string, work: ProtectedWork<T>, options?: ProtectOptions): Promise<T>;
+  /**
+   * Lets `build` make a new store in the directory that it gets, an empty one on the store's file system, while the present store is in
+   * use. Then checks it, makes a snapshot of the present store, and puts the new one in its place. `build` runs in this process. When it
+   * resolves, nobody may have a file of its directory open any more, nor of the store: BUSY. If it or a check fails, the store stays as it
+   * was, and what was built is removed. BUSY at once while another rebuild is under way. Needs no `start`.
+   */
+  rebuild(
+    build: (dir: string) => unknown,
+    options?: RebuildOptions & RebuildWait & CallOptions,
+  ): Promise<RebuildResult>;
   /**
    * Tells the agent that the store was written: for file systems without events, or to be faster. Cheap enough for every write. USAGE
    * before the first `start`. After `stop` nothing is lost: the next start looks at the store.
@@ -44,6 +58,11 @@ export interface SyncAgent extends Omit<Operations, 'localStatus' | 'backUpAndLi
    * agent nor other listeners: it becomes the process's `uncaughtException`, as with an EventTarget.
    */
   on(listener: (event: SyncAgentEvent) => void): () => void;
+}
+
+export interface RebuildWait {
+  /** How long to wait, once the new store is built, until nobody has the old one open, milliseconds; default 0. */
+  readonly waitMs?: number | undefined;
 }
 
 export interface StopOptions {

@@ -21,6 +21,7 @@ import { notifyCommand } from './commands/store/notify.ts';
 import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
 import { protectCommand } from './commands/work/protect.ts';
 import { pruneCommand } from './commands/remote/prune.ts';
+import { rebuildCommand } from './commands/work/rebuild.ts';
 import { repairCommand } from './commands/store/repair.ts';
 import { repairRemoteCommand } from './commands/remote/repair-remote.ts';
 import { restoreCommand } from './commands/store/restore.ts';
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
   syncCommand,
   repairCommand,
   maintainCommand,
+  rebuildCommand,
   listCommand,
   showCommand,
   diffCommand,

@@ -64,6 +64,9 @@ export const stagingRoot = (home: Home): string => join(home.dir, 'staging');
 export const stagedData = (home: Home, attempt: string): string => join(stagingRoot(home), attempt, 'data');
 /** Where who only reads the store, without its lock, keeps what it needs for that. */
 export const scratchRoot = (home: Home): string => join(home.dir, 'scratch');
+/** Where a new store is built. Only the holder of the lock at `buildLockPath` may touch it. */
+export const buildRoot = (home: Home): string => join(home.dir, 'build');
+export const buildLockPath = (home: Home): string => join(home.dir, 'build-lock');
 /** Where a drill restores to. Only the holder of the lock at `drillLockPath` may touch it. */
 export const drillRoot = (home: Home): string => join(home.dir, 'drill');
 export const drillLockPath = (home: Home): string => join(home.dir, 'drill-lock');

@@ -9,6 +9,8 @@ import { writeFileAtomic } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
 import {
   agentLockPath,
+  buildLockPath,
+  buildRoot,
   drillLockPath,
   drillRoot,
   lockPath,
@@ -87,6 +89,14 @@ export function lockDrill(fs: FileSystem, home: Home): Promise<Lock> {
 export function lockLog(fs: FileSystem, home: Home, holder: { readonly command: string }): Promise<Lock> {
   const action = `Cannot follow the writes of "${home.store}"`;
   return takeLock(fs, home, { path: logLockPath(home), holder, action, timeoutMs: 500 });
+}
+
+/** Takes the lock of a rebuild, of which there is one at a time. BUSY, naming the other one. */
+export function lockBuild(fs: FileSystem, home: Home): Promise<Lock> {
+  const action = `Cannot rebuild "${home.store}"`;
+  const holder = { command: 'rebuild' };
+  // `sweepBuild` of another process may hold the lock for a moment.
+  return takeLock(fs, home, { path: buildLockPath(home), holder, action, timeoutMs: 500 });
 }
 
 /** Whether an agent is running for the store, on this host or in another container that shares the disk. */
@@ -191,7 +201,7 @@ const isBusy = (error: unknown): boolean =>
  * place. In a store that is a mount point the application itself could have made such a link.
  */
 async function assertOwnDirectories(home: Home, action: string): Promise<void> {
-  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home), drillRoot(home)]) {
+  for (const path of [home.dir, stagingRoot(home), rollbackRoot(home), drillRoot(home), buildRoot(home)]) {
     const stats = await lstat(path).catch(() => undefined);
     if (stats === undefined || stats.isDirectory()) continue;
     throw new SyncAgentError('REFUSED', `${action}: "${path}" is not a real directory`, {

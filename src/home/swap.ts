@@ -5,6 +5,7 @@ import { isExcluded, noExclusions } from '../stores/content/exclusions.ts';
 import { fingerprint, placementFingerprint, storeIdentity } from '../stores/content/fingerprint.ts';
 import { foreignNames } from '../stores/content/foreign.ts';
 import { homeInsideStore, scanStore } from '../stores/content/scan.ts';
+import { sweepBuild } from './build-place.ts';
 import { carryOver } from './carry-over.ts';
 import { stagingRoot } from './home.ts';
 import type { Home } from './home.ts';
@@ -86,8 +87,8 @@ export async function swapIn(fs: FileSystem, home: Home, request: SwapRequest): 
 }
 
 /**
- * Finishes an interrupted swap, or forgets one that moved nothing, and empties staging. Resolves to the journal of an interrupted
- * replacement, if there is one. Only a restore from the remote can finish that: until then the store is incomplete.
+ * Finishes an interrupted swap, or forgets one that moved nothing, empties staging, and removes a build that was killed. Resolves to the
+ * journal of an interrupted replacement, if there is one. Only a restore from the remote can finish that: until then the store is incomplete.
  */
 export async function recover(
   fs: FileSystem,
@@ -100,6 +101,7 @@ export async function recover(
     else await removeJournal(fs, home);
   }
   await fs.remove(stagingRoot(home));
+  await sweepBuild(fs, home);
   return journal?.type === 'replace' ? journal : undefined;
 }
 

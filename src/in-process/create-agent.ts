@@ -133,6 +133,10 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     repair: (options = {}) => log.writeWhole('repair', options, (context) => repairStore(context, options)),
     maintain: (options = {}) =>
       log.writeWhole('maintain', options, (context) => maintainStore(context, options)),
+    placeBuild: async (build, options = {}) => {
+      const { placeBuild } = await import('../engine/rebuild/place-build.ts');
+      return access.writeWhole('rebuild', (context) => placeBuild(context, build, options), options.signal);
+    },
     repairRemote: (options = {}) =>
       log.read('repair-remote', options, (context) => repairRemote(context, options)),
     ...recordOperations(access, log, ports),

@@ -31,6 +31,7 @@ const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-tol
   maintain: 'with-work',
   rollback: 'at-once',
   'restore-archive': 'with-work',
+  rebuild: 'at-once',
   protect: 'at-once',
   copy: 'with-work',
   prune: 'at-once',
@@ -158,7 +159,8 @@ export function loggedAccess(
       (begun ??= attempt(async () => {
         const { home, fs } = await access.place();
         // It is the first thing that is done to this store.
-        if (operation === 'protect' && (await storeExists(home))) await fs.makeDirectory(home.dir);
+        if (['protect', 'rebuild'].includes(operation) && (await storeExists(home)))
+          await fs.makeDirectory(home.dir);
         const before = await parentOf(home, context);
         const who = thisWorker(host, program);
         const inside = within === undefined ? {} : { within };

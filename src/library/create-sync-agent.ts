@@ -44,6 +44,7 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
     localStatus,
     backUpAndList: _backUpAndList,
     followLog: _followLog,
+    placeBuild: _placeBuild,
     ...others
   } = operationsInProcesses(settings, { emit });
 
@@ -128,6 +129,12 @@ export function createSyncAgent(given: SyncAgentSettings, ports: SyncAgentPorts 
       emit,
       intervalMs: settings.intervalMs ?? defaultSchedule.intervalMs,
     }),
+    rebuild: async (build, options) => {
+      const { createRebuilder } = await import('./rebuilding/create-rebuilder.ts');
+      const placeBuild: Operations['placeBuild'] = (id, call) =>
+        operate('restore', call?.signal, (each, signal) => each.placeBuild(id, { ...call, signal }));
+      return createRebuilder(settings, { calls: { placeBuild }, clock, emit })(build, options);
+    },
     sync: (options) => operate('sync', options?.signal, (each, signal) => each.sync({ ...options, signal })),
     start,
     notify: () => {

@@ -55,6 +55,7 @@ export function operationsInProcesses(
     inspect: bound('inspect'),
     repair: bound('repair'),
     maintain: bound('maintain'),
+    placeBuild: bound('placeBuild'),
     repairRemote: bound('repairRemote'),
     rollbackCopies: bound('rollbackCopies'),
     rollBack: bound('rollBack'),

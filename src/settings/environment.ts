@@ -13,8 +13,11 @@ export const inHookVariable = `${environmentPrefix}IN_HOOK`;
 /** The password of archives. Not a setting: it is written nowhere. */
 export const archivePasswordVariable = `${environmentPrefix}ARCHIVE_PASSWORD`;
 
+/** Tells the command of a rebuild where to build. */
+export const buildDirVariable = `${environmentPrefix}BUILD_DIR`;
+
 /** Other variables with our prefix: of hooks, of supervised commands, of this project's tests and development. */
-const foreign = /^SYNC_AGENT_(IN_HOOK|ARCHIVE_PASSWORD|RUN_ID|WITHIN|TEST_.*|GLIBC_DIR)$/;
+const foreign = /^SYNC_AGENT_(IN_HOOK|ARCHIVE_PASSWORD|BUILD_DIR|RUN_ID|WITHIN|TEST_.*|GLIBC_DIR)$/;
 
 /** The settings in `SYNC_AGENT_*`. An empty variable counts as unset. Throws USAGE for an unknown one. */
 export function environmentLayer(env: Readonly<NodeJS.ProcessEnv>): Layer {

@@ -1,7 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { lookAtStopped, placeMendedCopy } from '../../src/engine/mending/mended-copy.ts';
+import { placeMendedCopy } from '../../src/engine/mending/mended-copy.ts';
+import { lookAtStopped } from '../../src/engine/mending/stopped-store.ts';
 import { locateHome } from '../../src/home/home.ts';
 import { readJournal } from '../../src/home/journal.ts';
 import { readState, writeState } from '../../src/home/state.ts';

@@ -1,12 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
 import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
 import type { AgentPorts } from '../../src/in-process/create-agent.ts';
+import { createRebuilder } from '../../src/library/rebuilding/create-rebuilder.ts';
 import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
 import { forEachEffect } from '../support/each-effect.ts';
 import { lowerLayer } from '../support/lower-layer.ts';
@@ -52,7 +53,8 @@ interface Scenario {
   readonly mounts?: readonly string[];
   /** Puts the world in the state in which `run` begins. */
   readonly prepare: (host: Host, other: Host, world: World) => Promise<void>;
-  readonly run: (host: Host) => Promise<unknown>;
+  /** `world`: with the disk and the remote of the machine whose power is cut. */
+  readonly run: (host: Host, world: World) => Promise<unknown>;
   /** What is in the store all the time and none of its content. */
   readonly leftAlone?: Record<string, string>;
   /** What the store may hold after the cut and one ordinary restore. */
@@ -220,6 +222,27 @@ const scenarios: readonly Scenario[] = [
     first: 'backup',
   },
   {
+    name: 'a rebuild',
+    prepare: async (host) => {
+      await host.write(old);
+      await host.agent.backup();
+    },
+    run: ({ agent, store }, { clock, settings, ports, fs }) =>
+      createRebuilder(
+        { store, remote: 'file:///unused', ...settings },
+        { calls: agent, clock, emit: () => undefined, ...ports, fs },
+      )(async (dir) => {
+        for (const [path, text] of Object.entries(fresh)) {
+          await fs.makeDirectory(dirname(join(dir, path)));
+          const file = await fs.openForWrite(join(dir, path));
+          await file.write(Buffer.from(text), 0);
+          await file.close();
+        }
+      }),
+    outcomes: [fresh, old],
+    first: 'backup',
+  },
+  {
     name: 'clear-history',
     prepare: async (host) => {
       for (const text of ['1', '2', 'old a']) {
@@ -289,6 +312,11 @@ const mutants: readonly (Mutant & { readonly name: string; readonly scenario: st
     fs: (fs) => ({ ...fs, sync: nothing }),
   },
   {
+    name: 'a rebuild did not sync what was built',
+    scenario: 'a rebuild',
+    fs: (fs) => ({ ...fs, sync: nothing }),
+  },
+  {
     name: 'a swap left behind what is excluded',
     scenario: 'a restore of a store with excluded files, whole',
     fs: (fs) => ({ ...fs, link: nothing }),
@@ -346,15 +374,15 @@ async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mut
 
     const power = new Power(n, mode);
     const powered = { remote: poweredRemote(power, remote), fs: poweredFileSystem(power, fs) };
-    const doomed = await makeHost({
+    const doomed: World = {
       remote: mutant.remote?.(powered.remote) ?? powered.remote,
       clock,
       root,
       settings,
       ports,
       fs: mutant.fs?.(powered.fs) ?? powered.fs,
-    });
-    await scenario.run(doomed).catch((error: unknown) => {
+    };
+    await scenario.run(await makeHost(doomed), doomed).catch((error: unknown) => {
       if (!power.isCut) throw error;
     });
     if (power.isCut) await expectSound(scenario, { remote, clock, root, settings, ports, fs }, newestBefore);

@@ -101,7 +101,7 @@ describe('sync-agent archive', () => {
 
   it('that is killed while it restores leaves the store, and an open operation in the log', async () => {
     const big = join(cwd, 'chroma', 'big.bin');
-    writeFileSync(big, randomBytes(64 * 1024 * 1024));
+    writeFileSync(big, randomBytes(24 * 1024 * 1024));
     await archive(['--to', 'a.zip']);
     writeFileSync(big, 'written since');
     const { child, done } = startCli(['archive', '--store', './chroma', 'restore', 'a.zip'], { cwd });
@@ -122,11 +122,9 @@ describe('sync-agent archive', () => {
   it.each([
     [['--to', 'a.zip', 'latest', 'b.zip', '--remote', 'file:///nowhere'], "the archive's place is --to"],
     [[], 'Add --to'],
-    [['list', '.', '--to', 'x'], 'Cannot use --to with "archive list"'],
     [['restore', 'a.zip', '--max-backups', '2'], 'Cannot use --max-backups with "archive restore"'],
     [['restore', 'a.zip', '--to', 'x', '--force'], 'Cannot use --force with --to'],
     [['--to', 'a.zip', '--max-backups', '0'], 'Cannot use --max-backups'],
-    [['restore'], 'name it after "archive restore"'],
   ] as const)('%j is a USAGE error', async (words, complaint) => {
     const { exitCode, stderr } = await archive(words);
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining(complaint)]);

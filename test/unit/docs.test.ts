@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
 import { helpText } from '../../src/cli/help.ts';
-import { archivePasswordVariable } from '../../src/settings/environment.ts';
+import { archivePasswordVariable, buildDirVariable } from '../../src/settings/environment.ts';
 import { flagOf, variableOf } from '../../src/settings/setting.ts';
 import { settings } from '../../src/settings/settings.ts';
 import { withReferenceTable } from '../../src/settings/reference.ts';
@@ -96,6 +96,7 @@ describe.each(documents)('%s', (path) => {
     const known = [
       'SYNC_AGENT_CONFIG',
       archivePasswordVariable,
+      buildDirVariable,
       ...Object.keys(settings).map(variableOf),
       ...testVariables(),
     ];

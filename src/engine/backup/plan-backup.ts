@@ -133,7 +133,10 @@ const modesOf = (directories: readonly ManifestDirectory[]): string =>
 
 /** Why a store that grew from `base` lost too much to be committed, as far as it was counted. Undefined if it did not. */
 export function shrinkage(
-  captured: Pick<CapturedStore, 'adapter' | 'statistics'> & Pick<CapturedTree, 'files'>,
+  captured: Pick<CapturedTree, 'adapter'> & {
+    readonly files: readonly { readonly size: number }[];
+    readonly statistics: Pick<StoreStatistics, 'records'> | undefined;
+  },
   base: Manifest | undefined,
   maxShrink: number,
 ): string | undefined {

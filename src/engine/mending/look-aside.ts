@@ -4,7 +4,7 @@ import { stagingRoot } from '../../home/home.ts';
 import type { StoreAdapter } from '../../stores/adapter.ts';
 import type { Context } from '../context.ts';
 import { copyStore, diskFull } from './mended-copy.ts';
-import type { StoppedStore } from './mended-copy.ts';
+import type { StoppedStore } from './stopped-store.ts';
 
 /**
  * Lets `look` read a store that nobody has open. One with a database in WAL mode is copied for it: a reader makes files beside such a

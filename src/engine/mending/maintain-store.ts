@@ -5,16 +5,16 @@ import { totalBytes } from '../../log/manifest.ts';
 import type { StoreAdapter } from '../../stores/adapter.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import type { JournalMode, Maintained, MaintenanceEstimate, StoreMending } from '../../stores/mending.ts';
-import { backup } from '../backup/backup.ts';
 import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { lastKnownManifest } from '../known-manifests.ts';
-import { lookAtStore } from '../local-status.ts';
 import { messagesOf } from '../soundness/soundness.ts';
 import { adapterForCapture } from '../soundness/judge-store.ts';
 import { lookAside } from './look-aside.ts';
-import { lookAtStopped, placeMendedCopy } from './mended-copy.ts';
-import type { StoppedStore } from './mended-copy.ts';
+import { placeMendedCopy } from './mended-copy.ts';
+import { snapshotOfStore } from './snapshot-of-store.ts';
+import { lookAtStopped } from './stopped-store.ts';
+import type { StoppedStore } from './stopped-store.ts';
 
 export interface MaintainStoreOptions {
   /** How SQLite keeps what a transaction changes, from now on. Default: as it is. */
@@ -57,7 +57,7 @@ export async function maintainStore(
     }
   });
   if (estimate !== undefined) return { type: 'planned', ...estimate };
-  const snapshot = await snapshotOf(context);
+  const snapshot = await snapshotOfStore(context, 'maintain');
   const stopped = await lookAtStopped(context, 'maintain');
   const before = await lastKnownManifest(context);
   let maintained: Maintained | undefined;
@@ -91,19 +91,6 @@ async function mendingOf(context: Context): Promise<{
     'USAGE',
     `Cannot maintain "${context.home.store}": nobody knows how to maintain a store of the kind "${name}"`,
   );
-}
-
-/** The snapshot that the store equals, made now if there is none. A store that was written a moment ago may need two looks. */
-async function snapshotOf(context: Context): Promise<string> {
-  for (let tries = 1; ; tries++) {
-    const { parent, isUnchanged } = await lookAtStore(context);
-    if (isUnchanged && parent !== undefined) return parent;
-    if (tries === 3) break;
-    await backup(context);
-  }
-  throw new SyncAgentError('BUSY', `Cannot maintain "${context.home.store}": somebody writes to it`, {
-    remedy: 'Stop it first',
-  });
 }
 
 /** What comes out of it must hold what went in. */

@@ -1,64 +1,26 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeSnapshotId } from '../../log/layout.ts';
 import { totalBytes } from '../../log/manifest.ts';
 import { isDiskFull } from '../../platform/disk-space.ts';
 import { SyncAgentError, messageOf, throwIfAborted } from '../../platform/errors.ts';
-import { stagedData, stagingRoot, storeExists } from '../../home/home.ts';
+import { stagedData, stagingRoot } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
-import { hasRollbackCopy } from '../../home/rollback-copies.ts';
-import { readState } from '../../home/state.ts';
-import { swapIn } from '../../home/swap.ts';
-import type { SwapRequest } from '../../home/swap.ts';
-import { fingerprint, isTransient, storeIdentity } from '../../stores/content/fingerprint.ts';
+import { isTransient } from '../../stores/content/fingerprint.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import type { ScanResult } from '../../stores/content/scan.ts';
 import { inPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { spareBytes } from '../restore/disk-shortage.ts';
-
-/** A store that nobody has open, as it was looked at. */
-export interface StoppedStore {
-  readonly scan: ScanResult;
-  readonly fingerprint: string;
-  /** In errors: repair, maintain. */
-  readonly action: string;
-}
+import { assertStillStopped, assertUntouched } from './stopped-store.ts';
+import type { StoppedStore } from './stopped-store.ts';
+import { swapContinuing } from './swap-continuing.ts';
+import type { Placed } from './swap-continuing.ts';
 
 export interface MendedCopyRequest {
   /** Number of rollback copies to keep. */
   readonly rollbackCopies: number;
   /** Changes the copy. False: it is not worth to be put in the place of the store. */
   readonly work: (dir: string) => Promise<boolean>;
-}
-
-/** What became of the copy. */
-export interface Placed {
-  /** Name of the copy of the store as it was. */
-  readonly rollbackCopy: string | undefined;
-}
-
-/** BUSY if somebody has the store open, NOT_FOUND if there is none, REFUSED if it holds what cannot be copied. */
-export async function lookAtStopped(context: Context, action: string): Promise<StoppedStore> {
-  const { home } = context;
-  if (!(await storeExists(home))) {
-    throw new SyncAgentError('NOT_FOUND', `Cannot ${action} "${home.store}": there is no store`, {
-      remedy: 'Check --store',
-    });
-  }
-  await assertStopped(context, action);
-  const scan = await scanStore(home.store, home.exclude);
-  const [oddity] = scan.oddities;
-  if (oddity !== undefined) {
-    throw new SyncAgentError(
-      'REFUSED',
-      `Cannot ${action} "${home.store}": of "${oddity.path}", ${oddity.problem}`,
-      {
-        remedy: 'Move it out of the store',
-      },
-    );
-  }
-  return { scan, fingerprint: fingerprint(scan), action };
 }
 
 /**
@@ -74,7 +36,7 @@ export async function placeMendedCopy(
   stopped: StoppedStore,
   { rollbackCopies, work }: MendedCopyRequest,
 ): Promise<Placed | undefined> {
-  const { home, fs, clock } = context;
+  const { home, fs } = context;
   const { action, scan } = stopped;
   await assertRoom(context, stopped);
   const attempt = newAttempt();
@@ -84,20 +46,8 @@ export async function placeMendedCopy(
     await assertUntouched(context, stopped);
     if (!(await work(dir))) return undefined;
     await makeDurable(context, scan, dir);
-    await assertUntouched(context, stopped);
-    await assertStopped(context, action);
-    const rollback = makeSnapshotId(clock.now(), clock.randomHex(4));
-    const lineage = await keptLineage(context);
-    await inPhase(context, 'swap', () =>
-      swapIn(fs, home, {
-        from: { type: 'staging', name: attempt },
-        rollback,
-        keepRollback: true,
-        rollbackCopies,
-        ...lineage,
-      }),
-    );
-    return { rollbackCopy: (await hasRollbackCopy(home, rollback)) ? rollback : undefined };
+    await assertStillStopped(context, stopped);
+    return await swapContinuing(context, { attempt, keepRollback: true, rollbackCopies });
   } catch (error) {
     if (isDiskFull(error) && (await readJournal(home)) === undefined)
       throw await diskFull(context, action, error);
@@ -137,48 +87,6 @@ async function makeDurable({ home, fs, signal }: Context, before: ScanResult, di
   };
   for (const { path } of files) await give(path);
   for (const { path } of directories.toReversed()) await give(path);
-}
-
-/** Nothing is known of a store that somebody made anew. */
-async function keptLineage({
-  home,
-  remoteId,
-}: Context): Promise<Pick<SwapRequest, 'location' | 'parent' | 'settled' | 'isCommitDue' | 'continues'>> {
-  const local = await readState(home);
-  const isOurs = local !== undefined && local.identity === (await storeIdentity(home.store));
-  const remotes = isOurs ? local.remotes : {};
-  const { parent = null, settled = [] } = remotes[remoteId] ?? {};
-  const continues = Object.fromEntries(
-    Object.entries(remotes).map(([name, record]) => [
-      name,
-      {
-        ...record,
-        fingerprint: null,
-        pending: record.pending === null ? null : { ...record.pending, fingerprint: null },
-      },
-    ]),
-  );
-  return { location: remoteId, parent, settled, isCommitDue: true, continues };
-}
-
-async function assertStopped({ home, findStoreUsers }: Context, action: string): Promise<void> {
-  const users = await findStoreUsers(home.store);
-  if (users.length === 0) return;
-  const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
-  throw new SyncAgentError('BUSY', `Cannot ${action} "${home.store}": ${names} has it open`, {
-    remedy: 'Stop it first',
-  });
-}
-
-async function assertUntouched({ home }: Context, stopped: StoppedStore): Promise<void> {
-  if (fingerprint(await scanStore(home.store, home.exclude)) === stopped.fingerprint) return;
-  throw new SyncAgentError(
-    'BUSY',
-    `Cannot ${stopped.action} "${home.store}": somebody began to write to it`,
-    {
-      remedy: 'Stop it first',
-    },
-  );
 }
 
 /** A database that is written anew is there twice for a while. */

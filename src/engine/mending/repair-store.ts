@@ -8,7 +8,8 @@ import type { Context } from '../context.ts';
 import { lastKnownManifest } from '../known-manifests.ts';
 import { adapterForCapture, databasesOf } from '../soundness/judge-store.ts';
 import { lookAside } from './look-aside.ts';
-import { lookAtStopped, placeMendedCopy } from './mended-copy.ts';
+import { placeMendedCopy } from './mended-copy.ts';
+import { lookAtStopped } from './stopped-store.ts';
 import { mendInPlace } from './mend-in-place.ts';
 import type { RepairedStep } from './mend-in-place.ts';
 

@@ -9,6 +9,7 @@ export type LoggedOperation =
   | 'maintain'
   | 'rollback'
   | 'restore-archive'
+  | 'rebuild'
   | 'protect'
   | 'copy'
   | 'prune'

@@ -12,9 +12,10 @@ const writing: ReadonlySet<string> = new Set([
   'import',
   'index',
   'restore-collection',
+  'rebuild',
 ]);
 /** Outcomes that prove the store sound when the operation ended: it was checked, or is a checked one. */
-const proofs: ReadonlySet<string> = new Set(['committed', 'restored', 'repaired', 'maintained']);
+const proofs: ReadonlySet<string> = new Set(['committed', 'restored', 'repaired', 'maintained', 'rebuilt']);
 
 /** Whether the store was sound when the operation ended, as far as the log tells. */
 export function provesSound({

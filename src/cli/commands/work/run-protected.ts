@@ -14,6 +14,7 @@ import type { RunningCommand } from '../../../run/command-process.ts';
 import { defaultOf } from '../../../settings/settings.ts';
 import { agentSettings } from '../../../settings/use-config.ts';
 import type { Invocation, Outcome } from '../command.ts';
+import { CommandFailed } from './command-failed.ts';
 import { passSignals } from './pass-signals.ts';
 
 export interface ProtectedCommand {
@@ -75,14 +76,5 @@ export async function runProtected(
     return { result: null, lines: [], exitCode };
   } finally {
     passing.release();
-  }
-}
-
-/** It has said why itself. */
-class CommandFailed extends Error {
-  override readonly name = 'CommandFailed';
-
-  constructor(program: string, exitCode: number) {
-    super(`"${program}" ended with exit code ${exitCode}`);
   }
 }
