@@ -62,7 +62,7 @@ export async function runLogSchedule(seed: number, lives: number): Promise<Sched
       if (hasDisk) continue;
       model = new LogModel(next.host.store, {
         random,
-        name: `${String.fromCodePoint(98 + life)}`,
+        name: String.fromCodePoint(98 + life),
         isNew: false,
       });
       saved = 0;
@@ -93,16 +93,22 @@ async function live(
   const waits: Promise<unknown>[] = [];
   machine.start();
   let backingUp: Promise<unknown> | undefined;
+  const backUp = async (): Promise<void> => {
+    if ((await machine.backup()) !== undefined) counts.backups += 1;
+    backingUp = undefined;
+  };
+  const flush = async (asked: number): Promise<void> => {
+    if (!(await machine.flush()) || machine.isDead()) return;
+    counts.flushes += 1;
+    youngest = Math.max(youngest, asked);
+  };
   for (let step = 0; step < until && !machine.isDead(); step += 1) {
     // The first machine makes a snapshot before anything can be lost.
     if (step === until >> 1 && (!isFirst || counts.backups > 0))
       fate.dieAt = machine.effects() + 1 + Math.floor(random() * 40);
     for (let count = Math.floor(random() * 4); count > 0; count -= 1) model.step();
     if ((machine.isDue() || random() < 0.06) && backingUp === undefined) {
-      backingUp = machine.backup().then((id) => {
-        if (id !== undefined) counts.backups += 1;
-        backingUp = undefined;
-      });
+      backingUp = backUp();
       waits.push(backingUp);
     }
     if (isFirst && counts.backups === 0) {
@@ -112,14 +118,7 @@ async function live(
       continue;
     }
     if (random() < 0.2) {
-      const asked = model.states.length - 1;
-      waits.push(
-        machine.flush().then((isSaved) => {
-          if (!isSaved || machine.isDead()) return;
-          counts.flushes += 1;
-          youngest = Math.max(youngest, asked);
-        }),
-      );
+      waits.push(flush(model.states.length - 1));
       if (random() < 0.5) await Promise.race([waits.at(-1), sleep(300)]);
     }
     await sleep(random() * 12);

@@ -260,7 +260,7 @@ describe('files that are open', () => {
   };
   const { findStoreUsers: _, ...real } = quiet;
   const withRealUsers = async () => {
-    const { findStoreUsers } = await import('../../../src/stores/in-use.ts');
+    const { findStoreUsers } = await import('../../../src/stores/capture/in-use.ts');
     return rebuilding({ ...real, findStoreUsers: (store) => findStoreUsers(store) });
   };
 

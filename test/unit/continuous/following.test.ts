@@ -1,0 +1,188 @@
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { locateHome } from '../../../src/home/home.ts';
+import { isLogFollowed } from '../../../src/home/lock.ts';
+import { segmentsPrefix } from '../../../src/log/layout.ts';
+import { listSegments, readSegment } from '../../../src/log/segments/read-segments.ts';
+import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import type { FileSystem } from '../../../src/platform/file-system.ts';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
+import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
+import { followStore } from '../../support/followed-store.ts';
+import type { FollowedStore } from '../../support/followed-store.ts';
+import { makeHost } from '../../support/host.ts';
+import { rowsOf } from '../../support/queue-store.ts';
+import { passThrough } from '../../support/race.ts';
+
+let memory: Remote;
+let before: (key: string) => Promise<void>;
+let users: readonly StoreUser[];
+let beforeNext: () => Promise<void>;
+let remote: Remote;
+let followed: FollowedStore;
+beforeEach(async () => {
+  memory = createMemoryRemote({ now: Date.now });
+  before = async () => undefined;
+  remote = {
+    ...passThrough(memory),
+    put: async (key, body, options) => {
+      await before(key);
+      return memory.put(key, body, options);
+    },
+  };
+  beforeNext = async () => undefined;
+  const fs: FileSystem = {
+    ...nodeFileSystem,
+    rename: async (from, to) => {
+      if (to.endsWith('/log-next.json')) await beforeNext();
+      await nodeFileSystem.rename(from, to);
+    },
+  };
+  users = [];
+  followed = await followStore({ remote, fs, ports: { findStoreUsers: async () => users } });
+});
+afterEach(() => followed.remove());
+
+/** The queue that another machine gets. */
+async function restoredElsewhere(): Promise<readonly string[]> {
+  const other = await makeHost({ remote: memory });
+  try {
+    await other.agent.restore();
+    return rowsOf(other.store, 240);
+  } finally {
+    await other.remove();
+  }
+}
+const written = (): readonly string[] => rowsOf(followed.host.store, 240);
+/** A state in which the last commit's success was not recorded: its host died, or its answer was lost. */
+async function forgetCommit(old: string): Promise<void> {
+  const path = join(`${followed.host.root}/.store.sync-agent`, 'state.json');
+  const now = JSON.parse(await readFile(path, 'utf8')) as StateFile;
+  const was = JSON.parse(old) as StateFile;
+  for (const [name, state] of Object.entries(was.remotes))
+    state.pending = { id: now.remotes[name]?.parent.id ?? '', fingerprint: null };
+  await writeFile(path, JSON.stringify(was));
+}
+interface StateFile {
+  readonly remotes: Record<string, { readonly parent: { readonly id: string }; pending: unknown }>;
+}
+const state = () => readFile(join(`${followed.host.root}/.store.sync-agent`, 'state.json'), 'utf8');
+
+describe('a store that is followed', () => {
+  it('has what comes between the image of a snapshot and its commit behind both snapshots', async () => {
+    const first = await followed.snapshot();
+    let isWritten = false;
+    before = async (key) => {
+      if (isWritten || !key.startsWith('commits/')) return;
+      isWritten = true;
+      followed.write('meanwhile');
+      await followed.flush();
+    };
+    const second = await followed.snapshot();
+    expect(isWritten).toBe(true);
+    for (const id of [first, second]) {
+      const segments = await listSegments(memory, id);
+      const last = await readSegment(memory, id, segments.length);
+      expect(last.lines.join('\n')).toContain('meanwhile');
+    }
+    expect(await restoredElsewhere()).toEqual(written());
+  });
+
+  it('has it there also if it was saved before the new log began', async () => {
+    await followed.snapshot();
+    beforeNext = async () => {
+      beforeNext = async () => undefined;
+      followed.write('meanwhile');
+      await followed.flush();
+    };
+    // A store in use is copied, not read where it lies.
+    users = [{ pid: 1, command: 'chroma', executable: undefined, mayWrite: true }];
+    followed.write('before');
+    const second = await followed.snapshot();
+    const [first] = await listSegments(memory, second);
+    expect((await readSegment(memory, second, first?.number ?? 0)).lines.join('\n')).toContain('meanwhile');
+    expect(await restoredElsewhere()).toEqual(written());
+  });
+
+  it('is saved behind a snapshot whose commit nobody recorded, also by the next process', async () => {
+    await followed.snapshot();
+    const old = await state();
+    followed.write('between');
+    await followed.snapshot();
+    await followed.stop();
+    await forgetCommit(old);
+    followed.write('later');
+    const stopping = new AbortController();
+    const again = followed.host.agent.followLog({ intervalMs: 50, signal: stopping.signal });
+    const home = await locateHome(followed.host.store);
+    while (!(await isLogFollowed(home))) await new Promise((resolve) => setTimeout(resolve, 5));
+    await followed.flush();
+    expect(await restoredElsewhere()).toEqual(written());
+    stopping.abort();
+    await again;
+  });
+
+  it('answers everybody who asks at once, when all is saved and not before', async () => {
+    const id = await followed.snapshot();
+    let isOpen = false;
+    let answered = 0;
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    let arrive = (): void => undefined;
+    const arrived = new Promise<void>((resolve) => (arrive = resolve));
+    before = async (key) => {
+      if (!key.startsWith(segmentsPrefix(id)) || isOpen) return;
+      arrive();
+      await gate;
+    };
+    const numbers = ['a', 'b', 'c'].map((name) => followed.write(name));
+    const asking = numbers.map(async () => {
+      await followed.flush();
+      answered += 1;
+    });
+    await arrived;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(answered).toBe(0);
+    isOpen = true;
+    release();
+    await Promise.all(asking);
+    const segments = await listSegments(memory, id);
+    expect((await readSegment(memory, id, segments.length)).head.to.number).toBe(numbers[2]);
+    expect(await readdir(join(followed.host.root, '.store.sync-agent/log-flush'))).toEqual([]);
+  });
+
+  it('ends with what it met if that is no failure of the remote', async () => {
+    await followed.snapshot();
+    before = async (key) => {
+      if (key.includes('/.sync-agent/log/')) throw new TypeError('a mistake');
+    };
+    followed.write('a');
+    await expect(followed.flush()).rejects.toMatchObject({ code: 'BUSY' });
+    await expect(followed.stop()).rejects.toThrow('a mistake');
+  });
+
+  it('stays as of the moment that somebody chose: its log does not go on', async () => {
+    await followed.snapshot();
+    followed.write('a');
+    await followed.flush();
+    expect(await followed.stop()).toBe(true);
+    await followed.host.agent.restore({ atMs: Date.now() - 60_000, snapshot: 'latest', force: true });
+    expect(written()).toEqual([]);
+    expect(await followed.host.agent.restore()).toMatchObject({ type: 'ahead' });
+    expect(written()).toEqual([]);
+  });
+
+  it('comes back with all that its log has if its disk is lost', async () => {
+    await followed.snapshot();
+    followed.write('a');
+    await followed.flush();
+    const rows = written();
+    await followed.stop();
+    await rm(followed.host.store, { recursive: true });
+    await followed.host.agent.restore();
+    expect(written()).toEqual(rows);
+    expect(await followed.host.agent.restore()).toMatchObject({ type: 'equal' });
+  });
+});
