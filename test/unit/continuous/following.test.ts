@@ -159,7 +159,10 @@ describe('a store that is followed', () => {
       if (key.includes('/.sync-agent/log/')) throw new TypeError('a mistake');
     };
     followed.write('a');
-    await expect(followed.flush()).rejects.toMatchObject({ code: 'BUSY' });
+    await expect(followed.flush()).rejects.toMatchObject({
+      code: 'BUSY',
+      message: 'Cannot tell that everything is saved: the agent has ended',
+    });
     await expect(followed.stop()).rejects.toThrow('a mistake');
   });
 
