@@ -4,6 +4,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Verdict } from '../../stores/adapter.ts';
 import { relateToLog } from '../continuous/log-relation.ts';
+import { sealLog } from '../continuous/seal-log.ts';
 import { manifestIfReadable } from '../remote-log.ts';
 import type { HandedOver } from '../continuous/hand-over.ts';
 import { handOver } from '../continuous/hand-over.ts';
@@ -47,13 +48,14 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
     const isDry = options.dryRun === true;
     if (!isDry) await recordAdopted(context, lineage);
     const { position, continues } = isDry ? noLog : await handOver(context, image, id);
-    const left = isDry || continues === lineage.parent ? undefined : await leftBehind(context, work);
     const { judged, staged } = await stageSound(context, work, id);
     if (staged.type === 'unchanged') {
       if (options.dryRun !== true) await recordUnchanged(context, view, lineage, image, staged.id);
       return staged;
     }
     if (staged.type === 'planned') return describePlan(staged, judged);
+    // The follower of this store ends the log of the parent itself, once the commit is there.
+    const left = continues === lineage.parent ? undefined : await leftBehind(context, work, id);
     return await commitImage(context, { id, view, lineage, image, judged, staged, position, left, options });
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
@@ -72,10 +74,13 @@ const noLog: HandedOver = { position: undefined, continues: null };
 async function leftBehind(
   context: Context,
   { view, lineage, image }: ImageWork,
+  id: string,
 ): Promise<string | undefined> {
   const entry = view.snapshots.find(({ entry: { id } }) => id === lineage.parent)?.entry;
   if (entry?.logged !== true) return undefined;
   const manifest = await manifestIfReadable(context, view, entry);
+  // From here on nobody can add to it.
+  if (manifest !== undefined) await sealLog(context, manifest, id);
   const relation = manifest && (await relateToLog(context, manifest, image.dir));
   if (relation?.type !== 'behind' && relation?.type !== 'diverged') return undefined;
   context.emit({

@@ -16,10 +16,11 @@ import type { LogPosition } from '../../log/segments/position.ts';
 import type { LogFollower, OperationLog } from '../../stores/operation-log.ts';
 import { storeIdentity } from '../../stores/content/fingerprint.ts';
 import type { Context } from '../context.ts';
-import { readRemote, manifestOf } from '../remote-log.ts';
+import { manifestIfReadable, manifestOf, readRemote } from '../remote-log.ts';
 import { ChangedFile } from './changed-file.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
+import { sealLog } from './seal-log.ts';
 import { Spool } from './spool.ts';
 
 /** Text of one read of the store's log. The store is locked for readers meanwhile. */
@@ -230,6 +231,7 @@ export class LogKeeper {
     // A commit that nobody has recorded was found by `#adopt`.
     if (current !== undefined && (current === parent || current === pending)) return;
     if (parent !== undefined && parent === this.#coming?.snapshot) {
+      if (current !== undefined) await this.#seal(current, parent);
       this.#current = this.#coming;
       this.#coming = undefined;
       this.#begun(this.#current);
@@ -238,6 +240,14 @@ export class LogKeeper {
     }
     this.#current = undefined;
     await this.#adopt(epoch);
+  }
+
+  /** Another host may follow the log of the snapshot that was left. */
+  async #seal(left: string, by: string): Promise<void> {
+    const view = await readRemote(this.#context);
+    const entry = view.snapshots.find(({ entry: { id } }) => id === left)?.entry;
+    const manifest = entry && (await manifestIfReadable(this.#context, view, entry));
+    if (manifest !== undefined) await sealLog(this.#context, manifest, by);
   }
 
   /** Finds out whether the log of the store's parent can be continued. */
@@ -291,7 +301,11 @@ export class LogKeeper {
     const last = (await listSegments(remote, snapshot, { signal })).at(-1);
     if (last === undefined) return { number: 0, checksum: null, position };
     try {
-      return afterSegment(await readSegment(remote, snapshot, last.number, { signal }));
+      const segment = await readSegment(remote, snapshot, last.number, { signal });
+      const { closedBy } = segment.head;
+      return closedBy === undefined
+        ? afterSegment(segment)
+        : `the log of snapshot ${snapshot} ended when snapshot ${closedBy} went on from it`;
     } catch (error) {
       if (!endsRun(error)) throw error;
       return error.message;

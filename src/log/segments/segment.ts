@@ -33,6 +33,8 @@ const headSchema = z.object({
   /** The store counts on from this number. Its operations above it went with collections that were deleted. Absent if it went on. */
   cutTo: count.optional(),
   operations: count,
+  /** The snapshot that goes on from here: nobody may go on with this log. Absent but in the last segment. */
+  closedBy: z.string().refine(isSnapshotId, 'is not a snapshot id').optional(),
   /** When the first and the last operation were read, by the host's clock. For people, and for restores to a moment. */
   readAt: z.object({ first: z.iso.datetime(), last: z.iso.datetime() }),
 });

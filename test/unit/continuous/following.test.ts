@@ -83,9 +83,11 @@ describe('a store that is followed', () => {
     const second = await followed.snapshot();
     expect(isWritten).toBe(true);
     for (const id of [first, second]) {
-      const segments = await listSegments(memory, id);
-      const last = await readSegment(memory, id, segments.length);
-      expect(last.lines.join('\n')).toContain('meanwhile');
+      const listed = await listSegments(memory, id);
+      const segments = await Promise.all(listed.map(({ number }) => readSegment(memory, id, number)));
+      expect(segments.flatMap(({ lines }) => lines).join('\n')).toContain('meanwhile');
+      // Nobody may go on with the log of the first one any more.
+      expect(segments.at(-1)?.head.closedBy).toBe(id === first ? second : undefined);
     }
     expect(await restoredElsewhere()).toEqual(written());
   });

@@ -1,0 +1,60 @@
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import type { Manifest } from '../../log/manifest.ts';
+import { afterSegment, listSegments, readSegment } from '../../log/segments/read-segments.ts';
+import type { ChainEnd } from '../../log/segments/read-segments.ts';
+import { encodeSegment } from '../../log/segments/segment.ts';
+import { createSegment } from '../../log/segments/write-segment.ts';
+import type { Context } from '../context.ts';
+
+/** Each try is lost only to a host that wrote a segment meanwhile. */
+const mostTries = 20;
+
+/**
+ * Ends the log of a snapshot, because snapshot `by` goes on from it: an empty segment takes the next number. Another host that still
+ * writes there is overtaken with its next write. So it makes a snapshot of its own, and both are seen.
+ */
+export async function sealLog(
+  context: Context,
+  { id, position }: Pick<Manifest, 'id' | 'position'>,
+  by: string,
+): Promise<void> {
+  if (position === undefined) return;
+  const { remote, signal, settings, clock } = context;
+  const at = new Date(clock.now()).toISOString();
+  for (let tries = 0; tries < mostTries; tries += 1) {
+    const last = (await listSegments(remote, id, { signal })).at(-1);
+    const segment = last && (await readSegment(remote, id, last.number, { signal }).catch(unlessDamaged));
+    // Nobody goes on with a log that ends in a damaged segment.
+    if (segment?.head.closedBy !== undefined || (last !== undefined && segment === undefined)) return;
+    const end: ChainEnd =
+      segment === undefined ? { number: 0, checksum: null, position } : afterSegment(segment);
+    const number = end.number + 1;
+    const head = {
+      snapshot: id,
+      number,
+      previous: end.checksum,
+      writer: clock.randomHex(16),
+      host: settings.host,
+      agent: settings.agent,
+      from: end.position,
+      to: end.position,
+      operations: 0,
+      readAt: { first: at, last: at },
+      closedBy: by,
+    };
+    if (await createSegment(remote, { snapshot: id, number, ...(await encodeSegment(head, [])) }, { signal }))
+      return;
+  }
+  throw new SyncAgentError(
+    'BUSY',
+    `Cannot end the log of snapshot ${id}: another host writes it without a pause`,
+    {
+      retryable: true,
+    },
+  );
+}
+
+function unlessDamaged(error: unknown): undefined {
+  if (isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;
+  throw error;
+}
