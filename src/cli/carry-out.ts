@@ -102,5 +102,6 @@ function repeatedFlags(given: Readonly<Record<string, unknown>>): readonly strin
   });
 }
 
-const quote = (word: string): string =>
+/** A word as a shell reads it. */
+export const quote = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -18,6 +18,10 @@ export async function main(args: readonly string[], commands?: readonly Command[
       print(version);
       return 0;
     }
+    if (args.length === 0 && commands === undefined && isPersonThere()) {
+      const { runMenu } = await import('./menu/menu.ts');
+      return await runMenu(main);
+    }
     const known = commands ?? (await import('./commands.ts')).commands;
     if (asksForHelp(own)) {
       const { helpText } = await import('./help.ts');
@@ -36,6 +40,11 @@ export async function main(args: readonly string[], commands?: readonly Command[
     if (form.json) print(JSON.stringify(errorDocument(error), null, 2));
     return error.exitCode;
   }
+}
+
+/** Whether somebody can answer questions. */
+function isPersonThere(): boolean {
+  return process.stdin.isTTY && process.stdout.isTTY && process.stderr.isTTY;
 }
 
 /** Whether a command line asks for help or completion rather than work. */

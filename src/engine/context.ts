@@ -48,6 +48,8 @@ export interface EngineSettings extends RetentionPolicy {
   readonly validation: 'quick' | 'full';
   /** A store that lost more than this share of its bytes or records is not committed. */
   readonly maxShrink: number;
+  /** How many times the usual size or duration a backup is told for; 0: never. */
+  readonly warnGrowth: number;
   /** What a restore does with a damaged store that it would leave alone. */
   readonly onDamage: OnDamage;
   /** How long a restore waits for the log; undefined: 20 s if there is a store, else no limit. */

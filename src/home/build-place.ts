@@ -21,7 +21,8 @@ export const builtStore = (home: Home, id: string): string => join(buildRoot(hom
  * while another build is under way.
  */
 export async function openBuildPlace(fs: FileSystem, home: Home, id: string): Promise<BuildPlace> {
-  const lock = await lockBuild(fs, home);
+  // `sweepBuild` of another process may hold the lock for a moment.
+  const lock = await lockBuild(fs, home, 500);
   const close = async (): Promise<void> => {
     await fs.remove(buildRoot(home)).catch(() => undefined);
     lock.release();
@@ -41,7 +42,7 @@ export async function openBuildPlace(fs: FileSystem, home: Home, id: string): Pr
 /** Removes the build of a process that was killed. Does not reject: the next run tries again. */
 export async function sweepBuild(fs: FileSystem, home: Home): Promise<void> {
   if ((await lstatOrNone(buildRoot(home))) === undefined) return;
-  const lock = await lockBuild(fs, home).catch(() => undefined);
+  const lock = await lockBuild(fs, home, 0).catch(() => undefined);
   // Its command may have outlived it, and still write there.
   if (lock !== undefined) await fs.remove(buildRoot(home)).catch(() => undefined);
   lock?.release();

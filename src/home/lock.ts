@@ -92,11 +92,10 @@ export function lockLog(fs: FileSystem, home: Home, holder: { readonly command: 
 }
 
 /** Takes the lock of a rebuild, of which there is one at a time. BUSY, naming the other one. */
-export function lockBuild(fs: FileSystem, home: Home): Promise<Lock> {
+export function lockBuild(fs: FileSystem, home: Home, timeoutMs: number): Promise<Lock> {
   const action = `Cannot rebuild "${home.store}"`;
   const holder = { command: 'rebuild' };
-  // `sweepBuild` of another process may hold the lock for a moment.
-  return takeLock(fs, home, { path: buildLockPath(home), holder, action, timeoutMs: 500 });
+  return takeLock(fs, home, { path: buildLockPath(home), holder, action, timeoutMs });
 }
 
 /** Whether an agent is running for the store, on this host or in another container that shares the disk. */

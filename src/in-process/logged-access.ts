@@ -245,13 +245,22 @@ async function parentOf(home: Home, context: Context | undefined): Promise<strin
 
 /** What every result says in the same words. */
 function factsOf(result: unknown): EndFacts {
-  const { type, id, snapshot = id, dropped, rollbackCopy, epoch } = (result ?? {}) as Record<string, unknown>;
+  const {
+    type,
+    id,
+    snapshot = id,
+    dropped,
+    rollbackCopy,
+    epoch,
+    unusual,
+  } = (result ?? {}) as Record<string, unknown>;
   return {
     outcome: typeof type === 'string' ? type : 'done',
     ...(typeof snapshot === 'string' ? { snapshot } : {}),
     ...(Array.isArray(dropped) && dropped.length > 0 ? { dropped: dropped.map(String) } : {}),
     ...(typeof rollbackCopy === 'string' ? { rollbackCopy } : {}),
     ...(typeof epoch === 'number' ? { epoch } : {}),
+    ...(Array.isArray(unusual) ? { unusual: unusual.map(String) } : {}),
   };
 }
 

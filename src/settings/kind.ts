@@ -128,6 +128,20 @@ export const share: Kind<number> = kind({
   },
 });
 
+/** How many times; `off` comes to 0. */
+export const factor: Kind<number> = kind({
+  expected: 'a factor above 1 such as 3x, or off',
+  read: (input) => {
+    if (input === 'off' || input === 0) return 0;
+    const number = /^\d+(\.\d+)?x?$/.test(String(input)) ? Number.parseFloat(String(input)) : Number.NaN;
+    return number > 1 ? number : undefined;
+  },
+  inCode: {
+    expected: 'a number above 1, or 0 for never',
+    isGood: (value) => isNumber(value) && (value === 0 || value > 1) && value !== Infinity,
+  },
+});
+
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && !Number.isNaN(value);
 }

@@ -371,6 +371,7 @@ export function contextOf(remote: Remote, now: () => number, random: () => numbe
       history: 'copy',
       validation: 'quick',
       maxShrink: 0.5,
+      warnGrowth: 0,
       onDamage: 'fail',
       rollbackCopies: 1,
       concurrency: 1,

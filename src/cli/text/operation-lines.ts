@@ -43,11 +43,15 @@ function outcomeOf({ state, outcome, error }: OperationRecord): string {
 const whoOf = ({ user, host, pid, program }: OperationRecord): string =>
   pid === null ? '' : `${program} (pid ${pid}), ${user}@${host}`;
 
-function notesOf({ state, error, dropped, droppedCount }: OperationRecord, style: Style): readonly string[] {
+function notesOf(
+  { state, error, dropped, droppedCount, unusual = [] }: OperationRecord,
+  style: Style,
+): readonly string[] {
   return [
     ...(state === 'open'
       ? [style.yellow('  did not finish: it was killed, or runs where this process cannot see it')]
       : []),
+    ...unusual.map((each) => style.yellow(`  ${printable(each)}`)),
     ...(error === undefined ? [] : [style.red(`  ${printable(error.message)}`)]),
     ...(dropped === undefined
       ? []

@@ -69,6 +69,8 @@ export type BackupResult =
       readonly lost: readonly string[];
       /** What is wrong in the store, but puts no record at risk. */
       readonly findings: readonly Problem[];
+      /** With `warnGrowth`: in what it is far beyond the backups before it, in sentences. Absent if it is not. */
+      readonly unusual?: readonly string[];
       /** What makes the store unsound; empty unless that was accepted. */
       readonly damage: readonly Problem[];
       /** Where the time went, in the order in which the phases began. */

@@ -22,6 +22,7 @@ import { readRemote } from '../remote-log.ts';
 import type { GivenView } from '../remote-log.ts';
 import { soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
 import { isWhole } from './previous-snapshots.ts';
+import { tellUnusual } from './unusual.ts';
 
 export type { BackupOptions, BackupResult } from './backup-result.ts';
 
@@ -45,6 +46,7 @@ export async function backup(
   { view: given, ...options }: BackupOptions & GivenView = {},
 ): Promise<BackupResult> {
   assertLabel(options);
+  const beganMs = context.clock.monotonic();
   await assertExclusionsFit(context);
   // An agent's store has writers, which it may not see: bytes would be uploaded in vain again and again.
   const capture = new StoreCapture(context, newAttempt(), { mayLie: options.local === undefined });
@@ -62,8 +64,13 @@ export async function backup(
     let image = await (begun?.result ?? capture.take(context.signal));
     for (;;) {
       const result = await backUpImage(context, { ...start, image, options, tries: capture.tries });
-      if (result !== 'again') return result;
-      image = await capture.take(context.signal);
+      if (result === 'again') {
+        image = await capture.take(context.signal);
+        continue;
+      }
+      if (result.type !== 'committed') return result;
+      const tookMs = context.clock.monotonic() - beganMs;
+      return await tellUnusual(context, start.view, { result, tookMs });
     }
   } finally {
     await begun?.cancel();

@@ -78,6 +78,8 @@ const endSchema = z.object({
   rollbackCopy: z.string().max(128).optional(),
   /** Of the lease that was taken. */
   epoch: z.number().optional(),
+  /** In what a backup was far beyond those before it. */
+  unusual: z.array(text).optional(),
   /** Whether the store was checked afterwards, and found sound. Absent if it was not checked. */
   isSound: z.boolean().optional(),
 });

@@ -1,4 +1,4 @@
-import { choice, duration, share, wholeNumber, yesOrNo } from '../kind.ts';
+import { choice, duration, factor, share, wholeNumber, yesOrNo } from '../kind.ts';
 import type { SettingTable } from '../setting.ts';
 
 const most = 100_000;
@@ -82,6 +82,14 @@ export const engineTable = {
     details: 'A backup of a store that lost more is refused.',
     default: '50%',
     library: 'maxShrink',
+  },
+  warnGrowth: {
+    kind: factor,
+    help: 'Warn when size or time of a backup is this many times the usual, such as 3x',
+    details:
+      'A factor, or `off`. Usual is the median of the ten before it; with fewer than three nothing is said, nor below 1 MiB more or 10 s. It is only a warning. How fast a store may grow is known to its application alone, so it is off by default.',
+    default: 'off',
+    library: 'warnGrowth',
   },
   onDamage: {
     kind: choice('fail', 'recover'),

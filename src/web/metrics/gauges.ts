@@ -1,3 +1,4 @@
+import { timesUsual } from '../../engine/backup/unusual.ts';
 import { unsavedSince } from '../../agent/continuous/log-status.ts';
 import type { DaemonStatus } from '../../api/daemon-status.ts';
 import type { DiskFacts } from '../disk-facts.ts';
@@ -48,6 +49,8 @@ export const gaugeHelp = {
   sync_agent_snapshots_bytes:
     'Sum of the sizes of all snapshots in the remote, as of the last time the agent asked',
   sync_agent_newest_snapshot_bytes: 'Size of the newest snapshot in the remote',
+  sync_agent_newest_snapshot_growth_ratio:
+    'Size of the newest snapshot, divided by the median of the ten before it; no sample with fewer than three',
   sync_agent_newest_snapshot_records: 'Records in the newest snapshot in the remote',
   sync_agent_newest_snapshot_findings:
     'Problems of the store in the newest snapshot that put no record at risk',
@@ -103,6 +106,10 @@ function statusValues(status: DaemonStatus): GaugeValues {
     sync_agent_snapshots: snapshots?.length ?? null,
     sync_agent_snapshots_bytes: snapshots?.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,
     sync_agent_newest_snapshot_bytes: newest?.bytes ?? null,
+    sync_agent_newest_snapshot_growth_ratio:
+      newest === undefined
+        ? null
+        : (timesUsual(newest.bytes, snapshots?.slice(0, -1).map(({ bytes }) => bytes) ?? []) ?? null),
     sync_agent_newest_snapshot_records: newest?.records ?? null,
     sync_agent_newest_snapshot_findings: newest === undefined ? null : (newest.findings ?? 0),
     sync_agent_newest_snapshot_damaged: newest === undefined ? null : newest.damaged === true ? 1 : 0,

@@ -168,6 +168,14 @@ describe('a build that is no good leaves the store byte for byte', () => {
     expect(entry).toMatchObject({ operation: 'rebuild', state: 'failed', error: { code } });
   });
 
+  it('nothing was built: not even where a smaller store is allowed', async () => {
+    const { rebuild } = await rebuilding();
+    await expect(rebuild(() => undefined, { allowShrink: true })).rejects.toMatchObject({ code: 'REFUSED' });
+    expect(await host.read()).toEqual(old);
+    // Before the snapshot is made.
+    expect(await host.agent.list()).toEqual([]);
+  });
+
   it('the builder throws: its own error comes out', async () => {
     const { rebuild } = await rebuilding();
     const mine = new TypeError('mine');
@@ -276,6 +284,7 @@ describe('files that are open', () => {
       message: expect.stringMatching(/pid \d+ \(sh .*still has the build open/) as string,
     });
     await builder?.end();
+    expect(await host.agent.list()).toEqual([]);
     expect(await host.read()).toEqual(old);
     expect(await leftovers()).toEqual([]);
   });
@@ -302,7 +311,7 @@ describe('files that are open', () => {
     let looks = 0;
     const user = { pid: 4711, command: 'chroma run', executable: undefined, mayWrite: true };
     const { rebuild } = await rebuilding({
-      // The third look at the store comes right before the swap.
+      // The last look at the store comes right before the swap.
       findStoreUsers: async (dir) => (dir === host.store && (looks += 1) === 4 ? [user] : []),
     });
     await expect(rebuild(fill(built), { waitMs: 60_000 })).resolves.toMatchObject({ type: 'rebuilt' });

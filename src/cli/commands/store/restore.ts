@@ -1,7 +1,9 @@
 import { SyncAgentError, exitCodes } from '../../../platform/errors.ts';
 import type { AsideOptions } from '../../../engine/restore/restore-to.ts';
 import { parseDuration } from '../../../settings/units.ts';
-import { locateHome } from '../../../home/home.ts';
+import { locateHome, storeExists } from '../../../home/home.ts';
+import { counted, formatBytes } from '../../../report/format.ts';
+import { confirmReplacement, mustAsk } from '../../confirm-replacement.ts';
 import type { Command, Invocation, Outcome } from '../command.ts';
 import { snapshotNames } from '../../text/snapshot-text.ts';
 import { restoreLines, restoredToLines } from '../../text/restore-lines.ts';
@@ -23,6 +25,7 @@ export const restoreCommand: Command = {
     'skip-backup': { type: 'boolean', describe: 'Keep no rollback copy of the replaced store' },
     force: { type: 'boolean', describe: 'Restore even if the store is newer, diverged or in use' },
     'dry-run': { type: 'boolean', describe: 'Show what would be done' },
+    yes: { type: 'boolean', describe: 'Do not ask on a terminal before a store is replaced' },
     ...collectionOptions,
     ...startOptions,
   },
@@ -78,17 +81,20 @@ async function waitForHandOver(
 }
 
 async function restoreInPlace(
-  { agent, config, flags, signal, style, say, commandLine }: Invocation,
+  invocation: Invocation,
   wanted: AsideOptions,
   onError: 'fail' | 'continue' | undefined,
 ): Promise<Outcome> {
-  const result = await agent.restore({
+  const { agent, config, flags, signal, style, say, commandLine } = invocation;
+  const options = {
     ...wanted,
     skipBackup: flags.has('skip-backup'),
     force: flags.has('force'),
     dryRun: flags.has('dry-run'),
     signal,
-  });
+  };
+  await askBefore(invocation, options);
+  const result = await agent.restore(options);
   const home = await locateHome(config.store ?? '');
   const isDiverged = result.type === 'diverged';
   if (isDiverged && onError === 'continue') {
@@ -101,6 +107,28 @@ async function restoreInPlace(
     lines: restoreLines(result, { home, style, commandLine, now: Date.now() }),
     exitCode: isDiverged && onError !== 'continue' ? exitCodes.DIVERGED : 0,
   };
+}
+
+/**
+ * Asks a person before a store is replaced that was not said to be in a snapshot. A plain restore loses nothing, and runs by itself before
+ * each start: it asks nobody.
+ */
+async function askBefore(
+  invocation: Invocation,
+  options: NonNullable<Parameters<Invocation['agent']['restore']>[0]>,
+): Promise<void> {
+  const { agent, config, flags } = invocation;
+  const { snapshot, atMs, force, dryRun, skipBackup = false } = options;
+  const isChosen = snapshot !== undefined || atMs !== undefined || force === true;
+  if (dryRun === true || !isChosen || !mustAsk(flags)) return;
+  if (!(await storeExists(await locateHome(config.store ?? '')))) return;
+  const plan = await agent.restore({ ...options, dryRun: true });
+  if (plan.type !== 'planned') return;
+  await confirmReplacement(
+    invocation,
+    `snapshot ${plan.id} (${formatBytes(plan.bytes)} in ${counted(plan.files, 'file')})`,
+    { isKept: !skipBackup },
+  );
 }
 
 async function restoreInto(
