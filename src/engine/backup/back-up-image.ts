@@ -74,13 +74,13 @@ const noLog: HandedOver = { position: undefined, continues: null };
 async function leftBehind(
   context: Context,
   { view, lineage, image }: ImageWork,
-  id: string,
+  next: string,
 ): Promise<string | undefined> {
   const entry = view.snapshots.find(({ entry: { id } }) => id === lineage.parent)?.entry;
   if (entry?.logged !== true) return undefined;
   const manifest = await manifestIfReadable(context, view, entry);
   // From here on nobody can add to it.
-  if (manifest !== undefined) await sealLog(context, manifest, id);
+  if (manifest !== undefined) await sealLog(context, manifest, next);
   const relation = manifest && (await relateToLog(context, manifest, image.dir));
   if (relation?.type !== 'behind' && relation?.type !== 'diverged') return undefined;
   context.emit({

@@ -9,7 +9,7 @@ import { flushRoot } from '../../home/log-files.ts';
 import type { OperationLog } from '../../stores/operation-log.ts';
 import type { Context } from '../context.ts';
 import { noLog } from './assert-keeps-log.ts';
-import { Doorbell } from './doorbell.ts';
+import { Doorbell } from './watch/doorbell.ts';
 import { FlushRequests } from './flush-requests.ts';
 import { LogKeeper, StoreReplaced } from './log-keeper.ts';
 

@@ -17,7 +17,7 @@ import type { LogFollower, OperationLog } from '../../stores/operation-log.ts';
 import { storeIdentity } from '../../stores/content/fingerprint.ts';
 import type { Context } from '../context.ts';
 import { manifestIfReadable, manifestOf, readRemote } from '../remote-log.ts';
-import { ChangedFile } from './changed-file.ts';
+import { ChangedFile } from './watch/changed-file.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
 import { sealLog } from './seal-log.ts';

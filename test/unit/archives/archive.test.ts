@@ -45,7 +45,9 @@ describe('an archive of the store', () => {
       records: 3,
       isEncrypted: false,
     });
-    execFileSync('unzip', ['-q', result.path, '-d', join(root, 'unzipped')]);
+    // In a locale without UTF-8 it would write names in ASCII.
+    const env = { ...process.env, LC_ALL: 'C.UTF-8' };
+    execFileSync('unzip', ['-q', result.path, '-d', join(root, 'unzipped')], { env });
     expect(await readTree(join(root, 'unzipped', 'store'))).toEqual(tree);
     expect((await stat(join(root, 'unzipped/store/a.txt'))).mode & 0o777).toBe(0o600);
     expect((await stat(join(root, 'unzipped/store/a.txt'))).mtimeMs).toBe(1e12);
