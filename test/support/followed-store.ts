@@ -14,6 +14,8 @@ export interface FollowedStore {
   write(id: string): number;
   /** Makes a snapshot, behind which writes are saved from then on. Resolves to its id. */
   snapshot(): Promise<string>;
+  /** Resolves when there has been such an event. */
+  until(isTrue: (event: AgentEvent) => boolean): Promise<void>;
   /** Resolves when all that was written is saved. */
   flush(): Promise<void>;
   /** Ends the following: whether all was saved. */
@@ -56,6 +58,7 @@ export async function followStore(
       await until((event) => event.type === 'log-following' && event.snapshot === made.id);
       return made.id;
     },
+    until,
     flush: async () => {
       const { type } = await host.agent.flush({ timeoutMs: 30_000 });
       if (type !== 'flushed') throw new Error(`expected a flush, found ${type}`);

@@ -230,16 +230,18 @@ export class LogKeeper {
     const current = this.#current?.snapshot;
     // A commit that nobody has recorded was found by `#adopt`.
     if (current !== undefined && (current === parent || current === pending)) return;
-    if (parent !== undefined && parent === this.#coming?.snapshot) {
-      if (current !== undefined) await this.#seal(current, parent);
-      this.#current = this.#coming;
-      this.#coming = undefined;
-      this.#begun(this.#current);
-      await this.#record(this.#current);
-      return;
-    }
+    if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
     this.#current = undefined;
     await this.#adopt(epoch);
+  }
+
+  /** The snapshot that was being made counts. */
+  async #goOn(coming: LogWriter): Promise<void> {
+    if (this.#current !== undefined) await this.#seal(this.#current.snapshot, coming.snapshot);
+    this.#current = coming;
+    this.#coming = undefined;
+    this.#begun(coming);
+    await this.#record(coming);
   }
 
   /** Another host may follow the log of the snapshot that was left. */
@@ -263,6 +265,8 @@ export class LogKeeper {
     const isCommitted = recorded.pending !== undefined && isLive(recorded.pending);
     const parent = isCommitted ? recorded.pending : recorded.parent;
     if (parent === undefined) return this.#break('there is no snapshot of this store yet');
+    // It is written already: a second writer would take its numbers.
+    if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
     const end = await this.#endOf(view, parent);
     if (typeof end === 'string') return this.#break(end);
     if (this.#follower.wasAt(end.position) === 'no')

@@ -1,4 +1,4 @@
-import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { locateHome } from '../../../src/home/home.ts';
@@ -20,6 +20,7 @@ let memory: Remote;
 let before: (key: string) => Promise<void>;
 let users: readonly StoreUser[];
 let beforeNext: () => Promise<void>;
+let beforeState: (from: string, to: string) => Promise<void>;
 let remote: Remote;
 let followed: FollowedStore;
 beforeEach(async () => {
@@ -33,10 +34,12 @@ beforeEach(async () => {
     },
   };
   beforeNext = async () => undefined;
+  beforeState = async () => undefined;
   const fs: FileSystem = {
     ...nodeFileSystem,
     rename: async (from, to) => {
       if (to.endsWith('/log-next.json')) await beforeNext();
+      if (to.endsWith('/state.json')) await beforeState(from, to);
       await nodeFileSystem.rename(from, to);
     },
   };
@@ -62,11 +65,11 @@ async function forgetCommit(old: string): Promise<void> {
   const now = JSON.parse(await readFile(path, 'utf8')) as StateFile;
   const was = JSON.parse(old) as StateFile;
   for (const [name, state] of Object.entries(was.remotes))
-    state.pending = { id: now.remotes[name]?.parent.id ?? '', fingerprint: null };
+    state.pending = { id: now.remotes[name]?.parent?.id ?? '', fingerprint: null };
   await writeFile(path, JSON.stringify(was));
 }
 interface StateFile {
-  readonly remotes: Record<string, { readonly parent: { readonly id: string }; pending: unknown }>;
+  readonly remotes: Record<string, { readonly parent: { readonly id: string } | null; pending: unknown }>;
 }
 const state = () => readFile(join(`${followed.host.root}/.store.sync-agent`, 'state.json'), 'utf8');
 
@@ -124,6 +127,29 @@ describe('a store that is followed', () => {
     expect(await restoredElsewhere()).toEqual(written());
     stopping.abort();
     await again;
+  });
+
+  it('is written by one writer, also if the follower sees a commit before it is recorded', async () => {
+    const puts: string[] = [];
+    before = async (key) => void puts.push(key);
+    beforeState = async (from, to) => {
+      const { remotes } = JSON.parse(await readFile(from, 'utf8')) as StateFile;
+      const [made] = Object.values(remotes).map(({ parent }) => parent?.id);
+      if (made === undefined) return;
+      // The commit is there. The follower looks at the state as it was before.
+      beforeState = async () => undefined;
+      await copyFile(to, `${to}.again`);
+      await rename(`${to}.again`, to);
+      await followed.until((event) => event.type === 'log-following');
+    };
+    const id = await followed.snapshot();
+    for (const name of ['a', 'b', 'c']) {
+      followed.write(name);
+      await followed.flush();
+    }
+    const segments = puts.filter((key) => key.startsWith(segmentsPrefix(id)));
+    expect(segments).toEqual([...new Set(segments)]);
+    expect(segments.length).toBeGreaterThanOrEqual(3);
   });
 
   it('answers everybody who asks at once, when all is saved and not before', async () => {
