@@ -1,6 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,21 +19,15 @@ import type { Fixture } from '../support/fixtures.ts';
 import { followStore } from '../support/followed-store.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { realS3 } from '../support/s3.ts';
+import { missingTools } from '../support/tools.ts';
 
 /**
  * docs/format.md promises that a snapshot can be restored without this program. Its code blocks are run here as they
  * are printed there.
  */
 const document = readFileSync(new URL('../../docs/format.md', import.meta.url), 'utf8');
-const missing = (tools: readonly string[]): string | undefined => {
-  const absent = tools.filter((tool) => !isInstalled(tool));
-  return absent.length === 0 ? undefined : `${absent.join(', ')} not found`;
-};
-const noDirectory = missing(['bash', 'jq', 'sha256sum']);
-const noS3 = missing(['bash', 'jq', 'sha256sum', 'aws']);
-for (const [name, why] of Object.entries({ directory: noDirectory, s3: noS3 })) {
-  if (why !== undefined) process.stderr.write(`\nSKIPPING the ${name} recipe of docs/format.md: ${why}\n\n`);
-}
+const noDirectory = missingTools(['bash', 'jq', 'sha256sum'], 'the directory recipe of docs/format.md');
+const noS3 = missingTools(['bash', 'jq', 'sha256sum', 'aws'], 'the S3 recipe of docs/format.md');
 
 interface Place {
   readonly settings: Pick<AgentSettings, 'remote' | 's3'>;
@@ -148,9 +142,10 @@ describe.skipIf(noS3 !== undefined)('the recipe for S3', () => {
   });
 });
 
-const noLog = missing(['bash', 'jq', 'sha256sum', 'gzip', 'sqlite3']);
-if (noLog !== undefined)
-  process.stderr.write(`\nSKIPPING the recipe of docs/format.md for a log: ${noLog}\n\n`);
+const noLog = missingTools(
+  ['bash', 'jq', 'sha256sum', 'gzip', 'sqlite3'],
+  'the recipe of docs/format.md for a log',
+);
 
 describe.skipIf(noLog !== undefined)('the recipe for what was written after a snapshot', () => {
   const strange = 'it\u0027s "two"\nlines, ünï \u0000 \\ and %s';
@@ -375,16 +370,4 @@ function codeBlock(name: string): string {
   const code = block?.groups?.['code'];
   if (code === undefined) throw new Error(`docs/format.md has no code block "${name}"`);
   return code;
-}
-
-function isInstalled(tool: string): boolean {
-  const places = (process.env['PATH'] ?? '').split(':');
-  if (!places.some((place) => place !== '' && existsSync(join(place, tool)))) return false;
-  try {
-    // A shim in PATH need not have a program behind it.
-    execFileSync(tool, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
 }

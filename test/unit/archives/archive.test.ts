@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmod,
   mkdir,
@@ -17,6 +17,7 @@ import type { AgentPorts } from '../../../src/in-process/create-agent.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { fastTmp, makeHost, readTree, shiftableClock } from '../../support/host.ts';
 import type { Host } from '../../support/host.ts';
+import { missingTools } from '../../support/tools.ts';
 
 const quiet: Partial<AgentPorts> = { findStoreUsers: async () => [] };
 const tree = { 'a.txt': 'content of a', 'sub/b.txt': '', 'sub/ünïcödé ☃.txt': 'x'.repeat(100_000) };
@@ -35,8 +36,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
+const noUnzip = missingTools(['unzip'], 'archives that unzip opens') !== undefined;
+/** Exit code of unzip for a compression or encryption that it does not know (unzip(1), DIAGNOSTICS). */
+const unzipUnsupported = 81;
+
 describe('an archive of the store', () => {
-  it('holds every file, its mode and its time, for plain unzip', async () => {
+  it.skipIf(noUnzip)('holds every file, its mode and its time, for plain unzip', async () => {
     const result = await host.agent.archiveTo(join(out, 'one.zip'));
     expect(result).toMatchObject({
       type: 'archived',
@@ -139,9 +144,11 @@ describe('an encrypted archive', () => {
     expect((await host.agent.listArchives(out)).archives).toContainEqual(
       expect.objectContaining({ path: path(), isEncrypted: true, files: 3 }),
     );
-    expect(() =>
-      execFileSync('unzip', ['-P', password, '-q', path(), '-d', join(root, 'no')], { stdio: 'pipe' }),
-    ).toThrow();
+  });
+
+  it.skipIf(noUnzip)('is refused by plain unzip, which does not know its encryption', () => {
+    const { status } = spawnSync('unzip', ['-P', password, '-q', path(), '-d', join(root, 'no')]);
+    expect(status).toBe(unzipUnsupported);
   });
 
   it('has no empty password', async () => {
