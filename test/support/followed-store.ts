@@ -60,7 +60,7 @@ export async function followStore(
     },
     until,
     flush: async () => {
-      const { type } = await host.agent.flush({ timeoutMs: 30_000 });
+      const { type } = await host.agent.flush({ timeoutMs: 10_000 });
       if (type !== 'flushed') throw new Error(`expected a flush, found ${type}`);
     },
     stop: async () => {
