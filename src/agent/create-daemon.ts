@@ -85,7 +85,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     stopping: stopping.signal,
     intervalMs,
     epoch: () => keeper?.epoch(),
-    isLogDue: () => scheduler.state().isLogDue,
+    isLogDue: () => scheduler.state().logDueSinceMs !== null,
   });
   const scheduler = createScheduler({
     settings: {
@@ -116,7 +116,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
     watchStore({
       store: home.store,
       exclude: home.exclude,
-      detect: settings.detect,
+      // The log tells of every write at once. To see the files change would cost more than to save the writes.
+      detect: settings.continuousMs !== null && settings.detect === 'auto' ? 'poll' : settings.detect,
       pollIntervalMs: settings.pollIntervalMs,
       clock,
       emit,

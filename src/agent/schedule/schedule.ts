@@ -21,8 +21,8 @@ export interface ScheduleState {
   readonly lastChangeAtMs: number | null;
   /** When the store's newest snapshot was taken, by any host. */
   readonly lastSnapshotAtMs: number | null;
-  /** The log of the store's own writes needs a snapshot to go on from. */
-  readonly isLogDue: boolean;
+  /** Since when the log of the store's own writes needs a snapshot to go on from; null if it goes on. */
+  readonly logDueSinceMs: number | null;
   /** Fixed times up to here have passed. */
   readonly fixedUntilMs: number;
   /** In a row. */
@@ -39,11 +39,14 @@ export interface PlannedBackup {
 
 /** Decides when the next backup begins, and why. While nothing has changed, none is due. A pure decision. */
 export function nextBackup(state: ScheduleState, settings: ScheduleSettings): PlannedBackup | null {
-  const { dirtySinceMs, working, retryAtMs, isLogDue, lastSnapshotAtMs } = state;
-  if (working !== null || (dirtySinceMs === null && !isLogDue)) return null;
+  const { dirtySinceMs, working, retryAtMs, logDueSinceMs, lastSnapshotAtMs } = state;
+  if (working !== null || (dirtySinceMs === null && logDueSinceMs === null)) return null;
   if (retryAtMs !== null) return { atMs: retryAtMs, reason: 'retry' };
   // The pause is for a log that would need one snapshot after another.
-  if (isLogDue) return { atMs: lastSnapshotAtMs === null ? 0 : lastSnapshotAtMs + logPauseMs, reason: 'log' };
+  if (logDueSinceMs !== null) {
+    const restedMs = lastSnapshotAtMs === null ? logDueSinceMs : lastSnapshotAtMs + logPauseMs;
+    return { atMs: Math.max(logDueSinceMs, restedMs), reason: 'log' };
+  }
   if (dirtySinceMs === null) return null;
   const byInterval = dueByInterval(state, settings);
   // A fixed time that passed while there was nothing to save does not count; one that was missed while the agent was off does.
@@ -134,6 +137,7 @@ export function withClockSetBack(state: ScheduleState, nowMs: number): ScheduleS
     ...state,
     dirtySinceMs: past(state.dirtySinceMs),
     lastChangeAtMs: past(state.lastChangeAtMs),
+    logDueSinceMs: past(state.logDueSinceMs),
     lastSnapshotAtMs: past(state.lastSnapshotAtMs),
     fixedUntilMs: Math.min(state.fixedUntilMs, nowMs),
     retryAtMs: state.retryAtMs === null ? null : Math.min(state.retryAtMs, nowMs + mostRetryMs),

@@ -79,7 +79,7 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
     dirtySinceMs: null,
     lastChangeAtMs: null,
     lastSnapshotAtMs: null,
-    isLogDue: false,
+    logDueSinceMs: null,
     fixedUntilMs: 0,
     failures: 0,
     retryAtMs: null,
@@ -163,8 +163,9 @@ export function createScheduler({ settings, clock, emit, backUp, onState }: Sche
       if (state.dirtySinceMs === null) emit({ type: 'changed', source, atMs });
       become(changed(state, atMs));
     },
-    logDue: (isLogDue) => {
-      if (state.isLogDue !== isLogDue) become({ ...state, isLogDue });
+    logDue: (isDue) => {
+      if (isDue !== (state.logDueSinceMs !== null))
+        become({ ...state, logDueSinceMs: isDue ? clock.now() : null });
     },
     backUpNow: enqueue,
     exclusively: (work, signal) => queue.enter(work, signal),

@@ -11,7 +11,8 @@ import type { Context } from '../context.ts';
 import { noLog } from './assert-keeps-log.ts';
 import { Doorbell } from './watch/doorbell.ts';
 import { FlushRequests } from './flush-requests.ts';
-import { LogKeeper, StoreReplaced } from './log-keeper.ts';
+import { LogKeeper } from './log-keeper.ts';
+import { StoreReplaced } from './watch/same-store.ts';
 
 export interface FollowOptions {
   /** Time between a write and the segment that has it, milliseconds. While nothing is written, nothing is sent. */

@@ -7,30 +7,25 @@ import {
   writeLogFile,
   writeLogShipped,
 } from '../../home/log-files.ts';
-import type { LogView } from '../../log/commit-log.ts';
 import { statePath } from '../../home/home.ts';
-import { readState } from '../../home/state.ts';
-import { afterSegment, endsRun, listSegments, readSegment } from '../../log/segments/read-segments.ts';
 import type { ChainEnd } from '../../log/segments/read-segments.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
 import type { LogFollower, OperationLog } from '../../stores/operation-log.ts';
-import { storeIdentity } from '../../stores/content/fingerprint.ts';
 import type { Context } from '../context.ts';
-import { manifestIfReadable, manifestOf, readRemote } from '../remote-log.ts';
+import { readRemote } from '../remote-log.ts';
 import { ChangedFile } from './watch/changed-file.ts';
+import { SameStore } from './watch/same-store.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
-import { sealLog } from './seal-log.ts';
+import { endOfLog, recordedParent, sealLeftLog } from './parent-log.ts';
 import { Spool } from './spool.ts';
 
 /** Text of one read of the store's log. The store is locked for readers meanwhile. */
 const readBytes = 1024 * 1024;
 /** Read and kept for a snapshot that is being made. What a snapshot stands before of needs another one. */
 const spoolBytes = 48 * 1024 * 1024;
-/** How often to look whether it is still the same store. */
-const identifyMs = 500;
 /** Read and not yet in the remote, while it is out of reach. Then a snapshot takes less than the log. */
-const pendingBytes = 64 * 1024 * 1024;
+const mostPendingBytes = 64 * 1024 * 1024;
 
 export interface LogKeeperEvents {
   readonly onShipped: (segment: ShippedSegment) => void;
@@ -48,9 +43,6 @@ export interface SavePoint {
 
 const nothing = { type: 'entries', operations: [], hasMore: false, bytes: 0 } as const;
 
-/** Another store is in the place of the one that was followed. */
-export class StoreReplaced extends Error {}
-
 /**
  * Reads the log of a store in use and writes it into the remote, behind the snapshot that it continues. While a new snapshot is being
  * made, what is read goes behind both, so that whichever counts at any moment has all of it.
@@ -65,13 +57,12 @@ export class LogKeeper {
   readonly #writer: string;
   readonly #next: ChangedFile;
   readonly #state: ChangedFile;
+  readonly #same: SameStore;
   /** Where the store was when it was last read. Undefined until it was. */
   #read: LogPosition | undefined;
   #current: LogWriter | undefined;
   #coming: LogWriter | undefined;
   #broken: string | undefined;
-  #identity = '';
-  #identifyAtMs = 0;
   #isNextDue = false;
   #isParentDue = true;
 
@@ -82,6 +73,7 @@ export class LogKeeper {
     this.#writer = context.clock.randomHex(16);
     this.#next = new ChangedFile(logNextPath(context.home));
     this.#state = new ChangedFile(statePath(context.home));
+    this.#same = new SameStore(context.home.store, context.clock);
   }
 
   close(): void {
@@ -110,7 +102,7 @@ export class LogKeeper {
   /** Begins to read. Makes no request. */
   async begin(): Promise<void> {
     await this.#state.hasChanged();
-    this.#identity = await storeIdentity(this.#context.home.store);
+    await this.#same.begin();
     this.#startAt({ ...this.#follower.position(), rest: '' });
   }
 
@@ -122,16 +114,9 @@ export class LogKeeper {
   /** Obeys what a backup has left in the home. What a failed call has not done is done by the next one. */
   async obey(epoch: () => Promise<number | undefined>): Promise<void> {
     if (await this.#next.hasChanged()) this.#isNextDue = true;
-    if (await this.#state.hasChanged()) {
-      this.#isParentDue = true;
-      this.#identifyAtMs = 0;
-    }
-    const { clock, home } = this.#context;
-    if (clock.monotonic() >= this.#identifyAtMs) {
-      const identity = await storeIdentity(home.store).catch(() => undefined);
-      if (identity !== this.#identity) throw new StoreReplaced();
-      this.#identifyAtMs = clock.monotonic() + identifyMs;
-    }
+    const hasChanged = await this.#state.hasChanged();
+    if (hasChanged) this.#isParentDue = true;
+    await this.#same.assert({ now: hasChanged });
     if (this.#isNextDue) {
       await this.#prepareNext();
       this.#isNextDue = false;
@@ -188,11 +173,13 @@ export class LogKeeper {
         if (writer === undefined) continue;
         // What a new log lacks, it has got from the spool already.
         writer.add([batch]);
-        if (writer.pending.reduce((sum, { bytes }) => sum + bytes, 0) <= pendingBytes) continue;
+        if (writer.pendingBytes <= mostPendingBytes) continue;
         if (writer === this.#current) this.#break('the remote was out of reach for too long');
         this.#current = writer === this.#current ? undefined : this.#current;
         this.#coming = writer === this.#coming ? undefined : this.#coming;
       }
+      // What is committed meanwhile is for the next look.
+      if (!reading.hasMore) return;
     }
   }
 
@@ -226,7 +213,7 @@ export class LogKeeper {
 
   /** The store's parent is another snapshot now: one that was just made, or somebody restored. */
   async #followParent(epoch: number | undefined): Promise<void> {
-    const { parent, pending } = await this.#recorded();
+    const { parent, pending } = await recordedParent(this.#context);
     const current = this.#current?.snapshot;
     // A commit that nobody has recorded was found by `#adopt`.
     if (current !== undefined && (current === parent || current === pending)) return;
@@ -237,24 +224,17 @@ export class LogKeeper {
 
   /** The snapshot that was being made counts. */
   async #goOn(coming: LogWriter): Promise<void> {
-    if (this.#current !== undefined) await this.#seal(this.#current.snapshot, coming.snapshot);
+    if (this.#current !== undefined)
+      await sealLeftLog(this.#context, this.#current.snapshot, coming.snapshot);
     this.#current = coming;
     this.#coming = undefined;
     this.#begun(coming);
     await this.#record(coming);
   }
 
-  /** Another host may follow the log of the snapshot that was left. */
-  async #seal(left: string, by: string): Promise<void> {
-    const view = await readRemote(this.#context);
-    const entry = view.snapshots.find(({ entry: { id } }) => id === left)?.entry;
-    const manifest = entry && (await manifestIfReadable(this.#context, view, entry));
-    if (manifest !== undefined) await sealLog(this.#context, manifest, by);
-  }
-
   /** Finds out whether the log of the store's parent can be continued. */
   async #adopt(epoch: number | undefined): Promise<void> {
-    const recorded = await this.#recorded();
+    const recorded = await recordedParent(this.#context);
     if (recorded.parent === undefined && recorded.pending === undefined)
       return this.#break('there is no snapshot of this store yet');
     if (await isLogGivenUp(this.#context.home))
@@ -267,7 +247,7 @@ export class LogKeeper {
     if (parent === undefined) return this.#break('there is no snapshot of this store yet');
     // It is written already: a second writer would take its numbers.
     if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
-    const end = await this.#endOf(view, parent);
+    const end = await endOfLog(this.#context, view, parent);
     if (typeof end === 'string') return this.#break(end);
     if (this.#follower.wasAt(end.position) === 'no')
       return this.#break(`the log of snapshot ${parent} has writes that this store does not have`);
@@ -295,39 +275,9 @@ export class LogKeeper {
     return (await this.#shipBehind(writer, epoch)) || writer.pending.length === 0;
   }
 
-  /** Where the log of a snapshot ends; or why it cannot be continued. */
-  async #endOf(view: LogView, snapshot: string): Promise<ChainEnd | string> {
-    const { remote, signal } = this.#context;
-    const entry = view.snapshots.find(({ entry: { id } }) => id === snapshot)?.entry;
-    if (entry === undefined) return `snapshot ${snapshot} is not in the remote any more`;
-    const { position } = await manifestOf(this.#context, view, entry);
-    if (position === undefined) return `snapshot ${snapshot} was made without a log`;
-    const last = (await listSegments(remote, snapshot, { signal })).at(-1);
-    if (last === undefined) return { number: 0, checksum: null, position };
-    try {
-      const segment = await readSegment(remote, snapshot, last.number, { signal });
-      const { closedBy } = segment.head;
-      return closedBy === undefined
-        ? afterSegment(segment)
-        : `the log of snapshot ${snapshot} ended when snapshot ${closedBy} went on from it`;
-    } catch (error) {
-      if (!endsRun(error)) throw error;
-      return error.message;
-    }
-  }
-
   async #writerFor(snapshot: string, end: ChainEnd): Promise<LogWriter> {
-    const { home, remoteId } = this.#context;
-    const createOnly = (await readState(home))?.remotes[remoteId]?.createOnly;
-    const isConditional = createOnly !== 'rejected';
+    const { isConditional } = await recordedParent(this.#context);
     return new LogWriter(this.#context, { snapshot, end, writer: this.#writer, isConditional });
-  }
-
-  /** What the store grew from, and a snapshot of it whose commit may or may not have happened. */
-  async #recorded(): Promise<{ readonly parent: string | undefined; readonly pending: string | undefined }> {
-    const { home, remoteId } = this.#context;
-    const recorded = (await readState(home))?.remotes[remoteId];
-    return { parent: recorded?.parent?.id, pending: recorded?.pending?.id };
   }
 
   async #record(writer: LogWriter): Promise<void> {

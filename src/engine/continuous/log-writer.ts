@@ -50,6 +50,7 @@ export class LogWriter {
   readonly #context: Context;
   readonly #options: LogWriterOptions;
   readonly #pending: Pending[] = [];
+  #pendingBytes = 0;
   #written = 0;
   #end: ChainEnd;
   #begun: Begun | undefined;
@@ -73,6 +74,11 @@ export class LogWriter {
     return this.#pending;
   }
 
+  /** Of the text that is pending. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   /** How many batches were added, and how many of them are in the remote. */
   get counts(): { readonly added: number; readonly written: number } {
     return { added: this.#written + this.#pending.length, written: this.#written };
@@ -89,6 +95,7 @@ export class LogWriter {
       const from = this.position;
       const rest = batch.rest === undefined ? from.rest : batch.to.rest;
       this.#pending.push({ ...batch, from, to: { ...batch.to, rest } });
+      this.#pendingBytes += batch.bytes;
     }
   }
 
@@ -110,7 +117,7 @@ export class LogWriter {
         `segment ${begun.segment.number} of snapshot ${this.snapshot} is another host's`,
       );
     const { number, checksum } = begun.segment;
-    this.#pending.splice(0, begun.batches);
+    for (const { bytes } of this.#pending.splice(0, begun.batches)) this.#pendingBytes -= bytes;
     this.#written += begun.batches;
     this.#end = { number, checksum, position: begun.shipped.to };
     this.#begun = undefined;

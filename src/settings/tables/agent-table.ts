@@ -37,7 +37,8 @@ export const agentTable = {
   detect: {
     kind: choice('auto', 'events', 'poll'),
     help: 'Way to notice changes: auto, events or poll',
-    details: '`auto` uses events of the system as long as they prove true.',
+    details:
+      '`auto` uses events of the system as long as they prove true. With `--continuous` it looks, because the log tells of each write.',
     default: 'auto',
     library: 'detect',
   },

@@ -17,7 +17,7 @@ const stateOf = (dirtySinceMs: number | null): ScheduleState => ({
   dirtySinceMs,
   lastChangeAtMs: null,
   lastSnapshotAtMs: null,
-  isLogDue: false,
+  logDueSinceMs: null,
   fixedUntilMs: 0,
   failures: 0,
   retryAtMs: null,

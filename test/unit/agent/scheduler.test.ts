@@ -194,6 +194,24 @@ describe('a scheduler', () => {
     await each.scheduler.stop();
   });
 
+  it('makes the snapshot that a log goes on from at once, also of a store that was not written, with a pause between two', async () => {
+    const each = world();
+    each.scheduler.start(clean);
+    await each.clock.advance(minute);
+    const start = each.clock.now();
+    each.scheduler.logDue(true);
+    await each.clock.advance(2500);
+    expect(times(each, start)).toEqual([0, second, 2 * second]);
+    expect(each.backups.map(({ reason }) => reason)).toEqual(['log', 'log', 'log']);
+    expect(each.events.find((event) => event.type === 'scheduled' && event.reason === 'log')).toMatchObject({
+      atMs: start,
+    });
+    each.scheduler.logDue(false);
+    await each.clock.advance(hour);
+    expect(each.backups).toHaveLength(3);
+    await each.scheduler.stop();
+  });
+
   it('neither skips nor repeats an hour over a restart', async () => {
     const clock = virtualClock();
     const start = clock.now();

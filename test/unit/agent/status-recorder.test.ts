@@ -32,7 +32,7 @@ const state = (fields: Partial<ScheduleState>): ScheduleState => ({
   dirtySinceMs: null,
   lastChangeAtMs: null,
   lastSnapshotAtMs: null,
-  isLogDue: false,
+  logDueSinceMs: null,
   fixedUntilMs: 0,
   failures: 0,
   retryAtMs: null,

@@ -22,6 +22,7 @@ const busyMs = 100;
 export class QueueFollower implements LogFollower {
   readonly #path: string;
   readonly #db: Database.Database;
+  readonly #dataVersion: Database.Statement;
   readonly #ledger = new OperationLedger();
   #from: LogPosition = { number: 0, operation: null, rest: '' };
   #version: unknown;
@@ -31,6 +32,7 @@ export class QueueFollower implements LogFollower {
     this.#db = this.#patiently(
       () => new Database(this.#path, { readonly: true, fileMustExist: true, timeout: busyMs }),
     );
+    this.#dataVersion = this.#db.prepare('PRAGMA data_version').pluck();
   }
 
   start(from: LogPosition): void {
@@ -43,13 +45,13 @@ export class QueueFollower implements LogFollower {
   }
 
   hasChanged(): boolean {
-    return this.#patiently(() => this.#db.pragma('data_version', { simple: true }) !== this.#version);
+    return this.#patiently(() => this.#dataVersion.get() !== this.#version);
   }
 
   read(maxBytes: number): LogReading | undefined {
     return this.#transaction(() => {
       // Read in the same transaction: what is committed later shows at the next look.
-      const version = this.#db.pragma('data_version', { simple: true });
+      const version = this.#dataVersion.get();
       const cut = this.#findCut();
       if (cut !== undefined && 'type' in cut) return cut;
       const from = cut ?? this.#from;
