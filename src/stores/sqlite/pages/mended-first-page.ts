@@ -25,8 +25,7 @@ export function mendFirstPage(path: string, copy: string): readonly MendedPart[]
     const isWhole = isListWhole(file, first);
     const leaves = isWhole ? [] : findSchemaLeaves(file);
     if (!isWhole) {
-      if (leaves.length === 0) return undefined;
-      writeTop(first.subarray(0, usable), leaves);
+      if (leaves.length === 0 || !writeTop(first.subarray(0, usable), leaves)) return undefined;
     }
     copyFileSync(path, copy, constants.COPYFILE_FICLONE);
     const fd = openSync(copy, 'r+');
@@ -100,21 +99,25 @@ function findSchemaLeaves(file: PageFile): readonly SchemaLeaf[] {
   return kept.toSorted((a, b) => (a.first < b.first ? -1 : 1));
 }
 
-/** Makes the first page an interior one that leads to these leaves: the last by its own pointer, the others by a cell each. */
-function writeTop(page: Buffer, leaves: readonly SchemaLeaf[]): void {
+/** Makes the first page an interior one that leads to these leaves: the last by its own pointer, the others by a cell each. False if they do not fit. */
+function writeTop(page: Buffer, leaves: readonly SchemaLeaf[]): boolean {
+  const pointers = headerBytes + 12;
+  const cells = leaves.slice(0, -1).map(({ number, last }) => ({ number, key: varintOf(last) }));
+  const needed = cells.reduce((sum, { key }) => sum + 2 + 4 + key.length, 0);
+  if (pointers + needed > page.length) return false;
   page.fill(0, headerBytes);
   page[headerBytes] = pageType.tableInterior;
   let end = page.length;
-  leaves.slice(0, -1).forEach(({ number, last }, i) => {
-    const key = varintOf(last);
+  cells.forEach(({ number, key }, i) => {
     end -= 4 + key.length;
     page.writeUInt32BE(number, end);
     key.copy(page, end + 4);
-    page.writeUInt16BE(end, headerBytes + 12 + 2 * i);
+    page.writeUInt16BE(end, pointers + 2 * i);
   });
-  page.writeUInt16BE(leaves.length - 1, headerBytes + 3);
+  page.writeUInt16BE(cells.length, headerBytes + 3);
   page.writeUInt16BE(end % 65536, headerBytes + 5);
   page.writeUInt32BE(leaves.at(-1)?.number ?? 0, headerBytes + 8);
+  return true;
 }
 
 function varintOf(value: bigint): Buffer {

@@ -16,7 +16,8 @@ export function rowsOf(file: PageFile, number: number): readonly PageRow[] {
   const page = file.page(number);
   const start = startOf(number);
   if (page?.[start] !== pageType.tableLeaf) return [];
-  const cells = page.readUInt16BE(start + 3);
+  // Whatever a damaged page says, it has no more pointers than fit into it.
+  const cells = Math.min(page.readUInt16BE(start + 3), Math.floor((page.length - start - 8) / 2));
   const rows: PageRow[] = [];
   for (let i = 0; i < cells; i++) {
     try {
