@@ -22,7 +22,7 @@ import type { JudgedImage } from './image/judge-image.ts';
 import { shrinkage } from './plan-backup.ts';
 import { manifestBefore } from './previous-snapshots.ts';
 import { shrunk, stageContent } from './stage-content.ts';
-import type { Staged } from './stage-content.ts';
+import type { Staged, StagedContent } from './stage-content.ts';
 import { discardAttempt } from './upload-content.ts';
 
 /** If our locks do not cover the whole store, an image can be torn. Three unsound images mean that the store is unsound. */
@@ -55,7 +55,10 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
     }
     if (staged.type === 'planned') return describePlan(staged, judged);
     // The follower of this store ends the log of the parent itself, once the commit is there.
-    const left = continues === lineage.parent ? undefined : await leftBehind(context, work, id);
+    const left =
+      continues === lineage.parent
+        ? undefined
+        : await leftBehind(context, work, { id, createOnly: staged.createOnly });
     return await commitImage(context, { id, view, lineage, image, judged, staged, position, left, options });
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
@@ -74,13 +77,14 @@ const noLog: HandedOver = { position: undefined, continues: null };
 async function leftBehind(
   context: Context,
   { view, lineage, image }: ImageWork,
-  next: string,
+  next: Pick<StagedContent, 'createOnly'> & { readonly id: string },
 ): Promise<string | undefined> {
   const entry = view.snapshots.find(({ entry: { id } }) => id === lineage.parent)?.entry;
   if (entry?.logged !== true) return undefined;
   const manifest = await manifestIfReadable(context, view, entry);
   // From here on nobody can add to it.
-  if (manifest !== undefined) await sealLog(context, manifest, next);
+  if (manifest !== undefined)
+    await sealLog(context, manifest, next.id, { isConditional: next.createOnly !== 'rejected' });
   const relation = manifest && (await relateToLog(context, manifest, image.dir));
   if (relation?.type !== 'behind' && relation?.type !== 'diverged') return undefined;
   context.emit({

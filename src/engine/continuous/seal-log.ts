@@ -1,4 +1,5 @@
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import { readState } from '../../home/state.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { afterSegment, listSegments, readSegment } from '../../log/segments/read-segments.ts';
 import type { ChainEnd } from '../../log/segments/read-segments.ts';
@@ -17,17 +18,21 @@ export async function sealLog(
   context: Context,
   { id, position }: Pick<Manifest, 'id' | 'position'>,
   by: string,
+  options: { readonly isConditional?: boolean } = {},
 ): Promise<void> {
   if (position === undefined) return;
-  const { remote, signal, settings, clock } = context;
+  const { remote, remoteId, signal, settings, clock, home } = context;
+  // Not every remote takes the condition that keeps two writers apart.
+  const createOnly = (await readState(home))?.remotes[remoteId]?.createOnly;
+  const { isConditional = createOnly !== 'rejected' } = options;
   const at = new Date(clock.now()).toISOString();
   for (let tries = 0; tries < mostTries; tries += 1) {
     const last = (await listSegments(remote, id, { signal })).at(-1);
-    const segment = last && (await readSegment(remote, id, last.number, { signal }).catch(unlessDamaged));
+    const newest = last && (await readSegment(remote, id, last.number, { signal }).catch(unlessDamaged));
     // Nobody goes on with a log that ends in a damaged segment.
-    if (segment?.head.closedBy !== undefined || (last !== undefined && segment === undefined)) return;
+    if (newest?.head.closedBy !== undefined || (last !== undefined && newest === undefined)) return;
     const end: ChainEnd =
-      segment === undefined ? { number: 0, checksum: null, position } : afterSegment(segment);
+      newest === undefined ? { number: 0, checksum: null, position } : afterSegment(newest);
     const number = end.number + 1;
     const head = {
       snapshot: id,
@@ -42,8 +47,8 @@ export async function sealLog(
       readAt: { first: at, last: at },
       closedBy: by,
     };
-    if (await createSegment(remote, { snapshot: id, number, ...(await encodeSegment(head, [])) }, { signal }))
-      return;
+    const segment = { snapshot: id, number, ...(await encodeSegment(head, [])) };
+    if (await createSegment(remote, segment, { signal, isConditional })) return;
   }
   throw new SyncAgentError(
     'BUSY',
