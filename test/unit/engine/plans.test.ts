@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { planBackup } from '../../../src/engine/backup/plan-backup.ts';
 import type { BackupFacts } from '../../../src/engine/backup/plan-backup.ts';
+import { snapshotAt } from '../../../src/engine/history/choose-snapshot.ts';
 import { planRestore } from '../../../src/engine/restore/plan-restore.ts';
 import type { RestoreFacts } from '../../../src/engine/restore/plan-restore.ts';
 import type { LogEntry, Manifest, ManifestFile } from '../../../src/log/manifest.ts';
@@ -169,9 +170,84 @@ describe('planRestore', () => {
     ['an unknown one chosen over the newest stays', decide(chain, unknown({ settled: [idOf(3)] })), 'ahead'],
     ['--force restores over an unknown one', decide(chain, unknown({}), { force: true }), 'restore'],
     ['a log that ends before the parent has diverged', decide(chain, known(9, true)), 'diverged'],
+    [
+      'one at the end of the log is equal, written or not',
+      decide(chain, known(3, false), { log: 'equal' }),
+      'equal',
+    ],
+    [
+      'one unchanged that lacks what the log has is not',
+      decide(chain, known(3, true), { log: 'behind' }),
+      'restore',
+    ],
+    [
+      'one that is behind the log of an ancestor is replaced',
+      decide(chain, known(1, false), { log: 'behind' }),
+      'restore',
+    ],
+    ['one with more than the log is ahead', decide(chain, known(3, false), { log: 'ahead' }), 'ahead'],
+    [
+      'one unchanged, of an earlier moment that was chosen, is ahead',
+      decide(chain, known(3, true), { log: 'ahead' }),
+      'ahead',
+    ],
+    [
+      'one that went on beside the log has diverged',
+      decide(chain, known(3, false), { log: 'diverged' }),
+      'diverged',
+    ],
+    [
+      'one unchanged beside the log has diverged',
+      decide(chain, known(3, true), { log: 'diverged' }),
+      'diverged',
+    ],
+    [
+      '--force restores over what is beside the log',
+      decide(chain, known(3, false), { log: 'diverged', force: true }),
+      'restore',
+    ],
+    [
+      'a name restores over what the log lacks',
+      decide(chain, known(3, false), { log: 'ahead', isNamed: true }),
+      'restore',
+    ],
+    [
+      'a choice over a snapshot stands against its log',
+      decide(forked, known(2, false, [idOf(3)]), { log: 'behind' }),
+      'ahead',
+    ],
+    [
+      'a lost parent stands against the log',
+      decide(chain, { ...known(9, true), isParentLost: true }, { log: 'behind' }),
+      'ahead',
+    ],
+    [
+      'a missing store is restored, whatever the log',
+      decide(chain, { type: 'missing' }, { log: 'equal' }),
+      'restore',
+    ],
     ['one whose parent was lost is ahead', decide(chain, { ...known(9, true), isParentLost: true }), 'ahead'],
   ])('%s', (_, found, expected) => {
     expect(found).toBe(expected);
+  });
+});
+
+describe('snapshotAt', () => {
+  const entries = [entry(1, null), entry(2, 1), entry(3, 2)];
+  const timeOf = (n: number): number => Date.parse(`2026-01-0${n}T00:00:00.000Z`);
+
+  it('is the newest that was taken by then, at that millisecond too', () => {
+    const chosen = [timeOf(1), timeOf(2) - 1, timeOf(2), timeOf(3) + 1].map(
+      (ms) => snapshotAt(entries, ms).id,
+    );
+    expect(chosen).toEqual([1, 1, 2, 3].map((n) => idOf(n)));
+  });
+
+  it('is none before the oldest, which is named, and none in an empty remote', () => {
+    expect(() => snapshotAt(entries, timeOf(1) - 1)).toThrow(
+      'Cannot go back to 2025-12-31T23:59:59.999Z: the oldest snapshot is of 2026-01-01T00:00:00.000Z',
+    );
+    expect(() => snapshotAt([], timeOf(1))).toThrow('the remote holds no snapshot');
   });
 });
 
