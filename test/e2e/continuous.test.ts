@@ -124,43 +124,65 @@ interface Listed {
 }
 
 /** The JSON that a command answers with. */
-async function run(store: string, ...args: readonly string[]): Promise<Record<string, unknown>> {
-  const flags = ['--store', store, '--remote', remote, '--json'];
+const run = (store: string, ...args: readonly string[]): Promise<Record<string, unknown>> =>
+  runOn(remote, store, ...args);
+async function runOn(
+  from: string,
+  store: string,
+  ...args: readonly string[]
+): Promise<Record<string, unknown>> {
+  const flags = ['--store', store, '--remote', from, '--json'];
   const { stdout } = await execFileAsync(process.execPath, [buildCli(), ...args, ...flags]);
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
 describe.skipIf(chromaAvailable() !== undefined)('a store whose writes are saved one by one', () => {
   it('has every write but those of the last second after machine and disk are gone, whatever snapshots were made meanwhile', async () => {
-    const store = join(root, 'store');
+    const gaps: string[] = [];
+    // Churn with so low a threshold may purge before a busy machine reads. Then a snapshot is on its way, and there is nothing to compare.
+    while (gaps.length < 3) {
+      const gap = await loseMachine(`${gaps.length}`);
+      if (gap === undefined) return;
+      gaps.push(gap);
+      console.log(`a gap just before the end: ${gap}`);
+    }
+    throw new Error(`three times a gap just before the end:\n${gaps.join('\n\n')}`);
+  });
+
+  /** Resolves to what was told if the log had a gap at the end; undefined if all was there. */
+  async function loseMachine(name: string): Promise<string | undefined> {
+    const store = join(root, name, 'store');
+    const remoteOfTry = pathToFileURL(join(root, name, 'remote')).href;
     const server = await startChromaServer({ path: store });
-    const watching = new Watching(store, remote);
+    const watching = new Watching(store, remoteOfTry);
     const writer = await forkBusyWriter({ port: server.port, seed, pauseMs: 20 });
     const churn = startCollectionChurn(server.port, { pauseMs: 400 });
+    const backUp = () => runOn(remoteOfTry, store, 'backup', '--force');
     await watching.until(() => watching.count('operation-finished') > 0);
     for (let snapshot = 0; snapshot < 3; snapshot += 1) {
       await sleep(300);
-      await run(store, 'backup', '--force');
+      await backUp();
     }
     await sleep(300);
-    const last = run(store, 'backup', '--force').catch(() => undefined);
+    // The machine is gone before or after its commit.
+    const last = backUp().catch(() => undefined);
     const safe = await writer.checkpoint();
     await sleep(1500);
-    const isFollowing = watching.isFollowing;
+    const { isFollowing } = watching;
     watching.kill();
     await server.stop('SIGKILL');
     await last;
     await writer.stop();
     await churn.stop().catch(() => undefined);
     const end = await writer.checkpoint();
-    const restored = join(root, 'elsewhere');
-    const { log } = await run(restored, 'restore');
+    const restored = join(root, name, 'elsewhere');
+    const { log } = await runOn(remoteOfTry, restored, 'restore');
     expect(log, watching.told()).toMatchObject({ segments: expect.any(Number) as number });
-    // Churn with so low a threshold may purge before a busy machine reads. Then a snapshot is on its way.
-    if (!isFollowing) return console.log(`a gap just before the end: ${watching.told()}`);
+    if (!isFollowing) return watching.told();
     const findings = await checkRestored(restored, await writer.expectation(safe, end), { passing: churned });
     expect(describeFindings(findings), watching.told()).toBe('no findings');
-  });
+    return undefined;
+  }
 
   it('goes to another host, which goes on with the same log, and back to the first one with its old disk', async () => {
     const [first, second] = [join(root, 'first'), join(root, 'second')];

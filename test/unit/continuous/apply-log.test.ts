@@ -112,7 +112,7 @@ describe('the log of a snapshot', () => {
     expect(image.rows(240)).toEqual(store.rows(240));
   });
 
-  it('ends before a segment that is damaged, missing or another log’s, and says why', async () => {
+  it('ends before a segment that is damaged, and says why', async () => {
     const [first] = await three();
     await remote.put(segmentKey(id, 2), textBody('rotten'));
     expect(await apply()).toMatchObject({
