@@ -1,6 +1,9 @@
 import { copyFile, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Context } from '../../../src/engine/context.ts';
+import { sealLog } from '../../../src/engine/continuous/seal-log.ts';
 import { locateHome } from '../../../src/home/home.ts';
 import { isLogFollowed } from '../../../src/home/lock.ts';
 import { segmentsPrefix } from '../../../src/log/layout.ts';
@@ -13,8 +16,8 @@ import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
 import { followStore } from '../../support/followed-store.ts';
 import type { FollowedStore } from '../../support/followed-store.ts';
 import { makeHost } from '../../support/host.ts';
-import { rowsOf } from '../../support/queue-store.ts';
-import { passThrough } from '../../support/race.ts';
+import { QueueStore, rowsOf } from '../../support/queue-store.ts';
+import { contextOf, passThrough } from '../../support/race.ts';
 
 let memory: Remote;
 let before: (key: string) => Promise<void>;
@@ -216,4 +219,72 @@ describe('a store that is followed', () => {
     expect(written()).toEqual(rows);
     expect(await followed.host.agent.restore()).toMatchObject({ type: 'equal' });
   });
+
+  it('does not go on with the log of its snapshot if that was ended for another one', async () => {
+    const id = await followed.snapshot();
+    await followed.stop();
+    const { position } = await followed.host.agent.show(id);
+    const by = '2099-01-01T00-00-00.000Z-00000000';
+    await sealLog(await contextAt(followed.host.root), { id, position }, by);
+    const sealed = (await listSegments(memory, id)).length;
+    const again = await makeHost({ remote, root: followed.host.root });
+    const stopping = new AbortController();
+    const following = again.agent.followLog({ intervalMs: 50, signal: stopping.signal });
+    const told = () => again.events.find(({ type }) => type === 'log-broken' || type === 'log-following');
+    while (told() === undefined) await Promise.race([following, sleep(5)]);
+    stopping.abort();
+    expect(told()).toMatchObject({
+      why: `the log of snapshot ${id} ended when snapshot ${by} went on from it`,
+    });
+    expect(await following).toMatchObject({ isSaved: false });
+    expect(await listSegments(memory, id)).toHaveLength(sealed);
+  });
+
+  it('has the parent that a commit without an answer made recorded before the next snapshot goes on from it', async () => {
+    await followed.snapshot();
+    const old = await state();
+    const second = await followed.snapshot();
+    await forgetCommit(old);
+    let recorded: StateFile | undefined;
+    beforeNext = async () => {
+      recorded = JSON.parse(await state()) as StateFile;
+    };
+    await followed.snapshot();
+    expect(Object.values(recorded?.remotes ?? {})).toMatchObject([{ parent: { id: second }, pending: null }]);
+  });
+
+  it('whose log has writes of this host that another one lacks is pinned when that one goes on, and both are told', async () => {
+    const first = await followed.snapshot();
+    const other = await makeHost({ remote: memory });
+    try {
+      await other.agent.restore();
+      followed.write('only here');
+      await followed.flush();
+      const store = new QueueStore({ dir: other.store });
+      store.write(store.collections()[0] ?? '', 'only there');
+      const made = await other.agent.backup();
+      expect(made).toMatchObject({ type: 'committed', parent: first });
+      const pinned = (await other.agent.list()).map(({ id, pin }) => [id === first, pin?.reason]);
+      expect(pinned).toEqual([
+        [true, expect.stringContaining('has writes of another host')],
+        [false, undefined],
+      ]);
+      expect(other.events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'DIVERGED' }));
+      // Nobody adds to it, and what it has can be restored.
+      const last = (await listSegments(memory, first)).length;
+      expect((await readSegment(memory, first, last)).head.closedBy).toBe(
+        made.type === 'committed' ? made.id : '',
+      );
+      const to = join(other.root, 'to');
+      await other.agent.restoreTo(to, { snapshot: first, atMs: Date.now() + 60_000 });
+      expect(rowsOf(to, 240).join()).toContain('only here');
+    } finally {
+      await other.remove();
+    }
+  });
 });
+
+async function contextAt(root: string): Promise<Context> {
+  const home = await locateHome(join(root, 'store'));
+  return { ...contextOf(memory, Date.now, () => 0.5, 'other'), home };
+}

@@ -1,6 +1,9 @@
 import { mkdirSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { explainFailure } from '../../../src/engine/explain-failure.ts';
+import type { Home } from '../../../src/home/home.ts';
 import { queueLog } from '../../../src/stores/chroma/log/queue-log.ts';
 import type { LogFollower, LogPosition, LogTarget } from '../../../src/stores/operation-log.ts';
 import { QueueStore, entries, followFrom, rowsOf } from '../../support/queue-store.ts';
@@ -149,5 +152,41 @@ describe('a log that is put into a copy', () => {
     for (const line of linesOf(read())) target.put(line);
     target.close();
     expect(rowsOf(image.dir, 240)).toEqual([]);
+  });
+
+  it('is no damage if the disk is full: not at an operation, and not at the end', async () => {
+    const [first = ''] = store.collections();
+    const fail = async (work: () => void): Promise<unknown> => {
+      const full = vi.spyOn(Database.prototype, 'pragma').mockImplementation(function (
+        this: Database.Database,
+        source: string,
+      ) {
+        return this.exec(`PRAGMA ${source.replace('synchronous = extra', 'max_page_count = 1')}`);
+      });
+      target.close();
+      target = queueLog.openTarget(image.dir);
+      full.mockRestore();
+      try {
+        work();
+      } catch (error) {
+        const home = { dir: image.dir } as Home;
+        const diskSpace = async () => ({ freeBytes: 7, totalBytes: 8 });
+        return explainFailure(error, 'Cannot restore', { home, diskSpace });
+      }
+      return undefined;
+    };
+    const diskFull: unknown = expect.objectContaining({
+      code: 'DISK_FULL',
+      message: expect.stringContaining(
+        'Cannot restore: database or disk is full; 7 bytes are free',
+      ) as string,
+    });
+    store.write(first, 'large', { document: 'x'.repeat(400_000) });
+    const operation = read();
+    expect(await fail(() => linesOf(operation).forEach((line) => target.put(line)))).toEqual(diskFull);
+    store.rename(first, 'n'.repeat(400_000));
+    const renamed = read();
+    expect(renamed.operations).toEqual([]);
+    expect(await fail(() => apply(renamed))).toEqual(diskFull);
   });
 });
