@@ -49,7 +49,8 @@ describe.skipIf(missing !== undefined)(`on a terminal${missing === undefined ? '
     await terminal.answer(menu, down + enter);
     await terminal.answer('sync-agent list\r\n', '');
     await terminal.answer(menu, down + enter);
-    await terminal.answer('Which snapshot?', enter);
+    await terminal.answer('Which snapshot?', `\u0015${enter}`);
+    await terminal.answer('It needs an answer', `latest${enter}`);
     await terminal.answer('sync-agent show latest\r\n', '');
     await terminal.answer('a.txt', '');
     // A command that fails ends nothing, nor does a question that is taken back.
@@ -73,6 +74,14 @@ describe.skipIf(missing !== undefined)(`on a terminal${missing === undefined ? '
     await terminal.answer(menu, down + enter);
     expect(await terminal.done).toMatchObject({ exitCode: 0 });
     expect(readFileSync(join(cwd, 'my archive.zip')).subarray(0, 2).toString()).toBe('PK');
+  });
+
+  it('a menu that is left by Ctrl-C ends as interrupted, and has done nothing', async () => {
+    const terminal = start();
+    await terminal.answer(menu, ctrlC);
+    const { exitCode, screen } = await terminal.done;
+    expect({ exitCode, screen }).toMatchObject({ exitCode: 130 });
+    expect(screen).not.toContain('Backed up');
   });
 
   it('a restore of a named snapshot, or by force, asks before it replaces the store, and --yes does not', async () => {

@@ -112,6 +112,24 @@ describe('a row of a hostile page', () => {
       expect(open(path, (file) => rowsOf(file, 2))).toContainEqual({ rowid: 7n, values: [1n] });
     }
   });
+
+  test('that says it is longer than the file is not looked for in pages that lead to each other', () => {
+    const reads: number[] = [];
+    const cell = [0xff, 0xff, 0x7f, 7, 2, 9, ...Array<number>(125).fill(0), 0, 0, 0, 3];
+    const path = fileOf([leafOf([cell]), page((bytes) => bytes.writeUInt32BE(3))]);
+    open(path, (file) => {
+      const counting = { ...file, page: (number: number) => (reads.push(number), file.page(number)) };
+      expect(rowsOf(counting, 2)).toEqual([]);
+    });
+    expect(reads).toEqual([2]);
+  });
+
+  test('whose rest is in no page is left out, also if what is here looks whole', () => {
+    const cell = [0x89, 0x30, 7, 3, 0x82, 0x76, ...Array<number>(181).fill(0), 0, 0, 0, 99];
+    const empty = page(() => undefined);
+    const path = fileOf([leafOf([cell, good]), empty, empty]);
+    expect(open(path, (file) => rowsOf(file, 2))).toEqual([{ rowid: 7n, values: [1n] }]);
+  });
 });
 
 test('pages that lead to themselves, to each other and out of the file are each seen once', () => {
