@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { timesUsual } from '../../../src/engine/backup/unusual.ts';
+import { tellUnusual, timesUsual } from '../../../src/engine/backup/unusual.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { makeHost } from '../../support/host.ts';
@@ -62,6 +62,28 @@ describe('a backup far beyond those before it', () => {
     for (const text of ['1', '2', '3', '4'.repeat(1000 * kib)]) await save(text);
     expect(warnings()).toEqual([]);
   });
+});
+
+it('a snapshot is compared with sound ones, and one exactly at the factor is not told', async () => {
+  await start(3);
+  const mib = 1024 * kib;
+  const tell = (bytes: number): Promise<{ readonly unusual?: readonly string[] }> => {
+    const sizes = [1, 1, 1].map((size) => ({ entry: { bytes: size * mib } }));
+    const damaged = [9, 9, 9, 9].map((size) => ({ entry: { bytes: size * mib, damaged: true } }));
+    const context = { settings: { warnGrowth: 3 }, emit: () => undefined };
+    const result = { type: 'committed', id: 'new', bytes };
+    return tellUnusual(context as never, { snapshots: [...sizes, ...damaged] } as never, { result, tookMs: 1 } as never); // prettier-ignore
+  };
+  expect((await tell(3 * mib)).unusual).toBeUndefined();
+  expect((await tell(3 * mib + 1)).unusual).toHaveLength(1);
+});
+
+it('a backup of less than ten seconds is not told, however fast those before it were', async () => {
+  await start(3);
+  for (const text of ['1', '2', '3']) await save(text);
+  slowByMs = 1000;
+  await save('4');
+  expect(warnings()).toEqual([]);
 });
 
 it('nothing is told by default', async () => {
