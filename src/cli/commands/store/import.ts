@@ -1,4 +1,5 @@
-import { SyncAgentError, exitCodes } from '../../../platform/errors.ts';
+import { exitCodes } from '../../../platform/errors.ts';
+import { serverNamed } from '../../server-argument.ts';
 import { sentLines } from '../../text/import-lines.ts';
 import type { Command } from '../command.ts';
 
@@ -31,12 +32,7 @@ export const importCommand: Command = {
   },
   needsRemote: () => false,
   run: async ({ agent, flags, signal, style }) => {
-    const chroma = flags.text('chroma');
-    if (chroma === undefined) {
-      throw new SyncAgentError('USAGE', 'Cannot import without a server', {
-        remedy: 'Add --chroma URL, such as --chroma http://127.0.0.1:8000',
-      });
-    }
+    const chroma = serverNamed(flags, 'import');
     const result = await agent.importFrom(flags.list('files'), {
       chroma,
       as: flags.text('as'),

@@ -1,7 +1,7 @@
-import { SyncAgentError } from '../../../platform/errors.ts';
 import type { ServerAnalysis } from '../../../stores/chroma/measuring/analyze-server.ts';
 import { formatBytes, formatCount, formatDuration, printable, table } from '../../../report/format.ts';
 import type { Style } from '../../../report/style.ts';
+import { serverNamed } from '../../server-argument.ts';
 import type { Command } from '../command.ts';
 
 export const analyzeCommand: Command = {
@@ -18,12 +18,7 @@ export const analyzeCommand: Command = {
   },
   needsRemote: () => false,
   run: async ({ agent, flags, signal, style }) => {
-    const chroma = flags.text('chroma');
-    if (chroma === undefined) {
-      throw new SyncAgentError('USAGE', 'Cannot analyze without a server', {
-        remedy: 'Add --chroma URL, such as --chroma http://127.0.0.1:8000',
-      });
-    }
+    const chroma = serverNamed(flags, 'analyze');
     const result = await agent.analyzeServer({
       chroma,
       dimension: flags.count('dimension'),
