@@ -6,12 +6,12 @@ import { readJournal } from '../../src/home/journal.ts';
 import type { AgentPorts } from '../../src/in-process/create-agent.ts';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
+import { cutEverywhere, untilCut } from '../support/cut-everywhere.ts';
 import { forEachEffect } from '../support/each-effect.ts';
 import { fullDisk } from '../support/full-disk.ts';
 import { fastTmp, makeHost } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
-import { Power, poweredFileSystem } from '../support/power.ts';
-import type { CutMode } from '../support/power.ts';
+import { poweredFileSystem } from '../support/power.ts';
 
 const archived = { 'a.txt': 'archived a', 'sub/b.txt': 'same' };
 const present = { 'a.txt': 'present a!', 'sub/b.txt': 'same', more: 'written since' };
@@ -54,34 +54,18 @@ async function expectOneOfBoth({ host, remote, parent }: Prepared): Promise<void
 }
 
 describe('restoring an archive', () => {
-  const cutOnce = async (n: number, mode: CutMode): Promise<Power> => {
-    const made = await prepared();
-    const { host, remote, file } = made;
-    const power = new Power(n, mode);
-    try {
-      const suffering = await makeHost({
-        remote,
-        root: host.root,
-        fs: poweredFileSystem(power),
-        ports: quiet,
-      });
-      await suffering.agent.restoreArchive(file).catch((error: unknown) => {
-        if (!power.isCut) throw error;
-      });
-      if (power.isCut) await expectOneOfBoth(made);
-      return power;
-    } catch (error) {
-      throw new Error(`cut ${mode} effect ${n}: ${power.effects.at(-1)}`, { cause: error });
-    } finally {
-      await host.remove();
-    }
-  };
-
   it('leaves the old store or that of the archive wherever the power is cut', async () => {
-    const effects = await forEachEffect(async (n) => {
-      const power = await cutOnce(n, 'before');
-      if (power.isCut && power.isDivisible) await cutOnce(n, 'half');
-      return power.isCut;
+    const effects = await cutEverywhere(async (power) => {
+      const made = await prepared();
+      const { host, remote, file } = made;
+      try {
+        const fs = poweredFileSystem(power);
+        const suffering = await makeHost({ remote, root: host.root, fs, ports: quiet });
+        await untilCut(power, suffering.agent.restoreArchive(file));
+        if (power.isCut) await expectOneOfBoth(made);
+      } finally {
+        await host.remove();
+      }
     });
     expect(effects).toBeGreaterThan(30);
   });
@@ -128,28 +112,17 @@ describe('writing an archive', () => {
 
   it('leaves the old one or the new one wherever the power is cut', async () => {
     const seen = new Set<string>();
-    const cutOnce = async (n: number, mode: CutMode): Promise<Power> => {
+    const effects = await cutEverywhere(async (power) => {
       const made = await prepared();
-      const power = new Power(n, mode);
       try {
         const { remote, file } = made;
         const fs = poweredFileSystem(power);
         const suffering = await makeHost({ remote, root: made.host.root, fs, ports: quiet });
-        await suffering.agent.archiveTo(file, options).catch((error: unknown) => {
-          if (!power.isCut) throw error;
-        });
+        await untilCut(power, suffering.agent.archiveTo(file, options));
         seen.add(await expectWhole(made));
-        return power;
-      } catch (error) {
-        throw new Error(`cut ${mode} effect ${n}: ${power.effects.at(-1)}`, { cause: error });
       } finally {
         await made.host.remove();
       }
-    };
-    const effects = await forEachEffect(async (n) => {
-      const power = await cutOnce(n, 'before');
-      if (power.isCut && power.isDivisible) await cutOnce(n, 'half');
-      return power.isCut;
     });
     expect(effects).toBeGreaterThan(10);
     expect([...seen].toSorted()).toEqual([archived['a.txt'], present['a.txt']]);

@@ -4,11 +4,10 @@ import { describe, expect, it } from 'vitest';
 import type { AgentPorts } from '../../src/in-process/create-agent.ts';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
-import { forEachEffect } from '../support/each-effect.ts';
+import { cutEverywhere, untilCut } from '../support/cut-everywhere.ts';
 import { fastTmp, makeHost } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
-import { Power, poweredFileSystem, poweredRemote } from '../support/power.ts';
-import type { CutMode } from '../support/power.ts';
+import { poweredFileSystem, poweredRemote } from '../support/power.ts';
 import { passThrough } from '../support/race.ts';
 
 const quiet: Partial<AgentPorts> = {
@@ -56,45 +55,33 @@ async function expectValid({ target, ids }: Prepared, newest: readonly string[])
 }
 
 describe('a copy that is killed', () => {
-  const cutOnce = async (n: number, mode: CutMode): Promise<Power> => {
-    const made = await prepared();
-    const { host, source, target, ids } = made;
-    const power = new Power(n, mode);
-    try {
-      const copyTarget = { ...poweredRemote(power, target), location: target.location };
-      const suffering = await makeHost({
-        remote: source,
-        root: host.root,
-        fs: poweredFileSystem(power),
-        settings,
-        ports: { ...quiet, copyTarget },
-      });
-      await suffering.agent.copyTo('memory:', { all: true }).catch((error: unknown) => {
-        if (!power.isCut) throw error;
-      });
-      await expectValid(made, ids.slice(2));
-      // The next one finishes it.
-      const well = await makeHost({
-        remote: source,
-        root: host.root,
-        settings,
-        ports: { ...quiet, copyTarget: target },
-      });
-      await well.agent.copyTo('memory:', { all: true });
-      await expectValid(made, ids.slice(-1));
-      return power;
-    } catch (error) {
-      throw new Error(`cut ${mode} effect ${n}: ${power.effects.at(-1)}`, { cause: error });
-    } finally {
-      await host.remove();
-    }
-  };
-
   it('leaves a target in which every snapshot is whole, at any effect, and is finished by the next one', async () => {
-    const effects = await forEachEffect(async (n) => {
-      const power = await cutOnce(n, 'before');
-      if (power.isCut && power.isDivisible) await cutOnce(n, 'half');
-      return power.isCut;
+    const effects = await cutEverywhere(async (power) => {
+      const made = await prepared();
+      const { host, source, target, ids } = made;
+      try {
+        const copyTarget = { ...poweredRemote(power, target), location: target.location };
+        const suffering = await makeHost({
+          remote: source,
+          root: host.root,
+          fs: poweredFileSystem(power),
+          settings,
+          ports: { ...quiet, copyTarget },
+        });
+        await untilCut(power, suffering.agent.copyTo('memory:', { all: true }));
+        await expectValid(made, ids.slice(2));
+        // The next one finishes it.
+        const well = await makeHost({
+          remote: source,
+          root: host.root,
+          settings,
+          ports: { ...quiet, copyTarget: target },
+        });
+        await well.agent.copyTo('memory:', { all: true });
+        await expectValid(made, ids.slice(-1));
+      } finally {
+        await host.remove();
+      }
     });
     expect(effects).toBeGreaterThan(25);
   });

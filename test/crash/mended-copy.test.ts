@@ -12,13 +12,13 @@ import { nodeFileSystem } from '../../src/platform/file-system.ts';
 import type { FileSystem } from '../../src/platform/file-system.ts';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
+import { cutEverywhere, untilCut } from '../support/cut-everywhere.ts';
 import { forEachEffect } from '../support/each-effect.ts';
 import { fullDisk } from '../support/full-disk.ts';
 import { fastTmp, makeHost, readTree } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
 import { passThrough } from '../support/race.ts';
-import { Power, poweredFileSystem } from '../support/power.ts';
-import type { CutMode } from '../support/power.ts';
+import { poweredFileSystem } from '../support/power.ts';
 
 const old = { 'a.txt': 'damaged a', 'sub/b.txt': 'same', gone: 'an orphan' };
 const mended = { 'a.txt': 'mended a!', 'sub/b.txt': 'same', 'sub/new': 'built anew' };
@@ -99,30 +99,20 @@ describe.each([
   ['whole', () => ({})],
   ['entry by entry', mountPoint],
 ] as const)('a mended copy that is swapped in %s', (_, portsOf: (root: string) => Partial<AgentPorts>) => {
-  const cutOnce = async (n: number, mode: CutMode): Promise<Power> => {
-    const { host, remote, parent } = await prepared(portsOf);
-    const ports = portsOf(host.root);
-    const power = new Power(n, mode);
-    try {
-      await mend(host, remote, { ...ports, fs: poweredFileSystem(power) }, (path) => power.wrote(path)).catch(
-        (error: unknown) => {
-          if (!power.isCut) throw error;
-        },
-      );
-      if (power.isCut) await expectOneOfBoth(host, remote, ports, parent);
-      return power;
-    } catch (error) {
-      throw new Error(`cut ${mode} effect ${n}: ${power.effects.at(-1)}`, { cause: error });
-    } finally {
-      await host.remove();
-    }
-  };
-
   it('leaves the old store or the new one wherever the power is cut, and the lineage of both', async () => {
-    const effects = await forEachEffect(async (n) => {
-      const power = await cutOnce(n, 'before');
-      if (power.isCut && power.isDivisible) await cutOnce(n, 'half');
-      return power.isCut;
+    const effects = await cutEverywhere(async (power) => {
+      const { host, remote, parent } = await prepared(portsOf);
+      const ports = portsOf(host.root);
+      try {
+        const suffering = { ...ports, fs: poweredFileSystem(power) };
+        await untilCut(
+          power,
+          mend(host, remote, suffering, (path) => power.wrote(path)),
+        );
+        if (power.isCut) await expectOneOfBoth(host, remote, ports, parent);
+      } finally {
+        await host.remove();
+      }
     });
     expect(effects).toBeGreaterThan(30);
   });

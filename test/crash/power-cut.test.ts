@@ -9,12 +9,11 @@ import type { FileSystem } from '../../src/platform/file-system.ts';
 import type { AgentPorts } from '../../src/in-process/create-agent.ts';
 import { createRebuilder } from '../../src/library/rebuilding/create-rebuilder.ts';
 import type { AgentSettings } from '../../src/in-process/agent-settings.ts';
-import { forEachEffect } from '../support/each-effect.ts';
+import { cutEverywhere, untilCut } from '../support/cut-everywhere.ts';
 import { lowerLayer } from '../support/lower-layer.ts';
 import { fastTmp, makeHost, readTree, shiftableClock } from '../support/host.ts';
 import type { Host } from '../support/host.ts';
 import { Power, PowerCut, poweredFileSystem, poweredRemote } from '../support/power.ts';
-import type { CutMode } from '../support/power.ts';
 import { passThrough } from '../support/race.ts';
 
 /** Where the kernel's table would say that something is mounted. */
@@ -358,7 +357,7 @@ const mutants: readonly (Mutant & { readonly name: string; readonly scenario: st
 ];
 
 /** One cut, and what comes after. Resolves to the switch: it may not have been reached. */
-async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mutant = {}): Promise<Power> {
+async function suffer(scenario: Scenario, power: Power, mutant: Mutant = {}): Promise<void> {
   const clock = shiftableClock();
   const remote = createMemoryRemote({ now: clock.now });
   const root = await mkdtemp(join(fastTmp, 'sync-agent-cut-'));
@@ -372,7 +371,6 @@ async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mut
     for (const path of scenario.mounts ?? []) mounted.add(join(host.store, path));
     const newestBefore = (await other.agent.list()).at(-1)?.id;
 
-    const power = new Power(n, mode);
     const powered = { remote: poweredRemote(power, remote), fs: poweredFileSystem(power, fs) };
     const doomed: World = {
       remote: mutant.remote?.(powered.remote) ?? powered.remote,
@@ -382,13 +380,8 @@ async function cutOnce(scenario: Scenario, n: number, mode: CutMode, mutant: Mut
       ports,
       fs: mutant.fs?.(powered.fs) ?? powered.fs,
     };
-    await scenario.run(await makeHost(doomed), doomed).catch((error: unknown) => {
-      if (!power.isCut) throw error;
-    });
+    await untilCut(power, scenario.run(await makeHost(doomed), doomed));
     if (power.isCut) await expectSound(scenario, { remote, clock, root, settings, ports, fs }, newestBefore);
-    return power;
-  } catch (error) {
-    throw new Error(`cut ${mode} effect ${n} of ${scenario.name}`, { cause: error });
   } finally {
     await rm(root, { recursive: true, force: true });
     await other.remove();
@@ -438,20 +431,15 @@ function split(
   };
 }
 
-async function cutEverywhere(scenario: Scenario, mutant?: Mutant): Promise<number> {
-  const cut = async (n: number): Promise<boolean> => {
-    const power = await cutOnce(scenario, n, 'before', mutant);
-    if (power.isCut && power.isDivisible) await cutOnce(scenario, n, 'half', mutant);
-    return power.isCut;
-  };
+async function cutAll(scenario: Scenario, mutant?: Mutant): Promise<number> {
   // A mutant may be wrong for the length of a single effect.
-  return forEachEffect(cut, mutant === undefined ? {} : { all: true });
+  return cutEverywhere((power) => suffer(scenario, power, mutant), mutant === undefined ? {} : { all: true });
 }
 
 describe('a power cut', () => {
   for (const scenario of scenarios) {
     it(`at any effect of ${scenario.name} loses nothing`, async () => {
-      expect(await cutEverywhere(scenario)).toBeGreaterThan(5);
+      expect(await cutAll(scenario)).toBeGreaterThan(5);
     }, 300_000);
   }
 
@@ -459,7 +447,7 @@ describe('a power cut', () => {
     it(`would be caught if ${mutant.name}`, async () => {
       const scenario = scenarios.find(({ name }) => name === mutant.scenario);
       if (scenario === undefined) throw new Error(`no scenario "${mutant.scenario}"`);
-      await expect(cutEverywhere(scenario, mutant)).rejects.toThrow(/^cut (before|half) effect/);
+      await expect(cutAll(scenario, mutant)).rejects.toThrow(/^cut (before|half) effect/);
     }, 300_000);
   }
 });
