@@ -6,7 +6,7 @@ import { BadZip, openZip } from '../../platform/zip/zip-reader.ts';
 import type { ZipEntry, ZipFile } from '../../platform/zip/zip-reader.ts';
 import { decodeManifest } from '../../log/manifest-text.ts';
 import type { Manifest, ManifestFile } from '../../log/manifest.ts';
-import type { ContentReader } from '../restore/download-files.ts';
+import type { ContentReader } from '../restore/download/download-files.ts';
 import { entryName, manifestFormat, manifestName } from './archive-layout.ts';
 import { decodeNote } from './archive-note.ts';
 import type { ArchiveNote } from './archive-note.ts';

@@ -17,7 +17,7 @@ import type { Context } from '../context.ts';
 import { brokenObjects, findObjects } from '../relied-on.ts';
 import { manifestOf, newestManifest } from '../remote-log.ts';
 import { diskFull, spareBytes } from '../restore/disk-shortage.ts';
-import { downloadFile } from '../restore/download-files.ts';
+import { downloadFile } from '../restore/download/download-files.ts';
 import type { CopyStep } from './plan-copy.ts';
 import { presentObjects, skippingPresent } from './present-objects.ts';
 import type { Present } from './present-objects.ts';

@@ -12,9 +12,9 @@ import { inPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { cacheManifest } from '../known-manifests.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import type { ContentReader } from './download-files.ts';
-import { downloadSnapshot } from './download-snapshot.ts';
-import type { DownloadedSnapshot } from './download-snapshot.ts';
+import type { ContentReader } from './download/download-files.ts';
+import { downloadSnapshot } from './download/download-snapshot.ts';
+import type { DownloadedSnapshot } from './download/download-snapshot.ts';
 
 export interface BesideWork extends Pick<
   SwapRequest,

@@ -15,7 +15,7 @@ import type { RemoteState } from '../../home/state.ts';
 import { newAttempt, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
 import { hashFile } from '../hash-file.ts';
-import { downloadFile } from './download-files.ts';
+import { downloadFile } from './download/download-files.ts';
 import { directoriesOf, setDirectoryModes } from './download/snapshot-directories.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
 

@@ -13,8 +13,8 @@ import type { Context } from '../context.ts';
 import { manifestOf, readRemote } from '../remote-log.ts';
 import { diskFull, spareBytes } from './disk-shortage.ts';
 import { snapshotContent } from '../snapshot-content.ts';
-import { downloadSnapshot } from './download-snapshot.ts';
-import type { SnapshotDownload } from './download-snapshot.ts';
+import { downloadSnapshot } from './download/download-snapshot.ts';
+import type { SnapshotDownload } from './download/download-snapshot.ts';
 import { chooseSnapshot, snapshotAt } from '../history/choose-snapshot.ts';
 
 export interface RestoreToResult {

@@ -5,18 +5,16 @@ import type { CommitCopy } from '../../log/commit-copies.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { begin } from '../../platform/concurrently.ts';
 import { totalBytes } from '../../log/manifest.ts';
-import { isAncestor } from '../../log/retention.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { chooseSnapshot, noSuchSnapshot, snapshotAt } from '../history/choose-snapshot.ts';
 import type { Context, OnDamage } from '../context.ts';
-import { isPassedOn, relateToLog } from '../continuous/log-relation.ts';
-import type { LogRelation } from '../continuous/log-relation.ts';
+import { relateToCandidate } from './candidate-relation.ts';
 import { warnIfEmptied } from '../emptied-remote.ts';
 import { assertSoundStore, damageAtStart, damagedStore, isProven } from '../soundness/go-on.ts';
 import { leaveAlone } from './leave-alone.ts';
 import type { LeaveAloneResult } from './leave-alone.ts';
 import { knownFacts, readLineage } from '../lineage.ts';
-import { findLostNewest, manifestIfReadable, manifestOf, readRemote } from '../remote-log.ts';
+import { findLostNewest, manifestOf, readRemote } from '../remote-log.ts';
 import type { Lineage } from '../lineage.ts';
 import type { GivenView } from '../remote-log.ts';
 import { placeSnapshot } from './place-snapshot.ts';
@@ -124,11 +122,13 @@ async function decide(
       snapshots: entries,
       target: candidate,
       local: local.facts,
-      // Whatever the store holds, it is not as of that moment.
+      // Whatever the store holds, it is not as of that moment. A snapshot that is named is meant as it is, without its log.
       log:
         atMs !== undefined
           ? 'behind'
-          : await logRelation(context, view, { candidate, local: local.facts, isNamed: named }),
+          : named
+            ? undefined
+            : await relateToCandidate(context, view, { candidate, local: local.facts }),
       isNamed: isAsked,
       force: options.force ?? false,
     });
@@ -176,44 +176,6 @@ async function decide(
   throw new SyncAgentError('SNAPSHOT_CORRUPT', `Cannot restore any snapshot: ${skipped.join('; ')}`, {
     remedy: 'Run "sync-agent verify --all --read-data" to see what is damaged',
   });
-}
-
-/** Of a store that grew from the candidate. A snapshot that is named is meant as it is, without its log. */
-async function logRelation(
-  context: Context,
-  view: LogView,
-  {
-    candidate,
-    local,
-    isNamed,
-  }: { readonly candidate: LogEntry; readonly local: RestoreFacts['local']; readonly isNamed: boolean },
-): Promise<LogRelation['type'] | undefined> {
-  if (isNamed || local.type === 'missing') return undefined;
-  const origin = local.type === 'known' ? local.parent : local.equals;
-  if (origin === candidate.id) {
-    if (candidate.logged !== true) return undefined;
-    const manifest = await manifestIfReadable(context, view, candidate);
-    return manifest && (await relateToLog(context, manifest))?.type;
-  }
-  return (await wentOn(context, view, { origin, candidate })) ? 'behind' : undefined;
-}
-
-/** Whether all that the store holds was in the log of its snapshot when another host made the next snapshot of it. */
-async function wentOn(
-  context: Context,
-  { snapshots, ...view }: LogView,
-  { origin, candidate }: { readonly origin: string | undefined; readonly candidate: LogEntry },
-): Promise<boolean> {
-  const entries = snapshots.map(({ entry }) => entry);
-  const parent = entries.find(({ id }) => id === origin);
-  if (parent?.logged !== true || !isAncestor(entries, parent.id, candidate.id)) return false;
-  const child = entries.find((each) => each.parent === origin && isAncestor(entries, each.id, candidate.id));
-  const [older, newer] = await Promise.all(
-    [parent, child].map(async (entry) =>
-      entry === undefined ? undefined : manifestIfReadable(context, { ...view, snapshots }, entry),
-    ),
-  );
-  return older !== undefined && newer !== undefined && isPassedOn(context, older, newer);
 }
 
 /** A restore with --force or a named snapshot waits for the remote. So does one that has no store to fall back on. */

@@ -1,17 +1,17 @@
-import { both } from '../../platform/concurrently.ts';
-import type { Manifest } from '../../log/manifest.ts';
-import { totalBytes } from '../../log/manifest.ts';
-import { stagingRoot } from '../../home/home.ts';
-import { applyLog } from '../continuous/apply-log.ts';
-import type { AppliedLog } from '../continuous/apply-log.ts';
-import { inPhase, progressOf } from '../context.ts';
-import type { Context } from '../context.ts';
-import { Backlog } from './download/backlog.ts';
-import { assertSound, Inspection } from './download/inspection.ts';
-import { syncSnapshot } from './download/sync-snapshot.ts';
+import { both } from '../../../platform/concurrently.ts';
+import type { Manifest } from '../../../log/manifest.ts';
+import { totalBytes } from '../../../log/manifest.ts';
+import { stagingRoot } from '../../../home/home.ts';
+import { applyLog } from '../../continuous/apply-log.ts';
+import type { AppliedLog } from '../../continuous/apply-log.ts';
+import { inPhase, progressOf } from '../../context.ts';
+import type { Context } from '../../context.ts';
+import { Backlog } from './backlog.ts';
+import { assertSound, Inspection } from './inspection.ts';
+import { syncSnapshot } from './sync-snapshot.ts';
 import { downloadFiles } from './download-files.ts';
 import type { ContentReader, Downloaded } from './download-files.ts';
-import { setDirectoryMode } from './download/snapshot-directories.ts';
+import { setDirectoryMode } from './snapshot-directories.ts';
 
 export interface SnapshotDownload {
   readonly manifest: Manifest;

@@ -1,13 +1,13 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { concurrently } from '../../platform/concurrently.ts';
-import { SyncAgentError, throwIfAborted } from '../../platform/errors.ts';
-import type { Manifest, ManifestFile } from '../../log/manifest.ts';
-import { scanStore } from '../../stores/content/scan.ts';
-import type { ContentFormat } from '../../formats/content-format.ts';
-import type { Context } from '../context.ts';
-import { hashFile } from '../hash-file.ts';
-import { directoriesOf, setDirectoryModes } from './download/snapshot-directories.ts';
+import { concurrently } from '../../../platform/concurrently.ts';
+import { SyncAgentError, throwIfAborted } from '../../../platform/errors.ts';
+import type { Manifest, ManifestFile } from '../../../log/manifest.ts';
+import { scanStore } from '../../../stores/content/scan.ts';
+import type { ContentFormat } from '../../../formats/content-format.ts';
+import type { Context } from '../../context.ts';
+import { hashFile } from '../../hash-file.ts';
+import { directoriesOf, setDirectoryModes } from './snapshot-directories.ts';
 
 /** Reads the files of a snapshot, as a `ContentFormat` does. */
 export type ContentReader = Pick<ContentFormat, 'readFile'>;
