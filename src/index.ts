@@ -89,7 +89,7 @@ export type {
   DrilledServer,
 } from './engine/drill/drill-report.ts';
 export type { DamageKind } from './engine/drill/damage-kinds.ts';
-export type { DrillRecord } from './home/drill-record.ts';
+export type { DrillRecord } from './home/records/drill-record.ts';
 export type { CheckOptions, CheckReport, CheckedProblem } from './engine/reading/check-store.ts';
 export type { ServerCollectionReport, ServerPlace, ServerProblem, ServerReport } from './stores/reading.ts';
 export type { CollectionStatistics } from './stores/adapter.ts';

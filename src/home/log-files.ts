@@ -1,10 +1,11 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import { positionSchema } from '../log/segments/position.ts';
 import type { Home } from './home.ts';
+import { readRecordFile } from './records/record-file.ts';
 
 /**
  * How a backup and the agent that follows the store's own log hand over, whichever process the backup runs in:
@@ -44,11 +45,11 @@ const logGivenUpPath = (home: Home): string => join(home.dir, 'log-given-up');
 export const flushRoot = (home: Home): string => join(home.dir, 'log-flush');
 
 export const readLogNext = (home: Home): Promise<LogNext | undefined> =>
-  readJson(logNextPath(home), nextSchema);
+  readRecordFile(logNextPath(home), nextSchema);
 export const readLogReady = (home: Home): Promise<LogReady | undefined> =>
-  readJson(logReadyPath(home), readySchema);
+  readRecordFile(logReadyPath(home), readySchema);
 export const readLogShipped = (home: Home): Promise<LogShipped | undefined> =>
-  readJson(logShippedPath(home), shippedSchema);
+  readRecordFile(logShippedPath(home), shippedSchema);
 
 export const isLogGivenUp = (home: Home): Promise<boolean> =>
   stat(logGivenUpPath(home)).then(
@@ -71,14 +72,4 @@ export async function writeLogFile(
   content: LogNext | LogReady | LogShipped,
 ): Promise<void> {
   await writeFileAtomic(fs, path, `${JSON.stringify(content)}\n`);
-}
-
-/** Undefined if there is none, or if it is damaged: nothing relies on these files alone. */
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  try {
-    const parsed = schema.safeParse(JSON.parse(await readFile(path, 'utf8')));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { SyncAgentError, errnoOf, messageOf } from '../platform/errors.ts';
 import type { FileSystem } from '../platform/file-system.ts';
 import { writeFileAtomic } from '../platform/file-system.ts';
 import type { Home } from './home.ts';
 import { statePath } from './home.ts';
+import { recordPath } from './records/record-file.ts';
 
 const stateFormat = 1;
 const hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -78,7 +77,7 @@ export async function writeState(fs: FileSystem, home: Home, state: LocalState):
 
 /** A cache of the parent's manifest, so that a backup need not fetch it. It is checked when it is read. */
 export function cachedManifestPath(home: Home, location: string): string {
-  return join(home.dir, `parent-${createHash('sha256').update(location).digest('hex').slice(0, 16)}.json`);
+  return recordPath(home, 'parent', location);
 }
 
 function parseJson(text: string): unknown {

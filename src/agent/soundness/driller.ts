@@ -1,5 +1,5 @@
 import type { DrillReport } from '../../engine/drill/drill-report.ts';
-import { readDrillRecord } from '../../home/drill-record.ts';
+import { readDrillRecord } from '../../home/records/drill-record.ts';
 import type { Home } from '../../home/home.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { DaemonEvent } from '../../platform/events.ts';

@@ -1,7 +1,7 @@
 import type { Relation } from '../../engine/relation.ts';
 import type { StatusReport } from '../../engine/status.ts';
 import type { RemoteUsage } from '../../engine/history/usage.ts';
-import type { DrillRecord } from '../../home/drill-record.ts';
+import type { DrillRecord } from '../../home/records/drill-record.ts';
 import { unsavedSince } from '../../agent/continuous/log-status.ts';
 import type { StatusFile } from '../../api/daemon-status.ts';
 import {

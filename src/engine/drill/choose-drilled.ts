@@ -1,5 +1,5 @@
 import type { LogEntry } from '../../log/manifest.ts';
-import type { DrillRecord } from '../../home/drill-record.ts';
+import type { DrillRecord } from '../../home/records/drill-record.ts';
 import { chooseSnapshot, noSuchSnapshot } from '../history/choose-snapshot.ts';
 import type { ChosenBecause } from './drill-report.ts';
 

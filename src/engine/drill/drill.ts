@@ -2,7 +2,7 @@ import { isSyncAgentError } from '../../platform/errors.ts';
 import { readLog } from '../../log/commit-log.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { totalBytes } from '../../log/manifest.ts';
-import { readDrillRecord } from '../../home/drill-record.ts';
+import { readDrillRecord } from '../../home/records/drill-record.ts';
 import { lockDrill } from '../../home/lock.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';

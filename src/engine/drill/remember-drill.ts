@@ -1,5 +1,5 @@
 import { messageOf } from '../../platform/errors.ts';
-import { readDrillRecord, writeDrillRecord } from '../../home/drill-record.ts';
+import { readDrillRecord, writeDrillRecord } from '../../home/records/drill-record.ts';
 import type { Context } from '../context.ts';
 import type { DrillReport } from './drill-report.ts';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { VerifiedRecord } from '../../home/verified-record.ts';
+import type { VerifiedRecord } from '../../home/records/verified-record.ts';
 import { snapshotOfKey } from '../../log/layout.ts';
 import type { LogEntry, Manifest, ManifestFile } from '../../log/manifest.ts';
 import type { Context } from '../context.ts';

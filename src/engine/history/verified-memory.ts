@@ -1,5 +1,5 @@
-import { writeVerified } from '../../home/verified-record.ts';
-import type { VerifiedRecord } from '../../home/verified-record.ts';
+import { writeVerified } from '../../home/records/verified-record.ts';
+import type { VerifiedRecord } from '../../home/records/verified-record.ts';
 import { messageOf } from '../../platform/errors.ts';
 import type { Context } from '../context.ts';
 import { placeOf } from './turns.ts';

@@ -1,4 +1,4 @@
-import { readVerified } from '../../home/verified-record.ts';
+import { readVerified } from '../../home/records/verified-record.ts';
 import type { LogEntry, Manifest } from '../../log/manifest.ts';
 import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { chooseDrilled } from '../../../src/engine/drill/choose-drilled.ts';
-import type { DrillRecord } from '../../../src/home/drill-record.ts';
+import type { DrillRecord } from '../../../src/home/records/drill-record.ts';
 import type { LogEntry } from '../../../src/log/manifest.ts';
 
 const idOf = (day: number): string => `2026-11-0${day}T00-00-00.000Z-0000000${day}`;

@@ -10,7 +10,7 @@ import { lockDrill } from '../../../src/home/lock.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { readOperations } from '../../../src/home/operations/records.ts';
-import { readDrillRecord } from '../../../src/home/drill-record.ts';
+import { readDrillRecord } from '../../../src/home/records/drill-record.ts';
 import { createAgent } from '../../../src/in-process/create-agent.ts';
 import type { AgentPorts } from '../../../src/in-process/create-agent.ts';
 import { destroyPage, pagesOf } from '../../support/damage-database.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lookAtDisk } from '../../../src/web/disk-facts.ts';
 import { restedLook } from '../../../src/web/rested-look.ts';
-import { writeDrillRecord } from '../../../src/home/drill-record.ts';
+import { writeDrillRecord } from '../../../src/home/records/drill-record.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { locateHome, rollbackRoot } from '../../../src/home/home.ts';
 import { appendToLog } from '../../../src/home/operations/segments.ts';

@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import * as z from 'zod';
-import type { FileSystem } from '../platform/file-system.ts';
-import { writeFileAtomic } from '../platform/file-system.ts';
-import type { Home } from './home.ts';
+import type { FileSystem } from '../../platform/file-system.ts';
+import { writeFileAtomic } from '../../platform/file-system.ts';
+import type { Home } from '../home.ts';
+import { readRecordFile, recordPath } from './record-file.ts';
 
 const recordSchema = z.object({
   format: z.literal(1),
@@ -36,14 +34,10 @@ export type DrillRecord = Omit<z.infer<typeof recordSchema>, 'format'>;
 
 /** The record of the remote at `location`. Undefined if there is none that can be read. */
 export async function readDrillRecord(home: Home, location: string): Promise<DrillRecord | undefined> {
-  try {
-    const parsed = recordSchema.safeParse(JSON.parse(await readFile(pathOf(home, location), 'utf8')));
-    if (!parsed.success) return undefined;
-    const { format: _, ...record } = parsed.data;
-    return record;
-  } catch {
-    return undefined;
-  }
+  const read = await readRecordFile(recordPath(home, 'drills', location), recordSchema);
+  if (read === undefined) return undefined;
+  const { format: _, ...record } = read;
+  return record;
 }
 
 export async function writeDrillRecord(
@@ -52,9 +46,9 @@ export async function writeDrillRecord(
   record: DrillRecord,
 ): Promise<void> {
   await fs.makeDirectory(home.dir);
-  await writeFileAtomic(fs, pathOf(home, location), `${JSON.stringify({ format: 1, ...record }, null, 1)}\n`);
-}
-
-function pathOf(home: Home, location: string): string {
-  return join(home.dir, `drills-${createHash('sha256').update(location).digest('hex').slice(0, 16)}.json`);
+  await writeFileAtomic(
+    fs,
+    recordPath(home, 'drills', location),
+    `${JSON.stringify({ format: 1, ...record }, null, 1)}\n`,
+  );
 }

@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import * as z from 'zod';
-import type { FileSystem } from '../platform/file-system.ts';
-import { writeFileAtomic } from '../platform/file-system.ts';
-import type { Home } from './home.ts';
+import type { FileSystem } from '../../platform/file-system.ts';
+import { writeFileAtomic } from '../../platform/file-system.ts';
+import type { Home } from '../home.ts';
+import { readRecordFile, recordPath } from './record-file.ts';
 
 const recordSchema = z.object({
   format: z.literal(1),
@@ -24,14 +22,8 @@ export interface VerifiedRecord {
 export const mostVerified = 100_000;
 
 export async function readVerified(home: Home, remoteId: string): Promise<VerifiedRecord> {
-  try {
-    const parsed = recordSchema.safeParse(JSON.parse(await readFile(pathOf(home, remoteId), 'utf8')));
-    if (parsed.success)
-      return { last: parsed.data.last, verified: new Map(Object.entries(parsed.data.verified)) };
-  } catch {
-    // There is none yet, or it is damaged.
-  }
-  return { last: null, verified: new Map() };
+  const read = await readRecordFile(recordPath(home, 'verified', remoteId), recordSchema);
+  return { last: read?.last ?? null, verified: new Map(Object.entries(read?.verified ?? {})) };
 }
 
 export async function writeVerified(
@@ -42,9 +34,5 @@ export async function writeVerified(
   const newest = [...verified].toSorted(([, a], [, b]) => b - a).slice(0, most);
   await fs.makeDirectory(home.dir);
   const text = JSON.stringify({ format: 1, last, verified: Object.fromEntries(newest) });
-  await writeFileAtomic(fs, pathOf(home, remoteId), text);
-}
-
-function pathOf(home: Home, remoteId: string): string {
-  return join(home.dir, `verified-${createHash('sha256').update(remoteId).digest('hex').slice(0, 16)}.json`);
+  await writeFileAtomic(fs, recordPath(home, 'verified', remoteId), text);
 }
