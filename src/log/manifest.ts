@@ -1,4 +1,6 @@
 import * as z from 'zod';
+import { contradiction } from './contradiction.ts';
+import type { Contradictory } from './contradiction.ts';
 import { isSnapshotId, pathProblem } from './layout.ts';
 import { positionSchema } from './segments/position.ts';
 
@@ -261,41 +263,7 @@ export function firstProblem({ issues: [issue] }: z.ZodError): string {
   return `${issue?.path.map(String).join('.') ?? ''} ${issue?.message ?? 'has the wrong form'}`.trim();
 }
 
-type Contradictory = Pick<Manifest, 'generation' | 'files' | 'emptyDirectories' | 'log'>;
-
 function refuseContradiction(manifest: Contradictory, context: z.RefinementCtx): void {
   const problem = contradiction(manifest);
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-}
-
-const contradiction = (manifest: Contradictory): string | undefined =>
-  treeProblem([...manifest.files.map((file) => file.path), ...manifest.emptyDirectories]) ??
-  logProblem(manifest);
-
-/** A path that appears twice, or that is both a file and a directory. */
-function treeProblem(paths: readonly string[]): string | undefined {
-  const seen = new Set<string>();
-  for (const path of paths) {
-    if (seen.has(path)) return `path ${JSON.stringify(path)} appears twice`;
-    seen.add(path);
-  }
-  for (const path of paths) {
-    for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) {
-      if (seen.has(path.slice(0, slash)))
-        return `path ${JSON.stringify(path.slice(0, slash))} is a file and a directory`;
-    }
-  }
-  return undefined;
-}
-
-function logProblem(manifest: {
-  readonly generation: number;
-  readonly log: readonly LogEntry[];
-}): string | undefined {
-  let previous = 0;
-  for (const entry of manifest.log) {
-    if (entry.generation <= previous || entry.generation >= manifest.generation) return 'log is out of order';
-    previous = entry.generation;
-  }
-  return undefined;
 }
