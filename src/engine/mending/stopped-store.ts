@@ -3,6 +3,7 @@ import { storeExists } from '../../home/home.ts';
 import { fingerprint } from '../../stores/content/fingerprint.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import type { ScanResult } from '../../stores/content/scan.ts';
+import { usersText } from '../../stores/capture/in-use.ts';
 import type { Context } from '../context.ts';
 
 /** A store that nobody has open, as it was looked at. */
@@ -56,7 +57,7 @@ export async function assertUntouched({ home }: Context, stopped: StoppedStore):
 async function assertStopped({ home, findStoreUsers }: Context, action: string): Promise<void> {
   const users = await findStoreUsers(home.store);
   if (users.length === 0) return;
-  const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
+  const names = usersText(users);
   throw new SyncAgentError('BUSY', `Cannot ${action} "${home.store}": ${names} has it open`, {
     remedy: 'Stop it first',
   });

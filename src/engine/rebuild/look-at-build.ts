@@ -5,6 +5,7 @@ import { mountsBelow } from '../../platform/mounts.ts';
 import { placementFingerprint } from '../../stores/content/fingerprint.ts';
 import { scanStore } from '../../stores/content/scan.ts';
 import type { ScanResult } from '../../stores/content/scan.ts';
+import { usersText } from '../../stores/capture/in-use.ts';
 import type { Context } from '../context.ts';
 
 /** What was built, as it was looked at. */
@@ -63,7 +64,7 @@ export async function assertFinished(context: Context, { scan }: Build, dir: str
 async function assertClosed({ home, findStoreUsers }: Context, dir: string): Promise<void> {
   const users = await findStoreUsers(dir);
   if (users.length === 0) return;
-  const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
+  const names = usersText(users);
   throw new SyncAgentError(
     'BUSY',
     `Cannot rebuild "${home.store}": ${names} still has the build open; the store is as it was`,

@@ -8,6 +8,7 @@ import { hasRollbackCopy } from '../../home/rollback-copies.ts';
 import { emptyScan, scanStore } from '../../stores/content/scan.ts';
 import { swapIn } from '../../home/swap.ts';
 import type { SwapRequest } from '../../home/swap.ts';
+import { usersText } from '../../stores/capture/in-use.ts';
 import { inPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { cacheManifest } from '../known-manifests.ts';
@@ -95,7 +96,7 @@ export async function restorableContent(
 export async function assertUnused(context: Context, force: boolean): Promise<void> {
   const users = await context.findStoreUsers(context.home.store);
   if (users.length === 0) return;
-  const names = users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
+  const names = usersText(users);
   if (!force) {
     throw new SyncAgentError('BUSY', `Cannot restore "${context.home.store}": ${names} has it open`, {
       remedy: 'Stop it first; --force restores anyway, and what it writes then is lost',

@@ -8,6 +8,7 @@ import { scanStore } from '../../stores/content/scan.ts';
 import { readState, writeState } from '../../home/state.ts';
 import type { InspectOptions, Problem, StoreAdapter, Verdict } from '../../stores/adapter.ts';
 import { isSimplerKind } from '../../stores/find-kind.ts';
+import { usersText } from '../../stores/capture/in-use.ts';
 import { enterPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { snapshotContent } from '../snapshot-content.ts';
@@ -41,7 +42,7 @@ export async function judgeStore(context: Context, parent: Manifest | undefined)
   const seen = fingerprint(before);
   if ((await foundSound(context)) === seen) return { type: 'sound' };
   const [user] = await context.findStoreUsers(home.store);
-  if (user !== undefined) return unknown(`pid ${user.pid} (${user.command.slice(0, 120)}) has it open`, true);
+  if (user !== undefined) return unknown(`${usersText([user])} has it open`, true);
   // Who opens a FIFO waits for ever.
   const [oddity] = before.oddities;
   if (oddity !== undefined) return unknown(`of "${oddity.path}", ${oddity.problem}`);

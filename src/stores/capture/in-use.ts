@@ -16,6 +16,10 @@ export interface StoreUser {
   readonly mayWrite: boolean;
 }
 
+/** For messages. */
+export const usersText = (users: readonly Pick<StoreUser, 'pid' | 'command'>[]): string =>
+  users.map(({ pid, command }) => `pid ${pid} (${command.slice(0, 120)})`).join(', ');
+
 /**
  * The other processes that have a file below `store` open, as far as this user may see. On Linux by `/proc`, else by
  * `lsof`; processes of other containers and other hosts stay invisible. Files that are excluded do not count.
