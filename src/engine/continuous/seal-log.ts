@@ -1,7 +1,7 @@
-import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import { SyncAgentError } from '../../platform/errors.ts';
 import { readState } from '../../home/state.ts';
 import type { Manifest } from '../../log/manifest.ts';
-import { afterSegment, listSegments, readSegment } from '../../log/segments/read-segments.ts';
+import { afterSegment, endsRun, listSegments, readSegment } from '../../log/segments/read-segments.ts';
 import type { ChainEnd } from '../../log/segments/read-segments.ts';
 import { encodeSegment } from '../../log/segments/segment.ts';
 import { createSegment } from '../../log/segments/write-segment.ts';
@@ -28,8 +28,8 @@ export async function sealLog(
   const at = new Date(clock.now()).toISOString();
   for (let tries = 0; tries < mostTries; tries += 1) {
     const last = (await listSegments(remote, id, { signal })).at(-1);
-    const newest = last && (await readSegment(remote, id, last.number, { signal }).catch(unlessDamaged));
-    // Nobody goes on with a log that ends in a damaged segment.
+    const newest = last && (await readSegment(remote, id, last.number, { signal }).catch(unlessItEndsRun));
+    // Nobody of this version goes on with a log that ends in a segment that cannot be read.
     if (newest?.head.closedBy !== undefined || (last !== undefined && newest === undefined)) return;
     const end: ChainEnd =
       newest === undefined ? { number: 0, checksum: null, position } : afterSegment(newest);
@@ -59,7 +59,7 @@ export async function sealLog(
   );
 }
 
-function unlessDamaged(error: unknown): undefined {
-  if (isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) return undefined;
+function unlessItEndsRun(error: unknown): undefined {
+  if (endsRun(error)) return undefined;
   throw error;
 }
