@@ -84,6 +84,9 @@ describe('sync-agent watch --copy-to', () => {
   it('copies after the start and after backups, and says so everywhere', async () => {
     const cwd = await place('watched', `file://${root}/watched-remote`);
     const offsite = `file://${cwd}/offsite`;
+    /** The agent writes its status a moment after its events. */
+    const shows = (text: RegExp) =>
+      expect.poll(async () => (await runCli(['status'], { cwd })).stdout, { timeout: 20_000 }).toMatch(text);
     const agent = startAgent(['watch', '--copy-to', offsite, '--copy-interval', '0s'], {
       SYNC_AGENT_STORE: join(cwd, 'chroma'),
       SYNC_AGENT_REMOTE: `file://${root}/watched-remote`,
@@ -99,14 +102,13 @@ describe('sync-agent watch --copy-to', () => {
       expect(second['msg']).toMatch(/^Copied snapshot \S+ to file:\S+ in \S+: .* sent$/);
       expect(await (await fetch(new URL('metrics', url))).text()).toContain('sync_agent_copy_failures 0\n');
       expect(await (await fetch(url)).text()).toContain('Second remote');
-      const { stdout } = await runCli(['status'], { cwd });
-      expect(stdout).toMatch(/copied +snapshot \S+ to file:/);
+      await shows(/copied +snapshot \S+ to file:/);
       rmSync(join(cwd, 'offsite/commits'), { recursive: true });
       writeFileSync(join(cwd, 'chroma', 'note.txt'), 'newer');
       expect(await agent.saw('operation-failed', ({ operation }) => operation === 'copy')).toMatchObject({
         level: 'error',
       });
-      expect((await runCli(['status'], { cwd })).stdout).toMatch(/copied .*1 failure since: /);
+      await shows(/copied .*1 failure since: /);
       expect(await agent.stop()).toMatchObject({ exitCode: 0 });
     } finally {
       agent.child.kill('SIGKILL');

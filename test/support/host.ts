@@ -16,6 +16,9 @@ import type { FileSystem } from '../../src/platform/file-system.ts';
 /** Memory where there is some, so that thousands of fsyncs cost nothing. */
 export const fastTmp = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
+/** Who has the store open, where that is not the question: a look through all processes takes longer than the rest of a backup. */
+const nobody = async (): Promise<[]> => [];
+
 export interface HostOptions {
   readonly remote: Remote;
   readonly clock?: Clock;
@@ -23,6 +26,7 @@ export interface HostOptions {
   /** Default: those of a release. */
   readonly formats?: Formats;
   readonly settings?: Partial<AgentSettings>;
+  /** Default: nobody has the store open, all else is real. */
   readonly ports?: Partial<AgentPorts>;
   /** Use an existing host's disk: the process died, its machine did not. */
   readonly root?: string;
@@ -54,6 +58,7 @@ export async function makeHost(options: HostOptions): Promise<Host> {
       clock: options.clock ?? systemClock,
       ...(options.fs === undefined ? {} : { fs: options.fs }),
       ...(options.formats === undefined ? {} : { formats: options.formats }),
+      findStoreUsers: nobody,
       ...options.ports,
     },
   );

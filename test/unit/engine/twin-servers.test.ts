@@ -4,13 +4,17 @@ import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { findStoreUsers } from '../../../src/stores/capture/in-use.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { makeHost } from '../../support/host.ts';
 
 describe.skipIf(process.platform !== 'linux')('a backup of a Chroma store that two servers have open', () => {
   it.each([1, 2])('is made, and tells their pids if there are more than one: %i', async (servers) => {
-    const host = await makeHost({ remote: createMemoryRemote({ now: Date.now }) });
+    const host = await makeHost({
+      remote: createMemoryRemote({ now: Date.now }),
+      ports: { findStoreUsers: (store) => findStoreUsers(store) },
+    });
     unpackFixture('chroma-1-a', host.store);
     const script = join(host.root, 'server.cjs');
     const sqlite = JSON.stringify(createRequire(import.meta.url).resolve('better-sqlite3'));
