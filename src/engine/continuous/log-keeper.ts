@@ -101,7 +101,7 @@ export class LogKeeper {
 
   /** Begins to read. Makes no request. */
   async begin(): Promise<void> {
-    await this.#state.hasChanged();
+    this.#state.hasChanged();
     await this.#same.begin();
     this.#startAt({ ...this.#follower.position(), rest: '' });
   }
@@ -113,8 +113,8 @@ export class LogKeeper {
 
   /** Obeys what a backup has left in the home. What a failed call has not done is done by the next one. */
   async obey(epoch: () => Promise<number | undefined>): Promise<void> {
-    if (await this.#next.hasChanged()) this.#isNextDue = true;
-    const hasChanged = await this.#state.hasChanged();
+    if (this.#next.hasChanged()) this.#isNextDue = true;
+    const hasChanged = this.#state.hasChanged();
     if (hasChanged) this.#isParentDue = true;
     await this.#same.assert({ now: hasChanged });
     if (this.#isNextDue) {
