@@ -32,6 +32,7 @@ export type {
   ExportOptions,
   ImportOptions,
   IndexIntoServerOptions,
+  MergeIntoServerOptions,
   MemoryOptions,
   RecordOperations,
   RecordsFrom,
@@ -61,6 +62,16 @@ export type {
   RestoreCollectionOptions,
   RestoreCollectionResult,
 } from './engine/records/restore-collection.ts';
+export type {
+  MergeConflict,
+  MergeOptions,
+  MergeResult,
+  MergedCollection,
+  Prefer,
+  ServerDifference,
+} from './engine/merge/merge-result.ts';
+export type { Fate } from './engine/merge/three-way.ts';
+export type { RecordPart } from './engine/records/same-record.ts';
 export type { RecordProblem } from './engine/records/send-batch.ts';
 export type { SendOptions, SentCollection } from './engine/records/send-records.ts';
 export type { ExportFilesOptions, ExportedFile } from './engine/records/export-records.ts';

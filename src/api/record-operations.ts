@@ -7,6 +7,7 @@ import type {
   RestoreCollectionOptions,
   RestoreCollectionResult,
 } from '../engine/records/restore-collection.ts';
+import type { MergeOptions, MergeResult } from '../engine/merge/merge-result.ts';
 import type { IndexFileOptions } from '../engine/writing/index-file.ts';
 import type { IndexResult } from '../engine/writing/index-records.ts';
 import type { ServerAnalysis } from '../stores/chroma/measuring/analyze-server.ts';
@@ -47,6 +48,11 @@ export interface RestoreIntoServerOptions extends RestoreCollectionOptions {
   /** Where the collection is taken from: a snapshot, the newest by default, or a directory. */
   readonly snapshot?: string | undefined;
   readonly dir?: string | undefined;
+}
+
+export interface MergeIntoServerOptions extends MergeOptions {
+  /** The URL of the running Chroma server that has the records of the first snapshot. */
+  readonly chroma: string;
 }
 
 export interface AnalyzeServerOptions extends MemoryOptions {
@@ -90,4 +96,10 @@ export interface RecordOperations {
     name: string,
     options: RestoreIntoServerOptions & CallOptions,
   ): Promise<RestoreCollectionResult>;
+  /**
+   * Two hosts went on from a common position: brings what the second one wrote since into the running server that has the records of the first.
+   * Snapshots are named as elsewhere, and each is meant with its log. What cannot be decided is `refused`, a result, and then nothing is
+   * written. Another call goes on where one stopped. REFUSED if they have no common position.
+   */
+  merge(ours: string, theirs: string, options: MergeIntoServerOptions & CallOptions): Promise<MergeResult>;
 }

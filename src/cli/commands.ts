@@ -17,6 +17,7 @@ import { inspectCommand } from './commands/store/inspect.ts';
 import { listCommand } from './commands/remote/list.ts';
 import { logCommand } from './commands/work/log.ts';
 import { maintainCommand } from './commands/store/maintain.ts';
+import { mergeCommand } from './commands/remote/merge.ts';
 import { notifyCommand } from './commands/store/notify.ts';
 import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
 import { protectCommand } from './commands/work/protect.ts';
@@ -61,6 +62,7 @@ export const commands: readonly Command[] = [
   importCommand,
   indexCommand,
   analyzeCommand,
+  mergeCommand,
   statusCommand,
   logCommand,
   runCommand,

@@ -57,11 +57,15 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
       : access.readElsewhere(dir, (context) => work(context, name), signal);
   };
 
+  const backUp: Agent['backup'] = (options = {}) =>
+    log.writeWhole('backup', options, async (context) =>
+      backup(context, { ...(await rankBeside(context)), ...options }),
+    );
+  const pinSnapshot: Agent['pin'] = (snapshot, options = {}) =>
+    log.read('pin', options, (context) => pin(context, snapshot, options));
+
   return {
-    backup: (options = {}) =>
-      log.writeWhole('backup', options, async (context) =>
-        backup(context, { ...(await rankBeside(context)), ...options }),
-      ),
+    backup: backUp,
     followLog: ({ intervalMs, signal }) =>
       read(async (context) => {
         const { followLog } = await import('../engine/continuous/follow-log.ts');
@@ -139,11 +143,11 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
     },
     repairRemote: (options = {}) =>
       log.read('repair-remote', options, (context) => repairRemote(context, options)),
-    ...recordOperations(access, log, ports),
+    ...recordOperations(access, log, { ...ports, backup: backUp, pin: pinSnapshot }),
     ...archiveOperations(access, log),
     ...copyOperations(settings, ports, log),
     prune: (options = {}) => log.read('prune', options, (context) => prune(context, options)),
-    pin: (snapshot, options = {}) => log.read('pin', options, (context) => pin(context, snapshot, options)),
+    pin: pinSnapshot,
     unpin: (snapshot, options = {}) => log.read('unpin', options, (context) => unpin(context, snapshot)),
     clearHistory: (options = {}) =>
       log.read('clear-history', options, (context) => clearHistory(context, options)),

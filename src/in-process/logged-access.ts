@@ -44,6 +44,7 @@ const logged: Readonly<Record<LoggedOperation, 'at-once' | 'with-work' | 'if-tol
   index: 'at-once',
   analyze: 'at-once',
   'restore-collection': 'at-once',
+  merge: 'at-once',
   'acquire-lease': 'at-once',
   'renew-lease': 'if-told',
   'release-lease': 'at-once',

@@ -1,3 +1,4 @@
+import type { Agent } from '../api/agent.ts';
 import type { RecordOperations, RecordsFrom } from '../api/record-operations.ts';
 import type { Context } from '../engine/context.ts';
 import { diffRecords } from '../engine/records/diff-records.ts';
@@ -5,6 +6,7 @@ import { exportTo } from '../engine/records/export-to.ts';
 import { restoreCollection } from '../engine/records/restore-collection.ts';
 import { withRecordSource } from '../engine/records/with-record-source.ts';
 import type { ReadRecords } from '../engine/records/with-record-source.ts';
+import type { SourceName } from '../engine/reading/store-source.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { LoggedAccess } from './logged-access.ts';
 import type { AgentPorts, StoreAccess } from './store-access.ts';
@@ -13,7 +15,7 @@ import type { AgentPorts, StoreAccess } from './store-access.ts';
 export function recordOperations(
   access: StoreAccess,
   log: LoggedAccess,
-  { stdin }: Pick<AgentPorts, 'stdin'>,
+  { stdin, ...calls }: Pick<AgentPorts, 'stdin'> & Pick<Agent, 'backup' | 'pin'>,
 ): RecordOperations {
   const within = <T>(
     from: RecordsFrom,
@@ -33,8 +35,8 @@ export function recordOperations(
           const source = await openServerSource({ url: chroma }, { tenant: options.tenant, signal });
           return use(source, withoutCredentials(chroma));
         }
-        const name =
-          snapshot === undefined ? ({ type: 'store' } as const) : ({ type: 'snapshot', snapshot } as const);
+        const name: SourceName =
+          snapshot === undefined ? { type: 'store' } : { type: 'snapshot', snapshot, log: options.log };
         return withRecordSource(context, name, options.salvage, use);
       });
     return dir === undefined ? access.read(inContext, signal) : access.readElsewhere(dir, inContext, signal);
@@ -71,6 +73,13 @@ export function recordOperations(
         }),
       );
     },
+    merge: (ours, theirs, { signal, ...options }) =>
+      log.call('merge', { dryRun: options.dryRun }, ({ id: within }) =>
+        access.read(async (context) => {
+          const { mergeByUrl } = await import('./merge-by-url.ts');
+          return mergeByUrl(context, { ours, theirs }, options, { ...calls, within });
+        }, signal),
+      ),
   };
 }
 

@@ -65,6 +65,7 @@ export function operationsInProcesses(
     indexFile: bound('indexFile'),
     analyzeServer: bound('analyzeServer'),
     restoreCollection: bound('restoreCollection'),
+    merge: bound('merge'),
     operationLog: bound('operationLog'),
     copyTo: bound('copyTo'),
     archiveTo: bound('archiveTo'),

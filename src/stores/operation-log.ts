@@ -19,6 +19,14 @@ export interface OperationLog {
    * the copy is garbage.
    */
   openTarget(dir: string): LogTarget;
+  /** The record that a line of a segment is about. Undefined for a line of what has no number, and for one that is about no record. */
+  subjectOf(line: string): LoggedSubject | undefined;
+}
+
+export interface LoggedSubject {
+  /** The id of the collection. */
+  readonly collection: string;
+  readonly id: string;
 }
 
 /** One operation. `text` is JSON on one line, which begins with a bracket. */

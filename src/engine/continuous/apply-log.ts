@@ -5,6 +5,7 @@ import type { LogPosition } from '../../log/segments/position.ts';
 import type { LogTarget, OperationLog } from '../../stores/operation-log.ts';
 import type { Context } from '../context.ts';
 import { readLogRun } from './read-log.ts';
+import type { LogRequest } from './read-log.ts';
 
 /** What of a snapshot's log was put into a copy of it. */
 export interface AppliedLog {
@@ -27,7 +28,7 @@ export async function applyLog(
   context: Context,
   { id, adapter, position }: Manifest,
   dir: string,
-  { untilMs }: { readonly untilMs?: number | undefined } = {},
+  part: Pick<LogRequest, 'untilMs' | 'upTo'> = {},
 ): Promise<AppliedLog | undefined> {
   if (position === undefined) return undefined;
   const log = await context.adapterNamed(adapter).operationLog?.();
@@ -36,7 +37,7 @@ export async function applyLog(
   let operations = 0;
   let until: string | undefined;
   try {
-    const run = await readLogRun(context, { snapshot: id, position, untilMs }, ({ head, lines }) => {
+    const run = await readLogRun(context, { snapshot: id, position, ...part }, ({ head, lines }) => {
       target ??= openAt(log, { id, position }, dir);
       if (head.cutTo !== undefined) target.cut(head.cutTo);
       for (const line of lines) target.put(line);

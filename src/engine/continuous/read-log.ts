@@ -25,6 +25,8 @@ export interface LogRequest {
   readonly position: LogPosition;
   /** Only segments that end by then, by their hosts' clocks, milliseconds since the epoch. */
   readonly untilMs?: number | undefined;
+  /** Only so many segments. */
+  readonly upTo?: number | undefined;
 }
 
 /**
@@ -33,11 +35,11 @@ export interface LogRequest {
  */
 export async function readLogRun(
   context: Context,
-  { snapshot, position, untilMs = Infinity }: LogRequest,
+  { snapshot, position, untilMs = Infinity, upTo = Infinity }: LogRequest,
   onSegment: (segment: Segment) => void | Promise<void>,
 ): Promise<LogRun> {
   const { remote, signal } = context;
-  const listed = await listSegments(remote, snapshot, { signal });
+  const listed = (await listSegments(remote, snapshot, { signal })).filter(({ number }) => number <= upTo);
   let end: ChainEnd = { number: 0, checksum: null, position };
   const reading: Promise<Segment>[] = [];
   const read = (number: number): Promise<Segment> => {

@@ -13,11 +13,19 @@ import { scanStore } from '../../stores/content/scan.ts';
 import type { Context } from '../context.ts';
 import { lastKnownManifest } from '../known-manifests.ts';
 import { placeSnapshotAside } from '../restore/restore-to.ts';
+import type { AsideOptions } from '../restore/restore-to.ts';
+import type { AppliedLog } from '../continuous/apply-log.ts';
 import { adapterForCapture } from '../soundness/judge-store.ts';
 
 /** Where records, or a verdict, are to come from: the context's store, or a snapshot of its remote. */
 export type SourceName =
-  { readonly type: 'store' } | { readonly type: 'snapshot'; readonly snapshot: string | undefined };
+  | { readonly type: 'store' }
+  | {
+      readonly type: 'snapshot';
+      readonly snapshot: string | undefined;
+      /** As in `AsideOptions`. */
+      readonly log?: AsideOptions['log'];
+    };
 
 /** A store that nobody writes, to be read. */
 export interface StoreSource {
@@ -29,6 +37,8 @@ export interface StoreSource {
   readonly scratch: string;
   /** What the store was last known to hold, or the snapshot's own manifest. */
   readonly known: Manifest | undefined;
+  /** What of a snapshot's log is in it. */
+  readonly log?: AppliedLog | undefined;
   /** Takes another image in place of this one, more patiently. Only of a store that is in use. */
   readonly retake?: () => Promise<void>;
   /** What the last image was taken of, and when, by this host's clock. */
@@ -61,8 +71,7 @@ export async function withStoreSource<T>(
 ): Promise<T> {
   const { home } = context;
   return withScratch(home, async (scratch) => {
-    if (name.type === 'snapshot')
-      return await readSnapshot(context, { scratch, snapshot: name.snapshot, work });
+    if (name.type === 'snapshot') return await readSnapshot(context, { scratch, ...name, work });
     await assertWhole(home);
     const users = await context.findStoreUsers(home.store);
     const adapter = await context.detectAdapter(home.store);
@@ -134,16 +143,16 @@ async function readImage<T>(context: Context, { scratch, work }: Reading<T>): Pr
 
 async function readSnapshot<T>(
   context: Context,
-  { scratch, snapshot, work }: Reading<T> & { readonly snapshot: string | undefined },
+  { scratch, snapshot, log: part, work }: Reading<T> & Extract<SourceName, { type: 'snapshot' }>,
 ): Promise<T> {
   const home = await locateHome(join(scratch, 'snapshot'));
-  const { manifest: known } = await placeSnapshotAside(
+  const { manifest: known, log } = await placeSnapshotAside(
     { ...context, home },
-    snapshot === undefined ? {} : { snapshot },
+    snapshot === undefined ? {} : { snapshot, log: part },
   );
   const adapter = context.adapterNamed(known.adapter);
   await adapter.reading?.assertKnown(home.store, { scratch });
-  return work({ dir: home.store, adapter, kind: 'snapshot', scratch, known });
+  return work({ dir: home.store, adapter, kind: 'snapshot', scratch, known, log });
 }
 
 async function assertWhole(home: Home): Promise<void> {

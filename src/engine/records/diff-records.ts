@@ -59,7 +59,7 @@ export async function diffRecords(
 }
 
 function readSide(context: Context, read: ReadRecords, choice: CollectionChoice): Promise<Side> {
-  return read({ salvage: undefined, tenant: choice.tenant }, async (source, name) => {
+  return read({ salvage: undefined, tenant: choice.tenant, log: 'of-tip' }, async (source, name) => {
     const chosen = chooseSome(source.collections, choice);
     enterPhase(context, 'verify');
     const collections = new Map<string, { readonly place: CollectionPlace; readonly records: Records }>();

@@ -13,6 +13,8 @@ export interface ReadOptions {
   readonly salvage: Salvage | undefined;
   /** Of a running server, which does not list its tenants. */
   readonly tenant?: string | undefined;
+  /** Of a snapshot that is named, as in `AsideOptions`. */
+  readonly log?: 'of-tip' | undefined;
 }
 
 /** Opens the records that a call is about. Who calls the engine knows where they are. */
@@ -29,12 +31,14 @@ export async function withRecordSource<T>(
   context: Context,
   name: SourceName,
   salvage: Salvage | undefined,
-  work: (source: RecordSource, from: string) => Promise<T>,
+  work: (source: RecordSource, from: string, store: StoreSource) => Promise<T>,
 ): Promise<T> {
   return withStoreSource(context, name, async (store) => {
     const { adapter, scratch, known } = store;
     const from =
-      name.type === 'store' ? context.home.store : `snapshot ${known?.id ?? name.snapshot ?? 'latest'}`;
+      name.type === 'store'
+        ? context.home.store
+        : `snapshot ${known?.id ?? name.snapshot ?? 'latest'}${logText(store)}`;
     if (adapter.openRecords === undefined) {
       throw new SyncAgentError(
         'USAGE',
@@ -52,7 +56,7 @@ export async function withRecordSource<T>(
         onNotice: (message) => context.emit({ type: 'warning', code: 'NOTICE', message }),
       });
       try {
-        return await work(source, from);
+        return await work(source, from, store);
       } finally {
         source.close();
       }
@@ -62,6 +66,10 @@ export async function withRecordSource<T>(
     }
   });
 }
+
+/** Only a log that adds something is worth a word. */
+const logText = ({ log }: StoreSource): string =>
+  log?.until === undefined ? '' : ` with its log until ${log.until}`;
 
 /** An image may have been taken at a bad moment: then it is taken again, once. */
 async function assertSound(context: Context, store: StoreSource, from: string): Promise<void> {

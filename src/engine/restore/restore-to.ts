@@ -33,6 +33,11 @@ export interface AsideOptions {
   readonly snapshot?: string;
   /** A moment, milliseconds since the epoch: of `snapshot`, or else of the newest one before it, with its log up to there. */
   readonly atMs?: number;
+  /**
+   * The log of a snapshot that is named: all of it, so many segments, or with `of-tip` all of it unless another snapshot went on from
+   * this one. Default: none of it.
+   */
+  readonly log?: 'whole' | 'of-tip' | { readonly upTo: number } | undefined;
 }
 
 /** What came into the directory. */
@@ -62,7 +67,7 @@ export async function restoreTo(context: Context, options: AsideOptions = {}): P
  */
 export async function placeSnapshotAside(
   context: Context,
-  { snapshot, atMs }: AsideOptions = {},
+  { snapshot, atMs, log }: AsideOptions = {},
 ): Promise<PlacedAside> {
   await assertFree(context);
   const view = await readRemote(context);
@@ -71,7 +76,10 @@ export async function placeSnapshotAside(
   const chosen = isByTime ? snapshotAt(entries, atMs) : chooseSnapshot(entries, snapshot);
   const manifest = snapshotContent(await manifestOf(context, view, chosen));
   const isNamed = snapshot !== undefined && snapshot !== 'latest' && atMs === undefined;
-  return placeAside(context, manifest, isNamed ? {} : { log: { of: manifest, untilMs: atMs } });
+  const isTip = !entries.some(({ parent }) => parent === chosen.id);
+  const isAlone = isNamed && (log === undefined || (log === 'of-tip' && !isTip));
+  const upTo = typeof log === 'object' ? log.upTo : undefined;
+  return placeAside(context, manifest, isAlone ? {} : { log: { of: manifest, untilMs: atMs, upTo } });
 }
 
 /** The same for a manifest that was read, from the remote or from `reader`. */

@@ -22,6 +22,7 @@ export type LoggedOperation =
   | 'index'
   | 'analyze'
   | 'restore-collection'
+  | 'merge'
   | 'acquire-lease'
   | 'renew-lease'
   | 'release-lease';

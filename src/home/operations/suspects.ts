@@ -12,6 +12,7 @@ const writing: ReadonlySet<string> = new Set([
   'import',
   'index',
   'restore-collection',
+  'merge',
   'rebuild',
 ]);
 /** Outcomes that prove the store sound when the operation ended: it was checked, or is a checked one. */

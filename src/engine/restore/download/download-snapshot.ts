@@ -4,6 +4,7 @@ import { totalBytes } from '../../../log/manifest.ts';
 import { stagingRoot } from '../../../home/home.ts';
 import { applyLog } from '../../continuous/apply-log.ts';
 import type { AppliedLog } from '../../continuous/apply-log.ts';
+import type { LogRequest } from '../../continuous/read-log.ts';
 import { inPhase, progressOf } from '../../context.ts';
 import type { Context } from '../../context.ts';
 import { Backlog } from './backlog.ts';
@@ -21,7 +22,7 @@ export interface SnapshotDownload {
   /** As in `DownloadTarget`. */
   readonly reader?: ContentReader | undefined;
   /** Puts the snapshot's log into it as well. */
-  readonly log?: { readonly of: Manifest; readonly untilMs?: number | undefined };
+  readonly log?: Pick<LogRequest, 'untilMs' | 'upTo'> & { readonly of: Manifest };
 }
 
 export interface DownloadedSnapshot extends Downloaded {
@@ -52,7 +53,8 @@ export async function downloadSnapshot(
     (signal) => syncSnapshot({ ...context, signal }, { manifest, dir: data, complete }),
   );
   const { log: wanted } = request;
-  const log = wanted && (await applyLog(context, wanted.of, data, wanted));
+  const log =
+    wanted && (await applyLog(context, wanted.of, data, { untilMs: wanted.untilMs, upTo: wanted.upTo }));
   if (log === undefined) return downloaded;
   if (log.segments > 0) await assertSound(context, manifest, data);
   if (log.endedBy !== undefined) warnOfEnd(context, log);

@@ -4,6 +4,8 @@ import type { OperationLog } from '../../operation-log.ts';
 import { QueueFollower } from './queue-follower.ts';
 import { QueueTarget } from './queue-target.ts';
 import { readPosition, wasAt } from './position.ts';
+import { collectionOf } from './operation-ledger.ts';
+import { rowOf } from './queue-row.ts';
 import type Database from 'better-sqlite3';
 
 const databaseName = 'chroma.sqlite3';
@@ -14,6 +16,13 @@ export const queueLog: OperationLog = {
   openTarget: (dir) => new QueueTarget(dir),
   positionOf: (dir, scratch) => asItLies(dir, scratch, readPosition),
   wasAt: (dir, position, scratch) => asItLies(dir, scratch, (db) => wasAt(db, position)) ?? 'unknown',
+  subjectOf: (line) => {
+    if (!line.startsWith('[')) return undefined;
+    const [, , , topic, id] = rowOf(line);
+    return typeof topic === 'string' && typeof id === 'string'
+      ? { collection: collectionOf(topic), id }
+      : undefined;
+  },
 };
 
 function asItLies<T>(dir: string, scratch: string, work: (db: Database.Database) => T): T | undefined {
