@@ -74,10 +74,10 @@ export function recordOperations(
       );
     },
     merge: (ours, theirs, { signal, ...options }) =>
-      log.call('merge', { dryRun: options.dryRun }, ({ id: within }) =>
+      log.call('merge', { dryRun: options.dryRun }, ({ id }) =>
         access.read(async (context) => {
           const { mergeByUrl } = await import('./merge-by-url.ts');
-          return mergeByUrl(context, { ours, theirs }, options, { ...calls, within });
+          return mergeByUrl(context, { ours, theirs }, options, { ...calls, within: id });
         }, signal),
       ),
   };

@@ -61,7 +61,11 @@ export async function planCollection(request: PlanRequest): Promise<CollectionPl
         theirs.changed.size > 0 && revive === undefined
           ? `Collection "${unit.place.name}" was deleted in A, and ${theirs.changed.size} of its records were changed in B; choose with --prefer A or --prefer B`
           : undefined;
-      return { merged: nothing(unit), difference: undefined, problem };
+      const isThere = request.server !== undefined;
+      const difference = isThere
+        ? ({ ...placeOf(unit.place), change: 'extra', ids: [] } as const)
+        : undefined;
+      return { merged: nothing(unit), difference, problem };
     }
   }
 

@@ -42,7 +42,10 @@ export async function planMerge(
     ours: sides.ours.collections,
     theirs: sides.theirs.collections,
   });
-  const [notes, problems] = [[...matched.notes], [...matched.problems]];
+  const { notes } = matched;
+  if (matched.problems.length > 0)
+    return { collections: [], notes, problems: matched.problems, differences: [], work: [] };
+  const problems: string[] = [];
   const collections: MergedCollection[] = [];
   const differences: ServerDifference[] = [];
   const work: CollectionWork[] = [];
@@ -93,8 +96,6 @@ export async function planMerge(
     problems.push(
       'The server does not have the records of A; make a snapshot of it and name that as A, or add --force to count what it has as written by A',
     );
-  else if (differences.length > 0)
-    notes.push('The server does not have the records of A: what it has counts');
   return { collections, notes, problems, differences, work };
 }
 
