@@ -60,6 +60,8 @@ interface Scenario {
   readonly outcomes: readonly Record<string, string>[];
   /** Options of the restore after the cut. */
   readonly again?: { readonly force: true };
+  /** What comes before this effect is the same in another scenario, and is cut there. */
+  readonly since?: RegExp;
   /** Whether the first command after the cut is a backup: the application went on without a restart. */
   readonly first: 'restore' | 'backup';
 }
@@ -104,6 +106,9 @@ async function behind(host: Host, other: Host): Promise<void> {
 
 /** An agent's backup copies the store. */
 const asAgent = { local: { minIntervalMs: 0 } };
+
+/** All is downloaded and on disk: how it takes the store's place begins. */
+const downloaded = /^link |\/parent-\w+\.json/;
 
 const scenarios: readonly Scenario[] = [
   {
@@ -154,6 +159,7 @@ const scenarios: readonly Scenario[] = [
       run: (host: Host) => host.agent.restore({ skipBackup }),
       outcomes: [fresh],
       first: 'restore' as const,
+      ...(skipBackup ? { since: downloaded } : {}),
     })),
   ),
   {
@@ -176,6 +182,7 @@ const scenarios: readonly Scenario[] = [
     settings: { exclude },
     ...(ports === undefined ? {} : { ports }),
     leftAlone,
+    ...(how === 'file by file' ? {} : { since: downloaded }),
     prepare: async (host: Host, other: Host) => {
       await behind(host, other);
       await host.write(leftAlone);
@@ -196,6 +203,7 @@ const scenarios: readonly Scenario[] = [
     name: `a restore around other mounts in the store, ${swap} swap`,
     ...(swap === 'entries' ? { ports: mountPoint } : {}),
     mounts: ['volume', 'sub/deep/file'],
+    since: downloaded,
     leftAlone: { 'volume/x': 'not ours', 'sub/deep/file': 'a mounted file' },
     prepare: async (host: Host, other: Host) => {
       await behind(host, other);
@@ -433,7 +441,11 @@ function split(
 
 async function cutAll(scenario: Scenario, mutant?: Mutant): Promise<number> {
   // A mutant may be wrong for the length of a single effect.
-  return cutEverywhere((power) => suffer(scenario, power, mutant), mutant === undefined ? {} : { all: true });
+  const { since } = scenario;
+  return cutEverywhere((power) => suffer(scenario, power, mutant), {
+    since,
+    ...(mutant === undefined ? {} : { all: true }),
+  });
 }
 
 describe('a power cut', () => {

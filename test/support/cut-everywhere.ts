@@ -4,14 +4,14 @@ import type { CutMode } from './power.ts';
 
 /**
  * Calls `suffer` with a power that is cut at the first effect, at the next, and so on until it is cut no more: before the effect, and
- * once more in its middle if it can happen by half. Resolves to the last effect at which it was cut.
+ * once more in its middle if it can happen by half. `since`: the first effect at which it is. Resolves to the last effect at which it was cut.
  */
 export async function cutEverywhere(
   suffer: (power: Power) => Promise<void>,
-  options: Parameters<typeof forEachEffect>[1] = {},
+  { since, ...options }: Parameters<typeof forEachEffect>[1] & { readonly since?: RegExp | undefined } = {},
 ): Promise<number> {
   const cutOnce = async (n: number, mode: CutMode): Promise<Power> => {
-    const power = new Power(n, mode);
+    const power = new Power(n, mode, since);
     try {
       await suffer(power);
       return power;

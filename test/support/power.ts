@@ -24,10 +24,13 @@ export class Power {
   #isCut = false;
   readonly #cutAt: number;
   readonly #mode: CutMode;
+  readonly #since: RegExp;
 
-  constructor(cutAt = Number.POSITIVE_INFINITY, mode: CutMode = 'before') {
+  /** `since`: the effect that is the first to be counted. */
+  constructor(cutAt = Number.POSITIVE_INFINITY, mode: CutMode = 'before', since = /^/) {
     this.#cutAt = cutAt;
     this.#mode = mode;
+    this.#since = since;
   }
 
   /** Whether the last effect can happen by half. */
@@ -49,6 +52,7 @@ export class Power {
     half: () => Promise<unknown> = async () => undefined,
   ): Promise<T> {
     this.check();
+    if (this.effects.length === 0 && !this.#since.test(name)) return work();
     this.effects.push(name);
     // What is under way when the power goes may still happen.
     if (this.effects.length !== this.#cutAt) return work();
