@@ -11,7 +11,7 @@ import type { Host, HostOptions } from './host.ts';
 export interface FollowedStore {
   readonly host: Host;
   /** Acknowledges a write, of a record with this id. Resolves to its number. */
-  write(id: string): number;
+  write(id: string, text?: string): number;
   /** Makes a snapshot, behind which writes are saved from then on. Resolves to its id. */
   snapshot(): Promise<string>;
   /** Resolves when there has been such an event. */
@@ -51,7 +51,7 @@ export async function followStore(
   await until(({ type }) => type === 'log-broken');
   return {
     host,
-    write: (id) => write(join(host.store, 'chroma.sqlite3'), id),
+    write: (id, text) => writeRow(join(host.store, 'chroma.sqlite3'), id, text),
     snapshot: async () => {
       const made = await host.agent.backup({ evenUnchanged: true });
       if (made.type !== 'committed') throw new Error(`expected a commit, found ${made.type}`);
@@ -75,7 +75,8 @@ export async function followStore(
   };
 }
 
-function write(path: string, id: string): number {
+/** Puts a write of a record with this id into the queue of a database. Its number. */
+export function writeRow(path: string, id: string, text = `text of ${id}`): number {
   const db = new Database(path);
   try {
     const [last] = db
@@ -85,13 +86,7 @@ function write(path: string, id: string): number {
       .prepare(
         'INSERT INTO embeddings_queue (operation, topic, id, vector, encoding, metadata) VALUES (2, ?, ?, ?, ?, ?)',
       )
-      .run(
-        last.topic,
-        id,
-        last.vector,
-        last.encoding,
-        JSON.stringify({ 'chroma:document': `text of ${id}` }),
-      );
+      .run(last.topic, id, last.vector, last.encoding, JSON.stringify({ 'chroma:document': text }));
     return Number(lastInsertRowid);
   } finally {
     db.close();

@@ -98,8 +98,8 @@ async function write(
 }
 
 /**
- * A side whose first snapshot after the common one was made of it, and not of one that is gone, parted there. If neither was, both may have
- * had something newer in common.
+ * A side whose first snapshot after the common one was made of it, and not of one that is gone, parted there. If no side did, both may have
+ * had something newer in common. A commit that was written again may name an ancestor in the place of a parent that is gone: it proves nothing.
  */
 async function assertNewest(
   context: Context,
@@ -107,11 +107,15 @@ async function assertNewest(
   { snapshot, ...first }: CommonSnapshot,
   [a, b]: readonly [LogEntry, LogEntry],
 ): Promise<void> {
+  let isForeign = false;
   for (const side of [first.ours, first.theirs]) {
     if (side === undefined) return;
-    if ((await manifestOf(context, view, side)).parent === snapshot.id) return;
+    const { parent, committedAt } = await manifestOf(context, view, side);
+    if (parent !== snapshot.id) isForeign = true;
+    else if (committedAt === undefined) return;
   }
-  throw noCommonPosition(a.id, b.id, 'the snapshots that they went on from are not in the remote any more');
+  if (isForeign)
+    throw noCommonPosition(a.id, b.id, 'the snapshots that they went on from are not in the remote any more');
 }
 
 /** Where two sides parted in the log of their common snapshot. */

@@ -70,6 +70,11 @@ describe('how far a side has the log', () => {
   });
 
   it('is what both have', () => {
-    expect(bothReach({ least: 1, most: 3 }, { least: 2, most: 2 })).toEqual({ least: 1, most: 2 });
+    const [a, b] = [
+      { least: 1, most: 3 },
+      { least: 2, most: 2 },
+    ];
+    expect(bothReach(a, b)).toEqual({ least: 1, most: 2 });
+    expect(bothReach(b, a)).toEqual({ least: 1, most: 2 });
   });
 });
