@@ -10,6 +10,8 @@ import type { Host, HostOptions } from './host.ts';
 /** A host with a Chroma store whose log is followed, without a server: writes go into the queue as a server would put them. */
 export interface FollowedStore {
   readonly host: Host;
+  /** What it told. */
+  readonly events: readonly AgentEvent[];
   /** Acknowledges a write, of a record with this id. Resolves to its number. */
   write(id: string, text?: string): number;
   /** Makes a snapshot, behind which writes are saved from then on. Resolves to its id. */
@@ -51,6 +53,7 @@ export async function followStore(
   await until(({ type }) => type === 'log-broken');
   return {
     host,
+    events: seen,
     write: (id, text) => writeRow(join(host.store, 'chroma.sqlite3'), id, text),
     snapshot: async () => {
       const made = await host.agent.backup({ evenUnchanged: true });

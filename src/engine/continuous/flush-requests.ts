@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { flushRoot } from '../../home/log-files.ts';
 import type { Context } from '../context.ts';
+import { isSaved } from './log-keeper.ts';
 import type { SavePoint } from './log-keeper.ts';
 
 /** Those who wait for what was written before they asked. */
@@ -37,7 +38,7 @@ export class FlushRequests {
     const { home, fs } = this.#context;
     for (const [name, point] of this.#points) {
       if (now !== undefined && point.writer !== now.writer) this.#points.set(name, now);
-      if (point.writer !== now?.writer || point.writer.counts.written < point.added) continue;
+      if (!isSaved(point, now)) continue;
       await fs.remove(join(flushRoot(home), name));
       this.#points.delete(name);
     }

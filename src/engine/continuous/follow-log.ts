@@ -70,6 +70,8 @@ export async function followLog(
   /** What the background met that no waiting mends. */
   let failed: { readonly cause: unknown } | undefined;
   let obeyAtMs = 0;
+  /** Resolves when it has ended, well or not. */
+  let obeying: Promise<true | { readonly cause: unknown }> | undefined;
   let counted = noRequests;
   /** It was told that something waits to be saved. */
   let isPendingTold = false;
@@ -158,20 +160,28 @@ export async function followLog(
     try {
       await keeper.obey(epoch);
     } catch (error) {
-      // Reading goes on while the remote is out of reach.
       obeyAtMs = clock.monotonic() + retryMs;
       throw error;
     }
   };
+  /** Reads, and obeys in the background if that takes requests: a server may purge what is not read meanwhile. True if nothing is left to obey. */
   const look = async (): Promise<boolean> => {
     try {
       keeper ??= await open();
       keeper.read();
-      await obey();
+      obeying ??= obey().then(
+        () => true as const,
+        (cause: unknown) => ({ cause }),
+      );
+      const obeyed = await Promise.race([obeying, clock.sleep(lookMs)]);
+      if (obeyed === undefined) return false;
+      obeying = undefined;
+      if (obeyed !== true) throw obeyed.cause;
       return true;
     } catch (error) {
       if (error instanceof StoreReplaced || isSyncAgentError(error, 'NOT_FOUND')) {
-        await shipping;
+        await Promise.all([shipping, obeying]);
+        obeying = undefined;
         keeper?.close();
         keeper = undefined;
       } else trouble(error);
@@ -187,7 +197,8 @@ export async function followLog(
       const hasRung = await bell.wait(isPolling ? pollMs : Math.min(idleMs, untilDueMs()));
       const before = keeper?.hasPending;
       await flushes.see();
-      if (await look()) flushes.promise(keeper?.savePoint());
+      const hasObeyed = await look();
+      if (hasObeyed) flushes.promise(keeper?.savePoint());
       // Something was written, and no event told.
       if (!hasRung && before === false && keeper?.hasPending === true) isPolling = true;
       const sinceMs = keeper?.unsavedSinceMs;
@@ -199,12 +210,13 @@ export async function followLog(
         dueMs ??= clock.monotonic() + intervalMs;
         if (shipping === undefined && (flushes.isWaiting || untilDueMs() === 0)) ship();
       }
-      await flushes.answer(keeper?.savePoint());
-      if (!stopping.aborted) await clock.sleep(lookMs);
+      // Until then it may be behind a snapshot that does not count any more.
+      if (hasObeyed) await flushes.answer(keeper?.savePoint());
+      if (!stopping.aborted && obeying === undefined) await clock.sleep(lookMs);
     }
     return { type: 'followed', isSaved: await saveRest() };
   } finally {
-    await shipping?.catch(() => undefined);
+    await Promise.all([shipping?.catch(() => undefined), obeying]);
     keeper?.close();
     bell.close();
     lock.release();
@@ -223,6 +235,7 @@ export async function followLog(
           trouble(error);
         }
       }
+      if (obeying !== undefined) continue;
       if (keeper === undefined || timeLeft(stopping) < retryMs + leastMs) return false;
       await clock.sleep(lookMs);
     }

@@ -35,11 +35,25 @@ export interface LogKeeperEvents {
   readonly onFollowing: (snapshot: string, position: LogPosition) => void;
 }
 
-/** What was read at one moment, as a place in a log. */
+/** What was read at one moment, as a place in a log; and in that of the snapshot that is being made, which may count at any moment. */
 export interface SavePoint {
   readonly writer: LogWriter;
   readonly added: number;
+  readonly coming?: { readonly writer: LogWriter; readonly added: number } | undefined;
 }
+
+/** `now`: the same at this moment. */
+export function isSaved({ writer, added, coming }: SavePoint, now: SavePoint | undefined): boolean {
+  if (writer !== now?.writer || writer.counts.written < added) return false;
+  // Given up, because the snapshot will not be made of what was read; or not.
+  return (
+    coming?.writer !== now.coming?.writer ||
+    coming === undefined ||
+    coming.writer.counts.written >= coming.added
+  );
+}
+
+const placeIn = (writer: LogWriter): Omit<SavePoint, 'coming'> => ({ writer, added: writer.counts.added });
 
 const nothing = { type: 'entries', operations: [], hasMore: false, bytes: 0 } as const;
 
@@ -47,7 +61,8 @@ const nothing = { type: 'entries', operations: [], hasMore: false, bytes: 0 } as
  * Reads the log of a store in use and writes it into the remote, behind the snapshot that it continues. While a new snapshot is being
  * made, what is read goes behind both, so that whichever counts at any moment has all of it.
  *
- * The caller looks (`look`) whenever the store may have changed, and ships (`ship`) as often as it wants to. Neither is called twice at once.
+ * The caller reads (`read`) whenever the store may have changed, also while `obey` and `ship` wait for answers: what is not read is purged some
+ * time. Neither of those two is called twice at once.
  */
 export class LogKeeper {
   readonly #context: Context;
@@ -63,6 +78,8 @@ export class LogKeeper {
   #current: LogWriter | undefined;
   #coming: LogWriter | undefined;
   #broken: string | undefined;
+  /** Logs that have to be ended, because others go on from them. */
+  readonly #left: { readonly snapshot: string; readonly by: string }[] = [];
   #isNextDue = false;
   #isParentDue = true;
 
@@ -86,7 +103,8 @@ export class LogKeeper {
 
   /** All that was read by now. Undefined while no log is written. */
   savePoint(): SavePoint | undefined {
-    return this.#current && { writer: this.#current, added: this.#current.counts.added };
+    const [current, coming] = [this.#current, this.#coming];
+    return current && { ...placeIn(current), coming: coming && placeIn(coming) };
   }
 
   /** When the oldest write was read that is not saved, milliseconds since the epoch. */
@@ -125,6 +143,10 @@ export class LogKeeper {
       await this.#followParent(await epoch());
       this.#isParentDue = false;
     }
+    for (let left = this.#left[0]; left !== undefined; left = this.#left[0]) {
+      await sealLeftLog(this.#context, left.snapshot, left.by);
+      this.#left.shift();
+    }
   }
 
   /** Writes one segment behind each snapshot. False if nothing was left to write. */
@@ -136,13 +158,13 @@ export class LogKeeper {
   }
 
   async #shipBehind(writer: LogWriter, epoch: number | undefined): Promise<boolean> {
+    const isCurrent = writer === this.#current;
     try {
       const shipped = await writer.ship(epoch);
       if (shipped === undefined) return false;
-      if (writer === this.#current) {
-        await this.#record(writer);
-        this.#events.onShipped(shipped);
-      }
+      // It is this host's also if a gap has ended the log meanwhile.
+      if (writer === this.#current || (isCurrent && this.#current === undefined)) await this.#record(writer);
+      if (writer === this.#current) this.#events.onShipped(shipped);
       return true;
     } catch (error) {
       if (!(error instanceof LogOvertaken) && !isSyncAgentError(error, 'UNSUPPORTED')) throw error;
@@ -195,18 +217,20 @@ export class LogKeeper {
     const next = await readLogNext(home);
     if (next === undefined) return;
     const { snapshot, position } = next;
+    const coming = await this.#writerFor(snapshot, { number: 0, checksum: null, position });
     // The image may be younger than the last look.
     this.#readAll();
     const batches = this.#spool.after(position);
-    const isReady = batches !== undefined;
-    if (isReady) {
-      this.#coming = await this.#writerFor(snapshot, { number: 0, checksum: null, position });
-      this.#coming.add(batches);
-      while (await this.#shipBehind(this.#coming, undefined));
+    if (batches !== undefined) {
+      coming.add(batches);
+      this.#coming = coming;
+      const { added } = coming.counts;
+      // What is read meanwhile goes behind both.
+      while (coming.counts.written < added && (await this.#shipBehind(coming, undefined)));
     }
     await writeLogFile(fs, logReadyPath(home), {
       snapshot,
-      isReady: isReady && this.#coming !== undefined,
+      isReady: this.#coming === coming,
       continues: this.#current?.snapshot ?? null,
     });
   }
@@ -225,7 +249,7 @@ export class LogKeeper {
   /** The snapshot that was being made counts. */
   async #goOn(coming: LogWriter): Promise<void> {
     if (this.#current !== undefined)
-      await sealLeftLog(this.#context, this.#current.snapshot, coming.snapshot);
+      this.#left.push({ snapshot: this.#current.snapshot, by: coming.snapshot });
     this.#current = coming;
     this.#coming = undefined;
     this.#begun(coming);

@@ -37,7 +37,11 @@ export async function relateToLog(
   const listed = (await listSegments(remote, id, { signal })).length;
   const recorded = await readLogShipped(home);
   if (await isLogGivenUp(home)) return { type: 'ahead' };
-  const isOurEnd = recorded?.snapshot === id && recorded.number === listed;
+  const isOurEnd =
+    recorded?.snapshot === id &&
+    (recorded.number === listed ||
+      // Only its end was added, perhaps by this host itself for the snapshot that is being made.
+      (recorded.number === listed - 1 && (await isSeal(context, id, listed))));
   if (isOurEnd) return { type: samePosition(recorded.position, local) ? 'equal' : 'ahead' };
   const end = await endOf(context, id, { listed, position });
   if (samePosition(end, local)) return { type: 'equal' };
@@ -90,6 +94,16 @@ async function endOf(
   } catch (error) {
     if (!endsRun(error)) throw error;
     return position;
+  }
+}
+
+/** Whether the segment only ends the log. */
+async function isSeal({ remote, signal }: Context, snapshot: string, number: number): Promise<boolean> {
+  try {
+    return (await readSegment(remote, snapshot, number, { signal })).head.closedBy !== undefined;
+  } catch (error) {
+    if (!endsRun(error)) throw error;
+    return false;
   }
 }
 

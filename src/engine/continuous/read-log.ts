@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   afterSegment,
   chainProblem,
@@ -39,6 +40,8 @@ export async function readLogRun(
   onSegment: (segment: Segment) => void | Promise<void>,
 ): Promise<LogRun> {
   const { remote, signal } = context;
+  // Each transfer listens to it.
+  if (signal !== undefined) setMaxListeners(0, signal);
   const listed = (await listSegments(remote, snapshot, { signal })).filter(({ number }) => number <= upTo);
   let end: ChainEnd = { number: 0, checksum: null, position };
   const reading: Promise<Segment>[] = [];

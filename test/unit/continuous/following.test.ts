@@ -88,6 +88,7 @@ describe('a store that is followed', () => {
     };
     const second = await followed.snapshot();
     expect(isWritten).toBe(true);
+    await followed.stop();
     for (const id of [first, second]) {
       const listed = await listSegments(memory, id);
       const segments = await Promise.all(listed.map(({ number }) => readSegment(memory, id, number)));
@@ -96,6 +97,67 @@ describe('a store that is followed', () => {
       expect(segments.at(-1)?.head.closedBy).toBe(id === first ? second : undefined);
     }
     expect(await restoredElsewhere()).toEqual(written());
+  });
+
+  it('is read also while the end of a log waits for its answer: a server purges meanwhile', async () => {
+    const first = await followed.snapshot();
+    const store = new QueueStore({ dir: followed.host.store });
+    followed.write('saved');
+    await followed.flush();
+    let isCommitted = false;
+    let isPurged = false;
+    let tellPurged = (): void => undefined;
+    const purged = new Promise<void>((resolve) => (tellPurged = resolve));
+    before = async (key) => {
+      isCommitted ||= key.startsWith('commits/');
+      if (!isCommitted || isPurged || !key.startsWith(segmentsPrefix(first))) return;
+      isPurged = true;
+      const told = followed.events.length;
+      const number = followed.write('meanwhile');
+      await followed.until((event) => event.type === 'log-pending' && followed.events.indexOf(event) >= told);
+      followed.write('after it');
+      store.change((db) => db.prepare('DELETE FROM embeddings_queue WHERE seq_id = ?').run(number));
+      tellPurged();
+    };
+    await followed.snapshot();
+    await purged;
+    expect(await followed.stop()).toBe(true);
+    expect(followed.events.filter((event) => event.type === 'log-broken' && event.isGap)).toEqual([]);
+  });
+
+  it('is said to be saved when it is behind both snapshots: the new one may count at any moment', async () => {
+    const first = await followed.snapshot();
+    const order: string[] = [];
+    before = async (key) => {
+      if (!key.startsWith('commits/')) return;
+      before = async (other) => {
+        if (!other.includes('/.sync-agent/log/') || other.startsWith(segmentsPrefix(first))) return;
+        // Behind the old one it is at once.
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        order.push('behind the new one');
+      };
+      followed.write('meanwhile');
+      await followed.flush();
+      order.push('said');
+      before = async () => undefined;
+    };
+    await followed.snapshot();
+    expect(order).toEqual(['behind the new one', 'said']);
+  });
+
+  it('blames nobody after a gap: the log that ended there was its own', async () => {
+    const first = await followed.snapshot();
+    const saved = followed.write('one');
+    await followed.flush();
+    const store = new QueueStore({ dir: followed.host.store });
+    const last = [followed.write('one'), followed.write('one')].at(-1);
+    store.change((db) =>
+      db.prepare('DELETE FROM embeddings_queue WHERE seq_id >= ? AND seq_id < ?').run(saved, last),
+    );
+    await followed.until((event) => event.type === 'log-broken' && event.isGap);
+    await followed.snapshot();
+    expect(followed.events.filter((event) => event.type === 'warning')).toEqual([]);
+    expect((await followed.host.agent.list()).find(({ id }) => id === first)?.pin).toBeUndefined();
   });
 
   it('has it there also if it was saved before the new log began', async () => {
