@@ -147,6 +147,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
       clock,
       emit,
       onSnapshotDue: (isDue) => scheduler.logDue(isDue),
+      epoch: () => keeper?.epoch(),
       snapshotBytes: () => recorder.status().history?.snapshots.at(-1)?.bytes,
     });
   const begin = async (asked: AbortSignal | undefined): Promise<void> => {

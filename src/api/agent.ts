@@ -57,7 +57,9 @@ export interface Agent extends RecordOperations, ArchiveOperations, CopyOperatio
    * Saves the log of the store's own writes until the signal aborts, and then the rest: each write is in the remote `intervalMs` after it. Its
    * events tell what it does. UNSUPPORTED for a kind of store that keeps no log.
    */
-  followLog(options: { readonly intervalMs: number } & CallOptions): Promise<FollowResult>;
+  followLog(
+    options: { readonly intervalMs: number; readonly epoch?: number | undefined } & CallOptions,
+  ): Promise<FollowResult>;
   /** Resolves when all that the store acknowledged before the call is in the remote. BUSY if it is not within `timeoutMs`, 30 s by default. */
   flush(options?: FlushOptions & CallOptions): Promise<FlushResult | BackupResult>;
   /** Puts the newest snapshot in the place of the store if that loses nothing. A divergence is a result, not an error. */

@@ -66,12 +66,13 @@ export function createAgent(settings: AgentSettings, ports: AgentPorts = {}): Ag
 
   return {
     backup: backUp,
-    followLog: ({ intervalMs, signal }) =>
+    followLog: ({ intervalMs, epoch, signal }) =>
       read(async (context) => {
         const { followLog } = await import('../engine/continuous/follow-log.ts');
         return followLog(context, {
           intervalMs,
-          epoch: async () => (await rankBeside(context)).epoch,
+          // An agent that has just begun has not written its status yet.
+          epoch: async () => (await rankBeside(context)).epoch ?? epoch,
           counts: () => access.counts(),
         });
       }, signal),

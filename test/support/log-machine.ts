@@ -48,7 +48,7 @@ const dead = (): never => {
   throw new Error('the machine is dead');
 };
 
-/** `isFollowing`: begins at once. `root`: of a machine that died and has its disk. */
+/** `root`: of a machine that died and has its disk. `epoch`: of its lease. */
 export async function makeLogMachine(
   remote: Remote,
   fate: Fate,
@@ -126,7 +126,7 @@ export async function makeLogMachine(
     isDue: () => isDue,
     start: () => {
       stopping = new AbortController();
-      following = host.agent.followLog({ intervalMs: 300, signal: stopping.signal });
+      following = host.agent.followLog({ intervalMs: 300, epoch, signal: stopping.signal });
       following.catch(() => undefined);
     },
     backup: () =>

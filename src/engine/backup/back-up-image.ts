@@ -1,6 +1,7 @@
 import { both } from '../../platform/concurrently.ts';
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
+import { epochOf } from '../../log/precedence.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Verdict } from '../../stores/adapter.ts';
 import { relateToLog } from '../continuous/log-relation.ts';
@@ -76,14 +77,15 @@ const noLog: HandedOver = { position: undefined, continues: null };
  */
 async function leftBehind(
   context: Context,
-  { view, lineage, image }: ImageWork,
+  { view, lineage, image, options: { epoch } }: ImageWork,
   next: Pick<StagedContent, 'createOnly'> & { readonly id: string },
 ): Promise<string | undefined> {
   const entry = view.snapshots.find(({ entry: { id } }) => id === lineage.parent)?.entry;
   if (entry?.logged !== true) return undefined;
   const manifest = await manifestIfReadable(context, view, entry);
-  // From here on nobody can add to it.
-  if (manifest !== undefined)
+  // From here on nobody can add to it. A host that lost its lease leaves it to the one that has it.
+  const isFenced = epoch !== undefined && epochOf(entry) > epoch;
+  if (manifest !== undefined && !isFenced)
     await sealLog(context, manifest, next.id, { isConditional: next.createOnly !== 'rejected' });
   const relation = manifest && (await relateToLog(context, manifest, image.dir));
   if (relation?.type !== 'behind' && relation?.type !== 'diverged') return undefined;

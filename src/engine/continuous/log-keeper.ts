@@ -8,6 +8,7 @@ import {
   writeLogShipped,
 } from '../../home/log-files.ts';
 import { statePath } from '../../home/home.ts';
+import type { LogView } from '../../log/commit-log.ts';
 import type { ChainEnd } from '../../log/segments/read-segments.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
 import type { LogFollower, OperationLog } from '../../stores/operation-log.ts';
@@ -18,6 +19,7 @@ import { SameStore } from './watch/same-store.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
 import { endOfLog, recordedParent, sealLeftLog } from './parent-log.ts';
+import { rankLog } from './rank-log.ts';
 import { Spool } from './spool.ts';
 
 /** Text of one read of the store's log. The store is locked for readers meanwhile. */
@@ -80,6 +82,8 @@ export class LogKeeper {
   #broken: string | undefined;
   /** Logs that have to be ended, because others go on from them. */
   readonly #left: { readonly snapshot: string; readonly by: string }[] = [];
+  /** Under which the followed log counts. */
+  #epoch: number | undefined;
   #isNextDue = false;
   #isParentDue = true;
 
@@ -151,6 +155,8 @@ export class LogKeeper {
 
   /** Writes one segment behind each snapshot. False if nothing was left to write. */
   async ship(epoch: number | undefined): Promise<boolean> {
+    // The lease was taken after the log was begun.
+    if (epoch !== undefined && epoch !== this.#epoch) this.#isParentDue = true;
     const written = await Promise.all(
       [this.#current, this.#coming].map(async (writer) => writer && this.#shipBehind(writer, epoch)),
     );
@@ -239,8 +245,13 @@ export class LogKeeper {
   async #followParent(epoch: number | undefined): Promise<void> {
     const { parent, pending } = await recordedParent(this.#context);
     const current = this.#current?.snapshot;
+    if (current !== undefined && current === parent) {
+      if (epoch !== undefined && epoch !== this.#epoch)
+        await this.#rank(await readRemote(this.#context), current, epoch);
+      return;
+    }
     // A commit that nobody has recorded was found by `#adopt`.
-    if (current !== undefined && (current === parent || current === pending)) return;
+    if (current !== undefined && current === pending) return;
     if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
     this.#current = undefined;
     await this.#adopt(epoch);
@@ -276,8 +287,10 @@ export class LogKeeper {
     if (this.#follower.wasAt(end.position) === 'no')
       return this.#break(`the log of snapshot ${parent} has writes that this store does not have`);
     const writer = await this.#writerFor(parent, end);
-    if (epoch !== undefined && !(await this.#claim(writer, epoch)))
-      return this.#break('another host writes the log');
+    if (epoch !== undefined) {
+      if (!(await this.#rank(view, parent, epoch))) return;
+      if (!(await this.#claim(writer, epoch))) return this.#break('another host writes the log');
+    }
     this.#readAll();
     const read = this.#spool.after(end.position);
     if (read === undefined) this.#startAt(end.position);
@@ -290,6 +303,18 @@ export class LogKeeper {
   /** A read may have found that the log cannot go on. */
   #follows(writer: LogWriter): boolean {
     return this.#current === writer;
+  }
+
+  /** Whether the log is this host's to continue. */
+  async #rank(view: LogView, snapshot: string, epoch: number): Promise<boolean> {
+    const why = await rankLog(this.#context, view, snapshot, epoch);
+    if (why === undefined) {
+      this.#epoch = epoch;
+      return true;
+    }
+    this.#current = undefined;
+    this.#break(why);
+    return false;
   }
 
   /** With a lease, whoever wrote the log before may not go on with it: the next number is taken. */

@@ -1,5 +1,6 @@
 import { readState } from '../../home/state.ts';
 import type { LogView } from '../../log/commit-log.ts';
+import { epochOf } from '../../log/precedence.ts';
 import { afterSegment, endsRun, listSegments, readSegment } from '../../log/segments/read-segments.ts';
 import type { ChainEnd } from '../../log/segments/read-segments.ts';
 import type { Context } from '../context.ts';
@@ -49,10 +50,14 @@ export async function endOfLog(
   }
 }
 
-/** Ends the log of a snapshot that was left: another host may follow it. */
+/** Ends the log of a snapshot that was left: another host may follow it. Not for a snapshot that counts less. */
 export async function sealLeftLog(context: Context, left: string, by: string): Promise<void> {
   const view = await readRemote(context);
-  const entry = view.snapshots.find(({ entry: { id } }) => id === left)?.entry;
+  const [entry, next] = [left, by].map(
+    (snapshot) => view.snapshots.find(({ entry: { id } }) => id === snapshot)?.entry,
+  );
+  // Whoever has the lease goes on with the log.
+  if (entry !== undefined && next !== undefined && epochOf(entry) > epochOf(next)) return;
   const manifest = entry && (await manifestIfReadable(context, view, entry));
   if (manifest !== undefined) await sealLog(context, manifest, by);
 }

@@ -1,4 +1,4 @@
-import { isSyncAgentError } from '../../platform/errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { assertLogWhole, writeCommitCopy } from '../../log/commit-copies.ts';
 import { readLog } from '../../log/commit-log.ts';
 import { probeCreateOnly } from '../../log/create-only.ts';
@@ -19,10 +19,13 @@ export async function recommit(
   view: LogView,
   {
     epoch,
+    only,
     ...work
   }: Pick<CommitWork, 'retain' | 'resolve' | 'pins'> & {
     /** Raises its rank. */
     readonly epoch?: number;
+    /** REFUSED if another snapshot is the newest. */
+    readonly only?: string;
   },
 ): Promise<Committed | undefined> {
   const { clock, remote, settings, signal } = context;
@@ -40,6 +43,8 @@ export async function recommit(
     draft: async (current) => {
       // The newest snapshot is the one that no rule drops. The head can be another: a host that lost its lease made it.
       const newest = (await newestManifest(context, current)) ?? current.head ?? head;
+      if (only !== undefined && newest.id !== only)
+        throw new SyncAgentError('REFUSED', `snapshot ${newest.id} counts more than ${only}`);
       const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = newest;
       return {
         ...draft,

@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
+import type { Remote } from '../../../src/remotes/remote.ts';
+import { unpackFixture } from '../../support/fixtures.ts';
+import { makeHost } from '../../support/host.ts';
+import { makeLogMachine } from '../../support/log-machine.ts';
+import { QueueStore, rowsOf } from '../../support/queue-store.ts';
+
+type Machine = Awaited<ReturnType<typeof makeLogMachine>>;
+
+let remote: Remote;
+let machines: Machine[];
+/** It has epoch 1, and a snapshot with a log. */
+let sleeper: Machine;
+beforeEach(async () => {
+  remote = createMemoryRemote({ now: Date.now });
+  machines = [];
+  sleeper = await make(1);
+  unpackFixture('chroma-1-b', sleeper.host.store);
+  sleeper.start();
+  await until(() => sleeper.isDue());
+  await sleeper.backup();
+  await until(() => isFollowing(sleeper));
+});
+afterEach(async () => {
+  for (const machine of machines) {
+    await machine.stop();
+    await machine.host.remove();
+  }
+});
+
+async function make(epoch: number): Promise<Machine> {
+  const machine = await makeLogMachine(remote, { random: () => 1, faults: 0, dieAt: Infinity }, { epoch });
+  machines.push(machine);
+  return machine;
+}
+
+/** A machine that took the lease and restored what there was. */
+async function takeOver(epoch: number): Promise<Machine> {
+  const machine = await make(epoch);
+  await machine.host.agent.restore();
+  machine.start();
+  await until(() => isFollowing(machine));
+  return machine;
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await sleep(5);
+}
+
+const lastOf = ({ host }: Machine): string | undefined =>
+  host.events.findLast(({ type }) => type === 'log-following' || type === 'log-broken')?.type;
+const isFollowing = (machine: Machine): boolean => lastOf(machine) === 'log-following';
+
+function write({ host }: Machine, id: string): void {
+  const store = new QueueStore({ dir: host.store });
+  store.write(store.collections()[0] ?? '', id);
+}
+
+/** Of those that were written here, what a bare machine gets. */
+async function restored(): Promise<readonly string[]> {
+  const bare = await makeHost({ remote });
+  try {
+    await bare.agent.restore();
+    return rowsOf(bare.store, 240)
+      .map((row) => (JSON.parse(row) as { id: string }).id)
+      .filter((id) => /^(sleeper|holder) /.test(id))
+      .toSorted();
+  } finally {
+    await bare.remove();
+  }
+}
+
+describe('a log that another host continues under a newer lease', () => {
+  it('counts more than what the earlier holder commits when it wakes up, and is not ended by it', async () => {
+    write(sleeper, 'sleeper 1');
+    expect(await sleeper.flush()).toBe(true);
+    const holder = await takeOver(2);
+    write(holder, 'holder 1');
+    expect(await holder.flush()).toBe(true);
+
+    write(sleeper, 'sleeper 2');
+    await until(() => sleeper.isDue());
+    const late = await sleeper.backup();
+    await until(() => isFollowing(sleeper));
+    expect(await sleeper.flush()).toBe(true);
+
+    write(holder, 'holder 2');
+    expect(await holder.flush()).toBe(true);
+    expect(holder.host.events.filter(({ type }) => type === 'log-broken')).toEqual([]);
+    expect(await restored()).toEqual(['holder 1', 'holder 2', 'sleeper 1']);
+    expect(await sleeper.host.agent.list()).toContainEqual(
+      expect.objectContaining({ id: late, isTip: true }),
+    );
+  });
+
+  it('is not followed again by the earlier holder, although its store has all that is in it', async () => {
+    await sleeper.stop();
+    const holder = await takeOver(2);
+    sleeper.start();
+    await until(() => sleeper.isDue());
+    write(holder, 'holder 1');
+    expect(await holder.flush()).toBe(true);
+    expect(sleeper.host.events).toContainEqual(
+      expect.objectContaining({ type: 'log-broken', why: expect.stringContaining('lease') as string }),
+    );
+    expect(await restored()).toEqual(['holder 1']);
+  });
+
+  it('is left by a host whose snapshot the earlier holder has gone on from: it makes one that counts more', async () => {
+    const holder = await make(2);
+    await holder.host.agent.restore();
+    write(sleeper, 'sleeper 1');
+    await sleeper.backup();
+    holder.start();
+    write(holder, 'holder 1');
+    await until(() => holder.isDue());
+    await holder.backup();
+    await until(() => isFollowing(holder));
+    expect(await holder.flush()).toBe(true);
+    expect(await restored()).toEqual(['holder 1']);
+  });
+});
