@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { rankLog } from '../../../src/engine/continuous/rank-log.ts';
+import { readLog } from '../../../src/log/commit-log.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { makeHost } from '../../support/host.ts';
 import { makeLogMachine } from '../../support/log-machine.ts';
 import { QueueStore, rowsOf } from '../../support/queue-store.ts';
+import { contextOf } from '../../support/race.ts';
 
 type Machine = Awaited<ReturnType<typeof makeLogMachine>>;
 
@@ -106,6 +109,16 @@ describe('a log that another host continues under a newer lease', () => {
       expect.objectContaining({ type: 'log-broken', why: expect.stringContaining('lease') as string }),
     );
     expect(await restored()).toEqual(['holder 1']);
+  });
+
+  it('is left alone if another snapshot counts more meanwhile, which is not raised in its place', async () => {
+    const [first = ''] = (await sleeper.host.agent.list()).map(({ id }) => id);
+    const newest = await sleeper.backup();
+    const context = contextOf(remote, Date.now, Math.random, 'other');
+    const why = await rankLog(context, await readLog(context), first, 2);
+    expect(why).toBe(`snapshot ${newest} counts more than ${first}`);
+    const { snapshots } = await readLog(context);
+    expect(snapshots.map(({ entry }) => entry.epoch)).toEqual([1, 1]);
   });
 
   it('is left by a host whose snapshot the earlier holder has gone on from: it makes one that counts more', async () => {
