@@ -19,7 +19,7 @@ import { SameStore } from './watch/same-store.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
 import { endOfLog, recordedParent, sealLeftLog } from './parent-log.ts';
-import { rankLog } from './rank-log.ts';
+import { rankLog } from '../lease/rank-log.ts';
 import { Spool } from './spool.ts';
 
 /** Text of one read of the store's log. The store is locked for readers meanwhile. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { rankLog } from '../../../src/engine/continuous/rank-log.ts';
+import { rankLog } from '../../../src/engine/lease/rank-log.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
