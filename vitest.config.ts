@@ -12,8 +12,8 @@ const alone = [
   'test/e2e/killed-server.test.ts',
 ];
 
-/** Most files wait for processes and timers half of their time. */
-const maxWorkers = Math.ceil(availableParallelism() * 1.5);
+/** Files wait for processes and timers for more than a quarter of their time. */
+const maxWorkers = availableParallelism() * 2;
 
 const processes = {
   globalSetup: ['test/support/build-scripts.ts', 'test/support/build-once.ts'],

@@ -125,11 +125,11 @@ describe('sync-agent watch --check-interval', () => {
       );
       expect((await fetch(new URL('readyz', url))).status).toBe(503);
       expect(await (await fetch(new URL('metrics', url))).text()).toContain('sync_agent_store_sound 0\n');
-      const status = await runCli(
-        ['status', '--store', dir, '--remote', pathToFileURL(join(root, 'remote')).href],
-        { cwd: root },
-      );
-      expect(status.stdout).toMatch(/checked +damaged: Collection "alpha-l2"/);
+      const status = ['status', '--store', dir, '--remote', pathToFileURL(join(root, 'remote')).href];
+      // The agent writes its status a moment after its events.
+      await expect
+        .poll(async () => (await runCli(status, { cwd: root })).stdout, { timeout: 20_000 })
+        .toMatch(/checked +damaged: Collection "alpha-l2"/);
       expect(readFileSync(marker, 'utf8')).toBe('on-damage\n');
     } finally {
       agent.child.kill('SIGKILL');
