@@ -30,6 +30,8 @@ const shippedSchema = z.object({
   /** Of the last segment; 0: none. */
   number: z.number().int().nonnegative(),
   position: positionSchema,
+  /** Who wrote it, as in the segment. Older versions did not record it. */
+  writer: z.string().optional(),
 });
 
 export type LogNext = z.infer<typeof nextSchema>;

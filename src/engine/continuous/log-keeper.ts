@@ -332,7 +332,7 @@ export class LogKeeper {
   async #record(writer: LogWriter): Promise<void> {
     const { fs, home } = this.#context;
     const { number, position } = writer.end;
-    await writeLogShipped(fs, home, { snapshot: writer.snapshot, number, position });
+    await writeLogShipped(fs, home, { snapshot: writer.snapshot, number, position, writer: this.#writer });
   }
 
   #begun(writer: LogWriter): void {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { scratchRoot } from '../../home/home.ts';
 import { isLogGivenUp, readLogShipped } from '../../home/log-files.ts';
+import type { LogShipped } from '../../home/log-files.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { samePosition } from '../../log/segments/position.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
@@ -37,12 +38,10 @@ export async function relateToLog(
   const listed = (await listSegments(remote, id, { signal })).length;
   const recorded = await readLogShipped(home);
   if (await isLogGivenUp(home)) return { type: 'ahead' };
-  const isOurEnd =
-    recorded?.snapshot === id &&
-    (recorded.number === listed ||
-      // Only its end was added, perhaps by this host itself for the snapshot that is being made.
-      (recorded.number === listed - 1 && (await isSeal(context, id, listed))));
-  if (isOurEnd) return { type: samePosition(recorded.position, local) ? 'equal' : 'ahead' };
+  if (recorded?.snapshot === id) {
+    const own = await ownEnd(context, recorded, listed, local);
+    if (own !== undefined) return { type: samePosition(own, local) ? 'equal' : 'ahead' };
+  }
   const end = await endOf(context, id, { listed, position });
   if (samePosition(end, local)) return { type: 'equal' };
   const isBeyond = local.number >= end.number && log.wasAt(dir, end, scratch) === 'yes';
@@ -97,13 +96,25 @@ async function endOf(
   }
 }
 
-/** Whether the segment only ends the log. */
-async function isSeal({ remote, signal }: Context, snapshot: string, number: number): Promise<boolean> {
+/** Where the log ends, if it was this host that wrote its end, and the store is not behind it. */
+async function ownEnd(
+  { remote, signal }: Context,
+  { snapshot, number, position, writer }: LogShipped,
+  listed: number,
+  local: LogPosition,
+): Promise<LogPosition | undefined> {
+  if (number === listed) return position;
+  if (number !== listed - 1) return undefined;
   try {
-    return (await readSegment(remote, snapshot, number, { signal })).head.closedBy !== undefined;
+    const { head } = await readSegment(remote, snapshot, listed, { signal });
+    // Only the end was added, perhaps by this host itself for the snapshot that is being made.
+    if (head.closedBy !== undefined) return position;
+    // This host died before it recorded the segment. The store may have purged what is in it.
+    const isOwn = writer !== undefined && head.writer === writer;
+    return isOwn && local.number >= head.to.number ? head.to : undefined;
   } catch (error) {
     if (!endsRun(error)) throw error;
-    return false;
+    return undefined;
   }
 }
 

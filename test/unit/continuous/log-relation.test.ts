@@ -146,6 +146,24 @@ describe('a store and the log of the snapshot that it grew from', () => {
     expect(await relation()).toBe('diverged');
   });
 
+  it('so does what it wrote and died before it recorded that, whatever the store has purged since', async () => {
+    await add(2);
+    await add(2);
+    wasThere = 'unknown';
+    const recorded = { snapshot: id, number: 1, position: at(12) };
+    for (const [writer, position, expected] of [
+      ['a', at(17), 'ahead'],
+      ['a', at(14), 'equal'],
+      // The power was cut, and the store lost its end.
+      ['a', at(13), 'behind'],
+      ['b', at(17), 'diverged'],
+    ] as const) {
+      await writeLogShipped(nodeFileSystem, context.home, { ...recorded, writer: writer.repeat(32) });
+      local = position;
+      expect([writer, await relation()]).toEqual([writer, expected]);
+    }
+  });
+
   it('a store as of a moment that somebody chose is ahead, whatever it holds', async () => {
     await add(2);
     await giveUpLog(nodeFileSystem, context.home);
