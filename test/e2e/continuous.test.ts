@@ -204,6 +204,8 @@ describe.skipIf(chromaAvailable() !== undefined)('a store whose writes are saved
       await notes.upsert({ ids, embeddings: ids.map((_, i) => [from, i, 1]), documents: ids });
     };
     await watching.until(() => watching.count('log-following') > 0);
+    // To see each change of a file would cost more than to read the writes.
+    expect(watching.events).toContainEqual(expect.objectContaining({ type: 'watching', by: 'polling' }));
     await add(0);
     expect(await run(first, 'flush')).toMatchObject({ type: 'flushed' });
     await add(10);

@@ -28,7 +28,7 @@ describe.skipIf(chromaAvailable() !== undefined)('a busy Chroma server', () => {
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'sync-agent-hot-'));
     server = await startChromaServer({ path: join(root, 'store') });
-    // Chance may delete most of a few records.
+    // One writer that has written little may delete most of it.
     const settings = { store: join(root, 'store'), remote: `file://${join(root, 'remote')}`, maxShrink: 1 };
     agent = createAgent(settings);
     blind = createAgent(settings, {

@@ -61,6 +61,13 @@ async function restoredElsewhere(): Promise<readonly string[]> {
     await other.remove();
   }
 }
+/** As the server does with what its indexes have. */
+function purge(from: number, before: number): void {
+  const store = new QueueStore({ dir: followed.host.store });
+  store.change((db) =>
+    db.prepare('DELETE FROM embeddings_queue WHERE seq_id >= ? AND seq_id < ?').run(from, before),
+  );
+}
 const written = (): readonly string[] => rowsOf(followed.host.store, 240);
 /** A state in which the last commit's success was not recorded: its host died, or its answer was lost. */
 async function forgetCommit(old: string): Promise<void> {
@@ -149,15 +156,41 @@ describe('a store that is followed', () => {
     const first = await followed.snapshot();
     const saved = followed.write('one');
     await followed.flush();
-    const store = new QueueStore({ dir: followed.host.store });
-    const last = [followed.write('one'), followed.write('one')].at(-1);
-    store.change((db) =>
-      db.prepare('DELETE FROM embeddings_queue WHERE seq_id >= ? AND seq_id < ?').run(saved, last),
-    );
+    followed.write('one');
+    purge(saved, followed.write('one'));
     await followed.until((event) => event.type === 'log-broken' && event.isGap);
     await followed.snapshot();
     expect(followed.events.filter((event) => event.type === 'warning')).toEqual([]);
     expect((await followed.host.agent.list()).find(({ id }) => id === first)?.pin).toBeUndefined();
+  });
+
+  it('blames nobody after a gap that is read while a segment is on its way', async () => {
+    const first = await followed.snapshot();
+    before = async (key) => {
+      if (!key.startsWith(segmentsPrefix(first))) return;
+      before = async () => undefined;
+      purge(followed.write('one'), followed.write('one'));
+      await followed.until((event) => event.type === 'log-broken' && event.isGap);
+    };
+    followed.write('one');
+    await followed.until((event) => event.type === 'log-broken' && event.isGap);
+    await followed.snapshot();
+    expect(followed.events.filter((event) => event.type === 'warning')).toEqual([]);
+    expect((await followed.host.agent.list()).find(({ id }) => id === first)?.pin).toBeUndefined();
+  });
+
+  it('goes on where its host died between a segment and its record, though the queue was purged since', async () => {
+    await followed.snapshot();
+    const saved = followed.write('one');
+    await followed.flush();
+    const recorded = join(followed.host.root, '.store.sync-agent/log-shipped.json');
+    const old = await readFile(recorded, 'utf8');
+    followed.write('one');
+    await followed.flush();
+    await followed.stop();
+    await writeFile(recorded, old);
+    purge(saved, followed.write('one'));
+    expect(await followed.host.agent.restore()).toMatchObject({ type: 'ahead' });
   });
 
   it('has it there also if it was saved before the new log began', async () => {

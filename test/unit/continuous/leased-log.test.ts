@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rankLog } from '../../../src/engine/lease/rank-log.ts';
+import type { Context } from '../../../src/engine/context.ts';
+import { LogKeeper } from '../../../src/engine/continuous/log-keeper.ts';
+import { locateHome } from '../../../src/home/home.ts';
+import { readState, writeState } from '../../../src/home/state.ts';
+import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { queueLog } from '../../../src/stores/chroma/log/queue-log.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
@@ -109,6 +115,50 @@ describe('a log that another host continues under a newer lease', () => {
       expect.objectContaining({ type: 'log-broken', why: expect.stringContaining('lease') as string }),
     );
     expect(await restored()).toEqual(['holder 1']);
+  });
+
+  it('is not ended by a snapshot that the earlier holder makes before it has noticed', async () => {
+    const holder = await takeOver(2);
+    const late = await sleeper.backup();
+    await until(() =>
+      sleeper.host.events.some((event) => event.type === 'log-following' && event.snapshot === late),
+    );
+    write(sleeper, 'sleeper 1');
+    expect(await sleeper.flush()).toBe(true);
+    write(holder, 'holder 1');
+    expect(await holder.flush()).toBe(true);
+    expect(holder.host.events.filter(({ type }) => type === 'log-broken')).toEqual([]);
+    expect(await restored()).toEqual(['holder 1']);
+  });
+
+  it('counts under a lease that was taken after it was begun', async () => {
+    await sleeper.stop();
+    const machine = await make(2);
+    const { host } = machine;
+    await host.agent.restore();
+    const home = await locateHome(host.store);
+    const context: Context = { ...contextOf(remote, Date.now, Math.random, 'host'), home };
+    const nothing = { onShipped: () => undefined, onBroken: () => undefined, onFollowing: () => undefined };
+    // `contextOf` names another remote than the host's own state does.
+    const state = await readState(home);
+    const [known] = Object.values(state?.remotes ?? {});
+    if (state === undefined || known === undefined) throw new Error('it was not restored');
+    await writeState(nodeFileSystem, home, {
+      ...state,
+      remotes: { [context.remoteId]: known },
+    });
+    const keeper = new LogKeeper(context, queueLog, nothing);
+    try {
+      await keeper.begin();
+      await keeper.obey(async () => undefined);
+      write(machine, 'holder 1');
+      keeper.read();
+      await keeper.ship(3);
+      await keeper.obey(async () => 3);
+      expect((await readLog(context)).snapshots.map(({ entry }) => entry.epoch)).toEqual([3]);
+    } finally {
+      keeper.close();
+    }
   });
 
   it('is left alone if another snapshot counts more meanwhile, which is not raised in its place', async () => {
