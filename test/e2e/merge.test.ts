@@ -208,8 +208,12 @@ describe.skipIf(chromaAvailable() !== undefined)('two hosts that went on from on
       type: 'refused',
       differences: [{ name: 'docs', change: 'changed', ids: ['kept'] }],
     });
-    const insisted = await one.agent.merge(a, b, { chroma: one.server.url, prefer: 'newest', force: true });
-    expect(insisted.type).toBe('merged');
+    // Where there is no store, A is what one can go back to.
+    const elsewhere = createAgent({ store: join(root, 'nowhere'), remote, host: 'elsewhere' });
+    const insisted = await elsewhere.merge(a, b, { chroma: one.server.url, prefer: 'newest', force: true });
+    expect(insisted).toMatchObject({ type: 'merged', snapshot: a });
+    expect((await elsewhere.show(a)).pin).toMatchObject({ reason: 'before "merge"' });
+    await elsewhere.close();
     // The host of B made its snapshot last.
     expect(await textOf(one.server)).toMatchObject({ 'new-b': 'B', both: 'of B' });
     expect(await textOf(one.server)).not.toHaveProperty('kept');

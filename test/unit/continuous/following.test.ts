@@ -166,17 +166,31 @@ describe('a store that is followed', () => {
 
   it('blames nobody after a gap that is read while a segment is on its way', async () => {
     const first = await followed.snapshot();
+    let saved = 0;
     before = async (key) => {
       if (!key.startsWith(segmentsPrefix(first))) return;
       before = async () => undefined;
-      purge(followed.write('one'), followed.write('one'));
+      followed.write('one');
+      purge(saved, followed.write('one'));
       await followed.until((event) => event.type === 'log-broken' && event.isGap);
     };
-    followed.write('one');
+    saved = followed.write('one');
     await followed.until((event) => event.type === 'log-broken' && event.isGap);
     await followed.snapshot();
     expect(followed.events.filter((event) => event.type === 'warning')).toEqual([]);
     expect((await followed.host.agent.list()).find(({ id }) => id === first)?.pin).toBeUndefined();
+  });
+
+  it('is compared with its log, unless another snapshot went on from it', async () => {
+    const first = await followed.snapshot();
+    followed.write('new');
+    await followed.flush();
+    const { agent } = followed.host;
+    expect((await agent.diffRecords({ snapshot: first }, {})).collections).toEqual([]);
+    const second = await followed.snapshot();
+    expect((await agent.diffRecords({ snapshot: first }, { snapshot: second })).collections).toMatchObject([
+      { added: ['new'] },
+    ]);
   });
 
   it('goes on where its host died between a segment and its record, though the queue was purged since', async () => {
