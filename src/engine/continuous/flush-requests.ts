@@ -2,8 +2,25 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { flushRoot } from '../../home/log-files.ts';
 import type { Context } from '../context.ts';
-import { isSaved } from './log-keeper.ts';
-import type { SavePoint } from './log-keeper.ts';
+import type { LogWriter } from './log-writer.ts';
+
+/** What was read at one moment, as a place in a log; and in that of the snapshot that is being made, which may count at any moment. */
+export interface SavePoint {
+  readonly writer: LogWriter;
+  readonly added: number;
+  readonly coming?: { readonly writer: LogWriter; readonly added: number } | undefined;
+}
+
+/** `now`: the same at this moment. */
+function isSaved({ writer, added, coming }: SavePoint, now: SavePoint | undefined): boolean {
+  if (writer !== now?.writer || writer.counts.written < added) return false;
+  // Given up, because the snapshot will not be made of what was read; or not.
+  return (
+    coming?.writer !== now.coming?.writer ||
+    coming === undefined ||
+    coming.writer.counts.written >= coming.added
+  );
+}
 
 /** Those who wait for what was written before they asked. */
 export class FlushRequests {

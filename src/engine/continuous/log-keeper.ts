@@ -20,6 +20,7 @@ import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
 import { endOfLog, recordedParent, sealLeftLog } from './parent-log.ts';
 import { rankLog } from '../lease/rank-log.ts';
+import type { SavePoint } from './flush-requests.ts';
 import { Spool } from './spool.ts';
 
 /** Text of one read of the store's log. The store is locked for readers meanwhile. */
@@ -35,24 +36,6 @@ export interface LogKeeperEvents {
   readonly onBroken: (why: string, isGap: boolean) => void;
   /** The log of this snapshot is written from now on. */
   readonly onFollowing: (snapshot: string, position: LogPosition) => void;
-}
-
-/** What was read at one moment, as a place in a log; and in that of the snapshot that is being made, which may count at any moment. */
-export interface SavePoint {
-  readonly writer: LogWriter;
-  readonly added: number;
-  readonly coming?: { readonly writer: LogWriter; readonly added: number } | undefined;
-}
-
-/** `now`: the same at this moment. */
-export function isSaved({ writer, added, coming }: SavePoint, now: SavePoint | undefined): boolean {
-  if (writer !== now?.writer || writer.counts.written < added) return false;
-  // Given up, because the snapshot will not be made of what was read; or not.
-  return (
-    coming?.writer !== now.coming?.writer ||
-    coming === undefined ||
-    coming.writer.counts.written >= coming.added
-  );
 }
 
 const placeIn = (writer: LogWriter): Omit<SavePoint, 'coming'> => ({ writer, added: writer.counts.added });
@@ -84,6 +67,8 @@ export class LogKeeper {
   readonly #left: { readonly snapshot: string; readonly by: string }[] = [];
   /** Under which the followed log counts. */
   #epoch: number | undefined;
+  /** Of the lease at the last call of `ship`. */
+  #held: number | undefined;
   #isNextDue = false;
   #isParentDue = true;
 
@@ -147,6 +132,7 @@ export class LogKeeper {
       await this.#followParent(await epoch());
       this.#isParentDue = false;
     }
+    if (this.#held !== this.#epoch) await this.#raise();
     for (let left = this.#left[0]; left !== undefined; left = this.#left[0]) {
       await sealLeftLog(this.#context, left.snapshot, left.by);
       this.#left.shift();
@@ -155,8 +141,7 @@ export class LogKeeper {
 
   /** Writes one segment behind each snapshot. False if nothing was left to write. */
   async ship(epoch: number | undefined): Promise<boolean> {
-    // The lease was taken after the log was begun.
-    if (epoch !== undefined && epoch !== this.#epoch) this.#isParentDue = true;
+    this.#held = epoch;
     const written = await Promise.all(
       [this.#current, this.#coming].map(async (writer) => writer && this.#shipBehind(writer, epoch)),
     );
@@ -245,13 +230,8 @@ export class LogKeeper {
   async #followParent(epoch: number | undefined): Promise<void> {
     const { parent, pending } = await recordedParent(this.#context);
     const current = this.#current?.snapshot;
-    if (current !== undefined && current === parent) {
-      if (epoch !== undefined && epoch !== this.#epoch)
-        await this.#rank(await readRemote(this.#context), current, epoch);
-      return;
-    }
     // A commit that nobody has recorded was found by `#adopt`.
-    if (current !== undefined && current === pending) return;
+    if (current !== undefined && (current === parent || current === pending)) return;
     if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
     this.#current = undefined;
     await this.#adopt(epoch);
@@ -303,6 +283,14 @@ export class LogKeeper {
   /** A read may have found that the log cannot go on. */
   #follows(writer: LogWriter): boolean {
     return this.#current === writer;
+  }
+
+  /** The lease was taken after the log was begun, or the snapshot was made under it. */
+  async #raise(): Promise<void> {
+    const [current, held] = [this.#current?.snapshot, this.#held];
+    if (current === undefined || held === undefined) return;
+    if ((await recordedParent(this.#context)).parent !== current) return;
+    await this.#rank(await readRemote(this.#context), current, held);
   }
 
   /** Whether the log is this host's to continue. */

@@ -2,7 +2,6 @@ import { readLog } from '../../log/commit-log.ts';
 import { probeCreateOnly } from '../../log/create-only.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import { labelOf, pinsOf } from '../../log/manifest.ts';
-import { planKeepingAll } from '../../log/retention.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { inPhase, progressOf } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -127,10 +126,7 @@ async function carryOut(
 /** The newest snapshot of the target stays the newest, whatever older one comes after it. */
 async function raiseNewest(target: Context, epoch: number): Promise<void> {
   const view = await readLog(target, { signal: target.signal });
-  await recommit(target, view, {
-    epoch,
-    retain: ({ snapshots }) => planKeepingAll(snapshots.map(({ entry }) => entry)),
-  });
+  await recommit(target, view, { epoch });
 }
 
 function refused(source: Context, target: Context, unknown: string): SyncAgentError {

@@ -2,7 +2,6 @@ import { SyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { Pin } from '../../log/manifest.ts';
 import { endOfPin, pinsOf } from '../../log/manifest.ts';
-import { planKeepingAll } from '../../log/retention.ts';
 import { chooseSnapshot, noSuchSnapshot } from './choose-snapshot.ts';
 import type { Context } from '../context.ts';
 import { readRemote } from '../remote-log.ts';
@@ -96,7 +95,6 @@ interface Change {
 /** Drops nothing, so a mistaken unpin can be undone until the next backup or prune. */
 async function change(context: Context, view: LogView, { action, id, pin: fresh }: Change): Promise<void> {
   const committed = await recommit(context, view, {
-    retain: (current) => planKeepingAll(entriesOf(current)),
     pins: (current) => {
       const entries = entriesOf(current);
       // Another host was faster and dropped it.

@@ -5,6 +5,7 @@ import { probeCreateOnly } from '../../log/create-only.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
+import { planKeepingAll } from '../../log/retention.ts';
 import { commitSnapshot } from '../backup/commit.ts';
 import type { CommitWork, Committed } from '../backup/commit.ts';
 import type { Context } from '../context.ts';
@@ -12,7 +13,7 @@ import { newestManifest } from '../remote-log.ts';
 
 /**
  * The newest commit says what is live, settled and pinned. To change that, the newest snapshot is committed again under a
- * new number. Undefined if there is no snapshot.
+ * new number. Undefined if there is no snapshot. Keeps all snapshots unless `retain` says otherwise.
  */
 export async function recommit(
   context: Context,
@@ -20,13 +21,15 @@ export async function recommit(
   {
     epoch,
     only,
+    retain = ({ snapshots }) => planKeepingAll(snapshots.map(({ entry }) => entry)),
     ...work
-  }: Pick<CommitWork, 'retain' | 'resolve' | 'pins'> & {
-    /** Raises its rank. */
-    readonly epoch?: number;
-    /** REFUSED if another snapshot is the newest. */
-    readonly only?: string;
-  },
+  }: Partial<Pick<CommitWork, 'retain'>> &
+    Pick<CommitWork, 'resolve' | 'pins'> & {
+      /** Raises its rank. */
+      readonly epoch?: number;
+      /** REFUSED if another snapshot is the newest. */
+      readonly only?: string;
+    },
 ): Promise<Committed | undefined> {
   const { clock, remote, settings, signal } = context;
   const { head } = view;
@@ -40,11 +43,15 @@ export async function recommit(
   const uploadId = clock.randomHex(16);
   const committed = await commitSnapshot(context, {
     ...work,
+    retain,
     draft: async (current) => {
       // The newest snapshot is the one that no rule drops. The head can be another: a host that lost its lease made it.
       const newest = (await newestManifest(context, current)) ?? current.head ?? head;
       if (only !== undefined && newest.id !== only)
-        throw new SyncAgentError('REFUSED', `snapshot ${newest.id} counts more than ${only}`);
+        throw new SyncAgentError(
+          'REFUSED',
+          `Cannot commit snapshot ${only} again: snapshot ${newest.id} counts more`,
+        );
       const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = newest;
       return {
         ...draft,

@@ -1,7 +1,6 @@
 import { isSyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { epochOf } from '../../log/precedence.ts';
-import { planKeepingAll } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
 import { recommit } from '../history/recommit.ts';
 
@@ -21,14 +20,10 @@ export async function rankLog(
   if (present === epoch) return undefined;
   if (present > epoch) return 'another host has taken the lease since';
   try {
-    await recommit(context, view, {
-      epoch,
-      only: snapshot,
-      retain: ({ snapshots }) => planKeepingAll(snapshots.map((each) => each.entry)),
-    });
+    await recommit(context, view, { epoch, only: snapshot });
     return undefined;
   } catch (error) {
     if (!isSyncAgentError(error, 'REFUSED')) throw error;
-    return error.message;
+    return 'another snapshot counts more';
   }
 }

@@ -62,10 +62,10 @@ async function restoredElsewhere(): Promise<readonly string[]> {
   }
 }
 /** As the server does with what its indexes have. */
-function purge(from: number, before: number): void {
+function purge(from: number, upTo: number): void {
   const store = new QueueStore({ dir: followed.host.store });
   store.change((db) =>
-    db.prepare('DELETE FROM embeddings_queue WHERE seq_id >= ? AND seq_id < ?').run(from, before),
+    db.prepare('DELETE FROM embeddings_queue WHERE seq_id >= ? AND seq_id < ?').run(from, upTo),
   );
 }
 const written = (): readonly string[] => rowsOf(followed.host.store, 240);
