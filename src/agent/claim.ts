@@ -35,6 +35,7 @@ export function createClaim({ fs, home, command, statusFile }: ClaimOptions): Cl
         taking = undefined;
         throw error;
       }
+      await statusFile.forget();
       isTaken = true;
       statusChanged();
     },

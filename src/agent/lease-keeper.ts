@@ -26,6 +26,8 @@ export interface TakeOptions {
 export interface LeaseKeeper {
   /** The rank of this host's backups. It stays the same when the lease is lost; undefined before it is taken. */
   epoch(): number | undefined;
+  /** Resolves when the first attempt to take it has ended, well or not. */
+  readonly attempted: Promise<void>;
   /** Takes it after the present holder. When `waitMs` is over it takes it over, or rejects with BUSY, as `onTimeout` says. */
   take(options: TakeOptions): Promise<void>;
   /** Renews it from now on. If `take` did not work, takes it as soon as it is free. */
@@ -40,16 +42,22 @@ const renewalsPerLife = 3;
 export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOptions): LeaseKeeper {
   let lease: Lease | undefined;
   let isLost = false;
+  let attempt = (): void => undefined;
+  const attempted = new Promise<void>((resolve) => (attempt = resolve));
 
   const acquire = async ({ waitMs, onTimeout, signal }: TakeOptions): Promise<void> => {
-    ({ lease } = await run({
-      operation: 'lease',
-      reason: null,
-      work: async (operations) => ({
-        type: 'acquired',
-        lease: await operations.acquireLease({ ttlMs, waitMs, onTimeout, signal }),
-      }),
-    }));
+    try {
+      ({ lease } = await run({
+        operation: 'lease',
+        reason: null,
+        work: async (operations) => ({
+          type: 'acquired',
+          lease: await operations.acquireLease({ ttlMs, waitMs, onTimeout, signal }),
+        }),
+      }));
+    } finally {
+      attempt();
+    }
     onChange({ epoch: lease.epoch, isLost: false });
   };
   const renew = async (held: Lease, signal: AbortSignal): Promise<void> => {
@@ -65,6 +73,7 @@ export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOp
 
   return {
     epoch: () => lease?.epoch,
+    attempted,
     take: acquire,
     keep: async (signal) => {
       const rest = (): Promise<void> =>

@@ -12,6 +12,8 @@ import { isOverdue } from './schedule/schedule.ts';
 export interface StatusFileWriter {
   /** The status has changed. It is written soon, once for many changes. */
   changed(): void;
+  /** What an earlier agent wrote does not hold any more: its lease may be another host's. */
+  forget(): Promise<void>;
   /** Resolves when the last change is written. */
   close(): Promise<void>;
 }
@@ -37,6 +39,7 @@ export function statusFileWriter(
       isPending = true;
       written = written.then(() => clock.sleep(delayMs)).then(write);
     },
+    forget: () => fs.remove(agentStatusPath(home)),
     close: async () => {
       await written;
       await write();

@@ -12,8 +12,8 @@ export interface FollowingOptions {
   readonly emit: (event: AgentEvent) => void;
   /** Whether a snapshot is needed, from which the log goes on. */
   readonly onSnapshotDue: (isDue: boolean) => void;
-  /** Of the lease that this host has, or had. */
-  readonly epoch: () => number | undefined;
+  /** Of the lease that this host has, or had. May wait for the one that it is about to take. */
+  readonly epoch: () => Promise<number | undefined>;
   /** The size of the newest snapshot, bytes; undefined if it is not known. */
   readonly snapshotBytes: () => number | undefined;
 }
@@ -57,11 +57,8 @@ export function follow(options: FollowingOptions): Following {
   };
   const run = async (): Promise<void> => {
     const operations = operationsFor({ emit: onEvent });
-    ({ isSaved } = await operations.followLog({
-      intervalMs,
-      epoch: options.epoch(),
-      signal: stopping.signal,
-    }));
+    const epoch = await options.epoch();
+    ({ isSaved } = await operations.followLog({ intervalMs, epoch, signal: stopping.signal }));
   };
   const keep = async (): Promise<void> => {
     for (let pauseMs = 1000; !stopping.signal.aborted; pauseMs = Math.min(pauseMs * 2, mostPauseMs)) {

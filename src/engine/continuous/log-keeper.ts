@@ -65,6 +65,8 @@ export class LogKeeper {
   #broken: string | undefined;
   /** Logs that have to be ended, because others go on from them. */
   readonly #left: { readonly snapshot: string; readonly by: string }[] = [];
+  /** Ends when what is written to the record of this store by now is there. */
+  #recorded: Promise<void> = Promise.resolve();
   /** Under which the followed log counts. */
   #epoch: number | undefined;
   /** Of the lease at the last call of `ship`. */
@@ -287,10 +289,11 @@ export class LogKeeper {
 
   /** The lease was taken after the log was begun, or the snapshot was made under it. */
   async #raise(): Promise<void> {
-    const [current, held] = [this.#current?.snapshot, this.#held];
+    const [current, held] = [this.#current, this.#held];
     if (current === undefined || held === undefined) return;
-    if ((await recordedParent(this.#context)).parent !== current) return;
-    await this.#rank(await readRemote(this.#context), current, held);
+    if ((await recordedParent(this.#context)).parent !== current.snapshot) return;
+    if (!(await this.#rank(await readRemote(this.#context), current.snapshot, held))) return;
+    if (current === this.#current) await this.#claim(current, held);
   }
 
   /** Whether the log is this host's to continue. */
@@ -307,8 +310,8 @@ export class LogKeeper {
 
   /** With a lease, whoever wrote the log before may not go on with it: the next number is taken. */
   async #claim(writer: LogWriter, epoch: number): Promise<boolean> {
-    const { position } = writer.end;
-    writer.add([{ ...nothing, to: position, readAtMs: this.#context.clock.now() }]);
+    if (writer.pending.length === 0)
+      writer.add([{ ...nothing, to: writer.position, readAtMs: this.#context.clock.now() }]);
     return (await this.#shipBehind(writer, epoch)) || writer.pending.length === 0;
   }
 
@@ -317,10 +320,21 @@ export class LogKeeper {
     return new LogWriter(this.#context, { snapshot, end, writer: this.#writer, isConditional });
   }
 
-  async #record(writer: LogWriter): Promise<void> {
+  /** One after the other: it is one file. */
+  #record(writer: LogWriter): Promise<void> {
     const { fs, home } = this.#context;
-    const { number, position } = writer.end;
-    await writeLogShipped(fs, home, { snapshot: writer.snapshot, number, position, writer: this.#writer });
+    this.#recorded = this.#recorded
+      .catch(() => undefined)
+      .then(() => {
+        const { number, position } = writer.end;
+        return writeLogShipped(fs, home, {
+          snapshot: writer.snapshot,
+          number,
+          position,
+          writer: this.#writer,
+        });
+      });
+    return this.#recorded;
   }
 
   #begun(writer: LogWriter): void {

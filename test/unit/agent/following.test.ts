@@ -18,7 +18,7 @@ it('a log is followed under the lease of its host from the first moment', async 
     clock: systemClock,
     emit: () => undefined,
     onSnapshotDue: () => undefined,
-    epoch: () => 7,
+    epoch: async () => 7,
     snapshotBytes: () => undefined,
   });
   expect(await asked).toMatchObject({ intervalMs: 500, epoch: 7 });

@@ -102,6 +102,20 @@ describe('the keeper of a lease', () => {
     await kept;
   });
 
+  it('says when the first attempt has ended, also if that failed', async () => {
+    let hasEnded = false;
+    void keeper.attempted.then(() => (hasEnded = true));
+    acquire = () => {
+      throw new SyncAgentError('BUSY', 'Cannot take it');
+    };
+    await clock.advance(1);
+    expect(hasEnded).toBe(false);
+    const kept = keeper.keep(ending.signal);
+    await keeper.attempted;
+    ending.abort();
+    await clock.run(kept);
+  });
+
   it('does not ask again where there are no leases to be had', async () => {
     acquire = () => {
       throw new SyncAgentError('UNSUPPORTED', 'Cannot take a lease');

@@ -24,6 +24,7 @@ let before: (key: string) => Promise<void>;
 let users: readonly StoreUser[];
 let beforeNext: () => Promise<void>;
 let beforeState: (from: string, to: string) => Promise<void>;
+let beforeShipped: () => Promise<void>;
 let remote: Remote;
 let followed: FollowedStore;
 beforeEach(async () => {
@@ -38,11 +39,13 @@ beforeEach(async () => {
   };
   beforeNext = async () => undefined;
   beforeState = async () => undefined;
+  beforeShipped = async () => undefined;
   const fs: FileSystem = {
     ...nodeFileSystem,
     rename: async (from, to) => {
       if (to.endsWith('/log-next.json')) await beforeNext();
       if (to.endsWith('/state.json')) await beforeState(from, to);
+      if (to.endsWith('/log-shipped.json')) await beforeShipped();
       await nodeFileSystem.rename(from, to);
     },
   };
@@ -130,6 +133,26 @@ describe('a store that is followed', () => {
     await purged;
     expect(await followed.stop()).toBe(true);
     expect(followed.events.filter((event) => event.type === 'log-broken' && event.isGap)).toEqual([]);
+  });
+
+  it('has one record of how far it is saved, although a snapshot begins to count while that is written', async () => {
+    await followed.snapshot();
+    let taken: Promise<string> | undefined;
+    beforeShipped = async () => {
+      if (taken !== undefined) return;
+      taken = followed.snapshot();
+      await taken;
+      // What is written beside this has begun by then.
+      for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+    };
+    followed.write('saved');
+    await followed.flush();
+    const id = await taken;
+    expect(id).toBeDefined();
+    expect(await followed.stop()).toBe(true);
+    expect(followed.events.filter(({ type }) => type === 'log-trouble')).toEqual([]);
+    const path = join(`${followed.host.root}/.store.sync-agent`, 'log-shipped.json');
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ snapshot: id });
   });
 
   it('is said to be saved when it is behind both snapshots: the new one may count at any moment', async () => {

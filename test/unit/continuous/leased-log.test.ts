@@ -62,9 +62,28 @@ const lastOf = ({ host }: Machine): string | undefined =>
   host.events.findLast(({ type }) => type === 'log-following' || type === 'log-broken')?.type;
 const isFollowing = (machine: Machine): boolean => lastOf(machine) === 'log-following';
 
-function write({ host }: Machine, id: string): void {
+function write({ host }: Pick<Machine, 'host'>, id: string): void {
   const store = new QueueStore({ dir: host.store });
   store.write(store.collections()[0] ?? '', id);
+}
+
+/** A host that restored what there was, and takes the lease only after it has begun to follow the log. */
+async function takenOverLate(): Promise<{
+  readonly host: Machine['host'];
+  readonly context: Context;
+  readonly keeper: LogKeeper;
+}> {
+  const { host } = await make(3);
+  await host.agent.restore();
+  const home = await locateHome(host.store);
+  const context: Context = { ...contextOf(remote, Date.now, Math.random, 'host'), home };
+  // `contextOf` names another remote than the host's own state does.
+  const state = await readState(home);
+  const [known] = Object.values(state?.remotes ?? {});
+  if (state === undefined || known === undefined) throw new Error('it was not restored');
+  await writeState(nodeFileSystem, home, { ...state, remotes: { [context.remoteId]: known } });
+  const nothing = { onShipped: () => undefined, onBroken: () => undefined, onFollowing: () => undefined };
+  return { host, context, keeper: new LogKeeper(context, queueLog, nothing) };
 }
 
 /** Of those that were written here, what a bare machine gets. */
@@ -133,29 +152,39 @@ describe('a log that another host continues under a newer lease', () => {
 
   it('counts under a lease that was taken after it was begun', async () => {
     await sleeper.stop();
-    const machine = await make(2);
-    const { host } = machine;
-    await host.agent.restore();
-    const home = await locateHome(host.store);
-    const context: Context = { ...contextOf(remote, Date.now, Math.random, 'host'), home };
-    const nothing = { onShipped: () => undefined, onBroken: () => undefined, onFollowing: () => undefined };
-    // `contextOf` names another remote than the host's own state does.
-    const state = await readState(home);
-    const [known] = Object.values(state?.remotes ?? {});
-    if (state === undefined || known === undefined) throw new Error('it was not restored');
-    await writeState(nodeFileSystem, home, {
-      ...state,
-      remotes: { [context.remoteId]: known },
-    });
-    const keeper = new LogKeeper(context, queueLog, nothing);
+    const { keeper, host, context } = await takenOverLate();
     try {
       await keeper.begin();
       await keeper.obey(async () => undefined);
-      write(machine, 'holder 1');
+      write({ host }, 'holder 1');
       keeper.read();
       await keeper.ship(3);
       await keeper.obey(async () => 3);
       expect((await readLog(context)).snapshots.map(({ entry }) => entry.epoch)).toEqual([3]);
+    } finally {
+      keeper.close();
+    }
+  });
+
+  it('is closed to the earlier holder as soon as the lease is known, although nothing was written', async () => {
+    const { keeper, host, context } = await takenOverLate();
+    try {
+      await keeper.begin();
+      await keeper.obey(async () => undefined);
+      // What it has read as it began.
+      while (await keeper.ship(undefined));
+      await keeper.ship(3);
+      await keeper.obey(async () => 3);
+      const told = sleeper.host.events.length;
+      write(sleeper, 'sleeper 1');
+      await until(() =>
+        sleeper.host.events.slice(told).some(({ type }) => type === 'log-broken' || type === 'log-shipped'),
+      );
+      write({ host }, 'holder 1');
+      keeper.read();
+      await keeper.ship(3);
+      expect((await readLog(context)).snapshots.map(({ entry }) => entry.epoch)).toEqual([3]);
+      expect(await restored()).toEqual(['holder 1']);
     } finally {
       keeper.close();
     }
