@@ -210,6 +210,8 @@ export class LogKeeper {
     const next = await readLogNext(home);
     if (next === undefined) return;
     const { snapshot, position } = next;
+    // That backup is over: its log may have gone on without this process.
+    if (snapshot === (await recordedParent(this.#context)).parent) return;
     const coming = await this.#writerFor(snapshot, { number: 0, checksum: null, position });
     // The image may be younger than the last look.
     this.#readAll();

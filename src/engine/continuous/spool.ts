@@ -71,7 +71,7 @@ export class Spool {
 
   /** What has no number is in the end as it is in the store. */
   #completed(batches: readonly Batch[], position: LogPosition): readonly Batch[] {
-    const some = batches.filter(
+    const some = withoutKnown(batches, position).filter(
       ({ operations, rest, cutTo }) => operations.length > 0 || rest !== undefined || cutTo !== undefined,
     );
     const { digest, rest } = this.#rest;
@@ -88,6 +88,20 @@ function isWithin({ operations, cutTo, to }: Batch, position: LogPosition): bool
   if (operations.length === 0 && cutTo !== undefined) return isAt(to, position);
   const operation = operations.find(({ number }) => number === position.number);
   return operation !== undefined && digestOf(operation) === position.operation;
+}
+
+/** What a follower reads first is all of what has no number, also if it is as it was. */
+function withoutKnown(batches: readonly Batch[], position: LogPosition): readonly Batch[] {
+  let known = position.rest;
+  return batches.map((batch) => {
+    if (batch.rest === undefined) return batch;
+    if (batch.to.rest === known) {
+      const { rest: _, ...others } = batch;
+      return others;
+    }
+    known = batch.to.rest;
+    return batch;
+  });
 }
 
 const isAt = (a: LogPosition, b: LogPosition): boolean =>

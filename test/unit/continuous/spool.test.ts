@@ -96,7 +96,8 @@ describe('what a store lacks of a spool', () => {
       { cutTo: 7, to: at('7a', 'r2'), rest: 'r2' },
       { names: '8b', to: at('8b', 'r2') },
     );
-    expect(told(spool.after(at('7a', 'r2')))).toBe('{"r2"} | 8b');
+    expect(told(spool.after(at('7a', 'r2')))).toBe('8b');
+    expect(told(spool.after(at('7a', 'r1')))).toBe('{"r2"} | 8b');
     expect(told(spool.after(at('9a')))).toBe('<7 {"r2"} | 8b');
     expect(spool.after(at('8a'))).toBeUndefined();
   });
@@ -109,10 +110,21 @@ describe('what a store lacks of a spool', () => {
     );
     expect(told(spool.after(at('3a', 'r1')))).toBe('4a {"r2"} | 5a');
     // It was captured when they had changed already, or when they had not yet.
-    expect(told(spool.after(at('4a', 'r2')))).toBe('{"r2"} | 5a');
+    expect(told(spool.after(at('4a', 'r2')))).toBe('5a');
+    expect(told(spool.after(at('4a', 'r1')))).toBe('{"r2"} | 5a');
     expect(told(spool.after(at('5a', 'r2')))).toBe('');
     expect(told(spool.after(at('5a', 'r1')))).toBe('{"r2"}');
     expect(spool.after(at('5a', 'r1'))?.at(-1)?.to).toEqual(at('5a', 'r2'));
+  });
+
+  it('has no tables that are as they were', () => {
+    const spool = spoolOf(
+      at('3a', ''),
+      { rest: 'r1', to: at('3a', 'r1') },
+      { names: '4a', to: at('4a', 'r1') },
+    );
+    expect(told(spool.after(at('3a', 'r1')))).toBe('4a');
+    expect(told(spool.after(at('3a', 'r0')))).toBe('{"r1"} | 4a');
   });
 
   it('is nothing but the tables if only they changed', () => {
