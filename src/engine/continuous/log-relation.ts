@@ -81,6 +81,16 @@ export async function isPassedOn(
   return isCovered && states.has(local.rest);
 }
 
+/** Whether the log of `snapshot` had all that the store holds, by the record of the host that wrote it. */
+export async function isWhollyShipped(context: Context, snapshot: string, adapter: string): Promise<boolean> {
+  const { home } = context;
+  const recorded = await readLogShipped(home);
+  if (recorded?.snapshot !== snapshot || (await isLogGivenUp(home))) return false;
+  const log = await context.adapterNamed(adapter).operationLog?.();
+  const local = log?.positionOf(home.store, scratchRoot(home));
+  return local !== undefined && samePosition(recorded.position, local);
+}
+
 /** Where the log ends, by its last segment alone. */
 async function endOf(
   { remote, signal }: Context,

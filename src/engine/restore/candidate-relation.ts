@@ -4,7 +4,7 @@ import { isAncestor } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
 import { manifestIfReadable } from '../remote-log.ts';
 import type { RestoreFacts } from './plan-restore.ts';
-import { isPassedOn, relateToLog } from '../continuous/log-relation.ts';
+import { isPassedOn, isWhollyShipped, relateToLog } from '../continuous/log-relation.ts';
 import type { LogRelation } from '../continuous/log-relation.ts';
 
 /** How the store relates to the log of a snapshot that may be restored. Undefined if it did not grow from that, or if nobody can see. */
@@ -20,7 +20,26 @@ export async function relateToCandidate(
     const manifest = await manifestIfReadable(context, view, candidate);
     return manifest && (await relateToLog(context, manifest))?.type;
   }
-  return (await wentOn(context, view, { origin, candidate })) ? 'behind' : undefined;
+  const isBehind =
+    (await wentOn(context, view, { origin, candidate })) ||
+    (await isLongPassed(context, view, { candidate, local }));
+  return isBehind ? 'behind' : undefined;
+}
+
+/**
+ * Whether all that the store holds was in the log of its snapshot when rotation dropped that. It does so only when the snapshots that
+ * go on have what is in the log, or when a person has decided.
+ */
+async function isLongPassed(
+  context: Context,
+  view: LogView,
+  { candidate, local }: { readonly candidate: LogEntry; readonly local: RestoreFacts['local'] },
+): Promise<boolean> {
+  if (local.type !== 'known' || local.parentGeneration === undefined) return false;
+  if (candidate.generation <= local.parentGeneration) return false;
+  if (view.snapshots.some(({ entry }) => entry.id === local.parent)) return false;
+  const manifest = await manifestIfReadable(context, view, candidate);
+  return manifest !== undefined && isWhollyShipped(context, local.parent, manifest.adapter);
 }
 
 /** Whether all that the store holds was in the log of its snapshot when another host made the next snapshot of it. */

@@ -8,18 +8,22 @@ import { locateHome } from '../../../src/home/home.ts';
 import { isLogFollowed } from '../../../src/home/lock.ts';
 import { segmentsPrefix } from '../../../src/log/layout.ts';
 import { listSegments, readSegment } from '../../../src/log/segments/read-segments.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
-import { followStore } from '../../support/followed-store.ts';
+import { followStore, writeRow } from '../../support/followed-store.ts';
 import type { FollowedStore } from '../../support/followed-store.ts';
 import { makeHost } from '../../support/host.ts';
 import { QueueStore, rowsOf } from '../../support/queue-store.ts';
 import { contextOf, passThrough } from '../../support/race.ts';
 
 let memory: Remote;
+/** By the clock of the remote, and of who uses `late`. */
+let lateMs: number;
+const late = { ...systemClock, now: () => Date.now() + lateMs };
 let before: (key: string) => Promise<void>;
 let users: readonly StoreUser[];
 let beforeNext: () => Promise<void>;
@@ -28,7 +32,8 @@ let beforeShipped: () => Promise<void>;
 let remote: Remote;
 let followed: FollowedStore;
 beforeEach(async () => {
-  memory = createMemoryRemote({ now: Date.now });
+  memory = createMemoryRemote({ now: () => Date.now() + lateMs });
+  lateMs = 0;
   before = async () => undefined;
   remote = {
     ...passThrough(memory),
@@ -350,6 +355,32 @@ describe('a store that is followed', () => {
     await followed.host.agent.restore();
     expect(written()).toEqual(rows);
     expect(await followed.host.agent.restore()).toMatchObject({ type: 'equal' });
+  });
+
+  it.each([
+    ['is behind it', undefined, 'restored'],
+    ['has diverged if it has a write that was not saved', 'after', 'diverged'],
+  ])('that comes back when rotation has dropped its snapshot %s', async (_, unsaved, type) => {
+    await followed.snapshot();
+    followed.write('saved');
+    await followed.flush();
+    await followed.stop();
+    const settings = { keepLast: 1, graceMs: 60_000 };
+    const other = await makeHost({ remote: memory, clock: late, settings });
+    try {
+      await other.agent.restore();
+      for (let more = 0; more < 2; more += 1) {
+        writeRow(join(other.store, 'chroma.sqlite3'), `elsewhere ${more}`);
+        await other.agent.backup();
+        lateMs += 120_000;
+      }
+      await other.agent.prune();
+      expect(await other.agent.list()).toHaveLength(1);
+      if (unsaved !== undefined) followed.write(unsaved);
+      expect(await followed.host.agent.restore()).toMatchObject({ type });
+    } finally {
+      await other.remove();
+    }
   });
 
   it('does not go on with the log of its snapshot if that was ended for another one', async () => {
