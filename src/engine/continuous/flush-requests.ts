@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { flushRoot } from '../../home/log-files.ts';
 import type { Context } from '../context.ts';
@@ -36,11 +36,19 @@ export class FlushRequests {
     return this.#points.size > 0;
   }
 
-  /** Who has asked by now. Before a look at the store. */
-  async see(): Promise<void> {
-    const names = await readdir(flushRoot(this.#context.home)).catch((): string[] => []);
+  /** Who has asked by now. Before a look at the store. Many times a second: a call through the thread pool costs ten times as much. */
+  see(): void {
+    const names = this.#names();
     this.#unread = names.filter((name) => !this.#points.has(name));
     for (const name of this.#points.keys()) if (!names.includes(name)) this.#points.delete(name);
+  }
+
+  #names(): readonly string[] {
+    try {
+      return readdirSync(flushRoot(this.#context.home));
+    } catch {
+      return [];
+    }
   }
 
   /** After that look: what they wait for has been read. */

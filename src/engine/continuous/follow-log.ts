@@ -12,6 +12,7 @@ import { noLog } from './assert-keeps-log.ts';
 import { Doorbell } from './watch/doorbell.ts';
 import { FlushRequests } from './flush-requests.ts';
 import { LogKeeper } from './log-keeper.ts';
+import { LookPace } from './watch/look-pace.ts';
 import { StoreReplaced } from './watch/same-store.ts';
 
 export interface FollowOptions {
@@ -33,8 +34,6 @@ export interface FollowResult {
 const lookMs = 20;
 /** The longest, where no event comes. */
 const idleMs = 500;
-/** After an event was missed: looks by time alone. */
-const pollMs = 20;
 /** How long the files of a store may look like those of another kind. */
 const patienceMs = 10_000;
 /** How long to wait after a failed request. */
@@ -57,14 +56,13 @@ export async function followLog(
   await fs.makeDirectory(flushRoot(home));
   const lock = await lockLog(fs, home, { command: 'continuous' });
   const bell = new Doorbell();
-  bell.watch(home.store);
   bell.watch(home.dir);
   bell.watch(flushRoot(home));
   stopping.addEventListener('abort', () => bell.ring(), { once: true });
   const flushes = new FlushRequests(context);
   const patientUntil = clock.monotonic() + patienceMs;
   let keeper: LogKeeper | undefined;
-  let isPolling = false;
+  const pace = new LookPace(bell, home.store);
   let dueMs: number | undefined;
   let shipping: Promise<void> | undefined;
   /** What the background met that no waiting mends. */
@@ -73,6 +71,8 @@ export async function followLog(
   /** Resolves when it has ended, well or not. */
   let obeying: Promise<true | { readonly cause: unknown }> | undefined;
   let counted = noRequests;
+  /** The last look found what was written since the one before. */
+  let hasFound = false;
   /** It was told that something waits to be saved. */
   let isPendingTold = false;
 
@@ -168,7 +168,8 @@ export async function followLog(
   const look = async (): Promise<boolean> => {
     try {
       keeper ??= await open();
-      keeper.read();
+      hasFound = keeper.read();
+      if (obeying === undefined && !keeper.isObeyDue()) return true;
       obeying ??= obey().then(
         () => true as const,
         (cause: unknown) => ({ cause }),
@@ -194,13 +195,12 @@ export async function followLog(
   try {
     while (!stopping.aborted) {
       if (failed !== undefined) throw failed.cause;
-      const hasRung = await bell.wait(isPolling ? pollMs : Math.min(idleMs, untilDueMs()));
-      const before = keeper?.hasPending;
-      await flushes.see();
+      if (!pace.isPolling) await bell.wait(Math.min(idleMs, untilDueMs()));
+      flushes.see();
+      hasFound = false;
       const hasObeyed = await look();
       if (hasObeyed) flushes.promise(keeper?.savePoint());
-      // Something was written, and no event told.
-      if (!hasRung && before === false && keeper?.hasPending === true) isPolling = true;
+      pace.looked(hasFound, clock.monotonic());
       const sinceMs = keeper?.unsavedSinceMs;
       if (sinceMs !== undefined && !isPendingTold) {
         isPendingTold = true;

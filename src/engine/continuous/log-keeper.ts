@@ -115,17 +115,28 @@ export class LogKeeper {
     this.#startAt({ ...this.#follower.position(), rest: '' });
   }
 
-  /** Reads what came since. */
-  read(): void {
+  /** Reads what came since. Whether there were operations. */
+  read(): boolean {
+    const before = this.#read?.number;
     this.#readAll();
+    return this.#read?.number !== before;
+  }
+
+  /** Whether `obey` has anything to do. Looks at two files. */
+  isObeyDue(): boolean {
+    if (this.#next.hasChanged()) this.#isNextDue = true;
+    if (this.#state.hasChanged()) {
+      this.#isParentDue = true;
+      this.#same.expire();
+    }
+    const isDue = this.#isNextDue || this.#isParentDue || this.#same.isDue;
+    return isDue || this.#left.length > 0 || this.#held !== this.#epoch;
   }
 
   /** Obeys what a backup has left in the home. What a failed call has not done is done by the next one. */
   async obey(epoch: () => Promise<number | undefined>): Promise<void> {
-    if (this.#next.hasChanged()) this.#isNextDue = true;
-    const hasChanged = this.#state.hasChanged();
-    if (hasChanged) this.#isParentDue = true;
-    await this.#same.assert({ now: hasChanged });
+    if (!this.isObeyDue()) return;
+    await this.#same.assert();
     if (this.#isNextDue) {
       await this.#prepareNext();
       this.#isNextDue = false;

@@ -58,14 +58,16 @@ export async function encodeSegment(
   lines: readonly string[],
 ): Promise<{ readonly bytes: Buffer; readonly checksum: string }> {
   const text = [JSON.stringify({ format: segmentFormat, ...head }), ...lines, ''].join('\n');
-  const size = Buffer.byteLength(text) + checksumLineBytes;
+  const content = Buffer.from(text);
+  const size = content.byteLength + checksumLineBytes;
   if (size > readableText)
     throw new SyncAgentError(
       'UNSUPPORTED',
       `Cannot write segment ${head.number} of snapshot ${head.snapshot}: one write of ${size} bytes is too large for a log`,
     );
-  const checksum = createHash('sha256').update(text).digest('hex');
-  const bytes = await promisify(gzip)(`${text}${JSON.stringify({ sha256: checksum })}\n`, { level: 1 });
+  const checksum = createHash('sha256').update(content).digest('hex');
+  const whole = Buffer.concat([content, Buffer.from(`${JSON.stringify({ sha256: checksum })}\n`)]);
+  const bytes = await promisify(gzip)(whole, { level: 1, memLevel: 9, chunkSize: 256 * 1024 });
   return { bytes, checksum };
 }
 

@@ -142,6 +142,8 @@ describe('a store that is followed', () => {
 
   it('has one record of how far it is saved, although a snapshot begins to count while that is written', async () => {
     await followed.snapshot();
+    followed.write('before');
+    await followed.flush();
     let taken: Promise<string> | undefined;
     beforeShipped = async () => {
       if (taken !== undefined) return;

@@ -23,9 +23,18 @@ export class SameStore {
     this.#identity = await storeIdentity(this.#store);
   }
 
-  /** Rejects with StoreReplaced. Looks now and then, or `now`. */
-  async assert({ now }: { readonly now: boolean }): Promise<void> {
-    if (!now && this.#clock.monotonic() < this.#nextMs) return;
+  get isDue(): boolean {
+    return this.#clock.monotonic() >= this.#nextMs;
+  }
+
+  /** The next look is due. */
+  expire(): void {
+    this.#nextMs = 0;
+  }
+
+  /** Rejects with StoreReplaced. Looks only if that is due. */
+  async assert(): Promise<void> {
+    if (!this.isDue) return;
     if ((await storeIdentity(this.#store).catch(() => undefined)) !== this.#identity)
       throw new StoreReplaced();
     this.#nextMs = this.#clock.monotonic() + everyMs;

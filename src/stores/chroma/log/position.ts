@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { LogPosition } from '../../operation-log.ts';
 import { columnList, digestOf, operationOf } from './queue-row.ts';
+import { prepared } from './prepared.ts';
 import { readTables } from './tables.ts';
 
 /**
@@ -13,8 +14,7 @@ export function readPosition(db: Database.Database): LogPosition {
 }
 
 export function newestOperation(db: Database.Database): Omit<LogPosition, 'rest'> {
-  const row = db
-    .prepare(`SELECT ${columnList} FROM embeddings_queue ORDER BY seq_id DESC LIMIT 1`)
+  const row = prepared(db, `SELECT ${columnList} FROM embeddings_queue ORDER BY seq_id DESC LIMIT 1`)
     .raw()
     .safeIntegers()
     .get() as unknown[] | undefined;
@@ -33,8 +33,7 @@ export function wasAt(db: Database.Database, { number, operation }: LogPosition)
 
 /** The digest of one operation; undefined if the queue does not have it any more. */
 export function digestAt(db: Database.Database, number: number): string | undefined {
-  const row = db
-    .prepare(`SELECT ${columnList} FROM embeddings_queue WHERE seq_id = ?`)
+  const row = prepared(db, `SELECT ${columnList} FROM embeddings_queue WHERE seq_id = ?`)
     .raw()
     .safeIntegers()
     .get(number) as unknown[] | undefined;

@@ -5,6 +5,7 @@ import type { LogFollower, LogPosition, LogReading, LoggedOperation } from '../.
 import { sqliteCodeOf } from '../../sqlite/sqlite-image.ts';
 import { OperationLedger, collectionOf } from './operation-ledger.ts';
 import { digestAt, newestOperation, readPosition, wasAt } from './position.ts';
+import { prepared } from './prepared.ts';
 import { columnList, digestOf, operationOf } from './queue-row.ts';
 import { readTables } from './tables.ts';
 
@@ -117,8 +118,7 @@ export class QueueFollower implements LogFollower {
   }
 
   #nextAfter(number: number): number | undefined {
-    const next = this.#db
-      .prepare('SELECT min(seq_id) FROM embeddings_queue WHERE seq_id > ?')
+    const next = prepared(this.#db, 'SELECT min(seq_id) FROM embeddings_queue WHERE seq_id > ?')
       .pluck()
       .get(number);
     return typeof next === 'number' ? next : undefined;
@@ -136,8 +136,10 @@ export class QueueFollower implements LogFollower {
     const operations: LoggedOperation[] = [];
     let bytes = 0;
     let { operation } = from;
-    const rows = this.#db
-      .prepare(`SELECT ${columnList} FROM embeddings_queue WHERE seq_id > ? ORDER BY seq_id`)
+    const rows = prepared(
+      this.#db,
+      `SELECT ${columnList} FROM embeddings_queue WHERE seq_id > ? ORDER BY seq_id`,
+    )
       .raw()
       .safeIntegers();
     for (const row of rows.iterate(from.number) as Iterable<unknown[]>) {

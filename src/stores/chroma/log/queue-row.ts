@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { LoggedOperation } from '../../operation-log.ts';
 import { fromJson, toJson } from './values.ts';
 import type { SqlValue } from './values.ts';
@@ -20,8 +20,12 @@ export const placeholders = columns.map(() => '?').join(', ');
 
 /** A row of the queue as one line: a JSON array in the order of the columns. */
 export function operationOf(row: readonly unknown[]): LoggedOperation {
-  return { number: Number(row[0]), text: JSON.stringify(row.map(toJson)) };
+  return { number: Number(row[0]), text: `[${row.map(toText).join(',')}]` };
 }
+
+/** The digits of a blob are most of a row, and need no escapes. */
+const toText = (value: unknown): string =>
+  Buffer.isBuffer(value) ? `{"blob":"${value.toString('hex')}"}` : JSON.stringify(toJson(value));
 
 /** The row that a line holds. Throws TypeError or SyntaxError for any other line. */
 export function rowOf(line: string): readonly SqlValue[] {
@@ -35,5 +39,5 @@ export function rowOf(line: string): readonly SqlValue[] {
 }
 
 export function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text);
 }

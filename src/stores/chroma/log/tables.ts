@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type Database from 'better-sqlite3';
+import { prepared } from './prepared.ts';
 import { fromJson, toJson } from './values.ts';
 
 /**
@@ -27,7 +28,7 @@ export interface TableState {
 export function readTables(db: Database.Database): TableState {
   const lines: string[] = [];
   for (const table of presentIn(db)) {
-    const statement = db.prepare(`SELECT * FROM "${table}" ORDER BY rowid`);
+    const statement = prepared(db, `SELECT * FROM "${table}" ORDER BY rowid`);
     const columns = statement.columns().map(({ name }) => name);
     lines.push(JSON.stringify({ table, columns }));
     for (const row of statement.raw().safeIntegers().all() as unknown[][])
@@ -73,6 +74,6 @@ function columnsOf(db: Database.Database, table: Table): readonly string[] {
 }
 
 function presentIn(db: Database.Database): readonly Table[] {
-  const found = new Set(db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all());
+  const found = new Set(prepared(db, "SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all());
   return loggedTables.filter((name) => found.has(name));
 }
