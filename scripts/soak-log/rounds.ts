@@ -345,7 +345,8 @@ export class Rounds {
       if (exitCode !== 0) this.#find(`a restore of the same disk failed: ${said}`);
       return;
     }
-    const isExplained = !this.#clean.has(host) && (exitCode === 4 || type === 'ahead');
+    // 5: a server that was killed while it wrote an index has left half of it.
+    const isExplained = !this.#clean.has(host) && (exitCode === 4 || exitCode === 5 || type === 'ahead');
     if (!isExplained) this.#find(`a restore failed: ${said}`);
     const forced = await host.run('restore', '--force', ...flags);
     if (forced.exitCode !== 0) this.#find(`a forced restore failed: ${forced.said}`);
