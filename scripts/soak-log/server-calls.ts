@@ -96,7 +96,7 @@ export class ServerCalls {
   async #records(id: string, name: string, signal: AbortSignal): Promise<Map<string, RecordState>> {
     const records = new Map<string, RecordState>();
     const include = ['embeddings', 'documents', 'metadatas'];
-    let probe: readonly [string, readonly number[]] | undefined;
+    const vectors: (readonly [string, readonly number[]])[] = [];
     for (let offset = 0; ; offset += pageSize) {
       const page = (await this.#call(
         'POST',
@@ -116,19 +116,28 @@ export class ServerCalls {
           throw new Error(`record ${each} of "${name}" mixes values: ${of}, ${page.documents[index]}`);
         if (records.has(each)) throw new Error(`record ${each} of "${name}" is there twice`);
         records.set(each, { vector: of, text });
-        probe ??= [each, vector];
+        vectors.push([each, vector]);
       });
       if (page.ids.length < pageSize) break;
     }
     const count = (await this.#call('GET', `/${id}/count`, undefined, signal)) as number;
     if (count !== records.size)
       throw new Error(`"${name}" counts ${count} records and gives ${records.size}`);
-    if (probe === undefined) return records;
-    const [of, vector] = probe;
-    const asked = { query_embeddings: [vector], n_results: 1, include: ['distances'] };
+    // The search is approximate: after many updates it misses a record now and then, also where no copy was ever made.
+    const probes = [0, 0.3, 0.6, 0.9]
+      .map((share) => vectors[Math.floor(share * vectors.length)])
+      .filter((each) => each !== undefined);
+    if (probes.length === 0) return records;
+    const asked = {
+      query_embeddings: probes.map(([, vector]) => vector),
+      n_results: 10,
+      include: ['distances'],
+    };
     const { ids } = (await this.#call('POST', `/${id}/query`, asked, signal)) as { ids: string[][] };
-    if (ids[0]?.[0] !== of)
-      throw new Error(`a query of "${name}" for the vector of ${of} gives ${ids[0]?.[0]}`);
+    if (!probes.some(([of], index) => ids[index]?.includes(of) === true))
+      throw new Error(
+        `queries of "${name}" for the vectors of ${probes.map(([of]) => of).join(', ')} miss them all`,
+      );
     return records;
   }
 
