@@ -23,6 +23,8 @@ const readySchema = z.object({
   isReady: z.boolean(),
   /** The snapshot behind which all was written until now. Null if there is none. */
   continues: z.string().nullable(),
+  /** Who writes the new log, as in its segments. Older versions did not say it. */
+  writer: z.string().optional(),
 });
 /** Up to where the store's own writes are known to be in the log of a snapshot. */
 const shippedSchema = z.object({
@@ -52,6 +54,19 @@ export const readLogReady = (home: Home): Promise<LogReady | undefined> =>
   readRecordFile(logReadyPath(home), readySchema);
 export const readLogShipped = (home: Home): Promise<LogShipped | undefined> =>
   readRecordFile(logShippedPath(home), shippedSchema);
+
+/**
+ * Whether a segment behind a snapshot is known to be of this store, by who wrote it. It may have died before it recorded the segment, or that it
+ * goes on behind that snapshot.
+ */
+export async function isOwnSegment(
+  home: Home,
+  { snapshot, writer }: { readonly snapshot: string; readonly writer: string },
+): Promise<boolean> {
+  if ((await readLogShipped(home))?.writer === writer) return true;
+  const ready = await readLogReady(home);
+  return ready?.snapshot === snapshot && ready.writer === writer;
+}
 
 export const isLogGivenUp = (home: Home): Promise<boolean> =>
   stat(logGivenUpPath(home)).then(

@@ -1,9 +1,11 @@
 import { isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import {
   isLogGivenUp,
+  isOwnSegment,
   logNextPath,
   logReadyPath,
   readLogNext,
+  readLogShipped,
   writeLogFile,
   writeLogShipped,
 } from '../../home/log-files.ts';
@@ -19,6 +21,7 @@ import { SameStore } from './watch/same-store.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
 import { endOfLog, recordedParent, sealLeftLog } from './parent-log.ts';
+import type { LogEnd } from './parent-log.ts';
 import { rankLog } from '../lease/rank-log.ts';
 import type { SavePoint } from './flush-requests.ts';
 import { Spool } from './spool.ts';
@@ -238,6 +241,7 @@ export class LogKeeper {
       snapshot,
       isReady: this.#coming === coming,
       continues: this.#current?.snapshot ?? null,
+      writer: this.#writer,
     });
   }
 
@@ -279,9 +283,12 @@ export class LogKeeper {
     if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
     const end = await endOfLog(this.#context, view, parent);
     if (typeof end === 'string') return this.#break(end);
-    if (this.#follower.wasAt(end.position) === 'no')
+    const wasAt = this.#follower.wasAt(end.position);
+    if (wasAt === 'no')
       return this.#break(`the log of snapshot ${parent} has writes that this store does not have`);
     const writer = await this.#writerFor(parent, end);
+    // A segment that it dies before it has recorded is known by this to be its own.
+    if (wasAt === 'yes' || (await this.#isOwn(parent, end))) await this.#record(writer);
     if (epoch !== undefined) {
       if (!(await this.#rank(view, parent, epoch))) return;
       if (!(await this.#claim(writer, epoch))) return this.#break('another host writes the log');
@@ -331,6 +338,15 @@ export class LogKeeper {
   async #writerFor(snapshot: string, end: ChainEnd): Promise<LogWriter> {
     const { isConditional } = await recordedParent(this.#context);
     return new LogWriter(this.#context, { snapshot, end, writer: this.#writer, isConditional });
+  }
+
+  /** The store was where the log ends, although it may have purged what would show it. */
+  async #isOwn(snapshot: string, { number, writer }: LogEnd): Promise<boolean> {
+    const { home } = this.#context;
+    if (writer === undefined) return true;
+    const recorded = await readLogShipped(home);
+    const isRecorded = recorded?.snapshot === snapshot && recorded.number === number;
+    return isRecorded || isOwnSegment(home, { snapshot, writer });
   }
 
   /** One after the other: it is one file. */

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { scratchRoot } from '../../home/home.ts';
-import { isLogGivenUp, readLogShipped } from '../../home/log-files.ts';
-import type { LogShipped } from '../../home/log-files.ts';
+import { isLogGivenUp, isOwnSegment, readLogShipped } from '../../home/log-files.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { samePosition } from '../../log/segments/position.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
 import { endsRun, listSegments, readSegment } from '../../log/segments/read-segments.ts';
-import type { Segment } from '../../log/segments/segment.ts';
+import type { Segment, SegmentHead } from '../../log/segments/segment.ts';
 import type { Context } from '../context.ts';
 import { readLogRun } from './read-log.ts';
 
@@ -36,12 +35,9 @@ export async function relateToLog(
   const local = log?.positionOf(dir, scratch);
   if (log === undefined || local === undefined) return undefined;
   const listed = (await listSegments(remote, id, { signal })).length;
-  const recorded = await readLogShipped(home);
   if (await isLogGivenUp(home)) return { type: 'ahead' };
-  if (recorded?.snapshot === id) {
-    const own = await ownEnd(context, recorded, listed, local);
-    if (own !== undefined) return { type: samePosition(own, local) ? 'equal' : 'ahead' };
-  }
+  const own = await ownEnd(context, { id, position }, { listed, local });
+  if (own !== undefined) return { type: samePosition(own, local) ? 'equal' : 'ahead' };
   const end = await endOf(context, id, { listed, position });
   if (samePosition(end, local)) return { type: 'equal' };
   const isBeyond = local.number >= end.number && log.wasAt(dir, end, scratch) === 'yes';
@@ -93,35 +89,59 @@ export async function isWhollyShipped(context: Context, snapshot: string, adapte
 
 /** Where the log ends, by its last segment alone. */
 async function endOf(
-  { remote, signal }: Context,
+  context: Context,
   snapshot: string,
   { listed, position }: { readonly listed: number; readonly position: LogPosition },
 ): Promise<LogPosition> {
-  if (listed === 0) return position;
-  try {
-    return (await readSegment(remote, snapshot, listed, { signal })).head.to;
-  } catch (error) {
-    if (!endsRun(error)) throw error;
-    return position;
-  }
+  return (await headOf(context, snapshot, listed))?.to ?? position;
 }
 
-/** Where the log ends, if it was this host that wrote its end, and the store is not behind it. */
+/**
+ * Where the log ends, if nobody but this host has written to it since this host's store was there, and if the store is not behind it. The store
+ * may have purged all that would show it.
+ */
 async function ownEnd(
-  { remote, signal }: Context,
-  { snapshot, number, position, writer }: LogShipped,
-  listed: number,
-  local: LogPosition,
+  context: Context,
+  { id, position }: { readonly id: string; readonly position: LogPosition },
+  { listed, local }: { readonly listed: number; readonly local: LogPosition },
 ): Promise<LogPosition | undefined> {
-  if (number === listed) return position;
-  if (number !== listed - 1) return undefined;
+  const recorded = await readLogShipped(context.home);
+  const isRecorded = (number: number): boolean => recorded?.snapshot === id && recorded.number === number;
+  if (isRecorded(listed)) return recorded?.position;
+  const newest = await headOf(context, id, listed);
+  // Only the end was added, perhaps by this host itself for the snapshot that is being made.
+  const isClosed = newest?.closedBy !== undefined;
+  const last = isClosed ? listed - 1 : listed;
+  if (isRecorded(last)) return recorded?.position;
+  // The store grew from the snapshot.
+  if (last === 0) return local.number >= position.number ? position : undefined;
+  const head = isClosed ? await headOf(context, id, last) : newest;
+  if (head === undefined || !(await isOwnSegment(context.home, head))) return undefined;
+  if (local.number >= head.to.number) return head.to;
+  // A store counts back if a collection is deleted. Else the power was cut, and it lost its end.
+  const rests = await restsOf(context, { id, position });
+  return rests.has(local.rest) ? undefined : head.to;
+}
+
+/** Each state of what has no number that a log has. */
+async function restsOf(
+  context: Context,
+  { id, position }: { readonly id: string; readonly position: LogPosition },
+): Promise<ReadonlySet<string>> {
+  const rests = new Set([position.rest]);
+  await readLogRun(context, { snapshot: id, position }, ({ head }) => void rests.add(head.to.rest));
+  return rests;
+}
+
+/** Undefined if there is no such segment, or if it cannot be read. */
+async function headOf(
+  { remote, signal }: Context,
+  snapshot: string,
+  number: number,
+): Promise<SegmentHead | undefined> {
+  if (number === 0) return undefined;
   try {
-    const { head } = await readSegment(remote, snapshot, listed, { signal });
-    // Only the end was added, perhaps by this host itself for the snapshot that is being made.
-    if (head.closedBy !== undefined) return position;
-    // This host died before it recorded the segment. The store may have purged what is in it.
-    const isOwn = writer !== undefined && head.writer === writer;
-    return isOwn && local.number >= head.to.number ? head.to : undefined;
+    return (await readSegment(remote, snapshot, number, { signal })).head;
   } catch (error) {
     if (!endsRun(error)) throw error;
     return undefined;
@@ -136,10 +156,13 @@ async function isInLog(
   isSame: (a: LogPosition, b: LogPosition) => boolean,
 ): Promise<boolean> {
   let isFound = isSame(position, local);
+  const rests = new Set([position.rest]);
   await readLogRun(context, { snapshot: id, position }, (segment) => {
     isFound ||= isSame(segment.head.to, local) || (isSame === isAt && passes(segment, local));
+    rests.add(segment.head.to.rest);
   });
-  return isFound;
+  // What has no number may have been changed since.
+  return isFound && rests.has(local.rest);
 }
 
 /** Whether a store that applied some of the segment's operations, all or none among them, stands at `local`. */

@@ -25,12 +25,14 @@ export async function recordedParent({ home, remoteId }: Context): Promise<Recor
   };
 }
 
+/** Where a log can be continued. */
+export interface LogEnd extends ChainEnd {
+  /** Of the last segment. Absent before the first. */
+  readonly writer?: string;
+}
+
 /** Where the log of a snapshot ends; or why it cannot be continued. */
-export async function endOfLog(
-  context: Context,
-  view: LogView,
-  snapshot: string,
-): Promise<ChainEnd | string> {
+export async function endOfLog(context: Context, view: LogView, snapshot: string): Promise<LogEnd | string> {
   const { remote, signal } = context;
   const entry = view.snapshots.find(({ entry: { id } }) => id === snapshot)?.entry;
   if (entry === undefined) return `snapshot ${snapshot} is not in the remote any more`;
@@ -40,9 +42,9 @@ export async function endOfLog(
   if (last === undefined) return { number: 0, checksum: null, position };
   try {
     const segment = await readSegment(remote, snapshot, last.number, { signal });
-    const { closedBy } = segment.head;
+    const { closedBy, writer } = segment.head;
     return closedBy === undefined
-      ? afterSegment(segment)
+      ? { ...afterSegment(segment), writer }
       : `the log of snapshot ${snapshot} ended when snapshot ${closedBy} went on from it`;
   } catch (error) {
     if (!endsRun(error)) throw error;

@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Context } from '../../../src/engine/context.ts';
 import { isPassedOn, relateToLog } from '../../../src/engine/continuous/log-relation.ts';
 import { sealLog } from '../../../src/engine/continuous/seal-log.ts';
-import { giveUpLog, writeLogShipped } from '../../../src/home/log-files.ts';
+import { giveUpLog, logReadyPath, writeLogFile, writeLogShipped } from '../../../src/home/log-files.ts';
+import type { LogReady } from '../../../src/home/log-files.ts';
 import { noRemoteState, writeState } from '../../../src/home/state.ts';
 import { segmentKey } from '../../../src/log/layout.ts';
 import type { Manifest } from '../../../src/log/manifest.ts';
@@ -101,6 +102,7 @@ describe('a store and the log of the snapshot that it grew from', () => {
     ['a part of a segment is behind', at(11), 'no', 'behind'],
     ['a part of the log, and then other operations, has diverged', at(13, { text: 'x' }), 'no', 'diverged'],
     ['fewer operations than the snapshot has diverged', at(9), 'no', 'diverged'],
+    ['a part of the log and tables of its own has diverged', at(12, { rest: 'own' }), 'no', 'diverged'],
     ['all operations and tables of its own is ahead', at(14, { rest: 'own' }), 'yes', 'ahead'],
     ['all operations and earlier tables of the log is behind', at(14, { rest: 'old' }), 'yes', 'behind'],
   ])('%s', async (_, position, was, expected) => {
@@ -162,6 +164,44 @@ describe('a store and the log of the snapshot that it grew from', () => {
       local = position;
       expect([writer, await relation()]).toEqual([writer, expected]);
     }
+  });
+
+  it.each<[string, number, LogPosition, LogReady['writer'], string]>([
+    ['and nobody has written behind that', 0, at(14), undefined, 'ahead'],
+    ['and that is where it stands', 0, at(10), undefined, 'equal'],
+    ['and it lost its end in a power cut', 0, at(9), undefined, 'diverged'],
+    ['behind which it has written since', 2, at(14), 'a', 'ahead'],
+    ['behind which another host has written', 2, at(14), 'b', 'diverged'],
+  ])(
+    'a store that has purged all and grew from its own snapshot, which it has not recorded yet, %s',
+    async (_, written, position, writer, expected) => {
+      if (written > 0) await add(written);
+      wasThere = 'unknown';
+      local = position;
+      await writeLogShipped(nodeFileSystem, context.home, { snapshot: next, number: 3, position: at(9) });
+      const ready = { snapshot: id, isReady: true, continues: next };
+      await writeLogFile(nodeFileSystem, logReadyPath(context.home), {
+        ...ready,
+        ...(writer === undefined ? {} : { writer: writer.repeat(32) }),
+      });
+      expect(await relation()).toBe(expected);
+      // The end alone says nothing else.
+      await sealLog(context, snapshot, next);
+      expect(await relation()).toBe(expected);
+    },
+  );
+
+  it('a store whose last operations went with a collection, before their segment was recorded, is ahead', async () => {
+    await add(2);
+    await add(2);
+    wasThere = 'no';
+    local = at(12, { rest: 'without it' });
+    const recorded = { snapshot: id, number: 1, position: at(12) };
+    await writeLogShipped(nodeFileSystem, context.home, { ...recorded, writer: 'a'.repeat(32) });
+    expect(await relation()).toBe('ahead');
+    // In the log of another host it is no earlier state.
+    await writeLogShipped(nodeFileSystem, context.home, { ...recorded, writer: 'b'.repeat(32) });
+    expect(await relation()).toBe('diverged');
   });
 
   it('a store as of a moment that somebody chose is ahead, whatever it holds', async () => {
