@@ -33,6 +33,18 @@ export function contentOf(dir: string): string {
   }
 }
 
+/** As when a server persists the index of a collection: what that has goes from the queue. */
+export function persistIndex(store: QueueStore, id: string): void {
+  store.change((db) =>
+    db
+      .prepare(
+        "INSERT INTO model_applied SELECT seq_id, topic, id, operation, metadata FROM embeddings_queue q WHERE topic LIKE '%' || ? AND seq_id > 240 AND NOT EXISTS (SELECT 1 FROM model_applied a WHERE a.seq_id = q.seq_id AND a.topic = q.topic)",
+      )
+      .run(id),
+  );
+  store.purge(id);
+}
+
 /** A store whose server applies what it purges, beside an oracle that knows each of its states. */
 export class LogModel {
   readonly store: QueueStore;
@@ -80,7 +92,7 @@ export class LogModel {
     if (made.length === 0 || chance < 0.06) this.#create();
     else if (chance < 0.12) this.store.delete(pick());
     else if (chance < 0.18) this.store.rename(pick(), `renamed ${this.#next()}`);
-    else if (chance < 0.28) this.#purge(pick());
+    else if (chance < 0.28) persistIndex(this.store, pick());
     else this.#write(pick());
     this.#acknowledge();
   }
@@ -94,18 +106,6 @@ export class LogModel {
 
   #create(): string {
     return this.store.create(`model-${this.#name}-${(this.#made += 1)}`);
-  }
-
-  /** The index was persisted: what it has goes from the queue. */
-  #purge(id: string): void {
-    this.store.change((db) =>
-      db
-        .prepare(
-          "INSERT INTO model_applied SELECT seq_id, topic, id, operation, metadata FROM embeddings_queue q WHERE topic LIKE '%' || ? AND seq_id > 240 AND NOT EXISTS (SELECT 1 FROM model_applied a WHERE a.seq_id = q.seq_id AND a.topic = q.topic)",
-        )
-        .run(id),
-    );
-    this.store.purge(id);
   }
 
   #next(): string {

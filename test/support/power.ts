@@ -38,6 +38,11 @@ export class Power {
     return /^(write|delete)/.test(this.effects.at(-1) ?? '');
   }
 
+  /** What of each file that was not synced is durable all the same, bytes. */
+  get unsynced(): ReadonlyMap<string, number> {
+    return this.#unsynced;
+  }
+
   get isCut(): boolean {
     return this.#isCut;
   }

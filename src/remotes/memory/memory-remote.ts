@@ -9,17 +9,25 @@ import { readBody } from '../read-body.ts';
 const pageSize = 1000;
 const chunkBytes = 64 * 1024;
 
-interface StoredObject {
+export interface StoredObject {
   readonly bytes: Buffer;
   readonly lastModified: Date;
   readonly version: string;
 }
 
-/** An object store for tests that lives in this process. `now` is the server's clock, milliseconds since the epoch. */
-export function createMemoryRemote({ now }: { readonly now: () => number }): Remote {
-  const objects = new Map<string, StoredObject>();
+/**
+ * An object store for tests that lives in this process. `now` is the server's clock, milliseconds since the epoch; `objects` is what it holds, by
+ * key: at first nothing.
+ */
+export function createMemoryRemote({
+  now,
+  objects = new Map(),
+}: {
+  readonly now: () => number;
+  readonly objects?: Map<string, StoredObject>;
+}): Remote {
   const location = 'memory:';
-  let versions = 0;
+  let versions = Math.max(0, ...Array.from(objects.values(), ({ version }) => Number(version)));
 
   function begin(operation: RemoteOperation, key: string, { signal }: CallOptions = {}): string {
     const action = describeCall(operation, key, location);

@@ -1,0 +1,128 @@
+import { rmSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { concurrently } from '../../src/platform/concurrently.ts';
+import { nodeFileSystem } from '../../src/platform/file-system.ts';
+import type { FileSystem } from '../../src/platform/file-system.ts';
+import type { Remote } from '../../src/remotes/remote.ts';
+import { Aftermath } from '../support/log-cuts/after-a-cut.ts';
+import type { Cut } from '../support/log-cuts/after-a-cut.ts';
+import { Camera } from '../support/log-cuts/camera.ts';
+import type { LogHost } from '../support/log-cuts/log-host.ts';
+import { makeEnded, scenarios } from '../support/log-cuts/scenarios.ts';
+import type { Hooks, Scenario } from '../support/log-cuts/scenarios.ts';
+import { makeSmallStore } from '../support/log-cuts/small-store.ts';
+import { copyWorld, hostIn, remoteOf, removeDisk } from '../support/log-cuts/world.ts';
+import type { World } from '../support/log-cuts/world.ts';
+import { poweredFileSystem, poweredRemote } from '../support/power.ts';
+import type { QueueStore } from '../support/queue-store.ts';
+import { passThrough } from '../support/race.ts';
+
+/** Every cut where SYNC_AGENT_TEST_THOROUGH is set, as in CI; else one of three. */
+const stride = process.env['SYNC_AGENT_TEST_THOROUGH'] === '1' ? 1 : 3;
+
+/** A guard taken away, or two steps in the wrong order, by what stands between the agent and its world. */
+interface Mutant {
+  readonly fs?: (fs: FileSystem) => FileSystem;
+  readonly remote?: (remote: Remote) => Remote;
+}
+
+let small: QueueStore;
+/** By scenario, or by the lease under which it was made. */
+const prepared = new Map<unknown, Promise<World>>();
+beforeAll(() => {
+  small = makeSmallStore();
+});
+afterAll(async () => {
+  small.remove();
+  for (const world of prepared.values()) removeDisk(await world);
+});
+
+/** A world of its own in which the scenario can run. */
+async function worldOf(scenario: Scenario): Promise<World> {
+  const endedUnder = (epoch?: number): Promise<World> => madeOnce(epoch, () => makeEnded(small, epoch));
+  return copyWorld(await madeOnce(scenario, () => scenario.prepare({ small, endedUnder })));
+}
+
+function madeOnce(name: unknown, make: () => Promise<World>): Promise<World> {
+  const known = prepared.get(name) ?? make();
+  prepared.set(name, known);
+  return known;
+}
+
+const isCommit = (key: string): boolean => key.startsWith('commits/');
+
+/** Runs the scenario once, and shows what a cut at each of its effects leaves behind. */
+async function showCuts(
+  scenario: Scenario,
+  mutant: Mutant = {},
+): Promise<{ readonly cuts: readonly Cut[]; readonly effects: number; readonly world: World }> {
+  const world = await worldOf(scenario);
+  const cuts: Cut[] = [];
+  const hooks: Hooks = {};
+  const doomed: { host?: LogHost } = {};
+  const camera = new Camera(world.root, world.objects, (image) =>
+    cuts.push({ ...image, history: world.history.copy(), isFollowed: doomed.host?.isFollowing === true }),
+  );
+  const remote = remoteOf(world);
+  const powered = poweredRemote(camera, remote);
+  const seen = mutant.remote?.(powered) ?? powered;
+  const fs = poweredFileSystem(camera, nodeFileSystem);
+  const host = hostIn(world, {
+    remote: withHooks(seen, hooks),
+    fs: mutant.fs?.(fs) ?? fs,
+    epoch: scenario.epoch,
+  });
+  doomed.host = host;
+  await scenario.run(host, { world, remote: mutant.remote?.(remote) ?? remote, hooks });
+  const { content: whole, isFollowing: isFollowed } = host;
+  host.end();
+  cuts.push({ ...(await camera.takeLast()), history: world.history.copy(), isFollowed, whole });
+  removeDisk(world);
+  return { cuts, effects: camera.effects.length, world };
+}
+
+function withHooks(remote: Remote, hooks: Hooks): Remote {
+  return {
+    ...passThrough(remote),
+    put: async (key, body, options) => {
+      if (isCommit(key)) await hooks.beforeCommit?.();
+      const done = await remote.put(key, body, options);
+      if (isCommit(key)) await hooks.afterCommit?.();
+      return done;
+    },
+  };
+}
+
+/** Resolves to how many effects there were. */
+async function cutAll(scenario: Scenario, mutant?: Mutant): Promise<number> {
+  const { cuts, effects, world } = await showCuts(scenario, mutant);
+  const step = mutant === undefined ? stride : 1;
+  const aftermath = new Aftermath(scenario, world.clock);
+  const chosen = cuts.filter((cut, index) => index % step === 0 || cut.whole !== undefined);
+  try {
+    await concurrently(
+      chosen.map((cut, index) => ({ cut, index })),
+      { concurrency: 4 },
+      async ({ cut, index }) => {
+        try {
+          await aftermath.look(cut, { isPersisted: index % 2 === 1 });
+        } catch (error) {
+          throw new Error(`cut ${cut.name}`, { cause: error });
+        }
+      },
+    );
+  } finally {
+    for (const { root } of cuts) rmSync(root, { recursive: true, force: true });
+  }
+  if (process.env['SYNC_AGENT_TEST_TELL'] === '1')
+    console.log(scenario.name, effects, cuts.length, chosen.length);
+  return effects;
+}
+
+describe('a power cut', () => {
+  for (const scenario of scenarios) {
+    it(`at any effect of ${scenario.name} loses nothing that was saved`, async () => {
+      expect(await cutAll(scenario)).toBeGreaterThan(5);
+    });
+  }
+});
