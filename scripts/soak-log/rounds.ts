@@ -166,14 +166,12 @@ export class Rounds {
         const loss = await this.#kill();
         await this.#lookBack(loss);
         if (random() < 0.7) await host.wipe();
-        this.#clean.delete(host);
         if (random() < 0.5) return this.#goOn(this.#other(host), loss);
         await host.wipe();
         return this.#goOn(host, loss);
       }
       case 'kept': {
         const { atMs } = await this.#kill();
-        this.#clean.delete(host);
         await this.#goOn(host, { atMs, safeUntilMs: atMs, isCalm: true }, true);
         // What was not saved by then waited for the start.
         this.#troubles.push({
@@ -236,7 +234,8 @@ export class Rounds {
   }
 
   async #kill(): Promise<Loss> {
-    const { running } = this.#living;
+    const { running, host } = this.#living;
+    this.#clean.delete(host);
     this.#isEnding = true;
     const atMs = Date.now();
     running.kill();
