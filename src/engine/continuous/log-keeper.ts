@@ -5,6 +5,7 @@ import {
   logNextPath,
   logReadyPath,
   readLogNext,
+  readLogReady,
   readLogShipped,
   writeLogFile,
   writeLogShipped,
@@ -237,9 +238,12 @@ export class LogKeeper {
       // What is read meanwhile goes behind both.
       while (coming.counts.written < added && (await this.#shipBehind(coming, undefined)));
     }
+    const isReady = this.#coming === coming;
+    // An earlier process has answered, and wrote that log: its name is what its segments are known by.
+    if (!isReady && (await readLogReady(home))?.snapshot === snapshot) return;
     await writeLogFile(fs, logReadyPath(home), {
       snapshot,
-      isReady: this.#coming === coming,
+      isReady,
       continues: this.#current?.snapshot ?? null,
       writer: this.#writer,
     });
