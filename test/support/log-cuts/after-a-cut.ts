@@ -38,55 +38,50 @@ export class Aftermath {
     this.#clock = clock;
   }
 
-  /** Rejects with what is wrong. `isPersisted`: the server was started again before the agent, and persisted all. */
-  async look(cut: Cut, { isPersisted }: { readonly isPersisted: boolean }): Promise<void> {
+  /** Rejects with what is wrong. `index`: by turns, life goes on from there, or after the server has purged what it had, or is let be. */
+  async look(cut: Cut, index: number): Promise<void> {
+    if (hasSnapshot(cut)) await this.#lookAtOthers(cut);
+    else expect(cut.history.saved, 'something was saved before the first snapshot').toBe(-1);
+    for (const [turn, isPurged] of [false, true].entries()) {
+      if (isPurged && this.#scenario.replaces !== undefined) continue;
+      const world = this.#worldOf(await copyDisk(cut.root), cut);
+      const host = await this.#comeUp(cut, world, isPurged);
+      if (index % 4 === turn) await goOn(host, world);
+      else host.end();
+      removeDisk(world);
+    }
+  }
+
+  /** The ordinary command on the same disk, and the agent. Nothing that was acknowledged there is lost. */
+  async #comeUp(cut: Cut, world: World, isPurged: boolean): Promise<LogHost> {
+    const { states, saved } = cut.history;
+    const { replaces, epoch } = this.#scenario;
+    const host = hostIn(world, { epoch });
+    if (isPurged) {
+      // The server was started before the agent.
+      host.write((store) => void store.write(writtenCollection, 'without the agent'));
+      host.persist();
+    }
+    const before = replaces === undefined ? host.content : undefined;
+    const { type } = await host.restore();
+    expect(type, 'the store was called diverged because of a cut alone').not.toBe('diverged');
+    const { content } = host;
+    if (replaces === undefined) expect(content).toBe(before);
+    else if (cut.whole !== undefined) expect(content).toBe(cut.whole);
+    else if (replaces === 'newer') expect(states.lastIndexOf(content)).toBeGreaterThanOrEqual(saved);
+    else expect(states).toContain(content);
+    await host.follow();
+    if (cut.isFollowed && !isPurged) expect(host.broken, 'a cut alone ended the log').toBeUndefined();
+    return host;
+  }
+
+  async #lookAtOthers(cut: Cut): Promise<void> {
     const successor = await this.#successor(cut);
     const { states, saved } = cut.history;
     const found = states.lastIndexOf(successor.found);
     expect(states, 'a bare machine got a state that was never acknowledged').toContain(successor.found);
     expect(found, 'a bare machine got less than was saved').toBeGreaterThanOrEqual(saved);
     await this.#comeBack(cut, successor);
-    if (!isPersisted) await this.#outliveServer(cut);
-    await this.#goOn(cut, isPersisted);
-  }
-
-  /** The ordinary command on the same disk. Nothing that was acknowledged there is lost. */
-  async #goOn(cut: Cut, isPersisted: boolean): Promise<void> {
-    const { history } = cut;
-    const { states, saved } = history;
-    const { replaces, epoch } = this.#scenario;
-    const world = this.#worldOf(cut.root, cut);
-    const host = hostIn(world, { epoch });
-    if (isPersisted && replaces === undefined) host.persist();
-    const { type } = await host.restore();
-    expect(type, `${isPersisted}`).not.toBe('diverged');
-    const { content } = host;
-    if (cut.whole !== undefined) expect(content).toBe(cut.whole);
-    else if (replaces === undefined) expect(content).toBe(states.at(-1));
-    else if (replaces === 'newer') expect(states.lastIndexOf(content)).toBeGreaterThanOrEqual(saved);
-    else expect(states).toContain(content);
-    await host.follow();
-    if (cut.isFollowed && !isPersisted) expect(host.broken, 'a cut alone ended the log').toBeUndefined();
-    await liveOn(host);
-    const bare = elsewhere(world);
-    const restored = hostIn(bare);
-    await restored.restore();
-    expect(restored.content).toBe(host.content);
-    removeDisk(bare);
-    removeDisk(world);
-  }
-
-  /** The server was started again before the agent, and persisted all. */
-  async #outliveServer(cut: Cut): Promise<void> {
-    const { replaces, epoch } = this.#scenario;
-    if (replaces !== undefined) return;
-    const world = this.#worldOf(await copyDisk(cut.root), cut);
-    const host = hostIn(world, { epoch });
-    host.persist();
-    const { type } = await host.restore();
-    expect(type, 'the store was called diverged because of a cut alone').not.toBe('diverged');
-    expect(host.content).toBe(cut.history.states.at(-1));
-    removeDisk(world);
   }
 
   /** A machine that takes over, once for each state of the remote. */
@@ -137,6 +132,19 @@ export class Aftermath {
   #worldOf(root: string, { objects, history }: Pick<Cut, 'objects' | 'history'>): World {
     return { root, objects: new Map(objects), history: history.copy(), clock: this.#clock };
   }
+}
+
+const hasSnapshot = ({ objects }: Cut): boolean =>
+  Array.from(objects.keys()).some((key) => key.startsWith('commits/'));
+
+/** Until a bare machine gets what was written then. */
+async function goOn(host: LogHost, world: World): Promise<void> {
+  await liveOn(host);
+  const bare = elsewhere(world);
+  const restored = hostIn(bare);
+  await restored.restore();
+  expect(restored.content).toBe(host.content);
+  removeDisk(bare);
 }
 
 /** The log goes on, if need be after another snapshot. */

@@ -30,11 +30,14 @@ export class History {
   readonly states: string[] = [];
   /** The youngest that was told to be saved. */
   saved = -1;
+  /** Between what was written first and what was written later, milliseconds since the epoch. */
+  moment = 0;
 
   copy(): History {
     const copy = new History();
     copy.states.push(...this.states);
     copy.saved = this.saved;
+    copy.moment = this.moment;
     return copy;
   }
 }

@@ -33,8 +33,6 @@ export interface Scenario {
   readonly replaces?: 'newer' | 'older';
 }
 
-const laterMs = 60_000;
-
 const newest = (store: QueueStore): string => store.collections().at(-1) ?? '';
 /** Of few records, so that values are replaced. */
 const put =
@@ -59,9 +57,10 @@ async function begin(world: World, small: QueueStore, epoch?: number): Promise<L
   return host;
 }
 
-/** A while later. */
-async function writeMore(host: LogHost, { clock }: World): Promise<void> {
-  clock.forward(laterMs);
+async function writeMore(host: LogHost, { clock, history }: World): Promise<void> {
+  clock.forward(1000);
+  history.moment = clock.now();
+  clock.forward(1000);
   host.write(put('a', 'two'));
   host.write(remove('b'));
   await host.flush();
@@ -185,6 +184,25 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'the first backup of a store that is followed',
+    prepare: async ({ small }) => {
+      const world = newWorld();
+      await cp(small.dir, join(world.root, 'store'), { recursive: true });
+      hostIn(world).acknowledge();
+      return world;
+    },
+    run: async (host, { hooks }) => {
+      await host.follow();
+      hooks.beforeCommit = async () => {
+        host.write(put('a', 'while it is made'));
+        await host.flush();
+      };
+      await host.backUp();
+      host.write(put('a', 'after'));
+      await host.flush();
+    },
+  },
+  {
     name: 'a gap, and the snapshot after it',
     prepare: ended,
     run: async (host) => {
@@ -214,12 +232,8 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'a restore to an earlier moment',
     replaces: 'older',
-    prepare: async (from) => {
-      const world = await lost()(from);
-      await hostIn(world).restore();
-      return world;
-    },
-    run: async (host, { world }) => void (await host.restore({ atMs: world.clock.now() - laterMs / 2 })),
+    prepare: lost(),
+    run: async (host, { world }) => void (await host.restore({ atMs: world.history.moment })),
   },
   takesOver(),
   takesOver({ old: 1, own: 2 }),
