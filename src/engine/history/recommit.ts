@@ -5,6 +5,7 @@ import { probeCreateOnly } from '../../log/create-only.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
+import { epochOf } from '../../log/precedence.ts';
 import { planKeepingAll } from '../../log/retention.ts';
 import { commitSnapshot } from '../backup/commit.ts';
 import type { CommitWork, Committed } from '../backup/commit.ts';
@@ -25,7 +26,7 @@ export async function recommit(
     ...work
   }: Partial<Pick<CommitWork, 'retain'>> &
     Pick<CommitWork, 'resolve' | 'pins'> & {
-      /** Raises its rank. */
+      /** Raises its rank. REFUSED if it is higher already. */
       readonly epoch?: number;
       /** REFUSED if another snapshot is the newest. */
       readonly only?: string;
@@ -51,6 +52,12 @@ export async function recommit(
         throw new SyncAgentError(
           'REFUSED',
           `Cannot commit snapshot ${only} again: snapshot ${newest.id} counts more`,
+        );
+      // Another host took the number, and the lease.
+      if (epoch !== undefined && epochOf(newest) > epoch)
+        throw new SyncAgentError(
+          'REFUSED',
+          `Cannot commit snapshot ${newest.id} again under epoch ${epoch}: it has epoch ${epochOf(newest)}`,
         );
       const { generation: _, log: __, resolved: ___, pins: ____, ...draft } = newest;
       return {

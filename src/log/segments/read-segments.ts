@@ -35,11 +35,29 @@ export async function listSegments(
   return found;
 }
 
+/**
+ * Reads a segment, and reads it again if it is damaged: the first damage may come from the network. A log that seems to end there would be
+ * restored without the rest.
+ */
 export async function readSegment(
   remote: Remote,
   snapshot: string,
   number: number,
-  { signal }: CallOptions = {},
+  options: CallOptions = {},
+): Promise<Segment> {
+  try {
+    return await readSegmentOnce(remote, snapshot, number, options);
+  } catch (error) {
+    if (!isSyncAgentError(error, 'SNAPSHOT_CORRUPT')) throw error;
+    return readSegmentOnce(remote, snapshot, number, options);
+  }
+}
+
+async function readSegmentOnce(
+  remote: Remote,
+  snapshot: string,
+  number: number,
+  { signal }: CallOptions,
 ): Promise<Segment> {
   const key = segmentKey(snapshot, number);
   const fail = (why: string): SyncAgentError =>
