@@ -1,12 +1,8 @@
 import { both } from '../../platform/concurrently.ts';
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import type { LogView } from '../../log/commit-log.ts';
-import { epochOf } from '../../log/precedence.ts';
 import { makeSnapshotId } from '../../log/layout.ts';
 import type { Verdict } from '../../stores/adapter.ts';
-import { relateToLog } from '../continuous/log-relation.ts';
-import { sealLog } from '../continuous/seal-log.ts';
-import { manifestIfReadable } from '../remote-log.ts';
 import type { HandedOver } from '../continuous/hand-over.ts';
 import { handOver } from '../continuous/hand-over.ts';
 import type { Context } from '../context.ts';
@@ -17,13 +13,14 @@ import type { SoundBase } from '../soundness/soundness.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import type { StoreImage } from './image/capture-store.ts';
 import { commitImage } from './commit-image.ts';
+import { leftBehind } from './left-behind.ts';
 import { WrittenMeanwhile, whileAtRest } from './image/while-at-rest.ts';
 import { UnsoundImage, judgeImage } from './image/judge-image.ts';
 import type { JudgedImage } from './image/judge-image.ts';
 import { shrinkage } from './plan-backup.ts';
 import { manifestBefore } from './previous-snapshots.ts';
 import { shrunk, stageContent } from './stage-content.ts';
-import type { Staged, StagedContent } from './stage-content.ts';
+import type { Staged } from './stage-content.ts';
 import { discardAttempt } from './upload-content.ts';
 
 /** If our locks do not cover the whole store, an image can be torn. Three unsound images mean that the store is unsound. */
@@ -55,11 +52,11 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
       return staged;
     }
     if (staged.type === 'planned') return describePlan(staged, judged);
-    // The follower of this store ends the log of the parent itself, once the commit is there.
-    const left =
-      continues === lineage.parent
-        ? undefined
-        : await leftBehind(context, work, { id, createOnly: staged.createOnly });
+    const left = await leftBehind(
+      context,
+      { view, lineage, dir: image.dir, epoch: options.epoch, continues },
+      { id, createOnly: staged.createOnly },
+    );
     return await commitImage(context, { id, view, lineage, image, judged, staged, position, left, options });
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
@@ -70,33 +67,6 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
 }
 
 const noLog: HandedOver = { position: undefined, continues: null };
-
-/**
- * The parent, if its log has writes that this store does not have: another host went on from it. They are in no snapshot, and the new
- * one would make them look superseded.
- */
-async function leftBehind(
-  context: Context,
-  { view, lineage, image, options: { epoch } }: ImageWork,
-  next: Pick<StagedContent, 'createOnly'> & { readonly id: string },
-): Promise<string | undefined> {
-  const entry = view.snapshots.find(({ entry: { id } }) => id === lineage.parent)?.entry;
-  if (entry?.logged !== true) return undefined;
-  const manifest = await manifestIfReadable(context, view, entry);
-  // From here on nobody can add to it. A host that lost its lease leaves it to the one that has it.
-  const isFenced = epoch !== undefined && epochOf(entry) > epoch;
-  if (manifest !== undefined && !isFenced)
-    await sealLog(context, manifest, next.id, { isConditional: next.createOnly !== 'rejected' });
-  const relation = manifest && (await relateToLog(context, manifest, image.dir));
-  if (relation?.type !== 'behind' && relation?.type !== 'diverged') return undefined;
-  context.emit({
-    type: 'warning',
-    code: 'DIVERGED',
-    message: `The log of snapshot ${entry.id} has writes of another host that this store does not have. Both are kept, the snapshot is pinned`,
-    remedy: `"sync-agent restore --to DIR --snapshot ${entry.id} --at now" puts it with its log into a directory; "sync-agent unpin ${entry.id}" when it is settled`,
-  });
-  return entry.id;
-}
 
 /** Where this fails, no commit will follow, whatever the reason: what was uploaded is discarded. */
 async function stageSound(
