@@ -3,6 +3,7 @@ import type { Pin } from '../../log/manifest.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
 import { epochForCommit } from '../../log/precedence.ts';
+import { leftReason } from '../continuous/seal-log.ts';
 import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { cacheManifest } from '../known-manifests.ts';
@@ -98,8 +99,6 @@ function leftPin(
   if (left === undefined || pinsOf(head, serverTime).has(left)) return [];
   return [{ id: left, reason: leftReason, at: new Date(clock.now()).toISOString(), host: settings.host }];
 }
-
-const leftReason = 'its log has writes of another host that the snapshot after it does not have';
 
 /** Why a snapshot of a damaged store is pinned. */
 const damagedPin = 'the store was damaged when this was made (--accept-damage)';

@@ -1,7 +1,7 @@
 import type { LogView } from '../../log/commit-log.ts';
 import { epochOf } from '../../log/precedence.ts';
 import { relateToLog } from '../continuous/log-relation.ts';
-import { sealLog } from '../continuous/seal-log.ts';
+import { sealLog, warnOfLeftLog } from '../continuous/seal-log.ts';
 import type { Context } from '../context.ts';
 import type { Lineage } from '../lineage.ts';
 import { manifestIfReadable } from '../remote-log.ts';
@@ -38,11 +38,6 @@ export async function leftBehind(
     await sealLog(context, manifest, next.id, { isConditional: next.createOnly !== 'rejected' });
   const relation = manifest && (await relateToLog(context, manifest, dir));
   if (relation?.type !== 'behind' && relation?.type !== 'diverged') return undefined;
-  context.emit({
-    type: 'warning',
-    code: 'DIVERGED',
-    message: `The log of snapshot ${entry.id} has writes of another host that this store does not have. Both are kept, the snapshot is pinned`,
-    remedy: `"sync-agent restore --to DIR --snapshot ${entry.id} --at now" puts it with its log into a directory; "sync-agent unpin ${entry.id}" when it is settled`,
-  });
+  warnOfLeftLog(context, entry.id);
   return entry.id;
 }

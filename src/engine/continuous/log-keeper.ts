@@ -16,12 +16,13 @@ import type { ChainEnd } from '../../log/segments/read-segments.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
 import type { LogFollower, OperationLog } from '../../stores/operation-log.ts';
 import type { Context } from '../context.ts';
+import { knownParent } from '../known-manifests.ts';
 import { readRemote } from '../remote-log.ts';
 import { ChangedFile } from './watch/changed-file.ts';
 import { SameStore } from './watch/same-store.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
-import { endOfLog, recordedParent, sealLeftLog } from './parent-log.ts';
+import { endLeftLog, endOfLog, recordedParent } from './parent-log.ts';
 import type { LogEnd } from './parent-log.ts';
 import { rankLog } from '../lease/rank-log.ts';
 import type { SavePoint } from './flush-requests.ts';
@@ -43,6 +44,9 @@ export interface LogKeeperEvents {
 }
 
 const placeIn = (writer: LogWriter): Omit<SavePoint, 'coming'> => ({ writer, added: writer.counts.added });
+
+const isLogged = ({ snapshots }: LogView, id: string): boolean =>
+  snapshots.some(({ entry }) => entry.id === id && entry.logged === true);
 
 const nothing = { type: 'entries', operations: [], hasMore: false, bytes: 0 } as const;
 
@@ -67,8 +71,10 @@ export class LogKeeper {
   #current: LogWriter | undefined;
   #coming: LogWriter | undefined;
   #broken: string | undefined;
+  /** What was followed when the coming snapshot was begun. */
+  #continued: LogWriter | undefined;
   /** Logs that have to be ended, because others go on from them. */
-  readonly #left: { readonly snapshot: string; readonly by: string }[] = [];
+  readonly #left: { readonly writer: LogWriter; readonly by: string }[] = [];
   /** Ends when what is written to the record of this store by now is there. */
   #recorded: Promise<void> = Promise.resolve();
   /** Under which the followed log counts. */
@@ -151,7 +157,8 @@ export class LogKeeper {
     }
     if (this.#held !== this.#epoch) await this.#raise();
     for (let left = this.#left[0]; left !== undefined; left = this.#left[0]) {
-      await sealLeftLog(this.#context, left.snapshot, left.by);
+      const { snapshot, end } = left.writer;
+      await endLeftLog(this.#context, { snapshot, by: left.by, after: end.number, writer: this.#writer });
       this.#left.shift();
     }
   }
@@ -241,10 +248,11 @@ export class LogKeeper {
     const isReady = this.#coming === coming;
     // An earlier process has answered, and wrote that log: its name is what its segments are known by.
     if (!isReady && (await readLogReady(home))?.snapshot === snapshot) return;
+    this.#continued = this.#current;
     await writeLogFile(fs, logReadyPath(home), {
       snapshot,
       isReady,
-      continues: this.#current?.snapshot ?? null,
+      continues: this.#continued?.snapshot ?? null,
       writer: this.#writer,
     });
   }
@@ -255,15 +263,26 @@ export class LogKeeper {
     const current = this.#current?.snapshot;
     // A commit that nobody has recorded was found by `#adopt`.
     if (current !== undefined && (current === parent || current === pending)) return;
-    if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
+    if (this.#coming !== undefined && parent === this.#coming.snapshot) {
+      // A backup that had its answer too late made it without a log.
+      if ((await knownParent(this.#context))?.position !== undefined) return this.#goOn(this.#coming);
+    }
+    this.#leave(parent);
     this.#current = undefined;
     await this.#adopt(epoch);
   }
 
+  /** Another snapshot goes on from the followed one. Its log has to be ended also if it was lost to another host meanwhile. */
+  #leave(by: string | undefined): void {
+    const writer = this.#current ?? this.#continued;
+    if (writer === undefined || by === undefined || by === writer.snapshot) return;
+    this.#left.push({ writer, by });
+    this.#continued = undefined;
+  }
+
   /** The snapshot that was being made counts. */
   async #goOn(coming: LogWriter): Promise<void> {
-    if (this.#current !== undefined)
-      this.#left.push({ snapshot: this.#current.snapshot, by: coming.snapshot });
+    this.#leave(coming.snapshot);
     this.#current = coming;
     this.#coming = undefined;
     this.#begun(coming);
@@ -283,8 +302,11 @@ export class LogKeeper {
     const isCommitted = recorded.pending !== undefined && isLive(recorded.pending);
     const parent = isCommitted ? recorded.pending : recorded.parent;
     if (parent === undefined) return this.#break('there is no snapshot of this store yet');
-    // It is written already: a second writer would take its numbers.
-    if (this.#coming !== undefined && parent === this.#coming.snapshot) return this.#goOn(this.#coming);
+    if (this.#coming !== undefined && parent === this.#coming.snapshot) {
+      // It is written already: a second writer would take its numbers.
+      if (isLogged(view, parent)) return this.#goOn(this.#coming);
+      this.#coming = undefined;
+    }
     const end = await endOfLog(this.#context, view, parent);
     if (typeof end === 'string') return this.#break(end);
     const wasAt = this.#follower.wasAt(end.position);

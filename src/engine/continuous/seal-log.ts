@@ -12,15 +12,16 @@ const mostTries = 20;
 
 /**
  * Ends the log of a snapshot, because snapshot `by` goes on from it: an empty segment takes the next number. Another host that still
- * writes there is overtaken with its next write. So it makes a snapshot of its own, and both are seen.
+ * writes there is overtaken with its next write. So it makes a snapshot of its own, and both are seen. Resolves to the number of the last
+ * segment before the end; undefined if the log cannot be read to its end.
  */
 export async function sealLog(
   context: Context,
   { id, position }: Pick<Manifest, 'id' | 'position'>,
   by: string,
   options: { readonly isConditional?: boolean } = {},
-): Promise<void> {
-  if (position === undefined) return;
+): Promise<number | undefined> {
+  if (position === undefined) return undefined;
   const { remote, remoteId, signal, settings, clock, home } = context;
   // Not every remote takes the condition that keeps two writers apart.
   const createOnly = (await readState(home))?.remotes[remoteId]?.createOnly;
@@ -30,7 +31,8 @@ export async function sealLog(
     const last = (await listSegments(remote, id, { signal })).at(-1);
     const newest = last && (await readSegment(remote, id, last.number, { signal }).catch(unlessItEndsRun));
     // Nobody of this version goes on with a log that ends in a segment that cannot be read.
-    if (newest?.head.closedBy !== undefined || (last !== undefined && newest === undefined)) return;
+    if (last !== undefined && newest === undefined) return undefined;
+    if (newest?.head.closedBy !== undefined) return newest.head.number - 1;
     const end: ChainEnd =
       newest === undefined ? { number: 0, checksum: null, position } : afterSegment(newest);
     const number = end.number + 1;
@@ -48,7 +50,7 @@ export async function sealLog(
       closedBy: by,
     };
     const segment = { snapshot: id, number, ...(await encodeSegment(head, [])) };
-    if (await createSegment(remote, segment, { signal, isConditional })) return;
+    if (await createSegment(remote, segment, { signal, isConditional })) return end.number;
   }
   throw new SyncAgentError(
     'BUSY',
@@ -57,6 +59,17 @@ export async function sealLog(
       retryable: true,
     },
   );
+}
+
+export const leftReason = 'its log has writes of another host that the snapshot after it does not have';
+
+export function warnOfLeftLog({ emit }: Pick<Context, 'emit'>, id: string): void {
+  emit({
+    type: 'warning',
+    code: 'DIVERGED',
+    message: `The log of snapshot ${id} has writes of another host that this store does not have. Both are kept, the snapshot is pinned`,
+    remedy: `"sync-agent restore --to DIR --snapshot ${id} --at now" puts it with its log into a directory; "sync-agent unpin ${id}" when it is settled`,
+  });
 }
 
 function unlessItEndsRun(error: unknown): undefined {

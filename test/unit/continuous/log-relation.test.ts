@@ -279,7 +279,7 @@ describe('the end of a log', () => {
         async ({ number }) => (await readSegment(remote, id, number)).head,
       ),
     );
-  const seal = (by = next, used = context): Promise<void> => sealLog(used, snapshot, by);
+  const seal = (by = next, used = context): Promise<unknown> => sealLog(used, snapshot, by);
 
   it('is an empty segment that follows and names who goes on', async () => {
     await seal();
