@@ -21,6 +21,9 @@ const hurriedClock: Clock = {
   sleep: (ms, options) => systemClock.sleep(ms < 20_000 ? ms / pace : ms, options),
 };
 
+/** Restores of a store with its checks keep a busy machine from looking at its answers. */
+const patient = { stallTimeoutMs: 2000, copyTimeoutMs: 2000, connectTimeoutMs: 2000 };
+
 const busy = { type: 'status', status: 503, code: 'SlowDown' } as const;
 const forbidden = { type: 'status', status: 403, code: 'AccessDenied' } as const;
 /** What happens to one request. */
@@ -136,7 +139,7 @@ describe.each(places)('faults of a log before $name', ({ open }) => {
     written.push(id);
   }
 
-  const flush = () => host.agent.flush({ timeoutMs: 10_000 });
+  const flush = () => host.agent.flush({ timeoutMs: 60_000 });
 
   /** Strikes one request of those that match, each kind of request once if `kinds`. */
   function strikeOnce(fault: ProxyFault, matches: (request: ProxiedRequest) => boolean): () => number {
@@ -152,7 +155,7 @@ describe.each(places)('faults of a log before $name', ({ open }) => {
   /** What a bare machine gets: each record once, in order. */
   async function expectAllRestored(): Promise<void> {
     world.proxy.setFault(undefined);
-    const bare = await world.host();
+    const bare = await world.host({ direct: true });
     expect(await bare.agent.restore()).toMatchObject({ type: 'restored', skipped: [] });
     expect(recordsIn(bare)).toEqual(written);
     expect(await bare.agent.verify({ all: true, readData: true })).toMatchObject({ isSound: true });
@@ -209,14 +212,14 @@ describe.each(places)('faults of a log before $name', ({ open }) => {
   });
 
   it.each(ofReads)('a log is restored whole although the first requests of a kind meet %j', async (fault) => {
-    const bare = await world.host();
+    const bare = await world.host({ s3: patient });
     strikeOnce(fault, isSegment);
     expect(await bare.agent.restore()).toMatchObject({ type: 'restored', skipped: [] });
     expect(recordsIn(bare)).toEqual(written);
   });
 
   it.each(staying)('a restore whose log meets %j for long fails, and leaves nothing', async (fault, code) => {
-    const bare = await world.host();
+    const bare = await world.host({ s3: patient });
     world.proxy.setFault((request) => (isSegmentGet(request) ? fault : undefined));
     const outcome = await outcomeOf(bare.agent.restore());
     expect(outcome).toMatchObject({ type: 'failed', error: { code, exitCode: exitCodes[code] } });

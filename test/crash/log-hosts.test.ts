@@ -1,3 +1,4 @@
+import type * as Zlib from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, it, vi } from 'vitest';
 import { logRaces, runLogRace } from '../support/log-race.ts';
@@ -6,7 +7,7 @@ import type { LogMutant } from '../support/log-race.ts';
 // In threads of their own, how fast they are would decide whose turn it is.
 vi.mock('node:zlib', async (original) => {
   const { blockingZip } = await import('../support/log-race/blocking.ts');
-  const zlib = await original<typeof import('node:zlib')>();
+  const zlib = await original<typeof Zlib>();
   return { ...zlib, ...blockingZip(zlib) };
 });
 vi.mock('node:fs/promises', async (original) => {
@@ -14,7 +15,7 @@ vi.mock('node:fs/promises', async (original) => {
   return { ...(await original<object>()), ...blockingFiles() };
 });
 
-const schedules = Number(process.env['SYNC_AGENT_TEST_LOG_RACES'] ?? 100);
+const schedules = Number(process.env['SYNC_AGENT_TEST_LOG_RACES'] ?? 20);
 
 const property = (mutant?: LogMutant) => fc.asyncProperty(logRaces, (race) => runLogRace(race, mutant));
 

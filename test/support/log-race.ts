@@ -50,7 +50,7 @@ export const logRaces: fc.Arbitrary<LogRace> = fc.record({
     ),
     { minLength: 2, maxLength: 3 },
   ),
-  hasLeases: fc.boolean(),
+  hasLeases: fc.constant(true),
   pauses: fc.array(
     fc.oneof(
       { weight: 24, arbitrary: fc.constant(0) },

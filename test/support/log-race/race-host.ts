@@ -256,7 +256,12 @@ export class RaceHost {
     );
     const sha256 = createHash('sha256').update(text).digest('hex');
     const made = await commitImage(context, {
-      ...{ id, view, lineage, image, position, left },
+      id,
+      view,
+      lineage,
+      image,
+      position,
+      left,
       judged: {
         damage: [],
         findings: [],
@@ -387,7 +392,7 @@ export class RaceHost {
     for (;;) {
       await this.#around.turn(stirred);
       this.#isStirred = false;
-      await flushes.see();
+      flushes.see();
       keeper.read();
       obeying ??= answered(() => keeper.obey(epoch).then(() => true), false);
       waiting ??= this.#around.turn(stirred).then(() => (waiting = undefined));

@@ -6,6 +6,9 @@ interface Waiting {
   readonly go: () => void;
 }
 
+/** A race takes some hundreds. */
+const mostTurns = 10_000;
+
 export interface TurnOptions {
   /** How often it is chosen, beside others. Default 1. */
   readonly weight?: number;
@@ -42,7 +45,7 @@ export class Turns {
 
   /** Resolves when `isOver`. `mayGo`: whether a host is awake. */
   async run(isOver: () => boolean, mayGo: (host: number) => boolean): Promise<void> {
-    for (;;) {
+    for (let turn = 0; turn < mostTurns; turn += 1) {
       await rest();
       if (isOver()) return;
       const awake = this.#waiting.filter(({ host }) => mayGo(host));
@@ -56,6 +59,7 @@ export class Turns {
       this.#last = chosen.host;
       chosen.go();
     }
+    throw new Error(`nobody comes to an end in ${mostTurns} turns`);
   }
 
   #choose(from: readonly Waiting[]): Waiting | undefined {
