@@ -157,8 +157,11 @@ export class LogKeeper {
     }
     if (this.#held !== this.#epoch) await this.#raise();
     for (let left = this.#left[0]; left !== undefined; left = this.#left[0]) {
-      const { snapshot, end } = left.writer;
-      await endLeftLog(this.#context, { snapshot, by: left.by, after: end.number, writer: this.#writer });
+      const { writer, by } = left;
+      // So that the next snapshot stands somewhere in this log, and a host that was in it before sees that it is behind.
+      while (await this.#shipBehind(writer, this.#held));
+      const { snapshot, end } = writer;
+      await endLeftLog(this.#context, { snapshot, by, after: end.number, writer: this.#writer });
       this.#left.shift();
     }
   }

@@ -359,6 +359,48 @@ describe('a store that is followed', () => {
     expect(await followed.host.agent.restore()).toMatchObject({ type: 'equal' });
   });
 
+  it('is behind the snapshot that another host made of the same log, although that host had not saved all of it in the old log', async () => {
+    const first = await followed.snapshot();
+    followed.write('saved');
+    await followed.flush();
+    await followed.stop();
+    const other = await makeHost({ remote });
+    const stopping = new AbortController();
+    try {
+      await other.agent.restore();
+      const following = other.agent.followLog({ intervalMs: 100, signal: stopping.signal });
+      const until = async (isTrue: (type: string) => boolean): Promise<void> => {
+        while (!other.events.some(({ type }) => isTrue(type))) await Promise.race([following, sleep(5)]);
+      };
+      await until((type) => type === 'log-following');
+      let goOn = (): void => undefined;
+      const released = new Promise<void>((resolve) => (goOn = resolve));
+      let begin = (): void => undefined;
+      const begun = new Promise<void>((resolve) => (begin = resolve));
+      before = async (key) => {
+        if (!key.startsWith(segmentsPrefix(first))) return;
+        begin();
+        await released;
+      };
+      writeRow(join(other.store, 'chroma.sqlite3'), 'on its way');
+      await begun;
+      writeRow(join(other.store, 'chroma.sqlite3'), 'not saved');
+      other.events.length = 0;
+      await other.agent.backup({ evenUnchanged: true });
+      await until((type) => type === 'log-following');
+      goOn();
+      const last = async () => {
+        const [listed] = (await listSegments(memory, first)).slice(-1);
+        return readSegment(memory, first, listed?.number ?? 0);
+      };
+      while ((await last()).head.closedBy === undefined) await Promise.race([following, sleep(5)]);
+      expect(await followed.host.agent.restore()).toMatchObject({ type: 'restored' });
+    } finally {
+      stopping.abort();
+      await other.remove();
+    }
+  });
+
   it.each([
     ['is behind it', undefined, 'restored'],
     ['has diverged if it has a write that was not saved', 'after', 'diverged'],
