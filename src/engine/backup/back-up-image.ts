@@ -5,6 +5,7 @@ import { makeSnapshotId } from '../../log/layout.ts';
 import type { Verdict } from '../../stores/adapter.ts';
 import type { HandedOver } from '../continuous/hand-over.ts';
 import { handOver } from '../continuous/hand-over.ts';
+import { warnOfLeftLog } from '../continuous/seal-log.ts';
 import type { Context } from '../context.ts';
 import { recordAdopted, recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
@@ -37,16 +38,16 @@ export interface ImageWork {
 
 /**
  * Uploads an image while it is validated, and commits it. `again`: it is damaged, and another one may not be; or it was the store
- * itself, and somebody wrote to it.
+ * itself, and somebody wrote to it; or what was saved since would not be behind it.
  */
-export async function backUpImage(context: Context, work: ImageWork): Promise<BackupResult | 'again'> {
-  const { view, lineage, image, options, tries } = work;
+export async function backUpImage(context: Context, given: ImageWork): Promise<BackupResult | 'again'> {
+  const { view, lineage, image, options, tries } = given;
   const id = makeSnapshotId(image.capturedAtMs, context.clock.randomHex(4));
   try {
     const isDry = options.dryRun === true;
     if (!isDry) await recordAdopted(context, lineage);
-    const { position, continues } = isDry ? noLog : await handOver(context, image, id);
-    const { judged, staged } = await stageSound(context, work, id);
+    const handedOver = isDry ? noLog : await handOver(context, image, id);
+    const { judged, staged } = await stageSound(context, given, id);
     if (staged.type === 'unchanged') {
       if (options.dryRun !== true) await recordUnchanged(context, view, lineage, image, staged.id);
       return staged;
@@ -54,10 +55,17 @@ export async function backUpImage(context: Context, work: ImageWork): Promise<Ba
     if (staged.type === 'planned') return describePlan(staged, judged);
     const left = await leftBehind(
       context,
-      { view, lineage, dir: image.dir, epoch: options.epoch, continues },
+      { view, lineage, dir: image.dir, epoch: options.epoch, handedOver },
       { id, createOnly: staged.createOnly },
     );
-    return await commitImage(context, { id, view, lineage, image, judged, staged, position, left, options });
+    if (left?.whose === 'own' && tries < captureTries) {
+      await discardAttempt(context, id);
+      return 'again';
+    }
+    if (left !== undefined) warnOfLeftLog(context, left.snapshot);
+    const { position } = handedOver;
+    const work = { id, view, lineage, image, judged, staged, position, left: left?.snapshot, options };
+    return await commitImage(context, work);
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';
     if (!(error instanceof UnsoundImage)) throw error;

@@ -306,9 +306,13 @@ export class LogKeeper {
     const parent = isCommitted ? recorded.pending : recorded.parent;
     if (parent === undefined) return this.#break('there is no snapshot of this store yet');
     if (this.#coming !== undefined && parent === this.#coming.snapshot) {
-      // It is written already: a second writer would take its numbers.
-      if (isLogged(view, parent)) return this.#goOn(this.#coming);
+      const coming = this.#coming;
       this.#coming = undefined;
+      // It is written already: a second writer would take its numbers.
+      if (isLogged(view, parent)) {
+        if (epoch === undefined || (await this.#rank(view, parent, epoch))) await this.#goOn(coming);
+        return;
+      }
     }
     const end = await endOfLog(this.#context, view, parent);
     if (typeof end === 'string') return this.#break(end);

@@ -37,7 +37,12 @@ export async function relateToLog(
   const listed = (await listSegments(remote, id, { signal })).length;
   if (await isLogGivenUp(home)) return { type: 'ahead' };
   const own = await ownEnd(context, { id, position }, { listed, local });
-  if (own !== undefined) return { type: samePosition(own, local) ? 'equal' : 'ahead' };
+  if (own !== undefined) {
+    // What this host has saved since an image was taken is not in it.
+    const isImage = dir !== home.store;
+    if (isImage && (await isBefore(context, { id, position }, local, own))) return { type: 'behind' };
+    return { type: samePosition(own, local) ? 'equal' : 'ahead' };
+  }
   const end = await endOf(context, id, { listed, position });
   if (samePosition(end, local)) return { type: 'equal' };
   const isBeyond = local.number >= end.number && log.wasAt(dir, end, scratch) === 'yes';
@@ -121,6 +126,26 @@ async function ownEnd(
   // A store counts back if a collection is deleted. Else the power was cut, and it lost its end.
   const rests = await restsOf(context, { id, position });
   return rests.has(local.rest) ? undefined : head.to;
+}
+
+/** Whether the last writes in the log of a snapshot are this host's own. */
+export async function endsInOwn(context: Context, id: string): Promise<boolean> {
+  const { length } = await listSegments(context.remote, id, { signal: context.signal });
+  const newest = await headOf(context, id, length);
+  const last = newest?.closedBy === undefined ? newest : await headOf(context, id, length - 1);
+  return last !== undefined && isOwnSegment(context.home, last);
+}
+
+/** Whether a store at `local` may be an earlier state of a log that ends at `end`. */
+async function isBefore(
+  context: Context,
+  log: { readonly id: string; readonly position: LogPosition },
+  local: LogPosition,
+  end: LogPosition,
+): Promise<boolean> {
+  // It counts back where collections are deleted, and then what has no number has changed.
+  if (samePosition(local, end) || (local.number > end.number && local.rest === end.rest)) return false;
+  return (await restsOf(context, log)).has(local.rest);
 }
 
 /** Each state of what has no number that a log has. */

@@ -48,6 +48,7 @@ export const ttlMs = 30_000;
 /** Each second of it costs a request. */
 const waitMs = 3000;
 /** As long as a backup waits for who follows the log. */
+const captureTries = 3;
 const patienceMs = 15_000;
 /** Backups that one process makes because its log is broken. */
 const mostBackups = 6;
@@ -236,7 +237,7 @@ export class RaceHost {
     }
   }
 
-  async #backUp(): Promise<void> {
+  async #backUp(tries = 1): Promise<void> {
     const context = this.#context;
     const { remote, clock } = context;
     const view = await readRemote(context);
@@ -245,23 +246,24 @@ export class RaceHost {
     const { epoch } = this.lease ?? {};
     const id = makeSnapshotId(clock.now(), clock.randomHex(4));
     await recordAdopted(context, lineage);
-    const { position, continues } = await handOver(this.#patient(), image, id);
+    const handedOver = await handOver(this.#patient(), image, id);
     const text = textOf(this.#stores.get(image.dir)!.content);
     const { serverTime } = await remote.put(historyKey(id, 'f'), textBody(text));
     const copies = await listCommitCopies(remote);
     const left = await leftBehind(
       context,
-      { view, lineage, dir: image.dir, epoch, continues },
+      { view, lineage, dir: image.dir, epoch, handedOver },
       { id, createOnly: 'enforced' },
     );
+    if (left?.whose === 'own' && tries < captureTries) return this.#backUp(tries + 1);
     const sha256 = createHash('sha256').update(text).digest('hex');
     const made = await commitImage(context, {
       id,
       view,
       lineage,
       image,
-      position,
-      left,
+      position: handedOver.position,
+      left: left?.snapshot,
       judged: {
         damage: [],
         findings: [],
