@@ -19,8 +19,8 @@ import { poweredFileSystem, poweredRemote } from '../support/power.ts';
 import type { QueueStore } from '../support/queue-store.ts';
 import { passThrough } from '../support/race.ts';
 
-/** Every cut where SYNC_AGENT_TEST_THOROUGH is set, as in CI; else one of three. */
-const stride = process.env['SYNC_AGENT_TEST_THOROUGH'] === '1' ? 1 : 3;
+/** One cut of so many. */
+const stride = Number(process.env['SYNC_AGENT_TEST_LOG_CUTS'] ?? 3);
 
 let small: QueueStore;
 /** By scenario, or by the lease under which it was made. */
