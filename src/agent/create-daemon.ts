@@ -27,8 +27,6 @@ import { watchStore } from './watch/watcher.ts';
 import type { Watcher } from './watch/watcher.ts';
 
 const releaseMs = 3000;
-/** How long the log waits for the first attempt to take the lease. */
-const leaseMs = 3000;
 /** Events that come too often for the status file, or that others follow at once. */
 const isFleeting: ReadonlySet<string> = new Set(['progress', 'phase', 'log-pending']);
 
@@ -149,11 +147,8 @@ export function createDaemon(options: DaemonOptions): Daemon {
       clock,
       emit,
       onSnapshotDue: (isDue) => scheduler.logDue(isDue),
-      epoch: async () => {
-        // What another host, asleep until now, adds to the log from here on shall not count. What waits for a remote out of reach is read meanwhile.
-        if (keeper !== undefined) await Promise.race([keeper.attempted, clock.sleep(leaseMs)]);
-        return keeper?.epoch();
-      },
+      // What another host, asleep until now, adds to the log from here on shall not count.
+      epoch: async (signal) => keeper?.epochOnceTried(signal),
       snapshotBytes: () => recorder.status().history?.snapshots.at(-1)?.bytes,
     });
   const begin = async (asked: AbortSignal | undefined): Promise<void> => {

@@ -1,5 +1,6 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Lease } from '../engine/lease/lease.ts';
+import { eitherSignal } from '../platform/abort-signals.ts';
 import { isSyncAgentError } from '../platform/errors.ts';
 import type { RunOperation } from './run-operation.ts';
 
@@ -26,8 +27,8 @@ export interface TakeOptions {
 export interface LeaseKeeper {
   /** The rank of this host's backups. It stays the same when the lease is lost; undefined before it is taken. */
   epoch(): number | undefined;
-  /** Resolves when the first attempt to take it has ended, well or not. */
-  readonly attempted: Promise<void>;
+  /** The same, once the first attempt to take it has ended, well or not; at an abort, or after three seconds, as it is then. */
+  epochOnceTried(signal: AbortSignal): Promise<number | undefined>;
   /** Takes it after the present holder. When `waitMs` is over it takes it over, or rejects with BUSY, as `onTimeout` says. */
   take(options: TakeOptions): Promise<void>;
   /** Renews it from now on. If `take` did not work, takes it as soon as it is free. */
@@ -36,14 +37,16 @@ export interface LeaseKeeper {
   release(signal: AbortSignal): Promise<void>;
 }
 
+/** How long somebody waits for the first attempt, which takes longer where the remote is out of reach. */
+const patienceMs = 3000;
+
 /** How often it is renewed during its lifetime, so that one failure does no harm. */
 const renewalsPerLife = 3;
 
 export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOptions): LeaseKeeper {
   let lease: Lease | undefined;
   let isLost = false;
-  let attempt = (): void => undefined;
-  const attempted = new Promise<void>((resolve) => (attempt = resolve));
+  const tried = new AbortController();
 
   const acquire = async ({ waitMs, onTimeout, signal }: TakeOptions): Promise<void> => {
     try {
@@ -56,7 +59,7 @@ export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOp
         }),
       }));
     } finally {
-      attempt();
+      tried.abort();
     }
     onChange({ epoch: lease.epoch, isLost: false });
   };
@@ -73,7 +76,12 @@ export function createLeaseKeeper({ ttlMs, run, clock, onChange }: LeaseKeeperOp
 
   return {
     epoch: () => lease?.epoch,
-    attempted,
+    epochOnceTried: async (given) => {
+      const { signal, release } = eitherSignal(tried.signal, given);
+      await clock.sleep(patienceMs, { signal }).catch(() => undefined);
+      release();
+      return lease?.epoch;
+    },
     take: acquire,
     keep: async (signal) => {
       const rest = (): Promise<void> =>

@@ -13,7 +13,7 @@ export interface FollowingOptions {
   /** Whether a snapshot is needed, from which the log goes on. */
   readonly onSnapshotDue: (isDue: boolean) => void;
   /** Of the lease that this host has, or had. May wait for the one that it is about to take. */
-  readonly epoch: () => Promise<number | undefined>;
+  readonly epoch: (signal: AbortSignal) => Promise<number | undefined>;
   /** The size of the newest snapshot, bytes; undefined if it is not known. */
   readonly snapshotBytes: () => number | undefined;
 }
@@ -57,7 +57,7 @@ export function follow(options: FollowingOptions): Following {
   };
   const run = async (): Promise<void> => {
     const operations = operationsFor({ emit: onEvent });
-    const epoch = await options.epoch();
+    const epoch = await options.epoch(stopping.signal);
     ({ isSaved } = await operations.followLog({ intervalMs, epoch, signal: stopping.signal }));
   };
   const keep = async (): Promise<void> => {

@@ -102,18 +102,38 @@ describe('the keeper of a lease', () => {
     await kept;
   });
 
-  it('says when the first attempt has ended, also if that failed', async () => {
-    let hasEnded = false;
-    void keeper.attempted.then(() => (hasEnded = true));
-    acquire = () => {
-      throw new SyncAgentError('BUSY', 'Cannot take it');
-    };
-    await clock.advance(1);
-    expect(hasEnded).toBe(false);
+  it.each([
+    ['its epoch', () => first, 7],
+    [
+      'none if that failed',
+      () => {
+        throw new SyncAgentError('BUSY', 'Cannot take it');
+      },
+      undefined,
+    ],
+  ])('tells once the first attempt has ended %s', async (_, attempt, epoch) => {
+    acquire = attempt;
+    let told: unknown = 'nothing';
+    const telling = keeper.epochOnceTried(ending.signal).then((found) => (told = found));
+    await clock.advance(2999);
+    expect(told).toBe('nothing');
     const kept = keeper.keep(ending.signal);
-    await keeper.attempted;
+    await telling;
+    expect(told).toBe(epoch);
+    expect(clock.monotonic()).toBe(calls[0]?.atMs);
     ending.abort();
     await clock.run(kept);
+  });
+
+  it('tells what there is where the first attempt takes long, and at once where somebody stops', async () => {
+    let told: unknown = 'nothing';
+    const telling = keeper.epochOnceTried(ending.signal).then((found) => (told = found));
+    await clock.advance(3000);
+    await telling;
+    expect(told).toBeUndefined();
+    const asked = keeper.epochOnceTried(ending.signal);
+    ending.abort();
+    expect(await asked).toBeUndefined();
   });
 
   it('does not ask again where there are no leases to be had', async () => {
