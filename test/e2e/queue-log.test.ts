@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/in-process/create-agent.ts';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
 import type { LogPosition, LogReading } from '../../src/stores/operation-log.ts';
-import { Spool } from '../../src/engine/continuous/spool.ts';
+import { Spool } from '../../src/engine/continuous/reading/spool.ts';
 import { queueLog } from '../../src/stores/chroma/log/queue-log.ts';
 import { forkBusyWriter } from '../support/busy-writer-process.ts';
 import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';

@@ -1,20 +1,17 @@
 import { isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import {
   isLogGivenUp,
-  isOwnSegment,
   logNextPath,
   logReadyPath,
   readLogNext,
   readLogReady,
-  readLogShipped,
   writeLogFile,
-  writeLogShipped,
 } from '../../home/log-files.ts';
 import { statePath } from '../../home/home.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { ChainEnd } from '../../log/segments/read-segments.ts';
 import type { LogPosition } from '../../log/segments/position.ts';
-import type { LogFollower, OperationLog } from '../../stores/operation-log.ts';
+import type { OperationLog } from '../../stores/operation-log.ts';
 import type { Context } from '../context.ts';
 import { knownParent } from '../known-manifests.ts';
 import { readRemote } from '../remote-log.ts';
@@ -23,15 +20,12 @@ import { SameStore } from './watch/same-store.ts';
 import { LogOvertaken, LogWriter } from './log-writer.ts';
 import type { ShippedSegment } from './log-writer.ts';
 import { endLeftLog, endOfLog, recordedParent } from './parent-log.ts';
-import type { LogEnd } from './parent-log.ts';
 import { rankLog } from '../lease/rank-log.ts';
 import type { SavePoint } from './flush-requests.ts';
-import { Spool } from './spool.ts';
+import { LogReader } from './reading/log-reader.ts';
+import type { Batch } from './reading/spool.ts';
+import { ShippedRecord } from './shipped-record.ts';
 
-/** Text of one read of the store's log. The store is locked for readers meanwhile. */
-const readBytes = 1024 * 1024;
-/** Read and kept for a snapshot that is being made. What a snapshot stands before of needs another one. */
-const spoolBytes = 48 * 1024 * 1024;
 /** Read and not yet in the remote, while it is out of reach. Then a snapshot takes less than the log. */
 const mostPendingBytes = 64 * 1024 * 1024;
 
@@ -59,15 +53,13 @@ const nothing = { type: 'entries', operations: [], hasMore: false, bytes: 0 } as
  */
 export class LogKeeper {
   readonly #context: Context;
-  readonly #follower: LogFollower;
   readonly #events: LogKeeperEvents;
-  readonly #spool = new Spool(spoolBytes);
+  readonly #reader: LogReader;
   readonly #writer: string;
+  readonly #record: ShippedRecord;
   readonly #next: ChangedFile;
   readonly #state: ChangedFile;
   readonly #same: SameStore;
-  /** Where the store was when it was last read. Undefined until it was. */
-  #read: LogPosition | undefined;
   #current: LogWriter | undefined;
   #coming: LogWriter | undefined;
   #broken: string | undefined;
@@ -75,8 +67,6 @@ export class LogKeeper {
   #continued: LogWriter | undefined;
   /** Logs that have to be ended, because others go on from them. */
   readonly #left: { readonly writer: LogWriter; readonly by: string }[] = [];
-  /** Ends when what is written to the record of this store by now is there. */
-  #recorded: Promise<void> = Promise.resolve();
   /** Under which the followed log counts. */
   #epoch: number | undefined;
   /** Of the lease at the last call of `ship`. */
@@ -87,15 +77,19 @@ export class LogKeeper {
   constructor(context: Context, log: OperationLog, events: LogKeeperEvents) {
     this.#context = context;
     this.#events = events;
-    this.#follower = log.follow(context.home.store);
+    this.#reader = new LogReader(log.follow(context.home.store), context.clock, {
+      onBatch: (batch) => this.#add(batch),
+      onGap: (why) => this.#endAtGap(why),
+    });
     this.#writer = context.clock.randomHex(16);
+    this.#record = new ShippedRecord(context, this.#writer);
     this.#next = new ChangedFile(logNextPath(context.home));
     this.#state = new ChangedFile(statePath(context.home));
     this.#same = new SameStore(context.home.store, context.clock);
   }
 
   close(): void {
-    this.#follower.close();
+    this.#reader.close();
   }
 
   get hasPending(): boolean {
@@ -122,14 +116,12 @@ export class LogKeeper {
   async begin(): Promise<void> {
     this.#state.hasChanged();
     await this.#same.begin();
-    this.#startAt({ ...this.#follower.position(), rest: '' });
+    this.#reader.begin();
   }
 
   /** Reads what came since. Whether there were operations. */
   read(): boolean {
-    const before = this.#read?.number;
-    this.#readAll();
-    return this.#read?.number !== before;
+    return this.#reader.read();
   }
 
   /** Whether `obey` has anything to do. Looks at two files. */
@@ -181,7 +173,8 @@ export class LogKeeper {
       const shipped = await writer.ship(epoch);
       if (shipped === undefined) return false;
       // It is this host's also if a gap has ended the log meanwhile.
-      if (writer === this.#current || (isCurrent && this.#current === undefined)) await this.#record(writer);
+      if (writer === this.#current || (isCurrent && this.#current === undefined))
+        await this.#record.write(writer);
       if (writer === this.#current) this.#events.onShipped(shipped);
       return true;
     } catch (error) {
@@ -195,38 +188,22 @@ export class LogKeeper {
     }
   }
 
-  #readAll(): void {
-    while (this.#read !== undefined && this.#follower.hasChanged()) {
-      const reading = this.#follower.read(readBytes);
-      if (reading === undefined) return;
-      if (reading.type === 'gap') {
-        this.#current = undefined;
-        this.#coming = undefined;
-        // What comes from here on is for the snapshot that is needed now.
-        this.#startAt({ ...this.#follower.position(), rest: '' });
-        this.#break(reading.why, true);
-        continue;
-      }
-      const batch = this.#spool.add(reading, this.#context.clock.now());
-      this.#read = reading.to;
-      for (const writer of [this.#current, this.#coming]) {
-        if (writer === undefined) continue;
-        // What a new log lacks, it has got from the spool already.
-        writer.add([batch]);
-        if (writer.pendingBytes <= mostPendingBytes) continue;
-        if (writer === this.#current) this.#break('the remote was out of reach for too long');
-        this.#current = writer === this.#current ? undefined : this.#current;
-        this.#coming = writer === this.#coming ? undefined : this.#coming;
-      }
-      // What is committed meanwhile is for the next look.
-      if (!reading.hasMore) return;
+  #add(batch: Batch): void {
+    for (const writer of [this.#current, this.#coming]) {
+      if (writer === undefined) continue;
+      // What a new log lacks, it has got from the spool already.
+      writer.add([batch]);
+      if (writer.pendingBytes <= mostPendingBytes) continue;
+      if (writer === this.#current) this.#break('the remote was out of reach for too long');
+      this.#current = writer === this.#current ? undefined : this.#current;
+      this.#coming = writer === this.#coming ? undefined : this.#coming;
     }
   }
 
-  #startAt(position: LogPosition): void {
-    this.#follower.start(position);
-    this.#spool.startAt(position);
-    this.#read = position;
+  #endAtGap(why: string): void {
+    this.#current = undefined;
+    this.#coming = undefined;
+    this.#break(why, true);
   }
 
   /** A backup has captured the store: its log begins there. */
@@ -239,8 +216,8 @@ export class LogKeeper {
     if (snapshot === (await recordedParent(this.#context)).parent) return;
     const coming = await this.#writerFor(snapshot, { number: 0, checksum: null, position });
     // The image may be younger than the last look.
-    this.#readAll();
-    const batches = this.#spool.after(position);
+    this.#reader.read();
+    const batches = this.#reader.after(position);
     if (batches !== undefined) {
       coming.add(batches);
       this.#coming = coming;
@@ -289,7 +266,15 @@ export class LogKeeper {
     this.#current = coming;
     this.#coming = undefined;
     this.#begun(coming);
-    await this.#record(coming);
+    await this.#record.write(coming);
+  }
+
+  /** What is read meanwhile goes behind it, as long as it is the coming one. */
+  async #goOnRanked(coming: LogWriter, view: LogView, epoch: number | undefined): Promise<void> {
+    const isRanked = epoch === undefined || (await this.#rank(view, coming.snapshot, epoch));
+    // A read may have found that the log cannot go on.
+    if (isRanked && this.#coming === coming) return this.#goOn(coming);
+    this.#coming = undefined;
   }
 
   /** Finds out whether the log of the store's parent can be continued. */
@@ -305,33 +290,30 @@ export class LogKeeper {
     const isCommitted = recorded.pending !== undefined && isLive(recorded.pending);
     const parent = isCommitted ? recorded.pending : recorded.parent;
     if (parent === undefined) return this.#break('there is no snapshot of this store yet');
-    if (this.#coming !== undefined && parent === this.#coming.snapshot) {
-      const coming = this.#coming;
-      this.#coming = undefined;
+    const coming = this.#coming;
+    if (coming !== undefined && parent === coming.snapshot) {
       // It is written already: a second writer would take its numbers.
-      if (isLogged(view, parent)) {
-        if (epoch === undefined || (await this.#rank(view, parent, epoch))) await this.#goOn(coming);
-        return;
-      }
+      if (isLogged(view, parent)) return this.#goOnRanked(coming, view, epoch);
+      this.#coming = undefined;
     }
     const end = await endOfLog(this.#context, view, parent);
     if (typeof end === 'string') return this.#break(end);
-    const wasAt = this.#follower.wasAt(end.position);
+    const wasAt = this.#reader.wasAt(end.position);
     if (wasAt === 'no')
       return this.#break(`the log of snapshot ${parent} has writes that this store does not have`);
     const writer = await this.#writerFor(parent, end);
     // A segment that it dies before it has recorded is known by this to be its own.
-    if (wasAt === 'yes' || (await this.#isOwn(parent, end))) await this.#record(writer);
+    if (wasAt === 'yes' || (await this.#record.hasEnd(parent, end))) await this.#record.write(writer);
     if (epoch !== undefined) {
       if (!(await this.#rank(view, parent, epoch))) return;
       if (!(await this.#claim(writer, epoch))) return this.#break('another host writes the log');
     }
-    this.#readAll();
-    const read = this.#spool.after(end.position);
-    if (read === undefined) this.#startAt(end.position);
+    this.#reader.read();
+    const read = this.#reader.after(end.position);
+    if (read === undefined) this.#reader.startAt(end.position);
     else writer.add(read);
     this.#current = writer;
-    this.#readAll();
+    this.#reader.read();
     if (this.#follows(writer)) this.#begun(writer);
   }
 
@@ -371,32 +353,6 @@ export class LogKeeper {
   async #writerFor(snapshot: string, end: ChainEnd): Promise<LogWriter> {
     const { isConditional } = await recordedParent(this.#context);
     return new LogWriter(this.#context, { snapshot, end, writer: this.#writer, isConditional });
-  }
-
-  /** The store was where the log ends, although it may have purged what would show it. */
-  async #isOwn(snapshot: string, { number, writer }: LogEnd): Promise<boolean> {
-    const { home } = this.#context;
-    if (writer === undefined) return true;
-    const recorded = await readLogShipped(home);
-    const isRecorded = recorded?.snapshot === snapshot && recorded.number === number;
-    return isRecorded || isOwnSegment(home, { snapshot, writer });
-  }
-
-  /** One after the other: it is one file. */
-  #record(writer: LogWriter): Promise<void> {
-    const { fs, home } = this.#context;
-    this.#recorded = this.#recorded
-      .catch(() => undefined)
-      .then(() => {
-        const { number, position } = writer.end;
-        return writeLogShipped(fs, home, {
-          snapshot: writer.snapshot,
-          number,
-          position,
-          writer: this.#writer,
-        });
-      });
-    return this.#recorded;
   }
 
   #begun(writer: LogWriter): void {

@@ -5,7 +5,7 @@ import type { ChainEnd } from '../../log/segments/read-segments.ts';
 import { createSegment } from '../../log/segments/write-segment.ts';
 import type { EncodedSegment } from '../../log/segments/write-segment.ts';
 import type { Context } from '../context.ts';
-import type { Batch } from './spool.ts';
+import type { Batch } from './reading/spool.ts';
 
 /** A create-only put takes 8 MiB. */
 const maxSegmentBytes = 8 * 1024 * 1024;

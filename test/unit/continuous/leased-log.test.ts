@@ -3,18 +3,21 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rankLog } from '../../../src/engine/lease/rank-log.ts';
 import type { Context } from '../../../src/engine/context.ts';
 import { LogKeeper } from '../../../src/engine/continuous/log-keeper.ts';
+import { endOfLog } from '../../../src/engine/continuous/parent-log.ts';
 import { locateHome } from '../../../src/home/home.ts';
+import { logNextPath, writeLogFile } from '../../../src/home/log-files.ts';
 import { readState, writeState } from '../../../src/home/state.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { queueLog } from '../../../src/stores/chroma/log/queue-log.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
+import { segmentKey } from '../../../src/log/layout.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { unpackFixture } from '../../support/fixtures.ts';
 import { makeHost } from '../../support/host.ts';
 import { makeLogMachine } from '../../support/log-machine.ts';
 import { QueueStore, rowsOf } from '../../support/queue-store.ts';
-import { contextOf } from '../../support/race.ts';
+import { contextOf, passThrough } from '../../support/race.ts';
 
 type Machine = Awaited<ReturnType<typeof makeLogMachine>>;
 
@@ -75,15 +78,23 @@ async function takenOverLate(): Promise<{
 }> {
   const { host } = await make(3);
   await host.agent.restore();
-  const home = await locateHome(host.store);
-  const context: Context = { ...contextOf(remote, Date.now, Math.random, 'host'), home };
+  return { host, ...(await keeperOf(host, remote)) };
+}
+
+/** Of a host that was restored or has made a snapshot, and follows no log. */
+async function keeperOf(
+  { store }: Machine['host'],
+  used: Remote,
+): Promise<{ readonly context: Context; readonly keeper: LogKeeper }> {
+  const home = await locateHome(store);
+  const context: Context = { ...contextOf(used, Date.now, Math.random, 'host'), home };
   // `contextOf` names another remote than the host's own state does.
   const state = await readState(home);
   const [known] = Object.values(state?.remotes ?? {});
-  if (state === undefined || known === undefined) throw new Error('it was not restored');
+  if (state === undefined || known === undefined) throw new Error('it has no snapshot');
   await writeState(nodeFileSystem, home, { ...state, remotes: { [context.remoteId]: known } });
   const nothing = { onShipped: () => undefined, onBroken: () => undefined, onFollowing: () => undefined };
-  return { host, context, keeper: new LogKeeper(context, queueLog, nothing) };
+  return { context, keeper: new LogKeeper(context, queueLog, nothing) };
 }
 
 /** Of those that were written here, what a bare machine gets. */
@@ -199,6 +210,80 @@ describe('a log that another host continues under a newer lease', () => {
     expect((await sleeper.host.agent.show('latest')).id).toBe(newest);
     const { snapshots } = await readLog(context);
     expect(snapshots.map(({ entry }) => entry.epoch)).toEqual([1, 1]);
+  });
+
+  it('is not taken back by an earlier holder that has not seen yet that it was raised', async () => {
+    const [first = ''] = (await sleeper.host.agent.list()).map(({ id }) => id);
+    const context = contextOf(remote, Date.now, Math.random, 'other');
+    const before = await readLog(context);
+    expect(await rankLog(context, before, first, 3)).toBeUndefined();
+    expect(await rankLog(context, before, first, 2)).toBe('another snapshot counts more');
+    expect((await readLog(context)).snapshots.map(({ entry }) => entry.epoch)).toEqual([3]);
+  });
+
+  it('has what is written while a snapshot that a killed backup made is raised', async () => {
+    let during = (): void => undefined;
+    const asked: Remote = {
+      ...passThrough(remote),
+      put: (key, ...more) => {
+        if (key.startsWith('commits/')) during();
+        return remote.put(key, ...more);
+      },
+    };
+    const { host } = sleeper;
+    const [first] = await host.agent.list();
+    const second = await sleeper.backup();
+    await until(() => isFollowing(sleeper));
+    await sleeper.stop();
+    const { position } = await host.agent.show('latest');
+    if (first === undefined || second === undefined || position === undefined)
+      throw new Error('it has no two snapshots');
+    const { keeper, context } = await keeperOf(host, asked);
+    const state = await readState(context.home);
+    const known = state?.remotes[context.remoteId];
+    if (state === undefined || known == null || known.parent === null) throw new Error('it has no parent');
+    // It died between its commit and its record of it.
+    const unrecorded = {
+      ...known,
+      parent: { ...known.parent, id: first.id },
+      pending: { id: second, fingerprint: null },
+    };
+    await writeState(nodeFileSystem, context.home, { ...state, remotes: { [context.remoteId]: unrecorded } });
+    await writeLogFile(nodeFileSystem, logNextPath(context.home), { snapshot: second, position });
+    try {
+      await keeper.begin();
+      let isWritten = false;
+      during = () => {
+        if (isWritten) return;
+        isWritten = true;
+        write({ host }, 'holder 1');
+        keeper.read();
+      };
+      await keeper.obey(async () => 3);
+      expect(isWritten).toBe(true);
+      await keeper.ship(3);
+      expect(await restored()).toEqual(['holder 1']);
+    } finally {
+      keeper.close();
+    }
+  });
+
+  it('is not taken up once a snapshot has gone on from it, although nobody has ended it', async () => {
+    await sleeper.stop();
+    const [first = ''] = (await sleeper.host.agent.list()).map(({ id }) => id);
+    const context = contextOf(remote, Date.now, Math.random, 'other');
+    const before = await readLog(context);
+    expect(await endOfLog(context, before, first)).toMatchObject({ number: 0 });
+    const second = await sleeper.backup();
+    const after = await readLog(context);
+    // Whoever made the second one died before it ended the log of the first.
+    await remote.remove([segmentKey(first, 1)]);
+    expect(await endOfLog(context, { ...after, snapshots: before.snapshots }, first)).toMatchObject({
+      number: 0,
+    });
+    expect(await endOfLog(context, after, first)).toBe(
+      `the log of snapshot ${first} ended when snapshot ${second} went on from it`,
+    );
   });
 
   it('is left by a host whose snapshot the earlier holder has gone on from: it makes one that counts more', async () => {

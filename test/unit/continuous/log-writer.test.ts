@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LogOvertaken, LogWriter } from '../../../src/engine/continuous/log-writer.ts';
-import type { Batch } from '../../../src/engine/continuous/spool.ts';
+import type { Batch } from '../../../src/engine/continuous/reading/spool.ts';
 import type { Context } from '../../../src/engine/context.ts';
 import type { LogPosition } from '../../../src/log/segments/position.ts';
 import {

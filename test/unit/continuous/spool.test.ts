@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { Spool } from '../../../src/engine/continuous/spool.ts';
-import type { Batch } from '../../../src/engine/continuous/spool.ts';
+import { Spool } from '../../../src/engine/continuous/reading/spool.ts';
+import type { Batch } from '../../../src/engine/continuous/reading/spool.ts';
 import type { LogPosition, LogReading, LoggedOperation } from '../../../src/stores/operation-log.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { LogPosition, LogReading, LoggedOperation } from '../../stores/operation-log.ts';
+import type { LogPosition, LogReading, LoggedOperation } from '../../../stores/operation-log.ts';
 
 type Entries = Extract<LogReading, { type: 'entries' }>;
 
