@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
+import { createClaim } from '../../../src/agent/claim.ts';
 import { readRunningAgent, statusFileWriter } from '../../../src/agent/status-file.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import { agentStatusPath, locateHome } from '../../../src/home/home.ts';
@@ -35,6 +36,19 @@ describe('the status that a running agent leaves for others', () => {
     await expect(lockAgent(nodeFileSystem, home, { command: 'run' })).rejects.toMatchObject({ code: 'BUSY' });
     lock.release();
     expect(await readRunningAgent(home, systemClock)).toBeUndefined();
+  });
+
+  it('is not that of an earlier agent, which was killed: another host may have its lease', async () => {
+    await mkdir(home.dir);
+    await writeFile(agentStatusPath(home), JSON.stringify(savedStatus));
+    const statusFile = statusFileWriter(nodeFileSystem, home, {
+      clock: systemClock,
+      status: () => ({ ...savedStatus, pid: savedStatus.pid + 1 }),
+    });
+    const claim = createClaim({ fs: nodeFileSystem, home, command: 'watch', statusFile });
+    await claim.take();
+    expect(await readRunningAgent(home, systemClock)).toBeUndefined();
+    await claim.release();
   });
 
   it('says that the agent is overdue, also when it became so without a word', async () => {

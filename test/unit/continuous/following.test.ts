@@ -6,14 +6,16 @@ import type { Context } from '../../../src/engine/context.ts';
 import { sealLog } from '../../../src/engine/continuous/seal-log.ts';
 import { locateHome } from '../../../src/home/home.ts';
 import { isLogFollowed } from '../../../src/home/lock.ts';
-import { segmentsPrefix } from '../../../src/log/layout.ts';
+import { segmentKey, segmentsPrefix } from '../../../src/log/layout.ts';
 import { listSegments, readSegment } from '../../../src/log/segments/read-segments.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
 import type { FileSystem } from '../../../src/platform/file-system.ts';
+import { textBody } from '../../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
+import { unpackFixture } from '../../support/fixtures.ts';
 import { followStore, writeRow } from '../../support/followed-store.ts';
 import type { FollowedStore } from '../../support/followed-store.ts';
 import { makeHost } from '../../support/host.ts';
@@ -26,7 +28,9 @@ let lateMs: number;
 const late = { ...systemClock, now: () => Date.now() + lateMs };
 let before: (key: string) => Promise<void>;
 let users: readonly StoreUser[];
-let beforeNext: () => Promise<void>;
+/** A store in use is copied, not read where it lies. */
+const inUse: readonly StoreUser[] = [{ pid: 1, command: 'chroma', executable: undefined, mayWrite: true }];
+let beforeNext: (written: string) => Promise<void>;
 let beforeState: (from: string, to: string) => Promise<void>;
 let beforeShipped: () => Promise<void>;
 let remote: Remote;
@@ -48,7 +52,7 @@ beforeEach(async () => {
   const fs: FileSystem = {
     ...nodeFileSystem,
     rename: async (from, to) => {
-      if (to.endsWith('/log-next.json')) await beforeNext();
+      if (to.endsWith('/log-next.json')) await beforeNext(from);
       if (to.endsWith('/state.json')) await beforeState(from, to);
       if (to.endsWith('/log-shipped.json')) await beforeShipped();
       await nodeFileSystem.rename(from, to);
@@ -162,6 +166,29 @@ describe('a store that is followed', () => {
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ snapshot: id });
   });
 
+  it('is captured again if the new snapshot would have no log, and lack what was saved since', async () => {
+    await followed.snapshot();
+    users = inUse;
+    const given: string[] = [];
+    beforeNext = async (path) => {
+      const { snapshot } = JSON.parse(await readFile(path, 'utf8')) as { snapshot: string };
+      given.push(snapshot);
+      if (given.length > 1) return;
+      followed.write('saved');
+      await followed.flush();
+      // The log cannot be handed over to it: its first number is taken.
+      await memory.put(segmentKey(snapshot, 1), textBody('not of this host'));
+    };
+    const made = await followed.host.agent.backup({ evenUnchanged: true });
+    expect(made).toMatchObject({ type: 'committed', id: given[1] });
+    expect(await restoredElsewhere()).toEqual(written());
+    expect(followed.events.filter(({ type }) => type === 'diverged' || type === 'warning')).toEqual([]);
+    const left: string[] = [];
+    for await (const { objects } of memory.list(`history/${given[0]}/`))
+      left.push(...objects.map(({ key }) => key));
+    expect(left).toEqual([]);
+  });
+
   it('is said to be saved when it is behind both snapshots: the new one may count at any moment', async () => {
     const first = await followed.snapshot();
     const order: string[] = [];
@@ -244,8 +271,7 @@ describe('a store that is followed', () => {
       followed.write('meanwhile');
       await followed.flush();
     };
-    // A store in use is copied, not read where it lies.
-    users = [{ pid: 1, command: 'chroma', executable: undefined, mayWrite: true }];
+    users = inUse;
     followed.write('before');
     const second = await followed.snapshot();
     const [first] = await listSegments(memory, second);
@@ -427,6 +453,24 @@ describe('a store that is followed', () => {
     }
   });
 
+  it('has diverged from another remote under the same name, which never had its snapshot', async () => {
+    await followed.snapshot();
+    followed.write('saved');
+    await followed.flush();
+    await followed.stop();
+    const keys: string[] = [];
+    for await (const { objects } of memory.list('')) keys.push(...objects.map(({ key }) => key));
+    await memory.remove(keys);
+    const other = await makeHost({ remote: memory });
+    try {
+      unpackFixture('chroma-1-b', other.store);
+      await other.agent.backup();
+      expect(await followed.host.agent.restore()).toMatchObject({ type: 'diverged' });
+    } finally {
+      await other.remove();
+    }
+  });
+
   it('does not go on with the log of its snapshot if that was ended for another one', async () => {
     const id = await followed.snapshot();
     await followed.stop();
@@ -458,6 +502,44 @@ describe('a store that is followed', () => {
     };
     await followed.snapshot();
     expect(Object.values(recorded?.remotes ?? {})).toMatchObject([{ parent: { id: second }, pending: null }]);
+  });
+
+  it('whose log another host has taken while the next snapshot is made is ended and pinned all the same', async () => {
+    const first = await followed.snapshot();
+    const other = await makeHost({ remote: memory });
+    const stopping = new AbortController();
+    try {
+      await other.agent.restore();
+      users = inUse;
+      let isTaken = false;
+      before = async (key) => {
+        if (isTaken || !key.startsWith('commits/')) return;
+        isTaken = true;
+        void other.agent.followLog({ intervalMs: 50, signal: stopping.signal });
+        while (!other.events.some(({ type }) => type === 'log-following')) await sleep(5);
+        writeRow(join(other.store, 'chroma.sqlite3'), 'only there');
+        await other.agent.flush({ timeoutMs: 10_000 });
+        const told = followed.events.length;
+        followed.write('only here');
+        await followed.until(
+          (event) => event.type === 'log-broken' && followed.events.indexOf(event) >= told,
+        );
+      };
+      const second = await followed.snapshot();
+      await followed.until((event) => event.type === 'warning' && event.code === 'DIVERGED');
+      const [pinned] = await other.agent.list();
+      expect(pinned).toMatchObject({
+        id: first,
+        pin: { reason: expect.stringContaining('has writes of another host') as string },
+      });
+      const last = (await listSegments(memory, first)).length;
+      expect((await readSegment(memory, first, last)).head.closedBy).toBe(second);
+      await followed.flush();
+      expect(await restoredElsewhere()).toEqual(written());
+    } finally {
+      stopping.abort();
+      await other.remove();
+    }
   });
 
   it('whose log has writes of this host that another one lacks is pinned when that one goes on, and both are told', async () => {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Context } from '../../../src/engine/context.ts';
-import { isPassedOn, relateToLog } from '../../../src/engine/continuous/log-relation.ts';
+import { isPassedOn, isWhollyShipped, relateToLog } from '../../../src/engine/continuous/log-relation.ts';
 import { sealLog } from '../../../src/engine/continuous/seal-log.ts';
 import { giveUpLog, logReadyPath, writeLogFile, writeLogShipped } from '../../../src/home/log-files.ts';
 import type { LogReady } from '../../../src/home/log-files.ts';
@@ -239,6 +239,20 @@ describe('a store and the log of the snapshot that it grew from', () => {
       code: 'DENIED',
     });
   });
+});
+
+it('all that a store holds was in a log if it stands where the record ends, and nobody chose an earlier moment', async () => {
+  const { home } = context;
+  const isWhole = () => isWhollyShipped(context, id, 'chroma');
+  expect(await isWhole()).toBe(false);
+  await writeLogShipped(nodeFileSystem, home, { snapshot: id, number: 2, position: at(10) });
+  expect(await isWhole()).toBe(true);
+  expect(await isWhollyShipped(context, next, 'chroma')).toBe(false);
+  local = at(11);
+  expect(await isWhole()).toBe(false);
+  local = at(10);
+  await giveUpLog(nodeFileSystem, home);
+  expect(await isWhole()).toBe(false);
 });
 
 describe('a store whose snapshot has a child that another host made', () => {

@@ -53,6 +53,32 @@ const codeOf = (work: Promise<unknown>): Promise<string> =>
     (error: unknown) => (isSyncAgentError(error) ? error.code : String(error)),
   );
 
+it.each([
+  [1, 'read'],
+  [2, 'SNAPSHOT_CORRUPT'],
+])('a segment that arrives damaged %i times is %s: one time may be the network', async (times, result) => {
+  const memory = createMemoryRemote({ now: () => 0 });
+  const { bytes, checksum } = await encodeSegment(head(), lines);
+  await createSegment(memory, { snapshot, number: 1, bytes, checksum });
+  let gets = 0;
+  const remote: Remote = {
+    ...passThrough(memory),
+    get: async (...args) => {
+      const { body, ...object } = await memory.get(...args);
+      const content = await collect(body, 1e6);
+      if ((gets += 1) <= times) content[content.byteLength >> 1]! ^= 1;
+      return {
+        ...object,
+        body: (async function* () {
+          yield content;
+        })(),
+      };
+    },
+  };
+  expect(await codeOf(readSegment(remote, snapshot, 1))).toBe(result);
+  expect(gets).toBe(2);
+});
+
 describe('a segment', () => {
   it('is read as it was written, in the form of its first version', async () => {
     const { bytes, checksum } = await encodeSegment(head({ epoch: 3, cutTo: 4 }), lines);
