@@ -23,9 +23,10 @@ export function snapshotContent(
   );
   if (files.length === manifest.files.length && emptyDirectories.length === manifest.emptyDirectories.length)
     return manifest;
+  const { checkedBy: _, ...unchecked } = manifest;
   const needed = new Set([...files.map(({ path }) => path), ...emptyDirectories].flatMap(withParents));
   return {
-    ...manifest,
+    ...unchecked,
     files,
     emptyDirectories,
     ...(manifest.directories === undefined

@@ -145,6 +145,8 @@ const aboutTree = {
   fullTextDueAt: z.iso.datetime().optional(),
   /** Where the store stood in its own log of writes. Present if what was written since may be in the snapshot's log. */
   position: positionSchema.optional(),
+  /** The agent whose checks found the content sound before the commit. Older versions did not say. */
+  checkedBy: label.optional(),
   /** Problems that put no record at risk. Absent if there are none. */
   findings: z.array(problemSchema).optional(),
   /** Problems that made the store unsound, if a person insisted on the commit. */

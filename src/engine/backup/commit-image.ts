@@ -129,6 +129,7 @@ function draftOf({ formats, clock, settings }: Context, work: CommitImageWork): 
     stall: { heldMs: image.heldMs, longestHoldMs: image.longestHoldMs },
     ...(fullTextDueAt === undefined ? {} : { fullTextDueAt }),
     ...(position === undefined ? {} : { position }),
+    ...(damage.length > 0 ? {} : { checkedBy: settings.agent }),
     ...(findings.length > 0 ? { findings: [...findings] } : {}),
     ...(damage.length > 0 ? { damage: [...damage] } : {}),
     ...(written.content === undefined ? {} : { content: written.content }),

@@ -149,7 +149,7 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
     replaceStore(context, manifest, { state, isCommitDue: isCommitDue(work.view, state) }),
   );
   const log = work.log && (await applyLog(context, work.commit, home.store, work.log));
-  await assertSound(context, manifest, home.store);
+  await assertSound(context, manifest, home.store, { hasChanged: (log?.segments ?? 0) > 0 });
   await recordLog(context, work, log);
   tell(context, manifest.id, tips);
   return { ...describe(context, manifest, replaced), ...withLog(log), ...done, rollbackCopy: undefined };

@@ -68,7 +68,7 @@ export const engineTable = {
     kind: yesOrNo,
     help: 'Check the integrity of the store thoroughly, which takes longer',
     details:
-      "It uses SQLite's `integrity_check`. Without it backups use `quick_check`, and compare the full-text indexes of a database above 32 MiB with their texts once a day; restores, whose bytes are proven, use the part of it that looks at tables.",
+      "It uses SQLite's `integrity_check`. Without it backups use `quick_check`, and compare the full-text indexes of a database above 32 MiB with their texts once a day; restores compare hashes, which prove what this version found sound before the commit, and look at the tables of other snapshots.",
     default: 'false',
     library: {
       name: 'validation',

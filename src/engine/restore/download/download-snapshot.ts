@@ -56,7 +56,7 @@ export async function downloadSnapshot(
   const log =
     wanted && (await applyLog(context, wanted.of, data, { untilMs: wanted.untilMs, upTo: wanted.upTo }));
   if (log === undefined) return downloaded;
-  if (log.segments > 0) await assertSound(context, manifest, data);
+  if (log.segments > 0) await assertSound(context, manifest, data, { hasChanged: true });
   if (log.endedBy !== undefined) warnOfEnd(context, log);
   return { ...downloaded, log };
 }
