@@ -1,6 +1,8 @@
 /** How the command line is bundled: one file that starts fast, and chunks for what is loaded later. */
 export const bundleOptions = {
   bundle: true,
+  minifyWhitespace: true,
+  minifySyntax: true,
   splitting: true,
   platform: 'node',
   format: 'esm',

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { promisify } from 'node:util';
+import { makeBreather } from '../../platform/breathe.ts';
 import { isExcluded, noExclusions } from '../content/exclusions.ts';
 import type { Exclusions } from '../content/exclusions.ts';
 import { homeInsideStore } from '../content/scan.ts';
@@ -22,7 +24,8 @@ export const usersText = (users: readonly Pick<StoreUser, 'pid' | 'command'>[]):
 
 /**
  * The other processes that have a file below `store` open, as far as this user may see. On Linux by `/proc`, else by
- * `lsof`; processes of other containers and other hosts stay invisible. Files that are excluded do not count.
+ * `lsof`; processes of other containers and other hosts stay invisible. Files that are excluded do not count. Asked in turns that
+ * block, the system tells in a tenth of the time.
  */
 export async function findStoreUsers(
   store: string,
@@ -30,28 +33,37 @@ export async function findStoreUsers(
 ): Promise<readonly StoreUser[]> {
   const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^[0-9]+$/.test(name));
   if (processes.length === 0) return usersByLsof(store, exclude);
-  const users = await Promise.all(
-    processes
-      .map(Number)
-      .filter((pid) => pid !== process.pid)
-      .map(async (pid) => {
-        const opened = await openedBelow(pid, store, exclude);
-        return opened.length === 0 ? undefined : describe(pid, await isWritable(pid, opened));
-      }),
-  );
-  return users.filter((user) => user !== undefined);
+  const users: StoreUser[] = [];
+  const breathe = makeBreather();
+  for (const pid of processes.map(Number)) {
+    await breathe();
+    if (pid === process.pid) continue;
+    const opened = openedBelow(pid, store, exclude);
+    if (opened.length > 0) users.push(await describe(pid, await isWritable(pid, opened)));
+  }
+  return users;
 }
 
-/** The numbers of a process's descriptors of files below `store`. */
-async function openedBelow(pid: number, store: string, exclude: Exclusions): Promise<readonly string[]> {
+/** The numbers of a process's descriptors of files below `store`. None if the process is gone, or another user's. Blocks. */
+function openedBelow(pid: number, store: string, exclude: Exclusions): readonly string[] {
   const directory = `/proc/${pid}/fd`;
-  const descriptors = await readdir(directory).catch(() => []);
-  const found: string[] = [];
-  for (const descriptor of descriptors) {
-    const path = await readlink(`${directory}/${descriptor}`).catch(() => '');
-    if (isContent(path.replace(/ \(deleted\)$/, ''), store, exclude)) found.push(descriptor);
+  try {
+    return readdirSync(directory).filter((descriptor) => {
+      const path = linkOf(`${directory}/${descriptor}`).replace(/ \(deleted\)$/, '');
+      return isContent(path, store, exclude);
+    });
+  } catch {
+    return [];
   }
-  return found;
+}
+
+/** Empty if the descriptor was closed meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }
 
 /** proc_pid_fdinfo(5): the line `flags:` has the flags of open(2) in octal; its lowest two bits are 0 for reading only. */

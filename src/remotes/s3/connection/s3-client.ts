@@ -6,6 +6,7 @@ import { SyncAgentError, messageOf } from '../../../platform/errors.ts';
 import { ensureHomeDirectory, readAwsEnvironment } from './aws-environment.ts';
 import { endpointOf } from './endpoint.ts';
 import { paceBodies } from './paced-handler.ts';
+import { wideAgents } from './wide-reads.ts';
 import { proxyFor } from '../../proxy.ts';
 import type { Proxy } from '../../proxy.ts';
 import type { S3Settings } from '../s3-settings.ts';
@@ -95,11 +96,12 @@ function regionOf(settings: S3Settings, endpoint: URL | undefined): S3ClientConf
 
 /** `deadline.ts` decides how long an answer may take. */
 function handlerOptions(settings: S3Settings): NonNullable<S3ClientConfig['requestHandler']> {
+  const agents = wideAgents({ ...sockets, ...trustedAuthorities() });
   return {
     connectionTimeout: settings.connectTimeoutMs ?? 5000,
     socketTimeout: 0,
-    httpAgent: settings.proxy?.http ?? sockets,
-    httpsAgent: settings.proxy?.https ?? { ...sockets, ...trustedAuthorities() },
+    httpAgent: settings.proxy?.http ?? agents.http,
+    httpsAgent: settings.proxy?.https ?? agents.https,
   };
 }
 
