@@ -88,7 +88,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     write                      6           1           6           6          35           1
     setAttributes              1           0           0           0          27           0
     sync                      11           2          10          10          45           2
-    bytesRead          1_210_000      11_000   1_340_000   1_710_000     803_000      15_600
+    bytesRead          1_210_000      11_000   1_340_000   1_710_000     15_600       15_600
     bytesWritten          10_200       1_010      10_500     433_000     458_000       1_500
     bytesHashed          455_000      15_300     496_000     448_000     470_000      15_600
     bytesCopied                0           0           0     421_000           0           0

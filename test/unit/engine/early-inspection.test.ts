@@ -115,7 +115,8 @@ describe('the inspection of a store that is on its way', () => {
         return nodeFileSystem.remove(path);
       },
     };
-    const host = await makeHost({ remote, fs });
+    // What the same agent has checked is not inspected again otherwise.
+    const host = await makeHost({ remote, fs, settings: { validation: 'full' } });
     try {
       await host.write({ 'a.db': 'a database', b: 'a further file' });
       await host.agent.backup();
