@@ -65,8 +65,8 @@ const notes = `## What the figures mean
   vector index come from different moments, and the server loses records or crashes on them. sync-agent captures
   the store while a server runs; at rest, as here, it reads the store where it lies. In both cases its figures hold SQLite's own check, a check
   of each vector index against the database, and a SHA-256 of every file.
-- Its restore verifies every SHA-256, checks the database and indexes again, flushes all to disk and swaps directories by
-  rename. rclone compares an MD5 where the object has one; restic authenticates what it reads; \`aws s3 sync\` trusts
+- Its restore verifies every SHA-256, which proves that the bytes are those that were checked before the commit, flushes
+  all to disk and swaps directories by rename. rclone compares an MD5 where the object has one; restic authenticates what it reads; \`aws s3 sync\` trusts
   size and connection. None of them flushes to disk or looks inside.
 - Only sync-agent and restic keep older versions. \`aws s3 sync\` and rclone overwrite the only copy they have.
 - CPU is user and system time of the tool and the processes it started. The server's CPU is not in it, and competes with it.
