@@ -10,7 +10,7 @@ it('every start loads what the agent needs in few files, however much is loaded 
     if (loaded.has(name)) return;
     loaded.add(name);
     const text = readFileSync(join(dist, name), 'utf8');
-    for (const [, next = ''] of text.matchAll(/^(?:import|\} from) "\.\/([^"]+)";$/gm)) load(next);
+    for (const [, next = ''] of text.matchAll(/(?<=^|;)import(?:[^"();]*from)?"\.\/([^"]+)"/gm)) load(next);
   };
   const parts = ['main', 'commands', 'parse', 'carry-out', 'create-agent'];
   for (const part of parts)
