@@ -14,6 +14,9 @@ import { waitUntilQuiet } from './wait-until-quiet.ts';
 /** A server that persists one index after the other pauses only once the fence holds it, so waiting longer is no use. */
 const activeMs = 2000;
 
+/** Databases are brought up to date once more before the fence when copying the other files took longer. */
+const staleMs = 500;
+
 /** A look at all files. */
 export interface Look {
   readonly scan: ScanResult;
@@ -72,7 +75,10 @@ export async function prepare(
     const othersOf = ({ scan }: Look): readonly FileEntry[] =>
       without(contentOf(scan, databases), covered).files;
     await image.openDatabases(databases);
+    const openedMs = clock.monotonic();
     await image.copy(contentOf(look.scan, databases).files);
+    // What was written to them meanwhile would have to be copied while writers wait.
+    if (clock.monotonic() - openedMs > staleMs) await image.openDatabases(databases);
     if (databases.length > 0) look = await lookAt(dir, options);
 
     const judge = (files: readonly FileEntry[], nowMs: number): UnfinishedWrites => {

@@ -155,6 +155,36 @@ describe('a capture while only databases change', () => {
   });
 });
 
+describe('a capture of a database that is written while other files are copied', () => {
+  it.each<[string, number, boolean]>([
+    ['for long copies that before writers are held back', 700, false],
+    ['for a moment copies that while they are', 0, true],
+  ])('%s', async (_, tookMs, isHeld) => {
+    const written: boolean[] = [];
+    const { attempts } = await captureWith(
+      {},
+      {
+        fs: {
+          ...nodeFileSystem,
+          copy: async (from, to, options) => {
+            await nodeFileSystem.copy(from, to, options);
+            if (!from.endsWith('deep/file')) return;
+            makeDatabase('a.db', 'x'.repeat(100_000));
+            await sleep(tookMs);
+          },
+          openForWrite: async (path, options) => {
+            if (path.endsWith('a.db')) written.push(isFenced());
+            return nodeFileSystem.openForWrite(path, options);
+          },
+        },
+      },
+    );
+    expect(attempts).toBe(1);
+    expect(written).toEqual([isHeld]);
+    expect(rowsOf(join(image, 'a.db'))).toEqual(rowsOf(join(store, 'a.db')));
+  });
+});
+
 describe('a capture while a file changes that was written a moment before', () => {
   const text = (): string => readFileSync(join(image, 'index/data'), 'utf8');
   const writeIndex = (content: string): void => {
