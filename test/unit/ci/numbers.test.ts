@@ -24,6 +24,6 @@ describe('docs/reliability.md', () => {
   it('has the numbers of .ci/run', () => {
     expect(column(3)).toEqual(numbersOf("''"));
     expect(column(4)).toEqual(numbersOf('--nightly'));
-    expect(rows).toHaveLength(8);
+    expect(rows).toHaveLength(7);
   });
 });
