@@ -19,6 +19,7 @@ import { unpackFixture } from '../../support/fixtures.ts';
 import { followStore, writeRow } from '../../support/followed-store.ts';
 import type { FollowedStore } from '../../support/followed-store.ts';
 import { makeHost } from '../../support/host.ts';
+import type { Host } from '../../support/host.ts';
 import { QueueStore, rowsOf } from '../../support/queue-store.ts';
 import { contextOf, passThrough } from '../../support/race.ts';
 
@@ -67,14 +68,19 @@ afterEach(() => followed.remove());
 async function restoredElsewhere(): Promise<readonly string[]> {
   const other = await makeHost({ remote: memory });
   try {
-    const restored = await other.agent.restore();
-    // With its log it is not what was checked before the commit any more.
-    const { log, phases } = restored as Extract<typeof restored, { type: 'restored' }>;
-    expect(phases.some(({ phase }) => phase === 'validate')).toBe((log?.segments ?? 0) > 0);
+    await restoreChecked(other);
     return rowsOf(other.store, 240);
   } finally {
     await other.remove();
   }
+}
+/** With its log, a snapshot is not what was checked before the commit any more. Resolves to the number of segments. */
+async function restoreChecked({ agent }: Host): Promise<number> {
+  const restored = await agent.restore();
+  if (restored.type !== 'restored') throw new Error(`not restored, but ${restored.type}`);
+  const segments = restored.log?.segments ?? 0;
+  expect(restored.phases.some(({ phase }) => phase === 'validate')).toBe(segments > 0);
+  return segments;
 }
 /** As the server does with what its indexes have. */
 function purge(from: number, upTo: number): void {
@@ -363,6 +369,26 @@ describe('a store that is followed', () => {
       message: 'Cannot tell that everything is saved: the agent has ended',
     });
     await expect(followed.stop()).rejects.toThrow('a mistake');
+  });
+
+  it('is checked with its log, too, where it is restored file by file', async () => {
+    await followed.snapshot();
+    let room = 1e12;
+    const diskSpace = async () => ({ freeBytes: room, totalBytes: 1e12 });
+    const other = await makeHost({ remote: memory, ports: { diskSpace } });
+    try {
+      expect(await restoreChecked(other)).toBe(0);
+      followed.write('a');
+      await followed.flush();
+      room = 1000;
+      expect(await restoreChecked(other)).toBe(1);
+      expect(other.events).toContainEqual(
+        expect.objectContaining({ message: expect.stringContaining('replacing in place') as string }),
+      );
+      expect(rowsOf(other.store, 240)).toEqual(written());
+    } finally {
+      await other.remove();
+    }
   });
 
   it('stays as of the moment that somebody chose: its log does not go on', async () => {
