@@ -1,7 +1,7 @@
 import { assertLogWhole } from '../log/commit-copies.ts';
 import type { CommitCopy } from '../log/commit-copies.ts';
 import { readEntry, readLog } from '../log/commit-log.ts';
-import type { LogView } from '../log/commit-log.ts';
+import type { LogView, ReadLogOptions } from '../log/commit-log.ts';
 import type { LogEntry, Manifest } from '../log/manifest.ts';
 import { SyncAgentError, isSyncAgentError } from '../platform/errors.ts';
 import type { Context } from './context.ts';
@@ -13,8 +13,11 @@ export interface GivenView {
 }
 
 /** Reads the remote's log. The newest commit is not fetched if this host knows it. */
-export async function readRemote(context: Context): Promise<LogView> {
-  return readLog(context, { known: await readKnownCommit(context), signal: context.signal });
+export async function readRemote(
+  context: Context,
+  options: Pick<ReadLogOptions, 'isProbablyNew'> = {},
+): Promise<LogView> {
+  return readLog(context, { ...options, known: await readKnownCommit(context), signal: context.signal });
 }
 
 /** Describes the newest commits that the log has lost; empty if none. Costs one listing, unless there is one of the copies. */

@@ -1,3 +1,4 @@
+import { begin } from '../platform/concurrently.ts';
 import { isSyncAgentError, SyncAgentError } from '../platform/errors.ts';
 import type { CallOptions, Remote } from '../remotes/remote.ts';
 import { commitKey, commitsPrefix, parseCommitKey } from './layout.ts';
@@ -54,22 +55,33 @@ export interface KnownCommit {
 /** If a listed commit is gone, it was rotated away since, and the listing is stale. The log is then listed again, up to this often. */
 const maxListings = 5;
 
+export interface ReadLogOptions extends CallOptions {
+  readonly known?: KnownCommit | undefined;
+  /** The remote has probably no commit: what else shows that it had one is looked for at the same time. Default false. */
+  readonly isProbablyNew?: boolean;
+}
+
 /**
  * Lists the log and reads its newest commit. The read is saved if `known` is still the newest. A damaged commit that has no
  * copy is skipped. A commit that a newer version wrote is not skipped: TOO_NEW. Rejects with SNAPSHOT_CORRUPT if no commit can
- * be read although the remote had snapshots. That check costs an extra request only if the remote has no commit.
+ * be read although the remote had snapshots. That check costs extra requests only if the remote has no commit, or probably none.
  */
-export async function readLog(
-  source: LogSource,
-  options: CallOptions & { readonly known?: KnownCommit | undefined } = {},
-): Promise<LogView> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const view = await readListed(source, options);
-      if (view.head !== undefined || (await isNew(source, view, options))) return view;
-    } catch (error) {
-      if (!isSyncAgentError(error, 'NOT_FOUND') || tries === maxListings) throw error;
+export async function readLog(source: LogSource, options: ReadLogOptions = {}): Promise<LogView> {
+  const lookForTraces = (signal: AbortSignal): Promise<string | undefined> =>
+    findTraces(source.remote, { signal });
+  const early = options.isProbablyNew === true ? begin(options.signal, lookForTraces) : undefined;
+  try {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const view = await readListed(source, options);
+        const traces = tries === 1 ? early?.result : undefined;
+        if (view.head !== undefined || (await isNew(source, view, { ...options, traces }))) return view;
+      } catch (error) {
+        if (!isSyncAgentError(error, 'NOT_FOUND') || tries === maxListings) throw error;
+      }
     }
+  } finally {
+    await early?.cancel();
   }
 }
 
@@ -82,14 +94,14 @@ export async function readWhatIsLeft(source: LogSource, options: CallOptions = {
 async function isNew(
   source: LogSource,
   { commits, damaged }: LogView,
-  options: CallOptions,
+  { traces, ...options }: CallOptions & { readonly traces: Promise<string | undefined> | undefined },
 ): Promise<boolean> {
   const [newest] = damaged;
   if (newest !== undefined) {
     const { message } = newest.error;
     throw lostLog(source.remote, `none of its ${commits.length} commits can be read: ${message}`);
   }
-  const trace = await findTraces(source.remote, options);
+  const trace = await (traces ?? findTraces(source.remote, options));
   if (trace === undefined) return true;
   if ((await listCommits(source.remote, options)).commits.length > 0) return false;
   throw lostLog(source.remote, `it holds no commit, but "${trace}" shows that it had snapshots`);

@@ -30,25 +30,30 @@ export async function finishCommit(
   const { manifest } = committed;
   const { head } = work.view;
   const createOnly = work.createOnly !== 'rejected';
-  // Neither needs the other, and both wait for the server most of the time.
+  // None needs the others, and all wait for the server most of the time.
   await both(
     context.signal,
     async (signal) => {
       if (work.publishes === false) return;
       await attempt(context, 'publish', () => publish({ ...context, signal }, committed));
     },
-    async (signal) => {
-      await attempt(context, 'copy its commit', async () => {
-        if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
-          await writeCommitCopy(remote, head, { createOnly, signal });
-        await writeCommitCopy(remote, manifest, { createOnly, signal });
-        if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
-      });
-      if (!work.rotates) return;
-      await attempt(context, 'rotate', () =>
-        rotate({ ...context, signal }, { commit: manifest, committedAt: committed.serverTime }),
-      );
-    },
+    (rest) =>
+      both(
+        rest,
+        (signal) =>
+          attempt(context, 'copy its commit', async () => {
+            if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
+              await writeCommitCopy(remote, head, { createOnly, signal });
+            await writeCommitCopy(remote, manifest, { createOnly, signal });
+            if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
+          }),
+        async (signal) => {
+          if (!work.rotates) return;
+          await attempt(context, 'rotate', () =>
+            rotate({ ...context, signal }, { commit: manifest, committedAt: committed.serverTime }),
+          );
+        },
+      ),
   );
 }
 

@@ -1,3 +1,4 @@
+import { both } from '../../platform/concurrently.ts';
 import { endOfPin, pinsOf } from '../../log/manifest.ts';
 import type { Pin } from '../../log/manifest.ts';
 import type { LogView } from '../../log/commit-log.ts';
@@ -41,20 +42,39 @@ export async function commitImage(context: Context, work: CommitImageWork): Prom
   const committed = await inPhase(context, 'commit', async () => {
     await recordRemoteState(context, { ...state, createOnly, pending: { id, fingerprint } });
     const done = await commit(context, work);
-    const { manifest, lastModifiedMs } = done;
-    const { generation } = manifest;
-    context.emit({ type: 'committed', id, generation });
-    await cacheManifest(context, manifest);
-    const parent = { id, generation, lastModifiedMs };
-    await recordRemoteState(context, { parent, fingerprint, pending: null, createOnly, settled: [] });
+    context.emit({ type: 'committed', id, generation: done.manifest.generation });
     return done;
   });
-  await finishCommit(context, { view, committed, copies, createOnly, rotates: work.options.prune !== false });
+  // One waits for the disk, the other for the server.
+  await both(
+    context.signal,
+    () => recordParent(context, work, committed),
+    (signal) =>
+      finishCommit(
+        { ...context, signal },
+        { view, committed, copies, createOnly, rotates: work.options.prune !== false },
+      ),
+  );
   const diverged = divergedTips(committed, state.settled);
   if (diverged.length > 0) context.emit({ type: 'diverged', tips: diverged });
   if (isFenced(committed)) warnOfFence(context, id);
   context.emit({ type: 'phases', phases: context.phases.list() });
   return describe(context, work, { committed, diverged });
+}
+
+async function recordParent(
+  context: Context,
+  { id, image, staged }: CommitImageWork,
+  { manifest, lastModifiedMs }: Committed,
+): Promise<void> {
+  await cacheManifest(context, manifest);
+  await recordRemoteState(context, {
+    parent: { id, generation: manifest.generation, lastModifiedMs },
+    fingerprint: image.fingerprint,
+    pending: null,
+    createOnly: staged.createOnly,
+    settled: [],
+  });
 }
 
 async function commit(context: Context, work: CommitImageWork): Promise<Committed> {

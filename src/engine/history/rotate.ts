@@ -13,7 +13,7 @@ import {
   parseCopyKey,
 } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
-import type { ObjectInfo } from '../../remotes/remote.ts';
+import type { ObjectInfo, Remote } from '../../remotes/remote.ts';
 import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { keysReliedOn } from '../relied-on.ts';
@@ -41,9 +41,14 @@ export function rotate(context: Context, work: RotateWork): Promise<{ readonly o
 
 async function sweep(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
   const { remote, settings } = context;
-  const [{ names, serverTime }, view] = await both(
+  const [[{ names, serverTime }, besides], view] = await both(
     context.signal,
-    (signal) => remote.listDirectories(historyPrefix, { signal }),
+    (whole) =>
+      both(
+        whole,
+        (signal) => remote.listDirectories(historyPrefix, { signal }),
+        (signal) => listBesides(remote, signal),
+      ),
     (signal) => readLog(context, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal }),
   );
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < reliableMs(settings.graceMs);
@@ -56,7 +61,8 @@ async function sweep(context: Context, work: RotateWork): Promise<{ readonly obj
 
   const { head } = view;
   const cutoff = new Date(serverTime.getTime() - settings.graceMs);
-  const swept = await sweepObjects(context, { head, view, names, cutoff, atOnce: new Set(work.atOnce) });
+  const atOnce = new Set(work.atOnce);
+  const swept = await sweepObjects(context, { head, view, names, besides, cutoff, atOnce });
   await sweepUploads(context, cutoff);
   return swept;
 }
@@ -67,6 +73,7 @@ async function sweepObjects(
     head,
     view,
     names,
+    besides,
     cutoff,
     atOnce,
   }: {
@@ -74,6 +81,7 @@ async function sweepObjects(
     readonly view: LogView;
     /** Of the directories below the history. */
     readonly names: readonly string[];
+    readonly besides: readonly ObjectInfo[];
     readonly cutoff: Date;
     readonly atOnce: ReadonlySet<string>;
   },
@@ -103,7 +111,10 @@ async function sweepObjects(
   // Last, so that a crash never leaves files that nothing describes.
   const descriptions = [
     ...voidCommits.filter(({ generation }) => !unreadable.has(generation)).map(({ key }) => key),
-    ...(await listBesides(context, { view, isOld: (object) => isOld(object) || atOnce.size > 0 })),
+    ...besides
+      .filter((object) => isOld(object) || atOnce.size > 0)
+      .filter(isVoidIn(view))
+      .map(({ key }) => key),
   ];
   await remote.remove(descriptions, { signal });
   const objects = doomed.length + descriptions.length;
@@ -147,30 +158,23 @@ async function readVoid(
   return { described, unreadable };
 }
 
-/** Copies of void commits, and marks of first backups. */
-async function listBesides(
-  { remote, signal }: Context,
-  {
-    view,
-    isOld,
-  }: {
-    readonly view: LogView;
-    readonly isOld: (object: ObjectInfo) => boolean;
-  },
-): Promise<readonly string[]> {
-  const keys: string[] = [];
+/** What is in the history beside the snapshots: copies of commits, and marks of first backups. */
+async function listBesides(remote: Remote, signal: AbortSignal): Promise<readonly ObjectInfo[]> {
+  const found: ObjectInfo[] = [];
+  for await (const page of remote.list(nonSnapshotPrefix, { signal })) found.push(...page.objects);
+  return found;
+}
+
+/** Whether nobody needs such an object any more: the copy of a void commit, or a mark. */
+function isVoidIn(view: LogView): (object: ObjectInfo) => boolean {
   const live = liveGenerations(view);
-  for await (const page of remote.list(nonSnapshotPrefix, { signal })) {
-    for (const object of page.objects.filter(isOld)) {
-      const generation = parseCopyKey(object.key);
-      const isVoid =
-        generation === undefined
-          ? object.key.startsWith(attemptsPrefix)
-          : !live.has(generation) && generation < (view.head?.generation ?? 0);
-      if (isVoid) keys.push(object.key);
-    }
-  }
-  return keys;
+  const newest = view.head?.generation ?? 0;
+  return ({ key }) => {
+    const generation = parseCopyKey(key);
+    return generation === undefined
+      ? key.startsWith(attemptsPrefix)
+      : !live.has(generation) && generation < newest;
+  };
 }
 
 /** Unfinished uploads belong to no snapshot, so a server that refuses to list or abort them causes a warning only. */
