@@ -8,9 +8,9 @@ export function formatBytes(bytes: number): string {
   return `${amount.toFixed(digits)} ${sizeUnits[unit] ?? ''}`;
 }
 
-/** `12,345`. */
+/** `12,345`. `toLocaleString` takes 17 ms when it is first called. */
 export function formatCount(count: number): string {
-  return count.toLocaleString('en-US');
+  return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** `1 record`, `12,345 records`. */
