@@ -2,7 +2,7 @@ import type { LogView } from '../../log/commit-log.ts';
 import { begin } from '../../platform/concurrently.ts';
 import type { Begun } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
-import { spareHeap } from './spare-heap.ts';
+import { spareHeap } from '../../platform/memory/spare-heap.ts';
 import { assertExclusionsFitStore } from '../../stores/content/exclusions-fit.ts';
 import { noExclusions } from '../../stores/content/exclusions.ts';
 import { stagingRoot } from '../../home/home.ts';

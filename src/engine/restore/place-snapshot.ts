@@ -1,5 +1,6 @@
 import type { LogView } from '../../log/commit-log.ts';
 import { totalBytes } from '../../log/manifest.ts';
+import { spareHeap } from '../../platform/memory/spare-heap.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { isAncestor } from '../../log/retention.ts';
 import type { PhaseTime } from '../../platform/events.ts';
@@ -89,6 +90,7 @@ export interface Restored {
  */
 export async function placeSnapshot(context: Context, given: Placement): Promise<Restored> {
   const { home } = context;
+  spareHeap(given.manifest.files.length);
   const work: Work = {
     ...given,
     commit: given.manifest,
