@@ -41,6 +41,8 @@ export type { BackupOptions, BackupResult } from './backup-result.ts';
  *     6 copy of the commit             crash before: the next backup writes it
  *     7 current files, manifest.json   crash: nothing depends on them; the next backup mends them
  *     8 rotation                       crash: the next rotation goes on
+ *
+ * Steps 5 to 8 are taken side by side.
  */
 export async function backup(
   context: Context,
