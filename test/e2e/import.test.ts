@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAgent } from '../../src/in-process/create-agent.ts';
 import { systemClock } from '../../src/platform/clock.ts';
-import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';
+import { chromaAvailable, startChromaServer, startMigratedServer } from '../support/chroma-server.ts';
 import type { ChromaServer } from '../support/chroma-server.ts';
 import { unpackFixture } from '../support/fixtures.ts';
 import { differencesOf, serverRecords } from '../support/server-records.ts';
@@ -49,7 +49,7 @@ describe.skipIf(chromaAvailable() !== undefined)('into a real server', () => {
       // What its own server says of it.
       const served = fresh();
       cpSync(dir, served, { recursive: true });
-      const source = await startChromaServer({ path: served });
+      const source = await startMigratedServer({ path: served });
       try {
         const [before, after] = [
           await collectionsOf(source, 'default_database'),

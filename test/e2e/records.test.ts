@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readRecords } from '../../src/stores/chroma/records/read-records.ts';
 import { readStoredCollections } from '../../src/stores/chroma/records/stored-collection.ts';
-import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';
+import { chromaAvailable, startChromaServer, startMigratedServer } from '../support/chroma-server.ts';
 import { unpackFixture } from '../support/fixtures.ts';
 import { comparable, differencesOf, serverRecords } from '../support/server-records.ts';
 import type { Comparable } from '../support/server-records.ts';
@@ -41,7 +41,7 @@ describe.skipIf(chromaAvailable() !== undefined)('the reader of records, beside 
       const dir = unpackFixture(fixture, join(root, fixture));
       const found = readAll(dir);
       cpSync(dir, `${dir}-served`, { recursive: true });
-      const server = await startChromaServer({ path: `${dir}-served` });
+      const server = await startMigratedServer({ path: `${dir}-served` });
       try {
         for (const [name, { records, space }] of found)
           expect(differencesOf(records, await serverRecords(server.url, name), space === 'cosine')).toEqual(

@@ -6,7 +6,7 @@ import type { Collection } from 'chromadb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createAgent } from '../../src/in-process/create-agent.ts';
 import type { StoreRepairResult } from '../../src/engine/mending/repair-store.ts';
-import { chromaAvailable, startChromaServer } from '../support/chroma-server.ts';
+import { chromaAvailable, startChromaServer, startMigratedServer } from '../support/chroma-server.ts';
 import { destroyPage } from '../support/damage-database.ts';
 import type { Fixture } from '../support/fixtures.ts';
 import { unpackFixture } from '../support/fixtures.ts';
@@ -270,20 +270,13 @@ async function contentOf(
   return content;
 }
 
-/**
- * What a server says of a directory that an older version wrote. Of one of 0.4.24, untouched or not, its first read kills the thread
- * that applies the queue in three of ten boots, and a new one goes on.
- */
+/** What a server says of a directory that an older version wrote. */
 async function firstContentOf(dir: string, names: readonly { readonly name: string }[]): Promise<Content> {
-  for (let boot = 1; ; boot++) {
-    const server = await startChromaServer({ path: dir });
-    try {
-      return await contentOf(server.client.getCollection.bind(server.client), names);
-    } catch (error) {
-      if (boot === 5) throw error;
-    } finally {
-      await server.stop();
-    }
+  const server = await startMigratedServer({ path: dir });
+  try {
+    return await contentOf(server.client.getCollection.bind(server.client), names);
+  } finally {
+    await server.stop();
   }
 }
 

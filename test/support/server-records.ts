@@ -53,17 +53,7 @@ export function comparable(records: Iterable<StoredRecord>): ReadonlyMap<string,
   return found;
 }
 
-async function ask(url: string, body?: object, attempt = 1): Promise<unknown> {
-  try {
-    return await askOnce(url, body);
-  } catch (error) {
-    // A server sometimes breaks the connection of the first access to a directory of 0.4, and answers the next: 1 of 12 times.
-    if (!(error instanceof TypeError) || attempt === 3) throw error;
-    return ask(url, body, attempt + 1);
-  }
-}
-
-async function askOnce(url: string, body?: object): Promise<unknown> {
+async function ask(url: string, body?: object): Promise<unknown> {
   const response = await fetch(
     url,
     body === undefined
