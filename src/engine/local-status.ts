@@ -24,6 +24,8 @@ export interface LocalStatusOptions {
 
 /** A look at the store, beside the record of this host. */
 export interface StoreLook extends LocalStatus {
+  /** Whether this host has a record of the remote, be it of this store or of one that it replaced. */
+  readonly knowsRemote: boolean;
   /** Undefined if there is no store. */
   readonly scan: ScanResult | undefined;
   /** When the scan began, by `clock.now()`. */
@@ -32,7 +34,7 @@ export interface StoreLook extends LocalStatus {
 
 /** Compares the files' times with the local record. Makes no request and opens no file of the store. */
 export async function readLocalStatus(context: Context): Promise<LocalStatus> {
-  const { scan: _, lookedAtMs: __, ...status } = await lookAtStore(context);
+  const { scan: _, lookedAtMs: __, knowsRemote: ___, ...status } = await lookAtStore(context);
   return status;
 }
 
@@ -40,7 +42,13 @@ export async function lookAtStore(context: Context): Promise<StoreLook> {
   const { home, remoteId, clock } = context;
   const lookedAtMs = clock.now();
   if (!(await storeExists(home))) {
-    const nothing = { parent: undefined, writtenAtMs: undefined, scan: undefined, lookedAtMs };
+    const nothing = {
+      knowsRemote: false,
+      parent: undefined,
+      writtenAtMs: undefined,
+      scan: undefined,
+      lookedAtMs,
+    };
     return { exists: false, isUnchanged: false, ...nothing };
   }
   const [scan, local, identity] = await Promise.all([
@@ -52,6 +60,7 @@ export async function lookAtStore(context: Context): Promise<StoreLook> {
   const newestNs = scan.files.reduce((newest, file) => (file.mtimeNs > newest ? file.mtimeNs : newest), 0n);
   return {
     exists: true,
+    knowsRemote: local?.remotes[remoteId] !== undefined,
     parent: recorded?.parent?.id,
     // An upload whose answer was lost may have been committed: only the remote can tell.
     isUnchanged:

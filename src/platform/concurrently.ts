@@ -40,19 +40,24 @@ export async function concurrently<T, R>(
   }
 }
 
-/** Does two different kinds of work at the same time. Fails as `concurrently` does. */
-export async function both<A, B>(
+/** Does different kinds of work at the same time. Fails as `concurrently` does. */
+export async function allOf<T extends readonly unknown[]>(
+  asked: AbortSignal | undefined,
+  works: { readonly [K in keyof T]: (signal: AbortSignal) => Promise<T[K]> },
+): Promise<T> {
+  const each = works as readonly ((signal: AbortSignal) => Promise<unknown>)[];
+  const results = await concurrently(each, { concurrency: each.length, signal: asked }, (work, signal) =>
+    work(signal),
+  );
+  return results as unknown as T;
+}
+
+export function both<A, B>(
   asked: AbortSignal | undefined,
   one: (signal: AbortSignal) => Promise<A>,
   other: (signal: AbortSignal) => Promise<B>,
 ): Promise<readonly [A, B]> {
-  const works = [one, other] as const;
-  const results = await concurrently<(typeof works)[number], A | B>(
-    works,
-    { concurrency: works.length, signal: asked },
-    (work, signal) => work(signal),
-  );
-  return results as unknown as readonly [A, B];
+  return allOf<readonly [A, B]>(asked, [one, other]);
 }
 
 /** Work that was begun before it is certain to be needed. */

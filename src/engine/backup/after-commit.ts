@@ -1,4 +1,4 @@
-import { both } from '../../platform/concurrently.ts';
+import { allOf } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { writeCommitCopy } from '../../log/commit-copies.ts';
 import type { CommitCopy } from '../../log/commit-copies.ts';
@@ -31,30 +31,25 @@ export async function finishCommit(
   const { head } = work.view;
   const createOnly = work.createOnly !== 'rejected';
   // None needs the others, and all wait for the server most of the time.
-  await both(
-    context.signal,
+  await allOf(context.signal, [
     async (signal) => {
       if (work.publishes === false) return;
       await attempt(context, 'publish', () => publish({ ...context, signal }, committed));
     },
-    (rest) =>
-      both(
-        rest,
-        (signal) =>
-          attempt(context, 'copy its commit', async () => {
-            if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
-              await writeCommitCopy(remote, head, { createOnly, signal });
-            await writeCommitCopy(remote, manifest, { createOnly, signal });
-            if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
-          }),
-        async (signal) => {
-          if (!work.rotates) return;
-          await attempt(context, 'rotate', () =>
-            rotate({ ...context, signal }, { commit: manifest, committedAt: committed.serverTime }),
-          );
-        },
-      ),
-  );
+    (signal) =>
+      attempt(context, 'copy its commit', async () => {
+        if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
+          await writeCommitCopy(remote, head, { createOnly, signal });
+        await writeCommitCopy(remote, manifest, { createOnly, signal });
+        if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
+      }),
+    async (signal) => {
+      if (!work.rotates) return;
+      await attempt(context, 'rotate', () =>
+        rotate({ ...context, signal }, { commit: manifest, committedAt: committed.serverTime }),
+      );
+    },
+  ]);
 }
 
 /** Shows the snapshot to people, unless another host's is the newest. */

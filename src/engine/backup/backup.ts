@@ -6,7 +6,6 @@ import { spareHeap } from '../../platform/memory/spare-heap.ts';
 import { assertExclusionsFitStore } from '../../stores/content/exclusions-fit.ts';
 import { noExclusions } from '../../stores/content/exclusions.ts';
 import { stagingRoot } from '../../home/home.ts';
-import { readState } from '../../home/state.ts';
 import { assertLabel } from './label.ts';
 import { backUpImage } from './back-up-image.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
@@ -98,7 +97,7 @@ async function decide(
   if (known !== undefined) return known;
   spareHeap(look.scan?.files.length ?? 0);
   onLook(look);
-  const view = given ?? (await readRemote(context, { isProbablyNew: await isStrange(context) }));
+  const view = given ?? (await readRemote(context, { isProbablyNew: !look.knowsRemote }));
   const lineage = await readLineage(context, view, look.scan);
   if (!lineage.exists) {
     throw new SyncAgentError('NOT_FOUND', `Cannot back up "${context.home.store}": there is no store`, {
@@ -130,11 +129,6 @@ function isWorthBeginning(
   { exists, isUnchanged }: StoreLook,
 ): boolean {
   return view === undefined && local === undefined && minIntervalMs === undefined && exists && !isUnchanged;
-}
-
-/** Whether this host has no record of the remote. */
-async function isStrange({ home, remoteId }: Context): Promise<boolean> {
-  return (await readState(home))?.remotes[remoteId] === undefined;
 }
 
 async function assertExclusionsFit({ home, detectAdapter }: Context): Promise<void> {

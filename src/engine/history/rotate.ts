@@ -1,4 +1,4 @@
-import { both } from '../../platform/concurrently.ts';
+import { allOf } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import { readCommitCopy } from '../../log/commit-copies.ts';
 import { readCommit, readLog } from '../../log/commit-log.ts';
@@ -41,16 +41,11 @@ export function rotate(context: Context, work: RotateWork): Promise<{ readonly o
 
 async function sweep(context: Context, work: RotateWork): Promise<{ readonly objects: number }> {
   const { remote, settings } = context;
-  const [[{ names, serverTime }, besides], view] = await both(
-    context.signal,
-    (whole) =>
-      both(
-        whole,
-        (signal) => remote.listDirectories(historyPrefix, { signal }),
-        (signal) => listBesides(remote, signal),
-      ),
+  const [{ names, serverTime }, besides, view] = await allOf(context.signal, [
+    (signal) => remote.listDirectories(historyPrefix, { signal }),
+    (signal) => listBesides(remote, signal),
     (signal) => readLog(context, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal }),
-  );
+  ]);
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < reliableMs(settings.graceMs);
   if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
   // If the number was used and freed while this host slept, no other host was made to give up.
