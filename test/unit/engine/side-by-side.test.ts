@@ -1,4 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
+import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import type { FileSystem } from '../../../src/platform/file-system.ts';
+import { textBody } from '../../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { makeHost } from '../../support/host.ts';
@@ -52,8 +55,8 @@ afterEach(async () => {
   for await (const page of remote.list('')) await remote.remove(page.objects.map(({ key }) => key));
 });
 
-async function hostOf(seen: Remote): Promise<Host> {
-  const host = await makeHost({ remote: seen });
+async function hostOf(seen: Remote, fs: FileSystem = nodeFileSystem): Promise<Host> {
+  const host = await makeHost({ remote: seen, fs });
   hosts.push(host);
   await host.write({ file: 'content' });
   return host;
@@ -82,6 +85,49 @@ it('a first backup that sees the traces of a commit made meanwhile goes on behin
   await host.write({ file: 'another content' });
   expect(await host.agent.backup()).toMatchObject({ type: 'committed', parent: null });
   expect((await host.agent.list()).map(({ generation }) => generation)).toEqual([1, 2]);
+});
+
+it('traces that were looked for early do not count when the log is listed again', async () => {
+  await remote.put('commits/0000000001.json', textBody('{}'));
+  let listings = 0;
+  // The commit vanishes after it was listed, and what shows that there was one comes after traces were looked for.
+  const vanishing: Remote = {
+    ...passThrough(remote),
+    get: async (key, options) => {
+      await remote.remove(['commits/0000000001.json']);
+      await remote.put('history/.commits/0000000001.json', textBody('{}'));
+      return remote.get(key, options);
+    },
+    list: async function* (prefix, options) {
+      if (prefix === 'history/') listings += 1;
+      yield* remote.list(prefix, options);
+    },
+  };
+  const host = await hostOf(vanishing);
+  await expect(host.agent.backup()).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
+  expect(listings).toBe(2);
+});
+
+it('this host records its parent while the server publishes', async () => {
+  const meeting = new Meeting(['copy to file', 'record']);
+  let isCommitted = false;
+  const met = meetingAt(remote, meeting);
+  const seen: Remote = {
+    ...met,
+    put: async (key, body, options) => {
+      const answer = await met.put(key, body, options);
+      isCommitted ||= key.startsWith('commits/');
+      return answer;
+    },
+  };
+  const host = await hostOf(seen, {
+    ...nodeFileSystem,
+    rename: async (from, to) => {
+      if (isCommitted && to.endsWith('state.json')) await meeting.at('record');
+      await nodeFileSystem.rename(from, to);
+    },
+  });
+  expect((await host.agent.backup()).type).toBe('committed');
 });
 
 it('what follows a commit is done in two round trips', async () => {
