@@ -9,8 +9,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
-/** Of a message, what names the failed assertion and its place; a diff of a thousand lines stands further up. */
-const linesOfMessage = 12;
+/** Of a message and of its stack, what names the failed assertion and its place; a diff of a thousand lines stands further up. */
+const linesOfMessage = 10;
+const linesOfStack = 4;
 
 const files = process.argv.slice(2);
 let passed = 0;
@@ -71,5 +72,8 @@ function failuresOf(suite) {
 
 function describe(title, message) {
   const lines = stripVTControlCharacters(message ?? '').split('\n');
-  return [`  FAILED ${title}`, ...lines.slice(0, linesOfMessage).map((line) => `    ${line}`)].join('\n');
+  const isOfStack = (line) => /^\s+at /.test(line);
+  const told = lines.filter((line) => !isOfStack(line)).slice(0, linesOfMessage);
+  const stack = lines.filter(isOfStack).slice(0, linesOfStack);
+  return [`  FAILED ${title}`, ...[...told, ...stack].map((line) => `    ${line}`)].join('\n');
 }
