@@ -82,11 +82,15 @@ export async function inPhase<T>(
 }
 
 /** Counts the bytes of one phase and emits progress. */
-export function progressOf(context: Context, phase: Phase, total: number): (bytes: number) => void {
+export function progressOf(
+  context: Context,
+  phase: Phase,
+  total: number,
+): (bytes: number, isCopied?: boolean) => void {
   let done = 0;
-  return (bytes) => {
+  return (bytes, isCopied) => {
     done += bytes;
-    context.phases.moved(phase, bytes);
+    if (isCopied !== true) context.phases.moved(phase, bytes);
     context.emit({ type: 'progress', phase, done: Math.min(done, total), total });
   };
 }

@@ -85,12 +85,15 @@ export interface WriteWork {
   readonly isOwn: boolean;
   readonly upload: readonly UploadFile[];
   readonly reuse: readonly ReusedFile[];
-  /** Called as bytes of `upload` leave. */
-  readonly onBytes: (count: number) => void;
+  /** By the paths of `upload`: what was there in an earlier snapshot of the same format. Some of its bytes may be the same. */
+  readonly earlier?: ReadonlyMap<string, FileSource> | undefined;
+  /** Called as bytes of `upload` leave, or, with `isCopied`, as the server has copied them from an earlier file. */
+  readonly onBytes: (count: number, isCopied?: boolean) => void;
 }
 
 /** A file of the image. Without its SHA-256 nobody has read it yet: the format finds it out while it stores the bytes. */
-export type UploadFile = Omit<ManifestFile, 'in' | 'sha256'> & Partial<Pick<ManifestFile, 'sha256'>>;
+export type UploadFile = Omit<ManifestFile, 'in' | 'parts' | 'sha256'> &
+  Partial<Pick<ManifestFile, 'sha256'>>;
 
 /** A file whose bytes another snapshot of the same format has. */
 export interface ReusedFile {

@@ -11,6 +11,7 @@ export const longestLabel = 1024;
 const longestText = 10_000;
 
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const snapshotId = z.string().refine(isSnapshotId, 'is not a snapshot id');
 const storePath = z.string().superRefine((path, context) => {
   const problem = pathProblem(path);
@@ -38,16 +39,25 @@ const fileSchema = z.object({
   path: storePath,
   /** Bytes. */
   size: count,
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256,
   /** Permission bits. */
   mode: count.max(0o777),
   /** Milliseconds since the epoch. */
   mtimeMs: z.number().min(-8.64e15).max(8.64e15),
 });
 
+/** SHA-256 of what is in a file, part by part. */
+const partsSchema = z.object({
+  /** Bytes of each part but the last, which has the rest. */
+  bytes: count.min(1),
+  sha256: z.array(sha256),
+});
+
 const plainFileSchema = fileSchema.extend({
   /** The older snapshot whose history directory holds the bytes. Absent if it is this snapshot's own. */
   in: snapshotId.optional(),
+  /** For the next backup, which need not send a part that is still the same. Absent if nobody has looked at parts. */
+  parts: partsSchema.optional(),
 });
 
 const directorySchema = z.object({
@@ -189,7 +199,7 @@ const laterSchema = z
 
 type Later = Pick<z.infer<typeof laterSchema>, 'content' | 'linked'>;
 
-/** `content` and `linked` are absent in format 1, `in` of its files is absent in all others. */
+/** `content` and `linked` are absent in format 1, `in` and `parts` of its files are absent in all others. */
 export type Manifest = Omit<z.infer<typeof plainSchema>, 'format'> & Partial<Later> & { format: number };
 export type ManifestFile = z.infer<typeof plainFileSchema>;
 export type ManifestDirectory = z.infer<typeof directorySchema>;

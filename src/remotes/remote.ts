@@ -90,13 +90,32 @@ export interface PutOptions extends CallOptions {
   /** SHA-256 of the body, lower-case hexadecimal, sent along as a checksum if the remote takes one. */
   readonly sha256?: string;
   readonly contentType?: string;
-  /** Called as bytes of the body leave; the sum may exceed `size` if a part is sent again. */
-  readonly onBytes?: (count: number) => void;
+  /**
+   * An older object, some parts of which may have the same bytes as those of the body: the server may copy them, so that they
+   * need not be sent. It is only help: a base that is gone, or cannot be copied from, does not fail the call. Its bytes
+   * must be those that `parts` describes.
+   */
+  readonly base?: { readonly key: string; readonly parts: Parts };
+  /**
+   * Called as bytes of the body leave, or, with `isCopied`, as the server has copied them from the base. The sum may exceed
+   * `size` if a part is sent again.
+   */
+  readonly onBytes?: (count: number, isCopied?: boolean) => void;
 }
 
 export interface PutResult {
   /** The server's clock when it answered. */
   readonly serverTime: Date;
+  /** What was stored, if it was sent in parts: as the base of a later object. */
+  readonly parts?: Parts;
+}
+
+/** What is in an object, part by part. */
+export interface Parts {
+  /** Bytes of each part but the last, which has the rest. */
+  readonly bytes: number;
+  /** SHA-256 of each part, lower-case hexadecimal. */
+  readonly sha256: readonly string[];
 }
 
 export interface GetOptions extends CallOptions {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isSyncAgentError } from '../../src/platform/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remotes/body.ts';
 import { concurrently } from '../../src/platform/concurrently.ts';
-import type { Body, GetOptions, ListOptions, ListPage, Remote } from '../../src/remotes/remote.ts';
+import type { Body, GetOptions, ListOptions, ListPage, Parts, Remote } from '../../src/remotes/remote.ts';
 
 export interface MadeStore {
   readonly remote: Remote;
@@ -361,6 +361,40 @@ export function describeRemote(name: string, makeStore: () => Promise<MadeStore>
       ).toBe(true);
     });
 
+    it('stores the body itself, whatever base it is given', async () => {
+      const prefix = unique();
+      const old = randomBytes(bigBytes);
+      const { parts = partsOf(old, 5 * MiB) } = await remote.put(`${prefix}old`, bytesBody(old));
+      expect(parts).toEqual(partsOf(old, parts.bytes));
+      const grown = Buffer.concat([old, randomBytes(MiB)]);
+      grown.writeUInt32LE(grown.readUInt32LE(0) + 1, 0);
+      const none = randomBytes(bigBytes);
+      const cases = {
+        grown,
+        shrunk: old.subarray(0, bigBytes - 2 * MiB),
+        equal: old,
+        none,
+        small: old.subarray(0, MiB),
+        empty: Buffer.alloc(0),
+      };
+      for (const [name, bytes] of Object.entries(cases)) {
+        for (const [how, base] of Object.entries({
+          there: { key: `${prefix}old`, parts },
+          gone: { key: `${prefix}gone`, parts },
+          'of other parts': { key: `${prefix}old`, parts: partsOf(old, 6 * MiB + 1) },
+        })) {
+          let told = 0;
+          const put = await remote.put(`${prefix}new`, piecesBody(bytes), {
+            base,
+            onBytes: (count) => (told += count),
+          });
+          expect((await read(`${prefix}new`)).equals(bytes), `${name}, base ${how}`).toBe(true);
+          expect(told).toBe(bytes.byteLength);
+          if (put.parts !== undefined) expect(put.parts).toEqual(partsOf(bytes, put.parts.bytes));
+        }
+      }
+    });
+
     it('leaves no object behind when the source fails, and takes the same body again', async () => {
       const prefix = unique();
       for (const size of [100_000, bigBytes]) {
@@ -474,4 +508,12 @@ function piecesBody(bytes: Buffer): Body {
         yield bytes.subarray(position, Math.min(end, position + 777_777));
     },
   };
+}
+
+/** What is in `bytes`, part by part. */
+function partsOf(bytes: Buffer, partBytes: number): Parts {
+  const starts = Array.from({ length: Math.ceil(bytes.byteLength / partBytes) }, (_, i) => i * partBytes);
+  const part = (start: number): Buffer => bytes.subarray(start, start + partBytes);
+  const hash = (start: number): string => createHash('sha256').update(part(start)).digest('hex');
+  return { bytes: partBytes, sha256: starts.map(hash) };
 }

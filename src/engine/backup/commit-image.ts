@@ -172,7 +172,7 @@ function describe(
   { committed, diverged }: { readonly committed: Committed; readonly diverged: readonly string[] },
 ): BackupResult {
   const { manifest } = committed;
-  const { plan, parentId, lost } = staged;
+  const { plan, parentId, lost, copiedBytes } = staged;
   return {
     type: 'committed',
     id: manifest.id,
@@ -181,8 +181,8 @@ function describe(
     files: manifest.files.length,
     bytes: plan.uploadBytes + plan.reuseBytes,
     records: judged.statistics.records,
-    uploadBytes: plan.uploadBytes,
-    reuseBytes: plan.reuseBytes,
+    uploadBytes: plan.uploadBytes - copiedBytes,
+    reuseBytes: plan.reuseBytes + copiedBytes,
     heldMs: image.heldMs,
     longestHoldMs: image.longestHoldMs,
     diverged,

@@ -4,7 +4,7 @@ import { totalBytes } from '../../log/manifest.ts';
 import type { StoreStatistics } from '../../stores/adapter.ts';
 import { isSimplerKind } from '../../stores/find-kind.ts';
 
-export type ImageFile = Omit<ManifestFile, 'in' | 'sha256'>;
+export type ImageFile = Omit<ManifestFile, 'in' | 'parts' | 'sha256'>;
 
 /** What was captured, by the names and sizes of its files. */
 export interface CapturedTree {
@@ -33,6 +33,8 @@ export type BackupPlan =
       readonly upload: readonly UploadFile[];
       /** Files whose bytes an earlier snapshot has. */
       readonly reuse: readonly ReusedFile[];
+      /** By path: what the base has in the place of a file of `upload`. */
+      readonly earlier: ReadonlyMap<string, FileSource>;
       readonly uploadBytes: number;
       readonly reuseBytes: number;
     };
@@ -83,15 +85,27 @@ export function planBackup(facts: BackupFacts): BackupPlan {
     // Linked history can refer to a file of the same path only.
     const source = known.get(samePlace(file)) ?? known.get(content(file));
     if (source === undefined) upload.push(file);
-    else reuse.push({ file: { ...file, sha256: source.file.sha256 }, source });
+    else reuse.push({ file: reusedFile(file, source), source });
   }
   return {
     type: 'commit',
     upload,
     reuse,
+    earlier: base?.format === facts.format ? samePaths(base, upload) : new Map(),
     uploadBytes: totalBytes(upload),
     reuseBytes: totalBytes(reuse.map(({ file }) => file)),
   };
+}
+
+function reusedFile(file: UploadFile, { file: { sha256, parts } }: FileSource): ManifestFile {
+  return { ...file, sha256, ...(parts === undefined ? {} : { parts }) };
+}
+
+function samePaths(snapshot: Manifest, files: readonly UploadFile[]): ReadonlyMap<string, FileSource> {
+  const wanted = new Set(files.map(({ path }) => path));
+  return new Map(
+    snapshot.files.filter(({ path }) => wanted.has(path)).map((file) => [file.path, { snapshot, file }]),
+  );
 }
 
 /** If the remote has a newer snapshot than the base, changed permissions alone are no reason for a commit. */

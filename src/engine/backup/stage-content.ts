@@ -6,7 +6,7 @@ import { probeCreateOnly } from '../../log/create-only.ts';
 import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { attemptKey, makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
-import type { UploadFile, Written } from '../../formats/content-format.ts';
+import type { UploadFile } from '../../formats/content-format.ts';
 import { both } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { textBody } from '../../remotes/body.ts';
@@ -28,6 +28,7 @@ import {
   twinsBySize,
 } from './previous-snapshots.ts';
 import { uploadContent } from './upload-content.ts';
+import type { Uploaded } from './upload-content.ts';
 
 export interface StageWork {
   /** Of the new snapshot. */
@@ -50,13 +51,12 @@ export type Staged =
   | StagedContent;
 
 /** All bytes of a snapshot are in the remote. */
-export interface StagedContent {
+export interface StagedContent extends Uploaded {
   readonly type: 'staged';
   readonly plan: CommitPlan;
   /** The snapshot that the new one is compared with. */
   readonly base: Manifest | undefined;
   readonly parentId: string | null;
-  readonly written: Written;
   readonly copies: readonly CommitCopy[];
   readonly createOnly: CreateOnlySupport;
   /** Keys of objects that earlier snapshots rely on, and that are missing or cut. */
@@ -90,8 +90,7 @@ export async function stageContent(context: Context, work: StageWork): Promise<S
   if (options.dryRun === true) return { type: 'planned', plan, base };
   const parentId = parent?.id ?? (lineage.isParentLost ? newest?.id : lineage.parent) ?? null;
   warnOfLoss(context, { lineage, lost });
-  const uploaded = await upload(context, work, plan);
-  return { type: 'staged', plan, base, parentId, lost, ...uploaded };
+  return { type: 'staged', plan, base, parentId, lost, ...(await upload(context, work, plan)) };
 }
 
 /** The snapshot that the store grew from, and the image's files, hashed as far as a snapshot may have their bytes. */
@@ -122,14 +121,14 @@ async function upload(
   context: Context,
   work: StageWork,
   plan: CommitPlan,
-): Promise<Pick<StagedContent, 'written' | 'copies' | 'createOnly'>> {
+): Promise<Uploaded & Pick<StagedContent, 'copies' | 'createOnly'>> {
   const { remote } = context;
   const { id, view, image, lineage } = work;
   work.onUpload();
   const isFirst = view.head === undefined;
   // Until there is a commit, only this mark tells an interrupted first backup from a remote that lost its log.
   if (isFirst) await remote.put(attemptKey(id), textBody(''), { signal: context.signal });
-  const [written, checked] = await both(
+  const [uploaded, checked] = await both(
     context.signal,
     (signal) => uploadContent({ ...context, signal }, id, { image, plan }),
     async (signal) => ({
@@ -140,7 +139,7 @@ async function upload(
       createOnly: await knownCreateOnly({ ...context, signal }, lineage),
     }),
   );
-  return { written, ...checked };
+  return { ...uploaded, ...checked };
 }
 
 /** From the local record; tried out in the remote if this is its first backup from here. */

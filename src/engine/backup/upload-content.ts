@@ -11,18 +11,33 @@ export interface UploadWork {
   readonly plan: Extract<BackupPlan, { type: 'commit' }>;
 }
 
+export interface Uploaded {
+  readonly written: Written;
+  /** Of the bytes of changed files, those that the server had already. */
+  readonly copiedBytes: number;
+}
+
 /** Writes the objects of snapshot `id`. */
-export function uploadContent(context: Context, id: string, { image, plan }: UploadWork): Promise<Written> {
-  return inPhase(context, 'upload', () =>
-    context.formats.current.write(context, {
+export function uploadContent(context: Context, id: string, { image, plan }: UploadWork): Promise<Uploaded> {
+  const { upload, reuse, earlier, uploadBytes } = plan;
+  const report = progressOf(context, 'upload', uploadBytes);
+  let copiedBytes = 0;
+  return inPhase(context, 'upload', async () => {
+    const written = await context.formats.current.write(context, {
       id,
       dir: image.dir,
       isOwn: image.atRest === undefined,
-      upload: plan.upload,
-      reuse: plan.reuse,
-      onBytes: progressOf(context, 'upload', plan.uploadBytes),
-    }),
-  );
+      upload,
+      reuse,
+      earlier,
+      onBytes: (bytes, isCopied) => {
+        if (isCopied === true) copiedBytes += bytes;
+        report(bytes, isCopied);
+      },
+    });
+    // A file whose upload began anew was copied from twice.
+    return { written, copiedBytes: Math.min(copiedBytes, uploadBytes) };
+  });
 }
 
 const discardMs = 2000;

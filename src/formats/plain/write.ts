@@ -20,14 +20,22 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
     const { path, size, mode, mtimeMs, sha256 } = file;
     const bytes = (work.isOwn ? fileBody : strangeFileBody)(join(work.dir, path), size);
     const body = sha256 === undefined ? hashing(bytes) : { ...bytes, sha256: async () => sha256 };
-    const put = await remote.put(historyKey(id, path), body, {
+    const earlier = work.earlier?.get(path);
+    const base = earlier?.file.parts && {
+      key: keyOf(earlier.snapshot, earlier.file),
+      parts: earlier.file.parts,
+    };
+    const { parts, ...put } = await remote.put(historyKey(id, path), body, {
       ...(sha256 === undefined ? {} : { sha256 }),
+      ...(base === undefined ? {} : { base }),
       onBytes: work.onBytes,
       signal,
     });
     if (serverTime === undefined || put.serverTime > serverTime) serverTime = put.serverTime;
     // Member by member: of `{ ...file, … }`, V8 keeps a description for each object, which is larger than the object.
-    return { path, size, mode, mtimeMs, sha256: await body.sha256() };
+    const written: ManifestFile = { path, size, mode, mtimeMs, sha256: await body.sha256() };
+    if (parts !== undefined) written.parts = { bytes: parts.bytes, sha256: [...parts.sha256] };
+    return written;
   };
   /** Undefined until the server has copied something, or failed to. */
   let copies: boolean | undefined;

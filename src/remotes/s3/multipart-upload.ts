@@ -16,6 +16,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { eitherSignal, type EitherSignal } from '../../platform/abort-signals.ts';
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
+import type { PutOptions } from '../remote.ts';
 import { withDeadline } from '../wrappers/deadline.ts';
 import { patient, withRetry, type FailedAttempt, type RetryPolicy } from '../wrappers/retry.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
@@ -43,7 +44,7 @@ export interface MultipartOptions extends S3CallContext {
   /** Whether the SDK sends a checksum of its own with each part, which the upload has to announce. */
   readonly announcesChecksums: boolean;
   readonly md5: Payload['md5'];
-  readonly onBytes?: ((count: number) => void) | undefined;
+  readonly onBytes?: PutOptions['onBytes'] | undefined;
 }
 
 type CopiedPart = Pick<UploadPartCopyCommandInput, 'CopySource' | 'CopySourceIfMatch' | 'CopySourceRange'>;
@@ -59,6 +60,7 @@ export class MultipartUpload {
   readonly #failure = new AbortController();
   readonly #either: EitherSignal;
   #id: string | undefined;
+  #announcesCrc32 = false;
 
   /** `size`: bytes of the whole object. */
   constructor(target: MultipartTarget, size: number, options: MultipartOptions) {
@@ -69,6 +71,7 @@ export class MultipartUpload {
   }
 
   async create(announced: { readonly ChecksumAlgorithm?: 'CRC32' } = {}): Promise<void> {
+    this.#announcesCrc32 = announced.ChecksumAlgorithm !== undefined;
     const command = new CreateMultipartUploadCommand({ ...this.#target, ...announced });
     const { UploadId } = (await this.#retry(command)) as CreateMultipartUploadCommandOutput;
     this.#id = UploadId;
@@ -91,6 +94,26 @@ export class MultipartUpload {
     const command = new UploadPartCopyCommand({ ...this.#place(), PartNumber: number, ...part });
     const { CopyPartResult } = await this.#part<UploadPartCopyCommandOutput>(command);
     return { PartNumber: number, ETag: this.#etagOf(CopyPartResult) };
+  }
+
+  /**
+   * Asks once, and gives a part no more time than a small request. Undefined if the server does not copy it, for whatever reason but
+   * an abort: its bytes can be sent as well, with all patience.
+   */
+  async tryToCopyPart(number: number, part: CopiedPart): Promise<CompletedPart | undefined> {
+    const command = new UploadPartCopyCommand({ ...this.#place(), PartNumber: number, ...part });
+    const { signal } = this.#either;
+    try {
+      const { CopyPartResult } = (await this.#send(command, {
+        ms: this.#options.answerMs(),
+      })) as UploadPartCopyCommandOutput;
+      const { ETag, ChecksumCRC32 } = CopyPartResult ?? {};
+      if (ETag === undefined || (this.#announcesCrc32 && ChecksumCRC32 === undefined)) return undefined;
+      return { PartNumber: number, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return undefined;
+    }
   }
 
   /** Resolves to the output of the last request. An answer may be lost after the upload was completed; asked again, servers then know no such upload. */
@@ -170,13 +193,11 @@ export class MultipartUpload {
       seen,
     }: { readonly bytes?: number | undefined; readonly seen?: (error: SyncAgentError) => void } = {},
   ): Promise<object> {
-    const { client, policy, action, onRetry, stretchMs } = this.#options;
+    const { policy, action, onRetry } = this.#options;
     const { signal } = this.#either;
-    const send = client.send.bind(client) as (command: object, options: object) => Promise<object>;
-    const deadline = { action, signal, ms: this.#msOf(command, bytes), bytes, stretchMs };
     const attempt = async (): Promise<object> => {
       try {
-        return await withDeadline((options) => send(command, options), deadline);
+        return await this.#send(command, { bytes, ms: this.#msOf(command, bytes) });
       } catch (error) {
         const mapped = fromS3(error, this.#options);
         seen?.(mapped);
@@ -184,6 +205,17 @@ export class MultipartUpload {
       }
     };
     return withRetry(attempt, patient(policy), { action, signal, onRetry });
+  }
+
+  #send(
+    command: object,
+    { bytes, ms }: { readonly bytes?: number | undefined; readonly ms: number },
+  ): Promise<object> {
+    const { client, action, stretchMs } = this.#options;
+    const { signal } = this.#either;
+    const send = client.send.bind(client) as (command: object, options: object) => Promise<object>;
+    const deadline = { action, signal, ms, bytes, stretchMs };
+    return withDeadline((options) => send(command, options), deadline);
   }
 
   /** Servers put the parts together, or copy one, before they answer. */

@@ -3,8 +3,9 @@ import type { LimitFunction } from 'p-limit';
 import { concurrently } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { readParts } from '../read-body.ts';
+import type { Part } from '../read-body.ts';
 import type { PartMemory } from '../part-memory.ts';
-import type { Body } from '../remote.ts';
+import type { Body, ByteRange, Parts } from '../remote.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
 import { MultipartUpload } from './multipart-upload.ts';
 import type { MultipartOptions, MultipartTarget } from './multipart-upload.ts';
@@ -18,42 +19,107 @@ export interface UploadSource {
   /** Each part takes a turn, from its first byte in memory to its answer: this bounds memory. */
   readonly turns: LimitFunction;
   readonly memory: PartMemory;
+  /** An object whose parts may be those of the body. `source`: URL-encoded `bucket/key`. */
+  readonly base?: { readonly source: string; readonly parts: Parts } | undefined;
+}
+
+export interface UploadedParts {
+  /** Of the last request. */
+  readonly output: object;
+  readonly parts: Parts;
 }
 
 /**
- * Uploads a body of more than one part; resolves to the output of the last request. The error that comes out is not
- * `retryable` again, since each request was retried. On failure the upload is aborted before this rejects; a crash leaves
- * an unfinished upload for `sweepUploads`.
+ * Uploads a body of more than one part. The error that comes out is not `retryable` again, since each request was retried. On
+ * failure the upload is aborted before this rejects; a crash leaves an unfinished upload for `sweepUploads`.
  */
 export async function uploadInParts(
   target: MultipartTarget,
-  { body, partSizeBytes, turns, memory }: UploadSource,
+  { body, partSizeBytes, turns, memory, base }: UploadSource,
   options: MultipartOptions,
-): Promise<object> {
+): Promise<UploadedParts> {
   const { size } = body;
   const upload = new MultipartUpload(target, size, options);
-  return carryOut(upload, options, async (done) => {
-    const partBytes = Math.max(minimumPartBytes, partSizeBytes, Math.ceil(size / maximumParts));
+  const partBytes = partBytesOf(size, partSizeBytes);
+  const old = base?.parts.bytes === partBytes ? base : undefined;
+  const hashes: string[] = [];
+  let canCopy = old !== undefined;
+  let hasCopied = false;
+  const output = await carryOut(upload, options, async (done) => {
     const parts = readParts(body, partBytes, { ...options, memory });
-    const sendNext = async (): Promise<boolean> => {
-      const { value: part } = await parts.next();
-      if (part === undefined) return false;
-      const { number, bytes, sha256 } = part;
+    const send = async ({ number, bytes, sha256 }: Part): Promise<void> => {
       done.push(await upload.sendPart(number, { bytes, sha256, md5: options.md5 }));
       // After a failure a request may still hold it.
       memory.give(bytes);
       options.onBytes?.(bytes.byteLength);
-      return true;
     };
-    const senders = Array.from({ length: options.concurrency });
-    try {
-      await concurrently(senders, options, async (_, signal) => {
-        while (!signal.aborted && (await turns(sendNext)));
+    const copy = async (number: number, sha256: string): Promise<void> => {
+      const range = { start: (number - 1) * partBytes, end: Math.min(size, number * partBytes) };
+      const copied = await upload.tryToCopyPart(number, {
+        CopySource: old?.source,
+        CopySourceRange: `bytes=${range.start}-${range.end - 1}`,
       });
+      if (copied !== undefined) {
+        hasCopied = true;
+        done.push(copied);
+        options.onBytes?.(range.end - range.start, true);
+        return;
+      }
+      // One failure among copies says nothing of the others. Nor does the first one, but it may be the server's way.
+      canCopy &&= hasCopied;
+      await turns(async () => send(await readAgain(body, { range, number, sha256 }, { ...options, memory })));
+    };
+    /** False at the end. What a server copies by itself takes neither memory nor a turn. */
+    const next = async (): Promise<false | (() => Promise<void>)> => {
+      const { value: part } = await parts.next();
+      if (part === undefined) return false;
+      const { number, sha256 } = part;
+      hashes[number - 1] = sha256;
+      if (!canCopy || old?.parts.sha256[number - 1] !== sha256) {
+        await send(part);
+        return async () => undefined;
+      }
+      memory.give(part.bytes);
+      return () => copy(number, sha256);
+    };
+    // As many again as are sent, so that copies do not hold up what is sent.
+    const workers = Array.from({ length: options.concurrency * (canCopy ? 2 : 1) });
+    try {
+      await concurrently(
+        workers,
+        { concurrency: workers.length, signal: options.signal },
+        async (_, signal) => {
+          while (!signal.aborted) {
+            const rest = await turns(next);
+            if (rest === false) return;
+            await rest();
+          }
+        },
+      );
     } finally {
       await parts.return(undefined);
     }
   });
+  return { output, parts: { bytes: partBytes, sha256: hashes } };
+}
+
+/** A multiple of the usual size, so that an object that grows keeps its parts. */
+export function partBytesOf(size: number, partSizeBytes: number): number {
+  const usual = Math.max(minimumPartBytes, partSizeBytes);
+  return usual * Math.max(1, Math.ceil(size / (usual * maximumParts)));
+}
+
+/** A part that was read before, as it was then. */
+async function readAgain(
+  body: Body,
+  { range, number, sha256 }: { readonly range: ByteRange; readonly number: number; readonly sha256: string },
+  options: S3CallContext & { readonly memory: PartMemory },
+): Promise<Part> {
+  const size = range.end - range.start;
+  const piece: Body = { size, open: () => body.open(range) };
+  const { value: part } = await readParts(piece, size, options).next();
+  if (part?.sha256 === sha256) return { ...part, number };
+  throw new SyncAgentError('INTERNAL', `Cannot ${options.action}: the source changed while it was read`);
 }
 
 export interface CopySource {

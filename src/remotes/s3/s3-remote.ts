@@ -82,10 +82,17 @@ class S3Remote implements Remote {
     }
     const target = this.#session.target(key, options.contentType);
     if (body.size > this.#partSizeBytes && !createOnly) {
-      const source = { body, partSizeBytes: this.#partSizeBytes, turns: this.#turns, memory: this.#memory };
+      const { base } = options;
+      const source = {
+        body,
+        partSizeBytes: this.#partSizeBytes,
+        turns: this.#turns,
+        memory: this.#memory,
+        base: base && { source: this.#copySource(base.key), parts: base.parts },
+      };
       const multipart = { ...this.#session.multipart(call), onBytes: options.onBytes };
-      const output = await uploadInParts(target, source, multipart);
-      return { serverTime: this.#session.serverTime(output, call) };
+      const { output, parts } = await uploadInParts(target, source, multipart);
+      return { serverTime: this.#session.serverTime(output, call), parts };
     }
     const output = await this.#turns(async () => {
       const whole = await readParts(body, body.size, { ...call, memory: this.#memory }).next();
@@ -183,7 +190,7 @@ class S3Remote implements Remote {
     assertKey(from);
     assertKey(to);
     const call = this.#session.call('copy', from, options);
-    const source = [this.#session.settings.bucket, ...from.split('/')].map(encodeURIComponent).join('/');
+    const source = this.#copySource(from);
     const { client } = this.#session;
     const target = this.#session.target(to);
     const command = new CopyObjectCommand({ ...target, CopySource: source });
@@ -223,6 +230,10 @@ class S3Remote implements Remote {
 
   async close(): Promise<void> {
     this.#session.destroy();
+  }
+
+  #copySource(key: string): string {
+    return [this.#session.settings.bucket, ...key.split('/')].map(encodeURIComponent).join('/');
   }
 }
 

@@ -16,9 +16,9 @@ export function counting(remote: Remote): CountingRemote {
       counts.put += 1;
       return remote.put(key, body, {
         ...options,
-        onBytes: (count) => {
-          counts.bytesSent += count;
-          options?.onBytes?.(count);
+        onBytes: (count, isCopied) => {
+          if (isCopied !== true) counts.bytesSent += count;
+          options?.onBytes?.(count, isCopied);
         },
       });
     },

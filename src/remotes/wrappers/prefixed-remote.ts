@@ -1,4 +1,4 @@
-import type { ListOptions, ListPage, Remote } from '../remote.ts';
+import type { ListOptions, ListPage, PutOptions, Remote } from '../remote.ts';
 
 /** The part of `remote` whose keys start with `prefix/`, with keys relative to it. An empty prefix is the remote itself. */
 export function prefixed(remote: Remote, prefix: string): Remote {
@@ -6,7 +6,7 @@ export function prefixed(remote: Remote, prefix: string): Remote {
   const base = `${prefix}/`;
   return {
     location: `${remote.location}/${prefix}`,
-    put: (key, body, options) => remote.put(base + key, body, options),
+    put: (key, body, options) => remote.put(base + key, body, basedBelow(base, options)),
     get: (key, options) => remote.get(base + key, options),
     head: async (key, options) => {
       const info = await remote.head(base + key, options);
@@ -24,6 +24,11 @@ export function prefixed(remote: Remote, prefix: string): Remote {
     remarks: async (options) => (await remote.remarks?.(options)) ?? [],
     close: () => remote.close(),
   };
+}
+
+function basedBelow(prefix: string, options: PutOptions | undefined): PutOptions | undefined {
+  const older = options?.base;
+  return older === undefined ? options : { ...options, base: { ...older, key: prefix + older.key } };
 }
 
 async function* listBelow(

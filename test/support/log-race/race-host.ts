@@ -273,13 +273,14 @@ export class RaceHost {
       },
       staged: {
         type: 'staged',
-        plan: { type: 'commit', upload: [], reuse: [], uploadBytes: 0, reuseBytes: 0 },
+        plan: { type: 'commit', upload: [], reuse: [], earlier: new Map(), uploadBytes: 0, reuseBytes: 0 },
         base: undefined,
         parentId: lineage.parent ?? null,
         written: { files: [{ path: 'f', size: text.length, sha256, mode: 0o600, mtimeMs: 0 }], serverTime },
         copies,
         createOnly: 'enforced',
         lost: [],
+        copiedBytes: 0,
       },
       options: epoch === undefined ? {} : { epoch },
     });

@@ -6,10 +6,12 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { bytesBody, collect, textBody } from '../../../src/remotes/body.ts';
-import type { Body, Remote } from '../../../src/remotes/remote.ts';
+import type { Body, Parts, Remote } from '../../../src/remotes/remote.ts';
+import { counting } from '../../../src/remotes/wrappers/counting-remote.ts';
 import { retrying, type RetryEvent } from '../../../src/remotes/wrappers/retrying-remote.ts';
 import { needsPathStyle } from '../../../src/remotes/s3/connection/s3-client.ts';
 import type { S3Settings } from '../../../src/remotes/s3/s3-settings.ts';
+import { partBytesOf } from '../../../src/remotes/s3/s3-multipart.ts';
 import { createS3Remote } from '../../../src/remotes/s3/s3-remote.ts';
 import { startS3Server, type Fault, type S3Request, type S3Server } from '../../support/s3-server.ts';
 
@@ -192,6 +194,108 @@ describe('the S3 remote', { timeout: 30_000 }, () => {
     faultOn(({ operation }) => operation === 'UploadPartCopy', busy, 1000);
     await expect(remote.copy('ä/source', 'ä/other')).rejects.toMatchObject({ retryable: false });
     expect(server.unfinishedUploads()).toBe(0);
+  });
+
+  describe('with the base of an object', () => {
+    const partBytes = 5 * MiB;
+    const old = randomBytes(22 * MiB);
+    const changed = Buffer.from(old);
+    changed.writeUInt32LE(changed.readUInt32LE(7 * MiB) + 1, 7 * MiB);
+    const base = async (remote: Remote): Promise<{ readonly key: string; readonly parts: Parts }> => {
+      const { parts } = await remote.put('ä/old', bytesBody(old));
+      if (parts === undefined) throw new Error('no parts');
+      return { key: 'ä/old', parts };
+    };
+    const operations = (requests: readonly S3Request[], operation: string): number =>
+      requests.filter((each) => each.operation === operation).length;
+
+    it('sends the parts that changed, and has the others copied', async () => {
+      const remote = counting(storeWith());
+      const given = await base(remote);
+      const { bytesSent } = remote.counts();
+      const told = { sent: 0, copied: 0 };
+      const requests = await requestsDuring(() =>
+        remote.put('new', bytesBody(changed), {
+          base: given,
+          onBytes: (count, isCopied) => (told[isCopied === true ? 'copied' : 'sent'] += count),
+        }),
+      );
+      expect((await contentOf(remote, 'new')).equals(changed)).toBe(true);
+      expect(operations(requests, 'UploadPart')).toBe(1);
+      expect(operations(requests, 'UploadPartCopy')).toBe(4);
+      expect(told).toEqual({ sent: partBytes, copied: 17 * MiB });
+      expect(remote.counts().bytesSent - bytesSent).toBe(partBytes);
+    });
+
+    it('sends a part whose copy fails, and asks no more if that was the first', async () => {
+      const remote = storeWith({ uploadConcurrency: 1 });
+      const given = await base(remote);
+      const answers = { refused: 1000, once: 1 };
+      for (const [how, times] of Object.entries(answers)) {
+        let copies = 0;
+        server.setFault(({ operation }) => {
+          if (operation !== 'UploadPartCopy') return undefined;
+          copies += 1;
+          const fails = how === 'refused' || copies === 2;
+          return fails ? { type: 'status', status: 501, code: 'NotImplemented' } : undefined;
+        });
+        const requests = await requestsDuring(() => remote.put(how, bytesBody(changed), { base: given }));
+        expect((await contentOf(remote, how)).equals(changed)).toBe(true);
+        expect(operations(requests, 'UploadPart'), how).toBe(times === 1 ? 2 : 5);
+        if (how === 'refused') expect(copies).toBeLessThanOrEqual(2);
+        else expect(copies).toBe(4);
+      }
+      expect(server.unfinishedUploads()).toBe(0);
+    });
+
+    it('does not wait long for a copy that is never answered', async () => {
+      const remote = storeWith({ stallTimeoutMs: 200 });
+      const given = await base(remote);
+      faultOn(({ operation }) => operation === 'UploadPartCopy', { type: 'hang', when: 'before' }, 2);
+      await remote.put('new', bytesBody(changed), { base: given });
+      expect((await contentOf(remote, 'new')).equals(changed)).toBe(true);
+    });
+
+    it('fails if the source is other bytes when it is read again', async () => {
+      const remote = storeWith();
+      const given = await base(remote);
+      faultOn(({ operation }) => operation === 'UploadPartCopy', busy, 1000);
+      const body: Body = {
+        size: old.byteLength,
+        open: async function* (range) {
+          yield range === undefined ? old : Buffer.alloc(range.end - range.start);
+        },
+      };
+      await expect(remote.put('new', body, { base: given })).rejects.toMatchObject({
+        code: 'INTERNAL',
+        message: expect.stringContaining('changed while it was read') as string,
+      });
+      expect(server.unfinishedUploads()).toBe(0);
+    });
+
+    it('ends an aborted upload, with copies under way', async () => {
+      const remote = storeWith();
+      const given = await base(remote);
+      const aborting = new AbortController();
+      server.setFault(({ operation }) => {
+        if (operation !== 'UploadPartCopy') return undefined;
+        aborting.abort();
+        return { type: 'hang', when: 'before' };
+      });
+      await expect(
+        remote.put('new', bytesBody(changed), { base: given, signal: aborting.signal }),
+      ).rejects.toMatchObject({ code: 'INTERRUPTED' });
+      expect(server.unfinishedUploads()).toBe(0);
+    });
+
+    it('has parts of the same size as long as there are not too many of them', async () => {
+      const remote = storeWith();
+      const { parts } = await remote.put('small', bytesBody(old.subarray(0, 6 * MiB)));
+      expect(parts?.bytes).toBe(partBytes);
+      expect(partBytesOf(10_000 * partBytes, partBytes)).toBe(partBytes);
+      expect(partBytesOf(10_000 * partBytes + 1, partBytes)).toBe(2 * partBytes);
+      expect(partBytesOf(5e12, partBytes) * 10_000).toBeGreaterThanOrEqual(5e12);
+    });
   });
 
   it.each<Fault>([
