@@ -55,6 +55,8 @@ export interface BackupFacts {
   readonly isHeld: (snapshotId: string, path: string) => boolean;
   /** Format of the new snapshot. Only a snapshot of the same format has something to reuse. */
   readonly format: number;
+  /** Have the server copy no part of a changed file: somebody may not trust what it has. */
+  readonly sendsWhole: boolean;
 }
 
 /** Decides what a backup of `captured` does. Pure. */
@@ -91,7 +93,7 @@ export function planBackup(facts: BackupFacts): BackupPlan {
     type: 'commit',
     upload,
     reuse,
-    earlier: base?.format === facts.format ? samePaths(base, upload) : new Map(),
+    earlier: base?.format === facts.format && !facts.sendsWhole ? samePaths(base, upload) : new Map(),
     uploadBytes: totalBytes(upload),
     reuseBytes: totalBytes(reuse.map(({ file }) => file)),
   };

@@ -83,6 +83,7 @@ export async function stageContent(context: Context, work: StageWork): Promise<S
     maxShrink: settings.maxShrink,
     isHeld,
     format: context.formats.current.number,
+    sendsWhole: options.force ?? false,
   });
   const base = here(parent ?? newest);
   if (plan.type === 'unchanged') return { type: 'unchanged', id: parent?.id ?? newest?.id ?? '' };

@@ -8,6 +8,7 @@ import {
   UploadPartCopyCommand,
   type CompletedPart,
   type CreateMultipartUploadCommandOutput,
+  type HeadObjectCommandOutput,
   type PutObjectCommandInput,
   type S3Client,
   type UploadPartCommandOutput,
@@ -16,7 +17,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { eitherSignal, type EitherSignal } from '../../platform/abort-signals.ts';
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
-import type { PutOptions } from '../remote.ts';
+import type { Parts, PutOptions } from '../remote.ts';
 import { withDeadline } from '../wrappers/deadline.ts';
 import { patient, withRetry, type FailedAttempt, type RetryPolicy } from '../wrappers/retry.ts';
 import { fromS3, type S3CallContext } from './errors/s3-errors.ts';
@@ -75,6 +76,19 @@ export class MultipartUpload {
     const command = new CreateMultipartUploadCommand({ ...this.#target, ...announced });
     const { UploadId } = (await this.#retry(command)) as CreateMultipartUploadCommandOutput;
     this.#id = UploadId;
+  }
+
+  /** What names this version of an object to copy parts from. Undefined if it is not there, or not as long as its parts are. Does not fail. */
+  async etagOf(key: string, { bytes, sha256 }: Parts): Promise<string | undefined> {
+    const { Bucket } = this.#target;
+    try {
+      const ms = this.#options.answerMs();
+      const answer = await this.#send(new HeadObjectCommand({ Bucket, Key: key }), { ms });
+      const { ETag, ContentLength = 0 } = answer as HeadObjectCommandOutput;
+      return Math.ceil(ContentLength / bytes) === sha256.length ? ETag : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /** `number`: from 1. */

@@ -20,7 +20,7 @@ export interface UploadSource {
   readonly turns: LimitFunction;
   readonly memory: PartMemory;
   /** An object whose parts may be those of the body. `source`: URL-encoded `bucket/key`. */
-  readonly base?: { readonly source: string; readonly parts: Parts } | undefined;
+  readonly base?: { readonly key: string; readonly source: string; readonly parts: Parts } | undefined;
 }
 
 export interface UploadedParts {
@@ -42,10 +42,13 @@ export async function uploadInParts(
   const upload = new MultipartUpload(target, size, options);
   const partBytes = partBytesOf(size, partSizeBytes);
   const old = base?.parts.bytes === partBytes ? base : undefined;
+  // While the upload begins.
+  const looked = old && upload.etagOf(old.key, old.parts);
   const hashes: string[] = [];
-  let canCopy = old !== undefined;
-  let hasCopied = false;
   const output = await carryOut(upload, options, async (done) => {
+    const etag = await looked;
+    let canCopy = etag !== undefined;
+    let hasCopied = false;
     const parts = readParts(body, partBytes, { ...options, memory });
     const send = async ({ number, bytes, sha256 }: Part): Promise<void> => {
       done.push(await upload.sendPart(number, { bytes, sha256, md5: options.md5 }));
@@ -57,6 +60,7 @@ export async function uploadInParts(
       const range = { start: (number - 1) * partBytes, end: Math.min(size, number * partBytes) };
       const copied = await upload.tryToCopyPart(number, {
         CopySource: old?.source,
+        CopySourceIfMatch: etag,
         CopySourceRange: `bytes=${range.start}-${range.end - 1}`,
       });
       if (copied !== undefined) {

@@ -88,7 +88,7 @@ class S3Remote implements Remote {
         partSizeBytes: this.#partSizeBytes,
         turns: this.#turns,
         memory: this.#memory,
-        base: base && { source: this.#copySource(base.key), parts: base.parts },
+        base: base && { ...base, source: this.#copySource(base.key) },
       };
       const multipart = { ...this.#session.multipart(call), onBytes: options.onBytes };
       const { output, parts } = await uploadInParts(target, source, multipart);

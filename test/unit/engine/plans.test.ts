@@ -51,6 +51,7 @@ function facts(files: readonly ManifestFile[], extra: Partial<BackupFacts> = {})
     allowShrink: false,
     isHeld: () => true,
     format: 1,
+    sendsWhole: false,
     maxShrink: 0.5,
     ...extra,
   };
@@ -75,6 +76,30 @@ describe('planBackup', () => {
       upload: [{ path: 'd' }],
       reuse: [{ source: { file: { path: 'a' } } }, { source: { file: { path: 'b' } } }],
     });
+  });
+
+  it('says what was in the place of a changed file, unless all is to be sent', () => {
+    const files = [file('a', 'a'), file('b', 'c'), file('d', 'd')];
+    const earlier = (extra: Partial<BackupFacts>): readonly string[] => {
+      const plan = planBackup(facts(files, extra));
+      return plan.type === 'commit'
+        ? [...plan.earlier].map(([path, { snapshot, file }]) => `${path} ${snapshot.id} ${file.sha256}`)
+        : [plan.type];
+    };
+    const newest = manifest(2, [file('b', 'z')]);
+    expect(earlier({ newest })).toEqual([`b ${manifest(1, []).id} ${file('b', 'b').sha256}`]);
+    expect(earlier({ newest, parent: undefined, allowShrink: true })).toEqual([
+      `b ${newest.id} ${file('b', 'z').sha256}`,
+    ]);
+    expect(earlier({ sendsWhole: true })).toEqual([]);
+    expect(earlier({ format: 2 })).toEqual([]);
+  });
+
+  it('keeps what is known of the parts of a file that is reused', () => {
+    const parts = { bytes: 1, sha256: ['0'.repeat(64)] };
+    const parent = manifest(1, [{ ...file('a', 'a'), parts }, file('b', 'b')]);
+    const plan = planBackup(facts([file('a', 'a'), file('b', 'c')], { parent, newest: parent }));
+    expect(plan).toMatchObject({ reuse: [{ file: { path: 'a', parts } }] });
   });
 
   it('commits nothing for permissions alone where the remote moved on', () => {

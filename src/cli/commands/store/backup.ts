@@ -18,7 +18,8 @@ export const backupCommand: Command = {
     },
     force: {
       type: 'boolean',
-      describe: 'Back up even if nothing changed, too soon, or to an emptied remote',
+      describe:
+        'Back up even if nothing changed, too soon, or to an emptied remote; send changed files whole',
     },
     'allow-shrink': { type: 'boolean', describe: 'Back up even if the store lost most of its content' },
     'accept-damage': {
