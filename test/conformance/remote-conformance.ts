@@ -377,7 +377,7 @@ export function describeRemote(name: string, makeStore: () => Promise<MadeStore>
         small: old.subarray(0, MiB),
         empty: Buffer.alloc(0),
       };
-      for (const [name, bytes] of Object.entries(cases)) {
+      for (const [kind, bytes] of Object.entries(cases)) {
         for (const [how, base] of Object.entries({
           there: { key: `${prefix}old`, parts },
           gone: { key: `${prefix}gone`, parts },
@@ -388,7 +388,7 @@ export function describeRemote(name: string, makeStore: () => Promise<MadeStore>
             base,
             onBytes: (count) => (told += count),
           });
-          expect((await read(`${prefix}new`)).equals(bytes), `${name}, base ${how}`).toBe(true);
+          expect((await read(`${prefix}new`)).equals(bytes), `${kind}, base ${how}`).toBe(true);
           expect(told).toBe(bytes.byteLength);
           if (put.parts !== undefined) expect(put.parts).toEqual(partsOf(bytes, put.parts.bytes));
         }

@@ -83,7 +83,7 @@ describe('planBackup', () => {
     const earlier = (extra: Partial<BackupFacts>): readonly string[] => {
       const plan = planBackup(facts(files, extra));
       return plan.type === 'commit'
-        ? [...plan.earlier].map(([path, { snapshot, file }]) => `${path} ${snapshot.id} ${file.sha256}`)
+        ? [...plan.earlier].map(([path, at]) => `${path} ${at.snapshot.id} ${at.file.sha256}`)
         : [plan.type];
     };
     const newest = manifest(2, [file('b', 'z')]);
