@@ -68,6 +68,8 @@ const notes = `## What the figures mean
 - Its restore verifies every SHA-256, which proves that the bytes are those that were checked before the commit, flushes
   all to disk and swaps directories by rename. rclone compares an MD5 where the object has one; restic authenticates what it reads; \`aws s3 sync\` trusts
   size and connection. None of them flushes to disk or looks inside.
+- Of a large file that changed, sync-agent sends the parts of 6 MiB that changed, restic chunks of about 1 MiB, compressed, the others the whole
+  file. How many those are depends on where the application writes: growing metadata change half of the parts, random ones all of them.
 - Only sync-agent and restic keep older versions. \`aws s3 sync\` and rclone overwrite the only copy they have.
 - CPU is user and system time of the tool and the processes it started. The server's CPU is not in it, and competes with it.
 - Peak MB is the resident memory of the largest process. Requests and bytes of bodies were counted in a round of its
