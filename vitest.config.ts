@@ -31,7 +31,7 @@ const maxWorkers = availableParallelism() * 2;
 
 const fast = {
   globalSetup: ['test/support/build-scripts.ts'],
-  testTimeout: 30_000,
+  testTimeout: 60_000,
   hookTimeout: 60_000,
   maxWorkers,
 };

@@ -256,7 +256,7 @@ describe('an operation that does not even hear that it should stop', () => {
       retryable: true,
       message: 'Cannot put "x": no complete answer within 20 ms',
     });
-  }, 10_000);
+  });
 });
 
 describe('the deadline of all attempts together', () => {

@@ -128,7 +128,7 @@ describe('sync-agent watch --check-interval', () => {
       const status = ['status', '--store', dir, '--remote', pathToFileURL(join(root, 'remote')).href];
       // The agent writes its status a moment after its events.
       await expect
-        .poll(async () => (await runCli(status, { cwd: root })).stdout, { timeout: 20_000 })
+        .poll(async () => (await runCli(status, { cwd: root })).stdout, { timeout: 90_000 })
         .toMatch(/checked +damaged: Collection "alpha-l2"/);
       expect(readFileSync(marker, 'utf8')).toBe('on-damage\n');
     } finally {

@@ -540,7 +540,7 @@ describe('what every command does', () => {
     try {
       const first = startCli(['backup', '--capture-timeout', '100s'], { cwd, env: env() });
       await expect
-        .poll(() => existsSync(join(cwd, '.chroma.sync-agent', 'lock.json')), { timeout: 20_000 })
+        .poll(() => existsSync(join(cwd, '.chroma.sync-agent', 'lock.json')), { timeout: 90_000 })
         .toBe(true);
       const second = await run('backup');
       expect(second).toMatchObject({

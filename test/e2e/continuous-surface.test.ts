@@ -68,7 +68,7 @@ describe.skipIf(chromaAvailable() !== undefined)('an agent that saves each write
     // The agent still runs: nothing but the log can have brought it.
     expect((await restoredIds('second')).slice(-2)).toEqual(['first', 'second']);
     expect(await stop()).toMatchObject({ isSaved: true });
-  }, 30_000);
+  });
 
   it('answers POST /flush, and tells in metrics, status, list and restore how far the log is', async () => {
     const sync = async (...words: readonly string[]) => {
@@ -104,7 +104,7 @@ describe.skipIf(chromaAvailable() !== undefined)('an agent that saves each write
     expect(await sync('restore', '--to', join(root, 'fourth'))).toMatch(
       /then +\d+ writes? after it, up to 20\d\d-\S+; the server applies them at its first access/,
     );
-  }, 30_000);
+  });
 });
 
 it.each([['watch'], ['run']])(

@@ -86,7 +86,7 @@ describe('sync-agent watch --copy-to', () => {
     const offsite = `file://${cwd}/offsite`;
     /** The agent writes its status a moment after its events. */
     const shows = (text: RegExp) =>
-      expect.poll(async () => (await runCli(['status'], { cwd })).stdout, { timeout: 20_000 }).toMatch(text);
+      expect.poll(async () => (await runCli(['status'], { cwd })).stdout, { timeout: 90_000 }).toMatch(text);
     const agent = startAgent(['watch', '--copy-to', offsite, '--copy-interval', '0s'], {
       SYNC_AGENT_STORE: join(cwd, 'chroma'),
       SYNC_AGENT_REMOTE: `file://${root}/watched-remote`,

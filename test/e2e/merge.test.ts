@@ -40,7 +40,7 @@ async function startHost(name: string): Promise<FollowedHost> {
   const stopping = new AbortController();
   let following: Promise<unknown> | undefined;
   const until = async (isTrue: (event: AgentEvent) => boolean): Promise<void> => {
-    const over = AbortSignal.timeout(20_000);
+    const over = AbortSignal.timeout(90_000);
     while (!events.some(isTrue)) await once(bell, 'event', { signal: over });
   };
   const host: FollowedHost = {

@@ -107,7 +107,7 @@ describe.skipIf(!hasChromium)('in a browser, the status page', () => {
     agent.set(sampleStatuses.saving);
     const opened = await open();
     agent.set(savedStatus);
-    await opened.getByText('All saved 4 minutes ago').waitFor({ timeout: 10_000 });
+    await opened.getByText('All saved 4 minutes ago').waitFor({ timeout: 90_000 });
   });
 
   it('stays as it is when asked to', async () => {

@@ -117,7 +117,7 @@ describe('sync-agent watch', () => {
     const status = async () =>
       (JSON.parse((await run('status', '--json')).stdout) as { agent: Record<string, unknown> }).agent;
     // The event comes first, then the schedule goes by it, then that is written down.
-    await expect.poll(async () => (await status())['failures'], { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(async () => (await status())['failures'], { timeout: 90_000 }).toBeGreaterThan(0);
     expect(await status()).toMatchObject({ pid: agent.child.pid, lastError: { code: 'DENIED' } });
     expect((await run('status')).stdout).toMatch(/last error .*DENIED/);
     s3.setFault(undefined);

@@ -129,7 +129,7 @@ describe('the inspection of a store that is on its way', () => {
     }
   }
 
-  it('begins with the databases, while other files are still missing', { timeout: 5000 }, async () => {
+  it('begins with the databases, while other files are still missing', async () => {
     let begin = (): void => undefined;
     const begun = new Promise<void>((resolve) => (begin = resolve));
     const restored = restore({
@@ -139,7 +139,7 @@ describe('the inspection of a store that is on its way', () => {
     expect(await restored).toMatchObject({ type: 'restored' });
   });
 
-  it('is aborted, and waited for, where a file cannot be had', { timeout: 5000 }, async () => {
+  it('is aborted, and waited for, where a file cannot be had', async () => {
     const steps: string[] = [];
     let remove = (): void => undefined;
     const removing = new Promise<void>((resolve) => (remove = resolve));

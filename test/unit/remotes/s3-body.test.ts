@@ -27,7 +27,7 @@ describe('the body of an S3 answer', () => {
       message: expect.stringMatching(/only 3 bytes came for 50 ms, at byte 3 of 1000000$/) as string,
     });
     expect(silent.destroyed).toBe(true);
-  }, 5000);
+  });
 
   it('does not take a slow reader for a stalled server', async () => {
     const stream = Readable.from([Buffer.from('123'), Buffer.from('45')]);
@@ -50,7 +50,7 @@ describe('the body of an S3 answer', () => {
     } finally {
       clearInterval(drip);
     }
-  }, 5000);
+  });
 
   it('takes its time for a big body whose bytes keep coming', async () => {
     const stretches = 6;

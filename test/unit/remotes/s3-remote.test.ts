@@ -18,7 +18,7 @@ import { startS3Server, type Fault, type S3Request, type S3Server } from '../../
 const MiB = 1024 * 1024;
 const hasty = { clock: { ...systemClock, sleep: async () => {} }, attempts: 4 };
 
-describe('the S3 remote', { timeout: 30_000 }, () => {
+describe('the S3 remote', () => {
   let server: S3Server;
   const opened: Remote[] = [];
 
@@ -110,7 +110,7 @@ describe('the S3 remote', { timeout: 30_000 }, () => {
     expect(server.unfinishedUploads()).toBe(0);
   });
 
-  it('sends no more of a body that is refused before the server has read it', { timeout: 5000 }, async () => {
+  it('sends no more of a body that is refused before the server has read it', async () => {
     let connection: Socket | undefined;
     const refusing = createServer((socket) => {
       connection = socket.on('error', () => undefined);
