@@ -78,6 +78,13 @@ class Watching {
     );
   }
 
+  /** Whether a segment began after this time: what was written before it is in it, or in one before it. */
+  hasSaved(atMs: number): boolean {
+    return this.events.some(
+      (event) => event.type === 'log-shipped' && Date.parse(event.time) - event.lagMs > atMs,
+    );
+  }
+
   /** For a failure: what became of the log. */
   told(): string {
     return this.events
@@ -187,7 +194,10 @@ describe.skipIf(chromaAvailable() !== undefined)('a store whose writes are saved
     const last = force();
     const ended = last.catch(() => undefined);
     const safe = await writer.checkpoint();
+    const safeAtMs = Date.now();
     await sleep(1500);
+    // A slow machine may be late.
+    await watching.until(() => !watching.isFollowing || watching.hasSaved(safeAtMs));
     const { isFollowing } = watching;
     watching.kill();
     last.child.kill('SIGKILL');
