@@ -26,6 +26,7 @@ import { files } from './bench/parts/files.ts';
 import { hold } from './bench/parts/hold.ts';
 import { memory } from './bench/parts/memory.ts';
 import { shaped } from './bench/parts/shaped.ts';
+import { measureNodeStart } from './bench/measure/node-start.ts';
 import { judgeQuiet } from './bench/report/quiet.ts';
 import { renderReport } from './bench/report/report.ts';
 import { startS3 } from './bench/s3.ts';
@@ -76,6 +77,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 try {
   const { agent, tools, missing } = findTools(work);
   for (const name of missing) say(`WITHOUT ${name}: it is not installed`);
+  const nodeStartMs = measureNodeStart();
   const parts: PartResult[] = [];
   for (const part of chosen) {
     say(part.name);
@@ -91,7 +93,7 @@ try {
       }),
     );
   }
-  const text = renderReport({ tools, missing, s3: s3.description, sizes, parts });
+  const text = renderReport({ tools, missing, s3: s3.description, nodeStartMs, sizes, parts });
   process.stdout.write(text);
   const { isQuiet } = judgeQuiet(parts);
   if (values.write && isQuiet) {
