@@ -256,6 +256,18 @@ describe('the S3 remote', () => {
       expect((await contentOf(remote, 'new')).equals(changed)).toBe(true);
     });
 
+    it('takes no part of one size for a part of another, though both end with the same bytes', async () => {
+      const end = randomBytes(MiB);
+      const key = 'larger parts';
+      const larger = storeWith({ partSizeBytes: 6 * MiB });
+      const { parts } = await larger.put(key, bytesBody(Buffer.concat([old.subarray(0, 6 * MiB), end])));
+      if (parts === undefined) throw new Error('no parts');
+      const bytes = Buffer.concat([old.subarray(0, partBytes), end]);
+      const remote = storeWith();
+      await remote.put('new', bytesBody(bytes), { base: { key, parts } });
+      expect((await contentOf(remote, 'new')).equals(bytes)).toBe(true);
+    });
+
     it('fails if the source is other bytes when it is read again', async () => {
       const remote = storeWith();
       const given = await base(remote);
