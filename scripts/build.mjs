@@ -3,12 +3,12 @@
  * felt at every boot of an application. `node scripts/build.mjs [DIRECTORY]`, by default dist.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { bundleOptions } from './bundle-options.mjs';
-import { oneStart } from './one-start.mjs';
+import { bundleOptions, programOptions } from './bundle-options.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outdir = process.argv[2] ?? join(root, 'dist');
@@ -19,18 +19,23 @@ execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '-
   stdio: 'inherit',
 });
 
-const options = { ...bundleOptions, absWorkingDir: root, outdir };
-// The SDK is a chunk of its own, loaded for s3:// only.
+const shared = { ...bundleOptions, absWorkingDir: root, outdir };
+// The compiled modules that a bundle replaces.
+const bundles = { ...shared, allowOverwrite: true };
+await build({ ...bundles, ...programOptions, entryPoints: { program: 'src/program.ts' } });
+const program = readFileSync(join(outdir, 'program.cjs'));
+if (program.some((byte) => byte > 0x7f))
+  throw new Error('program.cjs is not ASCII, as start/kept-code.ts reads it');
+const programId = createHash('sha256').update(program).digest('hex').slice(0, 16);
 await build({
-  ...options,
-  entryPoints: { bin: 'src/bin.ts', 'operation-child': 'src/operations/operation-child.ts' },
-  plugins: [oneStart(root)],
-  // The compiled bin gives way to its bundle.
-  allowOverwrite: true,
+  ...bundles,
+  splitting: false,
+  define: { programId: JSON.stringify(programId) },
+  entryPoints: { bin: 'src/bin.ts', 'operation-child': 'src/start/operation-child.ts' },
 });
 // A worker needs little of what the agent needs.
 await build({
-  ...options,
+  ...shared,
   entryPoints: {
     'inspect-worker': 'src/stores/inspect-worker.ts',
     'mend-worker': 'src/stores/mend-worker.ts',

@@ -1,4 +1,4 @@
-/** How the command line is bundled: one file that starts fast, and chunks for what is loaded later. */
+/** How programs are bundled. */
 export const bundleOptions = {
   bundle: true,
   minifyWhitespace: true,
@@ -17,4 +17,23 @@ export const bundleOptions = {
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
   },
   logLevel: 'warning',
+};
+
+/**
+ * The command line is one script, since only of a script can V8's code be kept. What `import()` loads is in it, and runs when it is
+ * asked for.
+ */
+export const programOptions = {
+  format: 'cjs',
+  splitting: false,
+  outExtension: { '.js': '.cjs' },
+  supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': 'programUrl' },
+  // As Node wraps a module, so that it can be compiled as it is read. What was bundled of modules expects to be strict.
+  banner: {
+    js: "(function (exports, require, module, __filename, __dirname) { 'use strict'; const programUrl = require('node:url').pathToFileURL(__filename).href;",
+  },
+  footer: { js: '})' },
+  // Of `import.meta`, only sources ask for more than the URL.
+  logOverride: { 'empty-import-meta': 'silent' },
 };

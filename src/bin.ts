@@ -1,8 +1,5 @@
 #!/usr/bin/env node
-import module from 'node:module';
-
-// Node 22 and later can keep compiled code between runs.
-(module as { readonly enableCompileCache?: () => unknown }).enableCompileCache?.();
+import { loadProgram } from './start/load-program.ts';
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader of the output has closed it, as in `sync-agent list | head -1`.
@@ -15,5 +12,6 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-const { main } = await import('./cli/main.ts');
-process.exitCode = await main(process.argv.slice(2));
+const args = process.argv.slice(2);
+const { main } = await loadProgram(args[0] ?? '');
+process.exitCode = await main(args);

@@ -1,74 +1,50 @@
-import { analyzeCommand } from './commands/work/analyze.ts';
-import { archiveCommand } from './commands/archive/archive.ts';
-import { backupCommand } from './commands/store/backup.ts';
-import { checkCommand } from './commands/store/check.ts';
-import { clearHistoryCommand } from './commands/remote/clear-history.ts';
 import type { Command } from './commands/command.ts';
-import { copyCommand } from './commands/remote/copy.ts';
-import { diffCommand } from './commands/remote/diff.ts';
-import { doctorCommand } from './commands/setup/doctor.ts';
-import { drillCommand } from './commands/remote/drill.ts';
-import { exportCommand } from './commands/store/export.ts';
-import { importCommand } from './commands/store/import.ts';
-import { indexCommand } from './commands/work/index-records.ts';
-import { flushCommand } from './commands/store/flush.ts';
-import { initCommand } from './commands/setup/init.ts';
-import { inspectCommand } from './commands/store/inspect.ts';
-import { listCommand } from './commands/remote/list.ts';
-import { logCommand } from './commands/work/log.ts';
-import { maintainCommand } from './commands/store/maintain.ts';
-import { mergeCommand } from './commands/remote/merge.ts';
-import { notifyCommand } from './commands/store/notify.ts';
-import { pinCommand, unpinCommand } from './commands/remote/pin.ts';
-import { protectCommand } from './commands/work/protect.ts';
-import { pruneCommand } from './commands/remote/prune.ts';
-import { rebuildCommand } from './commands/work/rebuild.ts';
-import { repairCommand } from './commands/store/repair.ts';
-import { repairRemoteCommand } from './commands/remote/repair-remote.ts';
-import { restoreCommand } from './commands/store/restore.ts';
-import { rollbackCommand } from './commands/store/rollback.ts';
-import { runCommand } from './commands/agent/run.ts';
-import { showCommand } from './commands/remote/show.ts';
-import { statusCommand } from './commands/store/status.ts';
-import { syncCommand } from './commands/store/sync.ts';
-import { verifyCommand } from './commands/remote/verify.ts';
-import { watchCommand } from './commands/agent/watch.ts';
+
+type Loader = () => Promise<Command>;
+
+/** In the order of --help. A start loads no more than the one that was asked for. */
+const loaders: Readonly<Record<string, Loader>> = {
+  init: async () => (await import('./commands/setup/init.ts')).initCommand,
+  backup: async () => (await import('./commands/store/backup.ts')).backupCommand,
+  restore: async () => (await import('./commands/store/restore.ts')).restoreCommand,
+  sync: async () => (await import('./commands/store/sync.ts')).syncCommand,
+  repair: async () => (await import('./commands/store/repair.ts')).repairCommand,
+  maintain: async () => (await import('./commands/store/maintain.ts')).maintainCommand,
+  rebuild: async () => (await import('./commands/work/rebuild.ts')).rebuildCommand,
+  list: async () => (await import('./commands/remote/list.ts')).listCommand,
+  show: async () => (await import('./commands/remote/show.ts')).showCommand,
+  diff: async () => (await import('./commands/remote/diff.ts')).diffCommand,
+  verify: async () => (await import('./commands/remote/verify.ts')).verifyCommand,
+  drill: async () => (await import('./commands/remote/drill.ts')).drillCommand,
+  check: async () => (await import('./commands/store/check.ts')).checkCommand,
+  inspect: async () => (await import('./commands/store/inspect.ts')).inspectCommand,
+  'repair-remote': async () => (await import('./commands/remote/repair-remote.ts')).repairRemoteCommand,
+  prune: async () => (await import('./commands/remote/prune.ts')).pruneCommand,
+  pin: async () => (await import('./commands/remote/pin.ts')).pinCommand,
+  unpin: async () => (await import('./commands/remote/pin.ts')).unpinCommand,
+  'clear-history': async () => (await import('./commands/remote/clear-history.ts')).clearHistoryCommand,
+  rollback: async () => (await import('./commands/store/rollback.ts')).rollbackCommand,
+  copy: async () => (await import('./commands/remote/copy.ts')).copyCommand,
+  archive: async () => (await import('./commands/archive/archive.ts')).archiveCommand,
+  export: async () => (await import('./commands/store/export.ts')).exportCommand,
+  import: async () => (await import('./commands/store/import.ts')).importCommand,
+  index: async () => (await import('./commands/work/index-records.ts')).indexCommand,
+  analyze: async () => (await import('./commands/work/analyze.ts')).analyzeCommand,
+  merge: async () => (await import('./commands/remote/merge.ts')).mergeCommand,
+  status: async () => (await import('./commands/store/status.ts')).statusCommand,
+  log: async () => (await import('./commands/work/log.ts')).logCommand,
+  run: async () => (await import('./commands/agent/run.ts')).runCommand,
+  protect: async () => (await import('./commands/work/protect.ts')).protectCommand,
+  watch: async () => (await import('./commands/agent/watch.ts')).watchCommand,
+  notify: async () => (await import('./commands/store/notify.ts')).notifyCommand,
+  flush: async () => (await import('./commands/store/flush.ts')).flushCommand,
+  doctor: async () => (await import('./commands/setup/doctor.ts')).doctorCommand,
+};
+
+/** Undefined if there is no such command. */
+export const commandNamed = async (name: string): Promise<Command | undefined> =>
+  Object.hasOwn(loaders, name) ? loaders[name]?.() : undefined;
 
 /** In the order of --help. */
-export const commands: readonly Command[] = [
-  initCommand,
-  backupCommand,
-  restoreCommand,
-  syncCommand,
-  repairCommand,
-  maintainCommand,
-  rebuildCommand,
-  listCommand,
-  showCommand,
-  diffCommand,
-  verifyCommand,
-  drillCommand,
-  checkCommand,
-  inspectCommand,
-  repairRemoteCommand,
-  pruneCommand,
-  pinCommand,
-  unpinCommand,
-  clearHistoryCommand,
-  rollbackCommand,
-  copyCommand,
-  archiveCommand,
-  exportCommand,
-  importCommand,
-  indexCommand,
-  analyzeCommand,
-  mergeCommand,
-  statusCommand,
-  logCommand,
-  runCommand,
-  protectCommand,
-  watchCommand,
-  notifyCommand,
-  flushCommand,
-  doctorCommand,
-];
+export const allCommands = (): Promise<readonly Command[]> =>
+  Promise.all(Object.values(loaders).map((load) => load()));

@@ -22,7 +22,7 @@ export async function main(args: readonly string[], commands?: readonly Command[
       const { runMenu } = await import('./menu/menu.ts');
       return await runMenu(main);
     }
-    const known = commands ?? (await import('./commands.ts')).commands;
+    const known = commands ?? (await commandsFor(args, own));
     if (asksForHelp(own)) {
       const { helpText } = await import('./help.ts');
       print(await helpText(args, known));
@@ -40,6 +40,13 @@ export async function main(args: readonly string[], commands?: readonly Command[
     if (form.json) print(JSON.stringify(errorDocument(error), null, 2));
     return error.exitCode;
   }
+}
+
+/** The command that is asked for; all of them where others may be meant, or named. */
+async function commandsFor(args: readonly string[], own: readonly string[]): Promise<readonly Command[]> {
+  const { allCommands, commandNamed } = await import('./commands.ts');
+  const asked = asksForHelp(own) ? undefined : await commandNamed(args[0] ?? '');
+  return asked === undefined ? allCommands() : [asked];
 }
 
 /** Whether somebody can answer questions. */

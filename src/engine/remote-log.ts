@@ -15,9 +15,10 @@ export interface GivenView {
 /** Reads the remote's log. The newest commit is not fetched if this host knows it. */
 export async function readRemote(
   context: Context,
-  options: Pick<ReadLogOptions, 'isProbablyNew'> = {},
+  { known, isProbablyNew = false }: Pick<ReadLogOptions, 'isProbablyNew' | 'known'> = {},
 ): Promise<LogView> {
-  return readLog(context, { ...options, known: await readKnownCommit(context), signal: context.signal });
+  const newest = known ?? (await readKnownCommit(context));
+  return readLog(context, { isProbablyNew, known: newest, signal: context.signal });
 }
 
 /** Describes the newest commits that the log has lost; empty if none. Costs one listing, unless there is one of the copies. */

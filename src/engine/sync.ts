@@ -7,10 +7,10 @@ import type { LocalState } from '../home/state.ts';
 import { backup } from './backup/backup.ts';
 import type { BackupOptions, BackupResult } from './backup/backup.ts';
 import type { Context } from './context.ts';
-import { relateToLog } from './continuous/log-relation.ts';
 import { knownFacts, readLineage } from './lineage.ts';
-import { manifestIfReadable, readRemote } from './remote-log.ts';
+import { readRemote } from './remote-log.ts';
 import type { Lineage } from './lineage.ts';
+import { relateToCandidate } from './restore/candidate-relation.ts';
 import { planRestore } from './restore/plan-restore.ts';
 import { restore } from './restore/restore.ts';
 import type { RestoreOptions, RestoreResult } from './restore/restore.ts';
@@ -37,11 +37,11 @@ async function planWithLog(context: Context, view: LogView, lineage: Lineage): P
   const snapshots = entriesOf(view);
   const newest = snapshots.at(-1);
   const plan = planSync(snapshots, lineage);
-  if (plan !== 'backup' || newest?.logged !== true || lineage.parent !== newest.id) return plan;
-  if (lineage.state.settled.includes(newest.id)) return plan;
-  const manifest = await manifestIfReadable(context, view, newest);
-  const relation = manifest && (await relateToLog(context, manifest));
-  return relation?.type === 'behind' ? 'restore' : relation?.type === 'diverged' ? 'diverged' : plan;
+  if (plan !== 'backup' || newest?.logged !== true || lineage.parent === undefined) return plan;
+  if (lineage.state.settled.includes(newest.id) || lineage.isParentLost) return plan;
+  const local = knownFacts(lineage, lineage.parent);
+  const relation = await relateToCandidate(context, view, { candidate: newest, local });
+  return relation === 'behind' ? 'restore' : relation === 'diverged' ? 'diverged' : plan;
 }
 
 /** What a sync is going to do, before it does anything. */

@@ -32,7 +32,7 @@ export interface ContentFormat {
 
   /**
    * Stores the files of an image, before the commit. Resolves once every object that the result relies on is in the
-   * remote. A source of `reuse` may have vanished since it was looked for; the image has all bytes.
+   * remote, and durable: `DurableLater` is flushed. A source of `reuse` may have vanished since it was looked for; the image has all bytes.
    */
   write(context: FormatContext, work: WriteWork): Promise<Written>;
 
@@ -54,7 +54,8 @@ export interface ContentFormat {
 
   /**
    * For people and plain tools: shows the newest snapshot outside the history. Absent if the format shows nothing. Called
-   * after the commit. A crash in it loses nothing, and the next call mends what it left.
+   * right after the commit, and again with another manifest if that was not the newest after all. A crash in it loses nothing, and
+   * the next call mends what it left.
    */
   publish?(context: FormatContext, work: PublishWork): Promise<void>;
 }
@@ -87,6 +88,8 @@ export interface WriteWork {
   readonly reuse: readonly ReusedFile[];
   /** By the paths of `upload`: what was there in an earlier snapshot of the same format. Some of its bytes may be the same. */
   readonly earlier?: ReadonlyMap<string, FileSource> | undefined;
+  /** No object of the snapshot is seen before this resolves. */
+  readonly after?: Promise<unknown> | undefined;
   /** Called as bytes of `upload` leave, or, with `isCopied`, as the server has copied them from an earlier file. */
   readonly onBytes: (count: number, isCopied?: boolean) => void;
 }
@@ -130,8 +133,10 @@ export interface FileRead {
 }
 
 export interface PublishWork {
-  /** The newest snapshot. */
+  /** Very likely the newest snapshot: its commit was created, and the log after it is being read. */
   readonly manifest: Manifest;
   /** The one before its commit; undefined if there was none. */
   readonly before: string | undefined;
+  /** Whether that log has it as the newest. If not, nothing that is shown may claim to be whole. */
+  readonly isNewest: Promise<boolean>;
 }

@@ -27,7 +27,8 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { copySmallFile } from './copy-small-file.ts';
+import { copySmallFile } from './disk/copy-small-file.ts';
+import { syncAll } from './disk/sync-all.ts';
 import { errnoOf } from './errors.ts';
 import { openDescriptor, quickBytes } from './quick/descriptor.ts';
 import type { Descriptor } from './quick/descriptor.ts';
@@ -64,6 +65,11 @@ export interface FileSystem {
   ): Promise<void>;
   /** Makes a file's bytes, or a directory's entries, survive a power cut. */
   sync(path: string): Promise<void>;
+  /**
+   * The same, by one call, for all that was written to the file system that `path` is on. False if that is not to be had here, or
+   * has failed: then `sync` each, which says what is wrong.
+   */
+  syncAll(path: string): Promise<boolean>;
 }
 
 export interface Owner {
@@ -173,6 +179,7 @@ export const nodeFileSystem: FileSystem = {
       await close();
     }
   },
+  syncAll,
 };
 
 /** Like `rm`, which hands each call to another thread. */

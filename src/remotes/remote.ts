@@ -1,3 +1,5 @@
+import type { DurableLater } from './durable-later.ts';
+
 /**
  * What the engine needs of an object store, and what every implementation promises. The promises are tested by
  * `test/conformance/remote-conformance.ts` on each implementation and on real servers.
@@ -79,12 +81,19 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface CopyOptions extends CallOptions {
+export interface WriteOptions extends CallOptions {
+  /** Nobody sees the object before this resolves; bytes may be sent before. The call rejects if it does. */
+  readonly after?: Promise<unknown> | undefined;
+  /** Makes the object durable together with others. Without it, the object is durable once the call has resolved. */
+  readonly durableLater?: DurableLater | undefined;
+}
+
+export interface CopyOptions extends WriteOptions {
   /** The size of the object, if it is known. It decides how long the server may take. */
   readonly bytes?: number | undefined;
 }
 
-export interface PutOptions extends CallOptions {
+export interface PutOptions extends WriteOptions {
   /** Create-only. Bodies up to 8 MiB. */
   readonly ifAbsent?: boolean;
   /** SHA-256 of the body, lower-case hexadecimal, sent along as a checksum if the remote takes one. */

@@ -33,7 +33,8 @@ export function parseHttpAddress(text: string): HttpAddress | 'off' | undefined 
 
 /** `127.0.0.1:8477` or `[::1]:8477`, as in a URL. */
 export function formatHttpAddress({ host, port }: HttpAddress): string {
-  return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  // A host is an IPv6 address if it has a colon. To ask isIPv6 takes 9 ms the first time, in every start.
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** The last label of a host name is never a number: a text that looks like an IPv4 address must be one. */

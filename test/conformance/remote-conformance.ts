@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isSyncAgentError } from '../../src/platform/errors.ts';
+import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
 import { bytesBody, collect, textBody } from '../../src/remotes/body.ts';
 import { concurrently } from '../../src/platform/concurrently.ts';
+import { DurableLater } from '../../src/remotes/durable-later.ts';
 import type { Body, GetOptions, ListOptions, ListPage, Parts, Remote } from '../../src/remotes/remote.ts';
 
 export interface MadeStore {
@@ -392,6 +393,45 @@ export function describeRemote(name: string, makeStore: () => Promise<MadeStore>
           expect(told).toBe(bytes.byteLength);
           if (put.parts !== undefined) expect(put.parts).toEqual(partsOf(bytes, put.parts.bytes));
         }
+      }
+    });
+
+    it('has an object that is durable later at once, and after the flush', async () => {
+      const prefix = unique();
+      const durableLater = new DurableLater();
+      const bytes = randomBytes(1000);
+      const keys = Array.from({ length: 300 }, (_, index) => `${prefix}${index % 3}/${index}`);
+      for (const key of keys) await remote.put(key, piecesBody(bytes), { durableLater });
+      await remote.copy(keys[0] ?? '', `${prefix}copy`, { durableLater });
+      expect((await read(`${prefix}copy`)).equals(bytes)).toBe(true);
+      // What somebody else removes meanwhile is no failure.
+      await remote.remove([keys[1] ?? '']);
+      await durableLater.flush();
+      await durableLater.flush();
+      for (const key of [keys[0] ?? '', keys[299] ?? '']) expect((await read(key)).equals(bytes)).toBe(true);
+    });
+
+    it('shows an object only after what it is to come after, and not at all if that fails', async () => {
+      const prefix = unique();
+      for (const size of [1000, bigBytes]) {
+        const bytes = randomBytes(size);
+        const key = `${prefix}${size}`;
+        let release = (): void => undefined;
+        const before = new Promise<void>((resolve) => (release = resolve));
+        const put = remote.put(key, piecesBody(bytes), { after: before });
+        for (let looks = 0; looks < 3; looks += 1) expect(await remote.head(key)).toBeUndefined();
+        release();
+        await put;
+        expect((await read(key)).equals(bytes)).toBe(true);
+
+        const after = Promise.reject(new SyncAgentError('DENIED', 'not today'));
+        // Parts are sent before anybody waits for it.
+        after.catch(() => undefined);
+        await expect(remote.put(`${key}x`, piecesBody(bytes), { after })).rejects.toMatchObject({
+          code: 'DENIED',
+        });
+        await expect(remote.copy(key, `${key}x`, { after })).rejects.toMatchObject({ code: 'DENIED' });
+        expect(await remote.head(`${key}x`)).toBeUndefined();
       }
     });
 

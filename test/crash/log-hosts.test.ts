@@ -68,6 +68,18 @@ const found: readonly Race[] = [
     stickiness: 0,
     seed: 796631414,
   },
+  // A host that had lost its lease made a snapshot, took the lease again, and went on from there: the log of the holder between was hidden.
+  {
+    hosts: [
+      ['write', 'flush', 'flush', 'cut'],
+      ['flush', 'cut', 'backup', 'restart', 'backup'],
+    ],
+    hasLeases: true,
+    pauses: [0, 0, 0, 1753, 1292, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 387, 0, 5143, 0, 0],
+    sleeper: null,
+    stickiness: 6,
+    seed: 1989313450,
+  },
 ];
 
 describe('hosts that race for the log of one store', () => {

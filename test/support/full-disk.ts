@@ -51,6 +51,7 @@ export function fullDisk({ failAt, error }: FullDiskOptions, fs: FileSystem = no
       setAttributes: (path, attributes) => shrink(`set ${path}`, () => fs.setAttributes(path, attributes)),
       appendLine: (path, line) => change(`write ${path}`, () => fs.appendLine(path, line)),
       sync: (path) => fs.sync(path),
+      syncAll: async () => false,
       openForWrite: async (path, options) => {
         const file = await change(`create ${path}`, () => fs.openForWrite(path, options));
         return {

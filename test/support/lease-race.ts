@@ -1,18 +1,18 @@
 import * as fc from 'fast-check';
 import type { Clock } from '../../src/platform/clock.ts';
 import { chooseSnapshot } from '../../src/engine/history/choose-snapshot.ts';
+import { finishCommit } from '../../src/engine/backup/after-commit.ts';
 import { commitSnapshot } from '../../src/engine/backup/commit.ts';
 import type { Context } from '../../src/engine/context.ts';
 import { divergedTips } from '../../src/engine/tips.ts';
 import { acquireLease, releaseLease, renewLease } from '../../src/engine/lease/lease.ts';
 import type { Lease } from '../../src/engine/lease/lease.ts';
-import { rotate } from '../../src/engine/history/rotate.ts';
 import { waitForLease } from '../../src/engine/lease/wait-for-lease.ts';
 import { SyncAgentError, isSyncAgentError } from '../../src/platform/errors.ts';
 import { collect, textBody } from '../../src/remotes/body.ts';
 import { createMemoryRemote } from '../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../src/remotes/remote.ts';
-import { writeCommitCopy } from '../../src/log/commit-copies.ts';
+import { listCommitCopies } from '../../src/log/commit-copies.ts';
 import { readLog } from '../../src/log/commit-log.ts';
 import { attemptKey, makeSnapshotId, parseLeaseKey } from '../../src/log/layout.ts';
 import { historyKey } from '../../src/formats/plain/keys.ts';
@@ -270,7 +270,7 @@ async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<st
   const { serverTime } = await remote.put(historyKey(id, 'f'), textBody(id));
   const draft = draftOf(id, parent, clock);
   const epoch = mutant.forgetsEpoch === true ? undefined : lease?.epoch;
-  const committed = await commitSnapshot(context, {
+  const created = await commitSnapshot(context, {
     draft: ({ snapshots }) => ({
       ...draft,
       ...epochForCommit(
@@ -283,16 +283,22 @@ async function backUp(world: World, host: Host, mutant: LeaseMutant): Promise<st
     startedAt: view.serverTime,
     lastServerTime: serverTime,
   });
-  const reported = divergedTips(committed, []).length > 0;
-  const recorded = world.commits.find(({ manifest }) => manifest.id === id);
-  if (recorded === undefined) fail(`snapshot ${id} was reported, and does not exist`);
-  recorded.reported = reported;
-  const ranks = committed.before.snapshots.map(({ entry }) => world.ranks.get(entry.id) ?? 0);
-  if (lease !== undefined && lease.epoch < Math.max(0, ...ranks) && !reported)
-    fail(`a host that lost its lease was not told when it committed ${id}`);
-  await writeCommitCopy(remote, committed.manifest, { createOnly: true });
-  if (isFirst) await remote.remove([attemptKey(id)]);
-  await rotate(context, { commit: committed.manifest, committedAt: committed.serverTime });
+  await finishCommit(context, created, {
+    view,
+    copies: isFirst ? [] : await listCommitCopies(remote),
+    createOnly: 'enforced',
+    rotates: true,
+    publishes: false,
+    onCommitted: (committed) => {
+      const reported = divergedTips(committed, []).length > 0;
+      const recorded = world.commits.find(({ manifest }) => manifest.id === id);
+      if (recorded === undefined) fail(`snapshot ${id} was reported, and does not exist`);
+      recorded.reported = reported;
+      const ranks = committed.before.snapshots.map(({ entry }) => world.ranks.get(entry.id) ?? 0);
+      if (lease !== undefined && lease.epoch < Math.max(0, ...ranks) && !reported)
+        fail(`a host that lost its lease was not told when it committed ${id}`);
+    },
+  });
   return id;
 }
 

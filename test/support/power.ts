@@ -8,6 +8,12 @@ export class PowerCut extends Error {
   override readonly name = 'PowerCut';
 }
 
+/** A file that was not synced since it was written. Links to it are other names of the same. */
+interface Unsynced {
+  /** Bytes that are durable all the same. */
+  readonly durable: number;
+}
+
 /** A cut after an effect is a cut before the next one. */
 export type CutMode = 'before' | 'half';
 
@@ -20,7 +26,7 @@ export type CutMode = 'before' | 'half';
 export class Power {
   readonly effects: string[] = [];
   /** What of each file is durable, bytes. */
-  readonly #unsynced = new Map<string, number>();
+  readonly #unsynced = new Map<string, Unsynced>();
   #isCut = false;
   readonly #cutAt: number;
   readonly #mode: CutMode;
@@ -40,7 +46,7 @@ export class Power {
 
   /** What of each file that was not synced is durable all the same, bytes. */
   get unsynced(): ReadonlyMap<string, number> {
-    return this.#unsynced;
+    return new Map([...this.#unsynced].map(([path, { durable }]) => [path, durable]));
   }
 
   get isCut(): boolean {
@@ -64,28 +70,39 @@ export class Power {
     if (this.#mode === 'half') await half();
     this.#isCut = true;
     // What was removed meanwhile is gone anyway.
-    for (const [path, durable] of this.#unsynced) await truncate(path, durable).catch(() => undefined);
+    for (const [path, { durable }] of this.#unsynced) await truncate(path, durable).catch(() => undefined);
     throw new PowerCut(`the power was cut ${this.#mode} effect ${this.#cutAt}: ${name}`);
   }
 
   wrote(path: string): void {
-    this.#unsynced.set(path, 0);
+    this.#unsynced.set(path, { durable: 0 });
   }
 
   added(path: string, to: number): void {
-    if (!this.#unsynced.has(path)) this.#unsynced.set(path, to);
+    if (!this.#unsynced.has(path)) this.#unsynced.set(path, { durable: to });
+  }
+
+  linked(from: string, to: string): void {
+    const file = this.#unsynced.get(from);
+    if (file !== undefined) this.#unsynced.set(to, file);
   }
 
   synced(path: string): void {
-    if (!this.#isCut) this.#unsynced.delete(path);
+    const file = this.#unsynced.get(path);
+    if (this.#isCut || file === undefined) return;
+    for (const [name, each] of Array.from(this.#unsynced)) if (each === file) this.#unsynced.delete(name);
+  }
+
+  syncedAll(): void {
+    if (!this.#isCut) this.#unsynced.clear();
   }
 
   /** A file, or a directory with all that is in it. */
   moved(from: string, to: string): void {
-    for (const [path, durable] of Array.from(this.#unsynced)) {
+    for (const [path, file] of Array.from(this.#unsynced)) {
       if (path !== from && !path.startsWith(`${from}/`)) continue;
       this.#unsynced.delete(path);
-      this.#unsynced.set(to + path.slice(from.length), durable);
+      this.#unsynced.set(to + path.slice(from.length), file);
     }
   }
 }
@@ -99,7 +116,11 @@ export function poweredFileSystem(power: Power, fs: FileSystem = nodeFileSystem)
         power.moved(from, to);
       }),
     remove: (path) => power.effect(`remove ${path}`, () => fs.remove(path)),
-    link: (from, to) => power.effect(`link ${from} ${to}`, () => fs.link(from, to)),
+    link: (from, to) =>
+      power.effect(`link ${from} ${to}`, async () => {
+        await fs.link(from, to);
+        power.linked(from, to);
+      }),
     copy: (from, to, options) =>
       power.effect(`copy ${from} ${to}`, async () => {
         await fs.copy(from, to, options);
@@ -111,6 +132,12 @@ export function poweredFileSystem(power: Power, fs: FileSystem = nodeFileSystem)
       power.effect(`sync ${path}`, async () => {
         await fs.sync(path);
         power.synced(path);
+      }),
+    // Not asked of the disk itself: other tests would wait for it as well.
+    syncAll: (path) =>
+      power.effect(`sync all ${path}`, async () => {
+        power.syncedAll();
+        return true;
       }),
     appendLine: (path, line) =>
       power.effect(

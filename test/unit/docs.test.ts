@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { commands } from '../../src/cli/commands.ts';
+import { allCommands } from '../../src/cli/commands.ts';
 import { helpText } from '../../src/cli/help.ts';
 import { archivePasswordVariable, buildDirVariable } from '../../src/settings/environment.ts';
 import { flagOf, variableOf } from '../../src/settings/setting.ts';
@@ -11,6 +11,8 @@ import { exitCodes } from '../../src/platform/errors.ts';
 import { createSyncAgent } from '../../src/library/create-sync-agent.ts';
 import { brokenLinks, codeOf, readDocument as read, repository } from '../support/documents.ts';
 import { sampleEvents } from '../support/sample-events.ts';
+
+const commands = await allCommands();
 
 const documents = [
   'README.md',

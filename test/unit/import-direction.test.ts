@@ -28,6 +28,7 @@ const rooms = [
   'library',
   'run',
   'cli',
+  'start',
 ];
 
 const upwards = rooms.flatMap((room, index) =>
@@ -53,11 +54,15 @@ const forbidden = [
   ['src/hooks/b.ts', '../in-process/create-agent.ts'],
   ['src/report/a.ts', '../engine/backup/backup.ts'],
   ['src/cli/a.ts', '../bin.ts'],
+  ['src/cli/b.ts', '../program.ts'],
+  ['src/start/a.ts', '../bin.ts'],
+  ['src/start/b.ts', '../platform/errors.ts'],
   ['src/platform/errors.ts', './events.ts'],
 ] as const;
 
 const allowed = [
   ['src/log/ok.ts', '../platform/errors.ts'],
+  ['src/start/ok.ts', '../program.ts'],
   ['src/log/ok2.ts', '../remotes/remote.ts'],
   ['src/formats/plain/ok.ts', '../../log/layout.ts'],
   ['src/engine/backup/ok3.ts', '../../formats/content-format.ts'],

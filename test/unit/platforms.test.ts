@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { commands } from '../../src/cli/commands.ts';
+import { allCommands } from '../../src/cli/commands.ts';
 import { environmentLayer } from '../../src/settings/environment.ts';
 import { parseLayer } from '../../src/settings/parse-layer.ts';
 import { flagOf, variableOf } from '../../src/settings/setting.ts';
@@ -15,6 +15,8 @@ import { deploymentFiles, invocationsIn, parseDeployment, variablesIn } from '..
 import { brokenLinks, codeOf, readDocument, repository } from '../support/documents.ts';
 import { podProblems } from '../support/pod.ts';
 import type { Container, Pod } from '../support/pod.ts';
+
+const commands = await allCommands();
 
 const settingNames = Object.keys(settings);
 const commandNames: readonly string[] = commands.map(({ name }) => name);
@@ -145,6 +147,9 @@ describe('deploy/docker', () => {
       ...readDocument('deploy/docker/Dockerfile').matchAll(/^COPY (?!--from)(.*) \S+$/gm),
     ].flatMap(([, sources = '']) => sources.split(' '));
     expect(copied.toSorted()).toEqual(allowed.toSorted());
+    const imported = [...readDocument('scripts/build.mjs').matchAll(/from '\.\/(.*)'/g)];
+    expect(copied).toEqual(expect.arrayContaining(imported.map(([, name]) => `scripts/${name}`)));
+    expect(imported).not.toEqual([]);
   });
 
   it('runs as a user with a number that is not root', () => {

@@ -5,63 +5,66 @@ import type { CommitCopy } from '../../log/commit-copies.ts';
 import type { LogView } from '../../log/commit-log.ts';
 import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { attemptKey } from '../../log/layout.ts';
-import { inPhase } from '../context.ts';
 import type { Context } from '../context.ts';
 import { rotate } from '../history/rotate.ts';
-import type { Committed } from './commit.ts';
+import { confirmCommit, readLogAfter } from './commit.ts';
+import type { Committed, Created } from './commit.ts';
+import { publish } from './publish.ts';
 
-/** The steps after a commit: its copy, the current files, rotation. The next backup repeats a step that fails here. */
+/**
+ * What follows a commit that was created: a look at the log, which confirms it, the current files, the commit's copy, rotation. The
+ * next backup repeats a step that fails here. Rejects if the commit is void.
+ */
 export async function finishCommit(
   context: Context,
+  created: Created,
   work: {
     /** The log before the backup. */
     readonly view: LogView;
-    readonly committed: Committed;
     readonly copies: readonly CommitCopy[];
     readonly createOnly: CreateOnlySupport;
     /** Whether to delete what no commit names any more. */
     readonly rotates: boolean;
-    /** False: another commit follows at once, and shows its own. Default true. */
-    readonly publishes?: boolean;
+    /** False: another commit follows at once, and shows its own. */
+    readonly publishes: boolean;
+    /** Called once the commit is confirmed, and awaited. */
+    readonly onCommitted: (committed: Committed) => Promise<void> | void;
   },
-): Promise<void> {
+): Promise<Committed> {
   const { remote } = context;
-  const { committed, copies } = work;
-  const { manifest } = committed;
+  const { manifest } = created;
   const { head } = work.view;
   const createOnly = work.createOnly !== 'rejected';
-  // None needs the others, and all wait for the server most of the time.
-  await allOf(context.signal, [
-    async (signal) => {
-      if (work.publishes === false) return;
-      await attempt(context, 'publish', () => publish({ ...context, signal }, committed));
+  const read = readLogAfter(context, created);
+  const confirmed = confirmCommit(context, created, read);
+  // They wait for the server most of the time, and as little as can be for each other.
+  const [committed] = await allOf(context.signal, [
+    async () => {
+      await work.onCommitted(await confirmed);
+      return confirmed;
     },
-    (signal) =>
-      attempt(context, 'copy its commit', async () => {
-        if (head !== undefined && !copies.some(({ generation }) => generation === head.generation))
+    async () => {
+      // Goes on if the commit is void: another host's may have to be shown.
+      if (work.publishes) await attempt(context, 'publish', () => publish(context, created, read));
+    },
+    async (signal) => {
+      await confirmed;
+      await attempt(context, 'copy its commit', async () => {
+        if (head !== undefined && !work.copies.some(({ generation }) => generation === head.generation))
           await writeCommitCopy(remote, head, { createOnly, signal });
         await writeCommitCopy(remote, manifest, { createOnly, signal });
         if (head === undefined) await remote.remove([attemptKey(manifest.id)], { signal });
-      }),
+      });
+    },
     async (signal) => {
       if (!work.rotates) return;
       await attempt(context, 'rotate', () =>
-        rotate({ ...context, signal }, { commit: manifest, committedAt: committed.serverTime }),
+        rotate({ ...context, signal }, { commit: manifest, committedAt: created.serverTime, after: read }),
       );
     },
   ]);
+  return committed;
 }
-
-/** Shows the snapshot to people, unless another host's is the newest. */
-async function publish(context: Context, { manifest, before, after }: Committed): Promise<void> {
-  const format = context.formats.of(manifest);
-  if (format.publish === undefined || newestId(after) !== manifest.id) return;
-  await inPhase(context, 'publish', async () =>
-    format.publish?.(context, { manifest, before: newestId(before) }),
-  );
-}
-
-const newestId = (view: LogView): string | undefined => view.snapshots.at(-1)?.entry.id;
 
 /** The snapshot exists, so a failure now is a warning. */
 async function attempt(context: Context, what: string, work: () => Promise<unknown>): Promise<void> {

@@ -58,13 +58,13 @@ export async function backUpImage(context: Context, given: ImageWork): Promise<B
       { view, lineage, dir: image.dir, epoch: options.epoch, handedOver },
       { id, createOnly: staged.createOnly },
     );
-    if (left?.whose === 'own' && tries < captureTries) {
+    if (left.some(({ whose }) => whose === 'own') && tries < captureTries) {
       await discardAttempt(context, id);
       return 'again';
     }
-    if (left !== undefined) warnOfLeftLog(context, left.snapshot);
+    for (const { snapshot } of left) warnOfLeftLog(context, snapshot);
     const { position } = handedOver;
-    const work = { id, view, lineage, image, judged, staged, position, left: left?.snapshot, options };
+    const work = { id, view, lineage, image, judged, staged, position, left, options };
     return await commitImage(context, work);
   } catch (error) {
     if (error instanceof WrittenMeanwhile) return 'again';

@@ -14,14 +14,15 @@ import type { StoreImage } from './image/capture-store.ts';
 import { newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { findEmptied } from '../emptied-remote.ts';
+import { readKnownCommit } from '../known-manifests.ts';
 import { readLineage } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { lookAtStore } from '../local-status.ts';
 import type { StoreLook } from '../local-status.ts';
 import { readRemote } from '../remote-log.ts';
 import type { GivenView } from '../remote-log.ts';
-import { soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
-import { isWhole } from './previous-snapshots.ts';
+import { isAnew, soonAfter, withoutCapture, withoutRequest } from './nothing-to-do.ts';
+import { hasAllObjects, isWhole } from './previous-snapshots.ts';
 import { tellUnusual } from './unusual.ts';
 
 export type { BackupOptions, BackupResult } from './backup-result.ts';
@@ -93,11 +94,40 @@ async function decide(
   }: GivenView & { readonly options: BackupOptions; readonly onLook: (look: StoreLook) => void },
 ): Promise<BackupResult | { readonly view: LogView; readonly lineage: Lineage }> {
   const look = await lookAtStore(context);
-  const known = withoutRequest(context, look, options);
-  if (known !== undefined) return known;
+  const local = withoutRequest(context, look, options);
+  if (local !== undefined) return local;
   spareHeap(look.scan?.files.length ?? 0);
   onLook(look);
-  const view = given ?? (await readRemote(context, { isProbablyNew: !look.knowsRemote }));
+  // Most often an unchanged store is still in step with the remote. Its snapshot is looked at while the log is read.
+  const isLikely = given === undefined && look.isUnchanged && !isAnew(options, undefined);
+  const known = isLikely ? await readKnownCommit(context) : undefined;
+  const looked =
+    known && begin(context.signal, (signal) => hasAllObjects({ ...context, signal }, known.manifest));
+  try {
+    const view = given ?? (await readRemote(context, { isProbablyNew: !look.knowsRemote, known }));
+    const isParentWhole = async (id: string): Promise<boolean> =>
+      (id === known?.manifest.id && (await looked?.result)) || isWhole(context, view, id);
+    return await decideByLog(context, { view, options, look, isParentWhole });
+  } finally {
+    await looked?.cancel();
+  }
+}
+
+/** The same, with a look at the store and the log. `isParentWhole`: whether all of the snapshot that the store equals is there. */
+async function decideByLog(
+  context: Context,
+  {
+    view,
+    options,
+    look,
+    isParentWhole,
+  }: {
+    readonly view: LogView;
+    readonly options: BackupOptions;
+    readonly look: StoreLook;
+    readonly isParentWhole: (id: string) => Promise<boolean>;
+  },
+): Promise<BackupResult | { readonly view: LogView; readonly lineage: Lineage }> {
   const lineage = await readLineage(context, view, look.scan);
   if (!lineage.exists) {
     throw new SyncAgentError('NOT_FOUND', `Cannot back up "${context.home.store}": there is no store`, {
@@ -112,7 +142,7 @@ async function decide(
   // This host may have made the parent without learning that its commit succeeded.
   const early = withoutCapture(view, lineage, options);
   if (early?.type === 'unchanged') {
-    if (await isWhole(context, view, early.id)) return early;
+    if (await isParentWhole(early.id)) return early;
   } else {
     const tooSoon = early ?? soonAfter(context, lineage.parent, options.local?.minIntervalMs);
     if (tooSoon !== undefined) return tooSoon;

@@ -1,4 +1,3 @@
-import { both } from '../../platform/concurrently.ts';
 import { endOfPin, pinsOf } from '../../log/manifest.ts';
 import type { Pin } from '../../log/manifest.ts';
 import type { LogView } from '../../log/commit-log.ts';
@@ -15,8 +14,9 @@ import { finishCommit } from './after-commit.ts';
 import type { BackupOptions, BackupResult } from './backup-result.ts';
 import type { StoreImage } from './image/capture-store.ts';
 import { commitSnapshot } from './commit.ts';
-import type { Committed, ManifestDraft } from './commit.ts';
+import type { Committed, Created, ManifestDraft } from './commit.ts';
 import type { JudgedImage } from './image/judge-image.ts';
+import type { LeftBehind } from './left-behind.ts';
 import type { StagedContent } from './stage-content.ts';
 
 export interface CommitImageWork {
@@ -29,8 +29,8 @@ export interface CommitImageWork {
   readonly options: Pick<BackupOptions, 'epoch' | 'label' | 'pin' | 'prune'>;
   /** Where the image stands in the store's own log, if that goes on behind the snapshot. */
   readonly position: LogPosition | undefined;
-  /** A snapshot whose log has writes that this one does not have. */
-  readonly left: string | undefined;
+  /** Snapshots whose logs have writes that this one does not have. */
+  readonly left: readonly LeftBehind[];
 }
 
 /** Commits an image whose content is in the remote: steps 3 to 8 of a backup, as `backup` lists them. */
@@ -39,22 +39,21 @@ export async function commitImage(context: Context, work: CommitImageWork): Prom
   const { state } = lineage;
   const { createOnly, copies } = staged;
   const { fingerprint } = image;
-  const committed = await inPhase(context, 'commit', async () => {
+  const created = await inPhase(context, 'commit', async () => {
     await recordRemoteState(context, { ...state, createOnly, pending: { id, fingerprint } });
-    const done = await commit(context, work);
-    context.emit({ type: 'committed', id, generation: done.manifest.generation });
-    return done;
+    return commit(context, work);
   });
-  // One waits for the disk, the other for the server.
-  await both(
-    context.signal,
-    () => recordParent(context, work, committed),
-    (signal) =>
-      finishCommit(
-        { ...context, signal },
-        { view, committed, copies, createOnly, rotates: work.options.prune !== false },
-      ),
-  );
+  const committed = await finishCommit(context, created, {
+    view,
+    copies,
+    createOnly,
+    rotates: work.options.prune !== false,
+    publishes: true,
+    onCommitted: async (confirmed) => {
+      context.emit({ type: 'committed', id, generation: confirmed.manifest.generation });
+      await recordParent(context, work, confirmed);
+    },
+  });
   const diverged = divergedTips(committed, state.settled);
   if (diverged.length > 0) context.emit({ type: 'diverged', tips: diverged });
   if (isFenced(committed)) warnOfFence(context, id);
@@ -77,7 +76,7 @@ async function recordParent(
   });
 }
 
-async function commit(context: Context, work: CommitImageWork): Promise<Committed> {
+async function commit(context: Context, work: CommitImageWork): Promise<Created> {
   const { view, staged, options } = work;
   const draft = draftOf(context, work);
   return commitSnapshot(context, {
@@ -94,7 +93,7 @@ async function commit(context: Context, work: CommitImageWork): Promise<Committe
     pins: (current) => [
       ...pinsOf(current.head, current.serverTime).values(),
       ...ownPin(context, work, current.serverTime),
-      ...leftPin(context, work, current),
+      ...leftPins(context, work, current),
     ],
   });
 }
@@ -111,13 +110,16 @@ function ownPin(
 }
 
 /** Stays until a person has settled it. A pin that is there already stays as it is. */
-function leftPin(
+function leftPins(
   { clock, settings }: Context,
   { left }: CommitImageWork,
   { head, serverTime }: LogView,
 ): readonly Pin[] {
-  if (left === undefined || pinsOf(head, serverTime).has(left)) return [];
-  return [{ id: left, reason: leftReason, at: new Date(clock.now()).toISOString(), host: settings.host }];
+  const pinned = pinsOf(head, serverTime);
+  const at = new Date(clock.now()).toISOString();
+  return left
+    .filter(({ snapshot }) => !pinned.has(snapshot))
+    .map(({ snapshot }) => ({ id: snapshot, reason: leftReason, at, host: settings.host }));
 }
 
 /** Why a snapshot of a damaged store is pinned. */

@@ -34,15 +34,21 @@ export interface CommitWork {
   readonly pins?: (view: LogView) => readonly Pin[];
 }
 
-export interface Committed {
+/** A commit that is there. What the log says after it is not known yet. */
+export interface Created {
   readonly manifest: Manifest;
   /** By the server's clock. */
   readonly serverTime: Date;
-  readonly lastModifiedMs: number;
-  /** The log that the commit extends, and the log as read after it. */
+  /** The log that the commit extends. */
   readonly before: LogView;
-  readonly after: LogView;
   readonly dropped: readonly LogEntry[];
+}
+
+export interface Committed extends Created {
+  /** Of the commit's object. */
+  readonly lastModifiedMs: number;
+  /** The log as read after the commit. */
+  readonly after: LogView;
 }
 
 /**
@@ -52,7 +58,7 @@ export interface Committed {
  * A host that worked, or slept, for more than half the grace period gives up with BUSY and commits nothing: after the whole
  * grace period, others may delete its files.
  */
-export async function commitSnapshot(context: Context, work: CommitWork): Promise<Committed> {
+export async function commitSnapshot(context: Context, work: CommitWork): Promise<Created> {
   const { settings, signal } = context;
   let { view } = work;
   warnOfDamage(context, view);
@@ -78,26 +84,15 @@ export async function commitSnapshot(context: Context, work: CommitWork): Promis
       ...(pins.length > 0 ? { pins } : {}),
     };
     const created = await createCommit(context, manifest, { createOnly: work.createOnly, signal });
-    if (created !== undefined) {
-      const after = await readLogAfter(context, manifest, view);
-      await assertLive(context, manifest, after);
-      const object = after.commits.find((commit) => commit.generation === manifest.generation);
-      return {
-        manifest,
-        serverTime: created.serverTime,
-        lastModifiedMs: object?.lastModified.getTime() ?? 0,
-        before: view,
-        after,
-        dropped: plan.dropped,
-      };
-    }
+    if (created !== undefined)
+      return { manifest, serverTime: created.serverTime, before: view, dropped: plan.dropped };
     view = await readLog(context, { signal });
     now = view.serverTime;
   }
 }
 
-/** The snapshot exists whatever happens now, so an unreachable remote is a warning. */
-async function readLogAfter(context: Context, manifest: Manifest, before: LogView): Promise<LogView> {
+/** The log after a commit. The snapshot exists whatever happens now, so an unreachable remote is a warning, and undefined. */
+export async function readLogAfter(context: Context, { manifest }: Created): Promise<LogView | undefined> {
   try {
     const known = { manifest, lastModifiedMs: undefined };
     return await readLog(context, { known, signal: context.signal });
@@ -108,34 +103,48 @@ async function readLogAfter(context: Context, manifest: Manifest, before: LogVie
       code: error.code,
       message: `The snapshot is committed, but the log could not be read again: ${error.message}`,
     });
-    const kept = new Set(manifest.log.map((entry) => entry.id));
-    const snapshots = before.snapshots.filter(({ entry }) => kept.has(entry.id));
-    return {
-      ...before,
-      head: manifest,
-      snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }].toSorted((a, b) =>
-        byPrecedence(a.entry, b.entry),
-      ),
-      damaged: [],
-    };
+    return undefined;
   }
 }
 
 /**
  * A host that slept between reading the log and creating its number may have created one that was used and freed in the
- * meantime. No later commit lists it then. It is void, and nobody will read it.
+ * meantime. No later commit lists it then. It is void, nobody will read it, and this rejects with BUSY. `read`: as `readLogAfter`.
  */
-async function assertLive(context: Context, manifest: Manifest, after: LogView): Promise<void> {
+export async function confirmCommit(
+  context: Context,
+  created: Created,
+  read = readLogAfter(context, created),
+): Promise<Committed> {
+  const { manifest } = created;
+  const after = (await read) ?? assumedAfter(created);
   const isLive = after.snapshots.some(({ entry }) => entry.id === manifest.id);
-  if (isLive || after.head === undefined) return;
-  await context.remote.remove([commitKey(manifest.generation)], { signal: context.signal });
-  throw new SyncAgentError(
-    'BUSY',
-    `Cannot commit snapshot ${manifest.id}: this host was stopped while others went on`,
-    {
-      remedy: 'Run the backup again',
-    },
-  );
+  if (!isLive && after.head !== undefined) {
+    await context.remote.remove([commitKey(manifest.generation)], { signal: context.signal });
+    throw new SyncAgentError(
+      'BUSY',
+      `Cannot commit snapshot ${manifest.id}: this host was stopped while others went on`,
+      {
+        remedy: 'Run the backup again',
+      },
+    );
+  }
+  const object = after.commits.find((commit) => commit.generation === manifest.generation);
+  return { ...created, lastModifiedMs: object?.lastModified.getTime() ?? 0, after };
+}
+
+/** The log after a commit, if no other host has committed meanwhile. */
+function assumedAfter({ manifest, before }: Created): LogView {
+  const kept = new Set(manifest.log.map((entry) => entry.id));
+  const snapshots = before.snapshots.filter(({ entry }) => kept.has(entry.id));
+  return {
+    ...before,
+    head: manifest,
+    snapshots: [...snapshots, { entry: logEntryOf(manifest), ageMs: 0 }].toSorted((a, b) =>
+      byPrecedence(a.entry, b.entry),
+    ),
+    damaged: [],
+  };
 }
 
 /**

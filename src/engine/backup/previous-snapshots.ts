@@ -11,13 +11,16 @@ import type { StoreImage } from './image/capture-store.ts';
 import { hasBytesOf } from './plan-backup.ts';
 import type { BackupFacts } from './plan-backup.ts';
 
-/** Whether every object of a snapshot is there. Only then is "nothing changed" a good answer. */
+/** The same of a live snapshot, by its id. Only if it is whole, "nothing changed" is a good answer. */
 export async function isWhole(context: Context, view: LogView, id: string): Promise<boolean> {
   const entry = view.snapshots.find((each) => each.entry.id === id)?.entry;
   const manifest = entry && (await manifestIfReadable(context, view, entry));
-  if (manifest === undefined) return false;
-  return problemsOf(context, manifest, await findObjects(context, [manifest])).length === 0;
+  return manifest !== undefined && hasAllObjects(context, manifest);
 }
+
+/** Whether every object of a snapshot is there. */
+export const hasAllObjects = async (context: Context, manifest: Manifest): Promise<boolean> =>
+  problemsOf(context, manifest, await findObjects(context, [manifest])).length === 0;
 
 /** The snapshot to compare this store with: its parent, else the newest. */
 export async function manifestBefore(

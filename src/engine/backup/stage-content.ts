@@ -7,7 +7,7 @@ import type { CreateOnlySupport } from '../../log/create-only.ts';
 import { attemptKey, makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import type { UploadFile } from '../../formats/content-format.ts';
-import { both } from '../../platform/concurrently.ts';
+import { allOf } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { textBody } from '../../remotes/body.ts';
 import type { Context } from '../context.ts';
@@ -128,10 +128,11 @@ async function upload(
   work.onUpload();
   const isFirst = view.head === undefined;
   // Until there is a commit, only this mark tells an interrupted first backup from a remote that lost its log.
-  if (isFirst) await remote.put(attemptKey(id), textBody(''), { signal: context.signal });
-  const [uploaded, checked] = await both(
-    context.signal,
-    (signal) => uploadContent({ ...context, signal }, id, { image, plan }),
+  const marked = isFirst ? remote.put(attemptKey(id), textBody(''), { signal: context.signal }) : undefined;
+  // Whoever waits for it is told.
+  marked?.catch(() => undefined);
+  const [uploaded, checked] = await allOf(context.signal, [
+    (signal) => uploadContent({ ...context, signal }, id, { image, plan, after: marked }),
     async (signal) => ({
       // Whoever read a log without a commit has seen that there is no copy of one, either.
       copies: isFirst
@@ -139,7 +140,8 @@ async function upload(
         : await assertLogWhole(remote, view, { signal, readAgain: () => readLog(context, { signal }) }),
       createOnly: await knownCreateOnly({ ...context, signal }, lineage),
     }),
-  );
+    async () => marked,
+  ]);
   return { ...uploaded, ...checked };
 }
 

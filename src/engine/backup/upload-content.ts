@@ -9,6 +9,8 @@ import type { BackupPlan } from './plan-backup.ts';
 export interface UploadWork {
   readonly image: StoreImage;
   readonly plan: Extract<BackupPlan, { type: 'commit' }>;
+  /** No object is seen before this resolves. */
+  readonly after: Promise<unknown> | undefined;
 }
 
 export interface Uploaded {
@@ -18,7 +20,11 @@ export interface Uploaded {
 }
 
 /** Writes the objects of snapshot `id`. */
-export function uploadContent(context: Context, id: string, { image, plan }: UploadWork): Promise<Uploaded> {
+export function uploadContent(
+  context: Context,
+  id: string,
+  { image, plan, after }: UploadWork,
+): Promise<Uploaded> {
   const { upload, reuse, earlier, uploadBytes } = plan;
   const report = progressOf(context, 'upload', uploadBytes);
   let copiedBytes = 0;
@@ -30,6 +36,7 @@ export function uploadContent(context: Context, id: string, { image, plan }: Upl
       upload,
       reuse,
       earlier,
+      after,
       onBytes: (bytes, isCopied) => {
         if (isCopied === true) copiedBytes += bytes;
         report(bytes, isCopied);

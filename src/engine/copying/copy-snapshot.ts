@@ -81,7 +81,7 @@ export async function copySnapshot(work: CopyWork): Promise<CopiedSnapshot | und
   const uploadId = target.clock.randomHex(16);
   const { files, content, linked, serverTime } = written;
   try {
-    const committed = await commitSnapshot(target, {
+    const created = await commitSnapshot(target, {
       draft: (current) => {
         if (current.snapshots.some(({ entry }) => entry.id === manifest.id)) throw new CopiedMeanwhile();
         return {
@@ -102,14 +102,14 @@ export async function copySnapshot(work: CopyWork): Promise<CopiedSnapshot | und
       lastServerTime: serverTime,
       resolve: work.settle,
     });
-    target.emit({ type: 'committed', id: manifest.id, generation: committed.manifest.generation });
-    await finishCommit(target, {
+    await finishCommit(target, created, {
       view: before,
-      committed,
       copies,
       createOnly,
       rotates: work.isLast,
       publishes: work.isLast,
+      onCommitted: (committed) =>
+        target.emit({ type: 'committed', id: manifest.id, generation: committed.manifest.generation }),
     });
   } catch (error) {
     if (error instanceof CopiedMeanwhile) return undefined;

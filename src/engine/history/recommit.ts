@@ -7,7 +7,7 @@ import { makeSnapshotId } from '../../log/layout.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { epochOf } from '../../log/precedence.ts';
 import { planKeepingAll } from '../../log/retention.ts';
-import { commitSnapshot } from '../backup/commit.ts';
+import { commitSnapshot, confirmCommit } from '../backup/commit.ts';
 import type { CommitWork, Committed } from '../backup/commit.ts';
 import type { Context } from '../context.ts';
 import { newestManifest } from '../remote-log.ts';
@@ -42,7 +42,7 @@ export async function recommit(
     signal,
   });
   const uploadId = clock.randomHex(16);
-  const committed = await commitSnapshot(context, {
+  const created = await commitSnapshot(context, {
     ...work,
     retain,
     draft: async (current) => {
@@ -72,6 +72,7 @@ export async function recommit(
     startedAt: view.serverTime,
     lastServerTime: undefined,
   });
+  const committed = await confirmCommit(context, created);
   await copyCommit(context, committed, createOnly !== 'rejected');
   return committed;
 }

@@ -1,4 +1,4 @@
-import { allOf } from '../../platform/concurrently.ts';
+import { allOf, both } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import { readCommitCopy } from '../../log/commit-copies.ts';
 import { readCommit, readLog } from '../../log/commit-log.ts';
@@ -22,6 +22,8 @@ export interface RotateWork {
   /** A commit that this process has just created, and when, by the server's clock. */
   readonly commit: Manifest;
   readonly committedAt: Date;
+  /** The log as read after that commit, undefined if it cannot be; default: it is read here. */
+  readonly after?: Promise<LogView | undefined>;
   /** Snapshots whose files are deleted whatever their age, because a person said so. */
   readonly atOnce?: readonly string[];
 }
@@ -44,10 +46,11 @@ async function sweep(context: Context, work: RotateWork): Promise<{ readonly obj
   const [{ names, serverTime }, besides, view] = await allOf(context.signal, [
     (signal) => remote.listDirectories(historyPrefix, { signal }),
     (signal) => listBesides(remote, signal),
-    (signal) => readLog(context, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal }),
+    (signal) =>
+      work.after ?? readLog(context, { known: { manifest: work.commit, lastModifiedMs: undefined }, signal }),
   ]);
   const isFenced = serverTime.getTime() - work.committedAt.getTime() < reliableMs(settings.graceMs);
-  if (view.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
+  if (view?.head === undefined || view.damaged.length > 0 || !isFenced) return { objects: 0 };
   // If the number was used and freed while this host slept, no other host was made to give up.
   const isNamed = [view.head, ...view.head.log].some(
     ({ generation }) => generation === work.commit.generation,
@@ -57,8 +60,11 @@ async function sweep(context: Context, work: RotateWork): Promise<{ readonly obj
   const { head } = view;
   const cutoff = new Date(serverTime.getTime() - settings.graceMs);
   const atOnce = new Set(work.atOnce);
-  const swept = await sweepObjects(context, { head, view, names, besides, cutoff, atOnce });
-  await sweepUploads(context, cutoff);
+  const [swept] = await both(
+    context.signal,
+    (signal) => sweepObjects({ ...context, signal }, { head, view, names, besides, cutoff, atOnce }),
+    (signal) => sweepUploads({ ...context, signal }, cutoff),
+  );
   return swept;
 }
 

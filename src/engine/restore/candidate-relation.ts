@@ -1,5 +1,6 @@
 import type { LogView } from '../../log/commit-log.ts';
 import type { LogEntry } from '../../log/manifest.ts';
+import { outrankingAncestor } from '../../log/precedence.ts';
 import { isAncestor } from '../../log/retention.ts';
 import type { Context } from '../context.ts';
 import { manifestIfReadable } from '../remote-log.ts';
@@ -15,7 +16,7 @@ export async function relateToCandidate(
 ): Promise<LogRelation['type'] | undefined> {
   if (local.type === 'missing') return undefined;
   const origin = local.type === 'known' ? local.parent : local.equals;
-  if (origin === candidate.id) {
+  if (origin === candidate.id || isPassedOver(view, origin, candidate)) {
     if (candidate.logged !== true) return undefined;
     const manifest = await manifestIfReadable(context, view, candidate);
     return manifest && (await relateToLog(context, manifest))?.type;
@@ -24,6 +25,12 @@ export async function relateToCandidate(
     (await wentOn(context, view, { origin, candidate })) ||
     (await isLongPassed(context, view, { candidate, local }));
   return isBehind ? 'behind' : undefined;
+}
+
+/** Whether the store grew from the candidate through snapshots that count less: the candidate's log may have gone on elsewhere. */
+function isPassedOver({ snapshots }: LogView, origin: string | undefined, candidate: LogEntry): boolean {
+  const entries = snapshots.map(({ entry }) => entry);
+  return origin !== undefined && outrankingAncestor(entries, origin)?.id === candidate.id;
 }
 
 /**

@@ -93,6 +93,8 @@ async function replaceFile(
   // While there is room for both, keep the old file until the new one takes its place.
   if (freeBytes < work.file.size + spareBytes) await fs.remove(place);
   const download = { manifest: work.manifest, file: work.file, path: staged, onBytes: work.report };
+  // A crash may have left one.
+  await fs.remove(staged);
   try {
     await downloadFile(context, download);
   } catch (error) {

@@ -1,5 +1,6 @@
 import { both, concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
+import { DurableLater } from '../../remotes/durable-later.ts';
 import type { Remote } from '../../remotes/remote.ts';
 import { manifestKey } from '../../log/layout.ts';
 import { manifestBody } from '../../log/manifest-text.ts';
@@ -15,12 +16,17 @@ import { currentKey, keyOf, plainNumber } from './keys.ts';
  */
 export async function publishCurrentFiles(
   context: FormatContext,
-  { manifest, before }: PublishWork,
+  { manifest, before, isNewest }: PublishWork,
 ): Promise<void> {
   const { remote, settings, signal } = context;
+  const durableLater = new DurableLater();
   const copy = async (stale: readonly ManifestFile[], asked: AbortSignal | undefined): Promise<void> => {
     await concurrently(stale, { concurrency: settings.concurrency, signal: asked }, (file, whileAll) =>
-      remote.copy(keyOf(manifest, file), currentKey(file.path), { signal: whileAll, bytes: file.size }),
+      remote.copy(keyOf(manifest, file), currentKey(file.path), {
+        signal: whileAll,
+        bytes: file.size,
+        durableLater,
+      }),
     );
   };
   let published: Manifest | undefined;
@@ -42,6 +48,8 @@ export async function publishCurrentFiles(
   }
   const kept = new Set(manifest.files.map((file) => file.path));
   const gone = (published?.files ?? []).map((file) => file.path).filter((path) => !kept.has(path));
+  await durableLater.flush();
+  if (!(await isNewest)) return;
   await remote.remove(gone.map(currentKey), { signal });
   await remote.put(manifestKey, manifestBody(manifest), {
     contentType: 'application/json',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isSyncAgentError, SyncAgentError } from '../../platform/errors.ts';
+import { errnoOf, isSyncAgentError, SyncAgentError } from '../../platform/errors.ts';
 import type { FileRead, FormatContext } from '../content-format.ts';
 import { fetchFile } from './fetch-object.ts';
 import { fetchRange } from './fetch-range.ts';
@@ -41,9 +41,13 @@ export async function verifyFile(context: FormatContext, read: FileRead): Promis
 
 async function saveObject(context: FormatContext, read: ObjectRead & { readonly to: string }): Promise<void> {
   for (let tries = 1; ; tries += 1) {
-    await context.fs.remove(read.to);
-    const found = await fetchFile(context, read).catch((error: unknown) => orAgain(error, tries));
+    const found = await fetchFile(context, read).catch(async (error: unknown) => {
+      await context.fs.remove(read.to);
+      // Two names are one there: whoever compares the names says so.
+      return errnoOf(error) === 'EEXIST' && tries < maxTries ? '' : orAgain(error, tries);
+    });
     if (found === read.file.sha256) return;
+    await context.fs.remove(read.to);
     if (tries === maxTries) throw damaged(read, found);
   }
 }

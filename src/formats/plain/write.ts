@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { concurrently } from '../../platform/concurrently.ts';
 import { isSyncAgentError } from '../../platform/errors.ts';
 import { fileBody, hashing, strangeFileBody } from '../../remotes/body.ts';
+import { DurableLater } from '../../remotes/durable-later.ts';
 import type { ManifestFile } from '../../log/manifest.ts';
 import type { FormatContext, ReusedFile, UploadFile, WriteWork, Written } from '../content-format.ts';
 import { historyKey, keyOf } from './keys.ts';
@@ -13,8 +14,9 @@ import { historyKey, keyOf } from './keys.ts';
  */
 export async function write(context: FormatContext, work: WriteWork): Promise<Written> {
   const { remote, settings } = context;
-  const { id } = work;
+  const { id, after } = work;
   let serverTime: Date | undefined;
+  const durableLater = new DurableLater();
 
   const upload = async (file: UploadFile, signal: AbortSignal): Promise<ManifestFile> => {
     const { path, size, mode, mtimeMs, sha256 } = file;
@@ -29,6 +31,8 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
       ...(sha256 === undefined ? {} : { sha256 }),
       ...(base === undefined ? {} : { base }),
       onBytes: work.onBytes,
+      durableLater,
+      after,
       signal,
     });
     if (serverTime === undefined || put.serverTime > serverTime) serverTime = put.serverTime;
@@ -48,6 +52,8 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
       await remote.copy(keyOf(source.snapshot, source.file), historyKey(id, file.path), {
         signal,
         bytes: file.size,
+        durableLater,
+        after,
       });
       copies = true;
       return file;
@@ -67,5 +73,6 @@ export async function write(context: FormatContext, work: WriteWork): Promise<Wr
     { concurrency: settings.concurrency, signal: context.signal },
     (transfer, signal) => transfer(signal),
   );
+  await durableLater.flush();
   return { files: files.toSorted((a, b) => (a.path < b.path ? -1 : 1)), serverTime };
 }

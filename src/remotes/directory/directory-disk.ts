@@ -9,6 +9,35 @@ export interface DirectoryDisk extends FileSystem {
   added(path: string): Promise<void> | undefined;
   /** Makes the entries of a directory durable. */
   syncDirectory(path: string): Promise<void>;
+  /** Directories that were seen a moment ago: no links, nor below one. */
+  readonly seen: SeenDirectories;
+}
+
+/** A store has a thousand files in a directory: to look at each of its parents again for each costs more than to write the files. */
+const seenMs = 1000;
+const mostSeen = 1000;
+
+export class SeenDirectories {
+  readonly #untilMs = new Map<string, number>();
+  readonly #now: () => number;
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  has(path: string): boolean {
+    return (this.#untilMs.get(path) ?? 0) > this.#now();
+  }
+
+  add(path: string): void {
+    if (this.#untilMs.size >= mostSeen) this.#untilMs.clear();
+    this.#untilMs.set(path, this.#now() + seenMs);
+  }
+
+  /** Something is not as it was. */
+  forget(): void {
+    this.#untilMs.clear();
+  }
 }
 
 export function createDirectoryDisk(fs: FileSystem): DirectoryDisk {
@@ -31,6 +60,7 @@ export function createDirectoryDisk(fs: FileSystem): DirectoryDisk {
     },
     added: (path) => adding.get(path),
     syncDirectory,
+    seen: new SeenDirectories(),
   };
 }
 

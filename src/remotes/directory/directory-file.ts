@@ -20,16 +20,20 @@ const passing = [
   'ENFILE',
 ];
 
-/** Writes a new file and syncs it. */
+/** Writes a new file, and syncs it unless that comes later. */
 export async function writeObject(
   fs: FileSystem,
   path: string,
   {
     body,
     action,
+    durableLater,
     signal,
     onBytes,
-  }: Pick<PutOptions, 'signal' | 'onBytes'> & { readonly body: Body; readonly action: string },
+  }: Pick<PutOptions, 'durableLater' | 'signal' | 'onBytes'> & {
+    readonly body: Body;
+    readonly action: string;
+  },
 ): Promise<void> {
   const file = await fs.openForWrite(path, { exclusive: true });
   try {
@@ -39,7 +43,7 @@ export async function writeObject(
       position += chunk.byteLength;
       onBytes?.(chunk.byteLength);
     }
-    await file.sync();
+    if (durableLater === undefined) await file.sync();
   } finally {
     await file.close();
   }

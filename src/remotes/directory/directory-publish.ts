@@ -27,8 +27,8 @@ export interface LinkPublication {
   readonly key: string;
   /** A complete, durable file, which nobody writes to. */
   readonly source: string;
-  /** Resolves to an unused path in the temporary directory. */
-  readonly temporary: () => Promise<string>;
+  /** An unused name in the temporary directory, relative to the root. */
+  readonly temporary: string;
 }
 
 /** Replaces the object. A crash leaves the old object or the new one. The caller syncs the object's directory. */
@@ -54,9 +54,9 @@ export async function publishLink(
     if (cannotLink(error)) return false;
     if (errnoOf(error) !== 'EEXIST') throw error;
   }
-  const other = await temporary();
+  const other = join(root, temporary);
   try {
-    await disk.link(source, other);
+    await withParents(disk, root, temporary, () => disk.link(source, other), source);
   } catch (error) {
     if (cannotLink(error)) return false;
     throw error;
@@ -119,7 +119,7 @@ async function removeStaleClaim(disk: DirectoryDisk, claim: string, temporary: s
 }
 
 /** A concurrent `remove` may take an empty parent away between its making and its use. */
-async function withParents(
+export async function withParents(
   disk: DirectoryDisk,
   root: string,
   key: string,
@@ -132,6 +132,7 @@ async function withParents(
       await act();
       return;
     } catch (error) {
+      disk.seen.forget();
       if (errnoOf(error) !== 'ENOENT' || attempt === publishAttempts) throw error;
       if (source !== undefined && (await statEntry(source)) === undefined) throw error;
     }

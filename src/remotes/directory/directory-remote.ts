@@ -1,10 +1,10 @@
-import type { BigIntStats } from 'node:fs';
 import { readdir, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { systemClock, type Clock } from '../../platform/clock.ts';
 import { SyncAgentError, errnoOf, throwIfAborted } from '../../platform/errors.ts';
 import { nodeFileSystem, type FileSystem } from '../../platform/file-system.ts';
+import { Unsynced } from '../../platform/disk/unsynced.ts';
 import { describeCall, describeKeys, type RemoteOperation } from '../describe-call.ts';
 import { describeFailure, missing, openObject, readObject, versionOf } from './directory-file.ts';
 import { copyObject, putObject } from './directory-put.ts';
@@ -26,6 +26,7 @@ import { assertKey, assertRange } from '../key.ts';
 import type {
   Body,
   CallOptions,
+  CopyOptions,
   DirectoryListing,
   GetOptions,
   GetResult,
@@ -35,6 +36,7 @@ import type {
   Remote,
   PutOptions,
   PutResult,
+  WriteOptions,
 } from '../remote.ts';
 
 export interface DirectorySettings {
@@ -45,13 +47,15 @@ export interface DirectorySettings {
 }
 
 const pageSize = 1000;
+/** So long, the file system's clock is not asked again. */
+const timeIsToldMs = 1000;
 
 /**
  * A remote in a directory: the object `a/b` is the plain file `a/b`, private to this user. Objects are replaced by
  * rename and never written in place, so that a copy can be a hard link. Unlike S3 it cannot hold both `a` and `a/b`.
  *
- * Server time is the file system's clock as the last `put` of this object saw it, which on a network file system is
- * another host's; before the first `put` it is this host's clock.
+ * Server time is the file system's clock as a `put` of this object saw it at most a second before the last one, which on a network
+ * file system is another host's; before the first `put` it is this host's clock.
  */
 export function createDirectoryRemote(settings: DirectorySettings): Remote {
   return new DirectoryRemote(settings);
@@ -62,25 +66,31 @@ class DirectoryRemote implements Remote {
   readonly #root: string;
   readonly #disk: DirectoryDisk;
   readonly #clock: Clock;
+  readonly #temporaryNames: string;
+  #writes = 0;
   #clockOffsetMs = 0;
+  #timeIsToldUntilMs = -Infinity;
 
   constructor({ path, fs = nodeFileSystem, clock = systemClock }: DirectorySettings) {
     this.location = pathToFileURL(path).href;
     this.#root = path;
     this.#disk = createDirectoryDisk(fs);
     this.#clock = clock;
+    this.#temporaryNames = `${temporaryDirectory}/${clock.randomHex(12)}`;
   }
 
   put(key: string, body: Body, options: PutOptions = {}): Promise<PutResult> {
     return this.#run('put', key, options, async (action, device) => {
       this.#assertKey(key);
+      await options.after;
       await putObject(this.#place(key), body, {
         ...options,
         action,
         device,
-        onFile: (entry) => this.#tellTime(entry),
+        onFile: (path) => this.#tellTime(path),
       });
-      await this.#disk.syncDirectory(dirname(join(this.#root, key)));
+      const file = join(this.#root, key);
+      await this.#makeDurable(options, { file, directory: dirname(file) });
       return { serverTime: this.#serverTime() };
     });
   }
@@ -90,7 +100,7 @@ class DirectoryRemote implements Remote {
       this.#assertKey(key);
       assertRange(options.range);
       // This check finds links on the way. All else is read from the descriptor.
-      if ((await statObject(this.#root, key)) === undefined) throw missing(action);
+      if ((await statObject(this.#disk, this.#root, key)) === undefined) throw missing(action);
       const object = await openObject(join(this.#root, key)).catch((error: unknown) => {
         throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
       });
@@ -121,7 +131,7 @@ class DirectoryRemote implements Remote {
   head(key: string, options: CallOptions = {}): Promise<ObjectInfo | undefined> {
     return this.#run('head', key, options, async () => {
       this.#assertKey(key);
-      const stats = await statObject(this.#root, key);
+      const stats = await statObject(this.#disk, this.#root, key);
       if (stats === undefined) return undefined;
       return { key, size: Number(stats.size), lastModified: await objectModified(this.#root, key, stats) };
     });
@@ -153,15 +163,16 @@ class DirectoryRemote implements Remote {
     }));
   }
 
-  copy(from: string, to: string, options: CallOptions = {}): Promise<void> {
+  copy(from: string, to: string, options: CopyOptions = {}): Promise<void> {
     return this.#run('copy', from, options, async (action) => {
       this.#assertKey(from);
       this.#assertKey(to);
-      if ((await statObject(this.#root, from)) === undefined) throw missing(action);
+      if ((await statObject(this.#disk, this.#root, from)) === undefined) throw missing(action);
+      await options.after;
       await copyObject(this.#place(to), join(this.#root, from)).catch((error: unknown) => {
         throw errnoOf(error) === 'ENOENT' ? missing(action) : error;
       });
-      await this.#disk.syncDirectory(dirname(join(this.#root, to)));
+      await this.#makeDurable(options, { directory: dirname(join(this.#root, to)) });
     });
   }
 
@@ -171,7 +182,7 @@ class DirectoryRemote implements Remote {
       for (const key of keys) {
         throwIfAborted(options.signal, action);
         this.#assertKey(key);
-        if ((await statObject(this.#root, key)) === undefined) continue;
+        if ((await statObject(this.#disk, this.#root, key)) === undefined) continue;
         await this.#disk.remove(join(this.#root, key));
         parents.add(dirname(join(this.#root, key)));
       }
@@ -205,6 +216,25 @@ class DirectoryRemote implements Remote {
 
   async close(): Promise<void> {}
 
+  /** `file`: of a new object, whose bytes may be durable later. A link to an object has nothing new but its entry. */
+  async #makeDurable(
+    { durableLater }: WriteOptions,
+    written: { readonly file?: string; readonly directory: string },
+  ): Promise<void> {
+    if (durableLater === undefined) await this.#disk.syncDirectory(written.directory);
+    else await durableLater.unsynced(() => this.#newUnsynced()).add(written);
+  }
+
+  #newUnsynced(): Unsynced {
+    const disk = this.#disk;
+    // What another host has removed meanwhile need not be durable.
+    const sync = (path: string): Promise<void> =>
+      disk.sync(path).catch((error: unknown) => {
+        if (errnoOf(error) !== 'ENOENT') throw describeFailure(error, `make "${path}" durable`);
+      });
+    return new Unsynced({ sync, syncAll: (path) => disk.syncAll(path) }, this.#root);
+  }
+
   #assertKey(key: string): void {
     assertKey(key);
     if (key === temporaryDirectory || key.startsWith(`${temporaryDirectory}/`)) {
@@ -212,8 +242,13 @@ class DirectoryRemote implements Remote {
     }
   }
 
-  #tellTime(written: BigIntStats | undefined): void {
-    if (written !== undefined) this.#clockOffsetMs = lastModifiedOf(written).getTime() - this.#clock.now();
+  /** Of a file that was written just now. */
+  async #tellTime(path: string): Promise<void> {
+    if (this.#clock.monotonic() < this.#timeIsToldUntilMs) return;
+    const written = await statEntry(path);
+    if (written === undefined) return;
+    this.#clockOffsetMs = lastModifiedOf(written).getTime() - this.#clock.now();
+    this.#timeIsToldUntilMs = this.#clock.monotonic() + timeIsToldMs;
   }
 
   #serverTime(): Date {
@@ -225,7 +260,7 @@ class DirectoryRemote implements Remote {
       disk: this.#disk,
       root: this.#root,
       key,
-      temporaryName: () => `${temporaryDirectory}/${this.#clock.randomHex(12)}`,
+      temporaryName: () => `${this.#temporaryNames}-${(this.#writes += 1)}`,
     };
   }
 
@@ -234,6 +269,7 @@ class DirectoryRemote implements Remote {
     for (const parent of parentsOf(key).toReversed()) {
       try {
         await rmdir(join(this.#root, parent));
+        this.#disk.seen.forget();
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT') return;
       }

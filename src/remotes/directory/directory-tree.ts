@@ -56,11 +56,19 @@ async function nearestEntry(path: string): Promise<string> {
 }
 
 /** An object's stat; undefined if the key has none. Throws REFUSED for a symbolic link on the way below the root. */
-export async function statObject(root: string, key: string): Promise<BigIntStats | undefined> {
-  for (const parent of parentsOf(key)) {
-    const stats = await statEntry(join(root, parent));
-    if (stats === undefined) return undefined;
-    refuseLink(stats, root, parent);
+export async function statObject(
+  { seen }: Pick<DirectoryDisk, 'seen'>,
+  root: string,
+  key: string,
+): Promise<BigIntStats | undefined> {
+  if (!seen.has(dirname(join(root, key)))) {
+    for (const parent of parentsOf(key)) {
+      const path = join(root, parent);
+      const stats = await statEntry(path);
+      if (stats === undefined) return undefined;
+      refuseLink(stats, root, parent);
+      if (stats.isDirectory()) seen.add(path);
+    }
   }
   const stats = await statEntry(join(root, key));
   return stats?.isFile() === true ? stats : undefined;
@@ -68,6 +76,7 @@ export async function statObject(root: string, key: string): Promise<BigIntStats
 
 /** Creates the directories that lead to `key`, each durable. Throws REFUSED if a link or an object is in the way. */
 export async function makeParents(disk: DirectoryDisk, root: string, key: string): Promise<void> {
+  if (disk.seen.has(dirname(join(root, key)))) return;
   for (const parent of ['', ...parentsOf(key)]) {
     const path = join(root, parent);
     await disk.added(path);
@@ -82,6 +91,7 @@ export async function makeParents(disk: DirectoryDisk, root: string, key: string
         );
       }
     }
+    disk.seen.add(path);
   }
 }
 

@@ -49,6 +49,7 @@ export function createMemoryRemote({
   return {
     location,
     put: async (key, body, options = {}) => {
+      await options.after;
       const action = begin('put', key, options);
       assertKey(key);
       const bytes = await collect(readBody(body, { action, signal: options.signal }), body.size);
@@ -124,6 +125,7 @@ export function createMemoryRemote({
       return { names: [...new Set(names)].toSorted(compareKeys), serverTime: new Date(now()) };
     },
     copy: async (from, to, options) => {
+      await options?.after;
       assertKey(to);
       store(to, find('copy', from, options).bytes);
     },

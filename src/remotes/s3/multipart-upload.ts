@@ -46,6 +46,8 @@ export interface MultipartOptions extends S3CallContext {
   readonly announcesChecksums: boolean;
   readonly md5: Payload['md5'];
   readonly onBytes?: PutOptions['onBytes'] | undefined;
+  /** The upload is not completed before this resolves. */
+  readonly after?: PutOptions['after'];
 }
 
 type CopiedPart = Pick<UploadPartCopyCommandInput, 'CopySource' | 'CopySourceIfMatch' | 'CopySourceRange'>;

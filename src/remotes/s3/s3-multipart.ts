@@ -165,6 +165,7 @@ async function carryOut(
     const done: CompletedPart[] = [];
     try {
       await act(done);
+      await options.after;
       return await upload.complete(done);
     } catch (error) {
       await upload.abort();

@@ -90,10 +90,12 @@ class S3Remote implements Remote {
         memory: this.#memory,
         base: base && { ...base, source: this.#copySource(base.key) },
       };
-      const multipart = { ...this.#session.multipart(call), onBytes: options.onBytes };
+      const { onBytes, after } = options;
+      const multipart = { ...this.#session.multipart(call), onBytes, after };
       const { output, parts } = await uploadInParts(target, source, multipart);
       return { serverTime: this.#session.serverTime(output, call), parts };
     }
+    await options.after;
     const output = await this.#turns(async () => {
       const whole = await readParts(body, body.size, { ...call, memory: this.#memory }).next();
       const { bytes = Buffer.alloc(0), sha256 } = whole.value ?? {};
@@ -189,6 +191,7 @@ class S3Remote implements Remote {
   async copy(from: string, to: string, options: CopyOptions = {}): Promise<void> {
     assertKey(from);
     assertKey(to);
+    await options.after;
     const call = this.#session.call('copy', from, options);
     const source = this.#copySource(from);
     const { client } = this.#session;

@@ -14,8 +14,8 @@ import { waitUntilQuiet } from './wait-until-quiet.ts';
 /** A server that persists one index after the other pauses only once the fence holds it, so waiting longer is no use. */
 const activeMs = 2000;
 
-/** Databases are brought up to date once more before the fence when copying the other files took longer. */
-const staleMs = 500;
+/** Databases are brought up to date once more when so much time has passed: what was written meanwhile is copied while writers wait. */
+const staleMs = { afterCopying: 500, beforeFence: 100 };
 
 /** A look at all files. */
 export interface Look {
@@ -74,11 +74,15 @@ export async function prepare(
     const covered = filesOfDatabases(databases);
     const othersOf = ({ scan }: Look): readonly FileEntry[] =>
       without(contentOf(scan, databases), covered).files;
-    await image.openDatabases(databases);
-    const openedMs = clock.monotonic();
+    let openedMs = -Infinity;
+    const refresh = async (afterMs: number): Promise<void> => {
+      if (clock.monotonic() - openedMs <= afterMs) return;
+      await image.openDatabases(databases);
+      openedMs = clock.monotonic();
+    };
+    await refresh(0);
     await image.copy(contentOf(look.scan, databases).files);
-    // What was written to them meanwhile would have to be copied while writers wait.
-    if (clock.monotonic() - openedMs > staleMs) await image.openDatabases(databases);
+    await refresh(staleMs.afterCopying);
     if (databases.length > 0) look = await lookAt(dir, options);
 
     const judge = (files: readonly FileEntry[], nowMs: number): UnfinishedWrites => {
@@ -107,6 +111,7 @@ export async function prepare(
       look = await lookAt(dir, options);
     }
     await image.copy(contentOf(look.scan, databases).files);
+    await refresh(staleMs.beforeFence);
     const others = othersOf(look);
     const lively = databases.length === 0 ? [] : livelyFiles(others, clock.now());
     return { databases, look, lively, judge, isHeld: isQuiet && image.missing(others).length === 0 };

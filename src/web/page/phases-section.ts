@@ -34,7 +34,7 @@ export function phasesSection({ lastBackupPhases }: DaemonStatus): Html | null {
         </tbody>
       </table>
     </div>
-    <p class="note">Phases overlap. “Alone” is the time in which no other phase was under way.</p>
+    <p class="note">Phases overlap. &ldquo;Alone&rdquo; is the time in which no other phase was under way.</p>
   </section>`;
 }
 

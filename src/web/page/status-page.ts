@@ -44,7 +44,7 @@ export function statusPage(
         <meta name="color-scheme" content="light dark" />
         <meta name="robots" content="noindex" />
         ${refreshes ? html`<meta http-equiv="refresh" content="${seconds}" />` : null}
-        <title>${summary.headline} · sync-agent</title>
+        <title>${summary.headline} &middot; sync-agent</title>
         <link rel="icon" href="${faviconOf(summary.tone)}" />
         ${styleElement}
       </head>
@@ -63,8 +63,8 @@ export function statusPage(
             ${shortDuration(nowMs - status.startedAtMs)}
           </p>
           <p>
-            As of ${formatUtc(nowMs)} · ${refreshLink(refreshes, seconds)} ·
-            <a href="/status.json">status.json</a> · <a href="/metrics">metrics</a>
+            As of ${formatUtc(nowMs)} &middot; ${refreshLink(refreshes, seconds)} &middot;
+            <a href="/status.json">status.json</a> &middot; <a href="/metrics">metrics</a>
           </p>
         </footer>
       </body>

@@ -255,7 +255,7 @@ export class RaceHost {
       { view, lineage, dir: image.dir, epoch, handedOver },
       { id, createOnly: 'enforced' },
     );
-    if (left?.whose === 'own' && tries < captureTries) return this.#backUp(tries + 1);
+    if (left.some(({ whose }) => whose === 'own') && tries < captureTries) return this.#backUp(tries + 1);
     const sha256 = createHash('sha256').update(text).digest('hex');
     const made = await commitImage(context, {
       id,
@@ -263,7 +263,7 @@ export class RaceHost {
       lineage,
       image,
       position: handedOver.position,
-      left: left?.snapshot,
+      left,
       judged: {
         damage: [],
         findings: [],

@@ -140,6 +140,7 @@ export function createSqliteRemote(path: string, clock: Clock): Remote {
           }
           if (options.sha256 !== undefined && options.sha256 !== hash.digest('hex'))
             throw unreachable(action, 'it arrived damaged', { retryable: true });
+          await options.after;
           throwIfAborted(options.signal, action);
           if (!publish(db, { key, version, size, ifAbsent: options.ifAbsent === true }))
             throw new SyncAgentError('ALREADY_EXISTS', `Cannot ${action}: it already exists`);
@@ -188,8 +189,9 @@ export function createSqliteRemote(path: string, clock: Clock): Remote {
       return { names: sorted, serverTime: now() };
     },
     copy: (from, to, options = {}) =>
-      run('copy', from, options, (db, action) => {
+      run('copy', from, options, async (db, action) => {
         assertKey(to);
+        await options.after;
         const row = find(db, from);
         if (row === undefined) throw missing(action);
         const version = beginUpload(db, to);

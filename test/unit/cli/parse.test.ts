@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { commands } from '../../../src/cli/commands.ts';
+import { allCommands } from '../../../src/cli/commands.ts';
 import { helpText } from '../../../src/cli/help.ts';
 import { superviseCommand } from '../../../src/cli/commands/agent/supervise-command.ts';
 import { parseCommandLine } from '../../../src/cli/parse.ts';
 import { flagOf } from '../../../src/settings/setting.ts';
 import { settingKeys } from '../../../src/settings/settings.ts';
+
+const commands = await allCommands();
 
 const run = superviseCommand(() => Promise.reject(new Error('is not run here')));
 const parseRun = (line: string) => parseCommandLine(line.split(' '), [...commands, run]);

@@ -161,6 +161,76 @@ describe('a log that another host continues under a newer lease', () => {
     expect(await restored()).toEqual(['holder 1']);
   });
 
+  describe('and that the earlier holder went on beside, with a snapshot of its own', () => {
+    let holder: Machine;
+    let shared: string;
+    let agent: Machine['host']['agent'];
+    beforeEach(async () => {
+      holder = await takeOver(2);
+      shared = (await readLog(contextOf(remote, Date.now, Math.random, 'host'))).snapshots.at(-1)!.entry.id;
+      agent = sleeper.host.agent;
+      await sleeper.backup();
+      await until(() => sleeper.host.events.filter(({ type }) => type === 'log-following').length === 2);
+    });
+    const pins = async () => (await agent.list()).filter(({ pin }) => pin !== undefined).map(({ id }) => id);
+
+    it('is not hidden by what that one makes under the next lease: the snapshot is pinned, and all is told', async () => {
+      write(sleeper, 'sleeper 1');
+      write(holder, 'holder 1');
+      expect(await holder.flush()).toBe(true);
+      await sleeper.stop();
+      for (const result of [await agent.restore(), await agent.sync()])
+        expect(result).toMatchObject({ type: 'diverged', id: shared });
+      sleeper.host.events.splice(0);
+      expect(await agent.backup({ epoch: 3 })).toMatchObject({ type: 'committed', isFenced: false });
+      expect(await pins()).toEqual([shared]);
+      expect(sleeper.host.events).toContainEqual(
+        expect.objectContaining({ code: 'DIVERGED', message: expect.stringContaining(shared) as string }),
+      );
+      expect(await restored()).toEqual(['sleeper 1']);
+      const bare = await makeHost({ remote });
+      await bare.agent.restoreTo(`${bare.root}/left`, { snapshot: shared, atMs: Date.now() });
+      expect(rowsOf(`${bare.root}/left`, 240).join()).toContain('holder 1');
+      await bare.remove();
+      write(holder, 'holder 2');
+      await until(() => lastOf(holder) === 'log-broken');
+
+      // What a person has settled is not pinned again.
+      await agent.unpin(shared);
+      await agent.backup({ epoch: 3, evenUnchanged: true });
+      expect(await pins()).toEqual([]);
+    });
+
+    it('is nothing to settle if it has no more than the store: nobody wrote to it', async () => {
+      write(sleeper, 'sleeper 1');
+      await sleeper.stop();
+      expect(await agent.restore()).toMatchObject({ type: 'ahead' });
+      await agent.backup({ epoch: 3 });
+      expect(await pins()).toEqual([]);
+      expect(await restored()).toEqual(['sleeper 1']);
+    });
+
+    it('is restored if it has all that the store has', async () => {
+      write(holder, 'holder 1');
+      expect(await holder.flush()).toBe(true);
+      await sleeper.stop();
+      expect(await agent.restore()).toMatchObject({ type: 'restored', id: shared });
+      expect(await restored()).toEqual(['holder 1']);
+    });
+
+    it('is left alone by a host whose lease counts less, and by one that was chosen over it', async () => {
+      write(holder, 'holder 1');
+      expect(await holder.flush()).toBe(true);
+      await sleeper.stop();
+      expect(await agent.backup({ epoch: 1, evenUnchanged: true })).toMatchObject({ isFenced: true });
+      expect(await pins()).toEqual([]);
+      const own = (await agent.list()).find(({ isTip }) => isTip);
+      await agent.restore({ snapshot: own!.id });
+      await agent.backup({ evenUnchanged: true });
+      expect(await pins()).toEqual([]);
+    });
+  });
+
   it('counts under a lease that was taken after it was begun', async () => {
     await sleeper.stop();
     const { keeper, host, context } = await takenOverLate();

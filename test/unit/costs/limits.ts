@@ -25,14 +25,14 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     put                      206           0          13          14           0           0
     get                        1           0           1           1         202           0
     head                       0           0           0           0           0           0
-    list                       8           2           7           7           2           1
+    list                       7           2           6           6           2           1
     copy                     200           0         200         201           0           0
     remove                     2           0           0           0           0           0
     bytesSent          4_280_000           0     327_000     328_000           0           0
     bytesReceived              0           0      39_300      39_500   4_200_000           0
     makeDirectory              5           1           4          16          18           1
     rename                     4           1           4           4           6           1
-    removeFile                 7           2           7           7         208           2
+    removeFile                 7           2           7           7           8           2
     link                       0           0           0           0           0           0
     copyFile                   0           0           0         201           0           0
     open                       6           1           4           4         207           1
@@ -45,25 +45,25 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     bytesCopied                0           0           0   4_170_000           0           0
   `),
   // The same on a directory remote, whose own calls of the disk are in the table: for each new object a file, or a link to that of
-  // an image, and a sync; syncs of directories are shared by many objects.
+  // an image, and a sync; directories are synced once for all.
   directory: parse(`
     put                      206           0          13          14           0           0
     get                        1           0           1           1         202           0
     head                       0           0           0           0           0           0
-    list                       8           2           7           7           2           1
+    list                       7           2           6           6           2           1
     copy                     200           0         200         201           0           0
     remove                     2           0           0           0           0           0
     bytesSent          4_280_000           0     327_000     328_000           0           0
     bytesReceived              0           0      39_300      39_500   4_200_000           0
     makeDirectory             32           1          15          27          18           1
     rename                   206           1          25          15           6           1
-    removeFile                13           2          19          19         208           2
+    removeFile                13           2          19          19           8           2
     link                     204           0         222         224           0           0
     copyFile                   0           0           0         201           0           0
     open                     212           1          17           7         207           1
     write                    212           1          19           9         207           1
     setAttributes              1           0           0           0         202           0
-    sync                     423           2         142         142         225           2
+    sync                     280           2          54          54         225           2
     bytesRead          4_170_000      50_600   4_500_000   8_460_000   4_100_000      50_900
     bytesWritten       4_230_000       1_050     373_000   4_340_000   4_210_000       1_500
     bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600
@@ -74,14 +74,14 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     put                       31           0          21          22           0           0
     get                        1           0           1           1          27           0
     head                       0           0           0           0           0           0
-    list                       8           2           7           7           2           1
+    list                       7           2           6           6           2           1
     copy                      25           0          25          26           0           0
     remove                     2           0           1           1           0           0
     bytesSent            444_000           0     449_000     425_000           0           0
     bytesReceived              0           0       7_610       7_820     454_000           0
     makeDirectory              5           1           4          11          13           1
     rename                     4           1           4           4           6           1
-    removeFile                 7           2           7           7          33           2
+    removeFile                 7           2           7           7           8           2
     link                       0           0           0           0           0           0
     copyFile                   0           0           0          26           0           0
     open                       6           1           4           4          32           1

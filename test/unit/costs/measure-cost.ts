@@ -130,6 +130,7 @@ function countingFileSystem(calls: typeof noCalls): FileSystem {
     appendLine: (...args) => counted('write', fs.appendLine(...args)),
     setAttributes: (...args) => counted('setAttributes', fs.setAttributes(...args)),
     sync: (...args) => counted('sync', fs.sync(...args)),
+    syncAll: async () => false,
   };
 }
 

@@ -5,7 +5,7 @@ import { SyncAgentError } from '../../../src/platform/errors.ts';
 import { createMemoryRemote } from '../../../src/remotes/memory/memory-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
 import { readLog } from '../../../src/log/commit-log.ts';
-import { byPrecedence, epochForCommit } from '../../../src/log/precedence.ts';
+import { byPrecedence, epochForCommit, outrankingAncestor } from '../../../src/log/precedence.ts';
 import { unresolvedTips } from '../../../src/log/retention.ts';
 import { passThrough } from '../../support/race.ts';
 import { makeHost, shiftableClock } from '../../support/host.ts';
@@ -207,6 +207,28 @@ describe('precedence', () => {
   it('makes the newest snapshot a tip, in whatever order they come', () => {
     const all = [entry(2, 3), entry(4)];
     expect(unresolvedTips(all, ['s2', 's4']).map(({ id }) => id)).toEqual(['s2']);
+  });
+
+  it('finds the snapshot before another one that counts more than all between', () => {
+    const line = (...epochs: number[]) =>
+      epochs.map((epoch, i) => ({ ...entry(i + 1, epoch), parent: i === 0 ? null : `s${i}` }));
+    const found = (...epochs: number[]) => outrankingAncestor(line(...epochs), `s${epochs.length}`)?.id;
+    expect(found(1, 2, 3)).toBeUndefined();
+    expect(found(2, 2)).toBeUndefined();
+    expect(found(1, 3, 2)).toBe('s2');
+    expect(found(1, 3, 2, 2)).toBe('s2');
+    expect(found(4, 3, 2)).toBe('s1');
+    expect(found(1, 3, 2, 3)).toBeUndefined();
+    expect(outrankingAncestor(line(1), 'another')).toBeUndefined();
+    expect(
+      outrankingAncestor(
+        [
+          { ...entry(1, 1), parent: 's2' },
+          { ...entry(2, 2), parent: 's1' },
+        ],
+        's1',
+      )?.id,
+    ).toBe('s2');
   });
 
   it('stamps with the lease, else with what makes a snapshot the newest', () => {

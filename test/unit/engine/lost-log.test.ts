@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openRemote } from '../../../src/remotes/open-remote.ts';
 import type { Remote } from '../../../src/remotes/remote.ts';
@@ -187,6 +188,31 @@ describe('a remote without a commit', () => {
     await b.agent.backup();
     expect(await keys(remote, 'history/.attempts/')).toEqual([]);
     expect(await keys(remote, 'history/2')).toHaveLength(4);
+  });
+
+  it.each([
+    ['files', trees[0]],
+    ['no file', {}],
+  ])('is marked before anything else is seen, with a store of %s', async (_, tree) => {
+    const remote = createMemoryRemote({ now: clock.now });
+    const done: string[] = [];
+    const slow: Remote = {
+      ...passThrough(remote),
+      put: async (key, body, options) => {
+        // Time for others to come first.
+        if (key.startsWith('history/.attempts/')) await sleep(100);
+        const result = await remote.put(key, body, options);
+        if (!key.endsWith('/probe')) done.push(key);
+        return result;
+      },
+    };
+    const a = await host(slow);
+    await a.write(tree);
+    await mkdir(join(a.store, 'empty'), { recursive: true });
+    expect((await a.agent.backup()).type).toBe('committed');
+    expect(done[0]).toMatch(/^history\/\.attempts\//);
+    expect(done.some((key) => key.startsWith('commits/'))).toBe(true);
+    expect(await keys(remote, 'history/.attempts/')).toEqual([]);
   });
 
   it('costs nothing to tell apart while there is one, and two listings else', async () => {

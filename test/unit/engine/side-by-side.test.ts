@@ -130,17 +130,14 @@ it('this host records its parent while the server publishes', async () => {
   expect((await host.agent.backup()).type).toBe('committed');
 });
 
-it('what follows a commit is done in two round trips', async () => {
-  const first = [
-    'put history/.commits/0000000001.json',
+it('what follows a commit is asked for together with the look at the log that confirms it', async () => {
+  const meeting = new Meeting([
+    'list commits/ after the commit',
     'copy to file',
-    'list commits/ for the rotation',
     'list directories of history/',
-    'list history/.',
-  ];
-  const meeting = new Meeting(first);
+    'list history/. for the rotation',
+  ]);
   let isCommitted = false;
-  let isChecked = false;
   const met = meetingAt(remote, meeting);
   const host = await hostOf({
     ...met,
@@ -150,12 +147,9 @@ it('what follows a commit is done in two round trips', async () => {
       return answer;
     },
     list: async function* (prefix, options) {
-      if (isCommitted && prefix === 'commits/') {
-        if (isChecked) await meeting.at('list commits/ for the rotation');
-        isChecked = true;
-      }
-      if (isCommitted || prefix !== 'history/.') yield* met.list(prefix, options);
-      else yield* remote.list(prefix, options);
+      if (isCommitted && prefix === 'commits/') await meeting.at('list commits/ after the commit');
+      if (isCommitted && prefix === 'history/.') await meeting.at('list history/. for the rotation');
+      yield* remote.list(prefix, options);
     },
   });
   expect((await host.agent.backup()).type).toBe('committed');

@@ -7,7 +7,12 @@ import type { FileSystem } from '../../../src/platform/file-system.ts';
 import { textBody } from '../../../src/remotes/body.ts';
 import { createDirectoryRemote } from '../../../src/remotes/directory/directory-remote.ts';
 import { fastTmp } from '../../support/host.ts';
-import { createDirectoryDisk, createSharedSync } from '../../../src/remotes/directory/directory-disk.ts';
+import {
+  SeenDirectories,
+  createDirectoryDisk,
+  createSharedSync,
+} from '../../../src/remotes/directory/directory-disk.ts';
+import { DurableLater } from '../../../src/remotes/durable-later.ts';
 
 function slowDisk() {
   const begun: { readonly path: string; end(): void; fail(error: Error): void }[] = [];
@@ -132,3 +137,48 @@ describe('a directory that many need at once', () => {
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => void setTimeout(resolve, 5));
 }
+
+describe('directories that were seen', () => {
+  it('are looked at again after a second, or when something is not as it was', () => {
+    let nowMs = 0;
+    const seen = new SeenDirectories(() => nowMs);
+    seen.add('/a');
+    nowMs = 999;
+    expect(seen.has('/a')).toBe(true);
+    nowMs = 1000;
+    expect(seen.has('/a')).toBe(false);
+    seen.add('/a');
+    seen.forget();
+    expect(seen.has('/a')).toBe(false);
+  });
+});
+
+describe('objects that are durable later', () => {
+  it('may be gone when they are synced; another failure is one', async () => {
+    const root = await mkdtemp(join(fastTmp, 'sync-agent-later-'));
+    let failure: string | undefined;
+    const fs: FileSystem = {
+      ...nodeFileSystem,
+      syncAll: async () => false,
+      sync: (path) =>
+        failure === undefined || !path.endsWith('/b')
+          ? nodeFileSystem.sync(path)
+          : Promise.reject(Object.assign(new Error(failure), { code: failure })),
+    };
+    try {
+      const remote = createDirectoryRemote({ path: root, fs });
+      const durableLater = new DurableLater();
+      for (const key of ['a', 'b']) await remote.put(key, textBody(key), { durableLater });
+      await remote.remove(['a']);
+      await durableLater.flush();
+      await remote.put('b', textBody('again'), { durableLater });
+      failure = 'EIO';
+      await expect(durableLater.flush()).rejects.toMatchObject({
+        code: 'REMOTE_UNREACHABLE',
+        message: `Cannot make "${join(root, 'b')}" durable: EIO`,
+      });
+    } finally {
+      await rm(root, { recursive: true });
+    }
+  });
+});

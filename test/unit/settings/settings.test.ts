@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 import type { SyncAgentSettings } from '../../../src/library/open-daemon.ts';
 import { assertSettings } from '../../../src/library/assert-settings.ts';
-import { commands } from '../../../src/cli/commands.ts';
+import { allCommands } from '../../../src/cli/commands.ts';
 import { parseCommandLine } from '../../../src/cli/parse.ts';
 import { librarySettings } from '../../../src/settings/library-settings.ts';
 import type { LibrarySettings } from '../../../src/settings/library-settings.ts';
@@ -12,6 +12,8 @@ import { resolveConfig } from '../../../src/settings/resolve-config.ts';
 import { flagOf, variableOf } from '../../../src/settings/setting.ts';
 import { settingKeys, settingNamed } from '../../../src/settings/settings.ts';
 import type { SettingKey } from '../../../src/settings/settings.ts';
+
+const commands = await allCommands();
 
 let cwd = '';
 beforeEach(() => {

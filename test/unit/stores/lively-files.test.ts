@@ -26,5 +26,5 @@ it('the newest are lively, and not more than a few hundred', () => {
   const files = [...many(10_000, 'a', 60_000), ...many(5, 'z', 1000)];
   const lively = livelyFiles(files, nowMs);
   expect(lively.slice(0, 5)).toEqual(['z/0', 'z/1', 'z/2', 'z/3', 'z/4']);
-  expect(lively).toHaveLength(500);
+  expect(lively).toHaveLength(200);
 });

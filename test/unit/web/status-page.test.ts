@@ -112,7 +112,7 @@ describe('the page', () => {
     const page = statusPage(sampleStatuses[name], sampleFacts, noon);
     const [tone, headline] = headlines[name];
     expect(textOf(page)).toContain(headline);
-    expect(/<title>(.*)<\/title>/.exec(page)?.[1]).toBe(`${headline} · sync-agent`);
+    expect(/<title>(.*)<\/title>/.exec(page)?.[1]).toBe(`${headline} &middot; sync-agent`);
     expect(page).toContain(`<body class="${tone}">`);
     expect(textOf(page)).not.toMatch(/undefined|NaN|\[object/);
   });

@@ -22,7 +22,7 @@ export interface DownloadTarget {
   readonly reuseFrom: string | undefined;
   readonly onBytes: (count: number) => void;
   /** A file is complete and verified. */
-  readonly onFile: (path: string) => void;
+  readonly onFile: (file: ManifestFile) => void;
   /** Files that are wanted first. */
   readonly first: readonly string[];
 }
@@ -68,7 +68,7 @@ export async function downloadFiles(context: Context, target: DownloadTarget): P
         }
         downloadedBytes += file.size;
       }
-      target.onFile(file.path);
+      target.onFile(file);
     },
   );
   await setDirectoryModes(fs, manifest, dir);

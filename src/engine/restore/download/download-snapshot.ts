@@ -1,5 +1,5 @@
 import { both } from '../../../platform/concurrently.ts';
-import type { Manifest } from '../../../log/manifest.ts';
+import type { Manifest, ManifestFile } from '../../../log/manifest.ts';
 import { totalBytes } from '../../../log/manifest.ts';
 import { stagingRoot } from '../../../home/home.ts';
 import { applyLog } from '../../continuous/apply-log.ts';
@@ -41,14 +41,14 @@ export async function downloadSnapshot(
   const { manifest, data } = request;
   await context.fs.makeDirectory(`${stagingRoot(context.home)}/${request.attempt}`);
   await context.fs.makeDirectory(data, { mode: 0o755 });
-  const complete = new Backlog<string>();
+  const complete = new Backlog<ManifestFile>();
   const onBytes = progressOf(context, 'download', totalBytes(manifest.files));
   const [downloaded] = await both(
     context.signal,
     (signal) =>
       downloadSound(
         { ...context, signal },
-        { ...request, onBytes, onEnd: () => complete.end(), onFile: (path) => complete.add(path) },
+        { ...request, onBytes, onEnd: () => complete.end(), onFile: (file) => complete.add(file) },
       ),
     (signal) => syncSnapshot({ ...context, signal }, { manifest, dir: data, complete }),
   );
@@ -76,7 +76,7 @@ function warnOfEnd({ emit }: Context, { endedBy = '', until, position }: Applied
 
 interface SoundDownload extends SnapshotDownload {
   readonly onBytes: (count: number) => void;
-  readonly onFile: (path: string) => void;
+  readonly onFile: (file: ManifestFile) => void;
   /** All files are there, with the modes of directories; or no more will come. */
   readonly onEnd: () => void;
 }
@@ -100,9 +100,9 @@ async function downloadSound(
         reader,
         onBytes,
         first: databases,
-        onFile: (path) => {
-          onFile(path);
-          if (missing.delete(path) && missing.size === 0) inspection.begin();
+        onFile: (file) => {
+          onFile(file);
+          if (missing.delete(file.path) && missing.size === 0) inspection.begin();
         },
       }),
     );

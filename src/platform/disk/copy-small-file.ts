@@ -1,5 +1,5 @@
 import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
-import { errnoOf } from './errors.ts';
+import { errnoOf } from '../errors.ts';
 
 /** Larger ones are copied by a thread of the pool, whose help costs as much as this takes. */
 const smallBytes = 64 * 1024;
