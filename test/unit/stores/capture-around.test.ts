@@ -386,9 +386,9 @@ describe('a copy of a database', () => {
     let comparisons = 0;
     const comparer: Comparer = {
       ...openComparer(),
-      differingChunks: async (comparison) => {
+      differingRanges: async (comparison) => {
         comparisons += 1;
-        return openComparer().differingChunks(comparison);
+        return openComparer().differingRanges(comparison);
       },
     };
     const copy = openImage(store, image, { fs: nodeFileSystem, clock: systemClock, comparer });

@@ -1,15 +1,15 @@
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 import { startWorker } from '../../../platform/start-worker.ts';
-import { chunkBytes, compareChunks, shareComparison } from './compare-chunks.ts';
-import type { Comparison, SharedComparison } from './compare-chunks.ts';
+import { compareChunks, shareComparison, staleRanges } from './compare-chunks.ts';
+import type { Comparison, Range, SharedComparison } from './compare-chunks.ts';
 
 /** Compares open files, with the help of a second thread if that is worth it. */
 export interface Comparer {
   /** Starts the second thread if `bytes`, the largest file to be compared, are worth it. A second call does nothing. */
   prepare(bytes: number): void;
-  /** Where chunks begin in which the files differ. Blocks the event loop. */
-  differingChunks(comparison: Comparison): Promise<readonly number[]>;
+  /** Ranges that hold all that differs, and little else; none longer than `longestRange`. Blocks the event loop. */
+  differingRanges(comparison: Comparison): Promise<readonly Range[]>;
   close(): Promise<void>;
 }
 
@@ -27,13 +27,13 @@ export function openComparer(start = (): Worker => startWorker('compare-worker',
       if (helper === undefined && bytes >= worthBytes && availableParallelism() > 1)
         helper = helperIn(start());
     },
-    differingChunks: async (comparison) => {
+    differingRanges: async (comparison) => {
       const shared = comparison.size < worthBytes ? undefined : helper?.begin(comparison);
-      if (shared !== undefined && (await compareTogether(shared))) return startsOf(shared.comparison);
+      if (shared !== undefined && (await compareTogether(shared))) return staleRanges(shared.comparison);
       // Alone, from the beginning: a thread that died took a chunk with it.
       const alone = shareComparison(comparison);
       compareChunks(alone);
-      return startsOf(alone);
+      return staleRanges(alone);
     },
     close: async () => {
       await helper?.end();
@@ -51,10 +51,6 @@ async function compareTogether({ comparison, done }: Shared): Promise<boolean> {
     isDone = await done;
   }
   return isDone;
-}
-
-function startsOf({ stale }: SharedComparison): readonly number[] {
-  return [...stale.keys()].filter((chunk) => stale[chunk] === 1).map((chunk) => chunk * chunkBytes);
 }
 
 /** A comparison that the other thread has begun. */

@@ -2,7 +2,8 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { FileSystem } from '../../../platform/file-system.ts';
 import { entryOf } from '../../content/scan.ts';
 import type { FileEntry } from '../../content/scan.ts';
-import { chunkBytes, readChunk } from './compare-chunks.ts';
+import { longestRange, readRange } from './compare-chunks.ts';
+import type { Range } from './compare-chunks.ts';
 import type { Comparer } from './comparer.ts';
 
 /**
@@ -53,10 +54,10 @@ interface Sides {
   readonly size: number;
 }
 
-/** What is wrong with the copy: its length if it is not `size`, and the chunks that begin at `stale`. */
+/** What is wrong with the copy: its length if it is not `size`, and where bytes differ. */
 interface Difference {
   readonly present: number;
-  readonly stale: readonly number[];
+  readonly stale: readonly Range[];
 }
 
 async function compare(comparer: Comparer, { from, target, size }: Sides): Promise<Difference> {
@@ -64,7 +65,7 @@ async function compare(comparer: Comparer, { from, target, size }: Sides): Promi
   try {
     return {
       present: fstatSync(to).size,
-      stale: await comparer.differingChunks({ from, to, size }),
+      stale: await comparer.differingRanges({ from, to, size }),
     };
   } finally {
     closeSync(to);
@@ -78,11 +79,11 @@ async function write(
   const writer = await fs.openForWrite(target);
   try {
     if (present > size) await writer.truncate(size);
-    const buffer = Buffer.allocUnsafe(chunkBytes);
-    for (const start of stale) {
-      const read = readChunk(from, buffer, start, size);
+    const buffer = Buffer.allocUnsafe(longestRange);
+    for (const range of stale) {
+      const read = readRange(from, buffer, range);
       // One buffer; the writes go to the page cache.
-      await writer.write(buffer.subarray(0, read), start);
+      await writer.write(buffer.subarray(0, read), range.start);
     }
   } finally {
     await writer.close();
