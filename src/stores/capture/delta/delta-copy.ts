@@ -1,10 +1,14 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import { concurrently } from '../../../platform/concurrently.ts';
 import type { FileSystem } from '../../../platform/file-system.ts';
 import { entryOf } from '../../content/scan.ts';
 import type { FileEntry } from '../../content/scan.ts';
-import { longestRange, readRange } from './compare-chunks.ts';
+import { readRange } from './compare-chunks.ts';
 import type { Range } from './compare-chunks.ts';
 import type { Comparer } from './comparer.ts';
+
+/** Most calls are quick, and made one after the other. Where they are not, they wait together. */
+const writesAtOnce = 8;
 
 /**
  * A copy of a database that is made while its source changes, and corrected later. `catchUp` reads both sides and writes only
@@ -79,12 +83,11 @@ async function write(
   const writer = await fs.openForWrite(target);
   try {
     if (present > size) await writer.truncate(size);
-    const buffer = Buffer.allocUnsafe(longestRange);
-    for (const range of stale) {
+    await concurrently(stale, { concurrency: writesAtOnce }, async (range) => {
+      const buffer = Buffer.allocUnsafe(range.end - range.start);
       const read = readRange(from, buffer, range);
-      // One buffer; the writes go to the page cache.
       await writer.write(buffer.subarray(0, read), range.start);
-    }
+    });
   } finally {
     await writer.close();
   }
