@@ -86,6 +86,7 @@ export async function capture(
         }
       } finally {
         held.push(fence?.release() ?? 0);
+        await image.finish();
         image.closeDatabases();
       }
       if (unconfirmed !== undefined) {

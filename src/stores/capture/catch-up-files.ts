@@ -47,7 +47,7 @@ export async function catchUpFiles(
       continue;
     }
     if (bytesOf(image.missing(around)) > budgetBytes) return undefined;
-    if (!(await image.catchUp(files.flat()))) return undefined;
+    if (!(await image.catchUp(files.flat(), databases))) return undefined;
     const after = filesOf(dir, databases, others);
     const changed = changedFiles(files.flat(), after?.flat() ?? []);
     if (changed.length === 0) return [...covered, ...around];

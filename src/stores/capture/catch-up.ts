@@ -72,7 +72,7 @@ export async function catchUp(
       continue;
     }
     if (bytesOf(image.missing(before.files)) > options.budgetBytes) return undefined;
-    if (!(await image.catchUp(before.files))) return undefined;
+    if (!(await image.catchUp(before.files, fenced))) return undefined;
     await image.keepOnly(before.files);
     const changed = differences(before, contentOf(await scanWholeStore(dir, options.exclude), databases));
     if (changed.length === 0) return { source: before, lookedAtMs };

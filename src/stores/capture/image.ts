@@ -25,10 +25,12 @@ export interface Image {
   /** Opens databases, and copies those that it does not hold. Closes those that were open. They may change meanwhile. */
   openDatabases(paths: readonly string[]): Promise<void>;
   /**
-   * Makes the copies of files and open databases equal to them, provided that nobody writes them meanwhile. False if a
-   * database is not the file any more that was opened.
+   * Makes the copies of files and open databases equal to them, provided that nobody writes them meanwhile, as soon as `finish` is done.
+   * False if a database is not the file any more that was opened. Those that are `fenced` stay as they are until they are closed.
    */
-  catchUp(files: readonly FileEntry[]): Promise<boolean>;
+  catchUp(files: readonly FileEntry[], fenced: readonly string[]): Promise<boolean>;
+  /** Writes what `catchUp` has read of databases. Writers need not wait for it. */
+  finish(): Promise<void>;
   /** Removes copies of all other files. */
   keepOnly(files: readonly FileEntry[]): Promise<void>;
   closeDatabases(): void;
@@ -47,6 +49,8 @@ const livelyMs = 60_000;
 export function openImage(dir: string, target: string, { fs, clock, comparer, signal }: ImageOptions): Image {
   const held = new Map<string, FileEntry>();
   const deltas = new Map<string, DeltaCopy>();
+  /** Of open databases that nobody can write: the version that was read. */
+  const read = new Map<string, FileEntry>();
   const directories = new Set<string>();
   const copies = new Set<string>();
 
@@ -60,10 +64,9 @@ export function openImage(dir: string, target: string, { fs, clock, comparer, si
     copies.add(path);
     return to;
   };
-  const holds = (file: FileEntry): boolean => {
-    const version = held.get(file.path);
-    return version !== undefined && sameVersion(version, file);
-  };
+  const isVersion = (version: FileEntry | undefined, file: FileEntry): boolean =>
+    version !== undefined && sameVersion(version, file);
+  const holds = (file: FileEntry): boolean => isVersion(held.get(file.path), file);
   /** `work` makes the copy of a file equal to it. The file had this version before. */
   const holding = async (file: FileEntry, beganMs: number, work: () => Promise<void>): Promise<void> => {
     held.delete(file.path);
@@ -91,6 +94,10 @@ export function openImage(dir: string, target: string, { fs, clock, comparer, si
   const closeDatabases = (): void => {
     for (const delta of deltas.values()) delta.close();
     deltas.clear();
+    read.clear();
+  };
+  const finish = async (): Promise<void> => {
+    for (const delta of deltas.values()) await delta.finish();
   };
   return {
     holds,
@@ -110,18 +117,23 @@ export function openImage(dir: string, target: string, { fs, clock, comparer, si
           await holding(file, clock.now(), () => (isCopied ? delta.catchUp() : delta.copyAll()));
         if (!wasWritten && !holds(delta.look())) comparer.prepare(file.size);
       }
+      await finish();
     },
-    catchUp: async (files) => {
+    catchUp: async (files, fenced) => {
       await copy(files);
+      // A checkpoint moves pages from a log to its database, which may have other names, whoever is held back.
+      const hasLog = files.some(({ path, size }) => path.endsWith('-wal') && size > 0);
       for (const file of files) {
         const delta = deltas.get(file.path);
-        if (delta === undefined || holds(file)) continue;
+        if (delta === undefined || holds(file) || isVersion(read.get(file.path), file)) continue;
         const { dev, ino } = delta.look();
         if (dev !== file.dev || ino !== file.ino) return false;
         await holding(file, clock.now(), () => delta.catchUp());
+        if (fenced.includes(file.path) && !hasLog) read.set(file.path, file);
       }
       return true;
     },
+    finish,
     keepOnly: async (files) => {
       const present = new Set(files.map((file) => file.path));
       for (const path of [...copies].filter((each) => !present.has(each))) {

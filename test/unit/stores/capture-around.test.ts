@@ -22,6 +22,7 @@ import { capture } from '../../../src/stores/capture/capture.ts';
 import type { Comparer } from '../../../src/stores/capture/delta/comparer.ts';
 import { openComparer } from '../../../src/stores/capture/delta/comparer.ts';
 import { openImage } from '../../../src/stores/capture/image.ts';
+import type { Image } from '../../../src/stores/capture/image.ts';
 import { emptyDirectoriesOf, statFileNow } from '../../../src/stores/content/scan.ts';
 import { fastTmp } from '../../support/host.ts';
 import { sqliteFiles } from '../../../src/stores/sqlite/sqlite-file.ts';
@@ -162,15 +163,16 @@ describe('a capture while only databases change', () => {
 });
 
 describe('a capture of a database that is written while other files are copied', () => {
-  it.each<[string, number, boolean]>([
-    ['for long copies that before writers are held back', 700, false],
-    ['for a while copies that before writers are held back', 200, false],
-    ['for a moment copies that while they are', 0, true],
-  ])('%s', async (_, tookMs, isHeld) => {
-    const written: boolean[] = [];
+  it.each<[string, number, string]>([
+    ['for long copies that before writers are held back', 700, 'before the fence'],
+    ['for a while copies that before writers are held back', 200, 'before the fence'],
+    ['for a moment copies that after they were', 0, 'after the fence'],
+  ])('%s', async (_, tookMs, expected) => {
+    const written: string[] = [];
     let elapsedMs = 0;
+    let wasFenced = false;
     const { attempts } = await captureWith(
-      {},
+      { underFence: () => (wasFenced = true) },
       {
         monotonic: () => elapsedMs,
         fs: {
@@ -182,14 +184,15 @@ describe('a capture of a database that is written while other files are copied',
             elapsedMs += tookMs;
           },
           openForWrite: async (path, options) => {
-            if (path.endsWith('a.db')) written.push(isFenced());
+            const when = isFenced() ? 'under the fence' : wasFenced ? 'after the fence' : 'before the fence';
+            if (path.endsWith('a.db')) written.push(when);
             return nodeFileSystem.openForWrite(path, options);
           },
         },
       },
     );
     expect(attempts).toBe(1);
-    expect(written).toEqual([isHeld]);
+    expect(written).toEqual([expected]);
     expect(rowsOf(join(image, 'a.db'))).toEqual(rowsOf(join(store, 'a.db')));
   });
 });
@@ -382,8 +385,9 @@ describe('a write that is not finished', () => {
 });
 
 describe('a copy of a database', () => {
-  it('is not compared while its database has the version that was copied', async () => {
-    let comparisons = 0;
+  let comparisons = 0;
+  let copy: Image;
+  beforeEach(() => {
     const comparer: Comparer = {
       ...openComparer(),
       differingRanges: async (comparison) => {
@@ -391,14 +395,29 @@ describe('a copy of a database', () => {
         return openComparer().differingRanges(comparison);
       },
     };
-    const copy = openImage(store, image, { fs: nodeFileSystem, clock: systemClock, comparer });
-    const catchUp = async (): Promise<number> => {
-      comparisons = 0;
-      const file = statFileNow(store, 'a.db');
-      expect(file !== undefined && (await copy.catchUp([file]))).toBe(true);
-      expect(rowsOf(join(image, 'a.db'))).toEqual(rowsOf(join(store, 'a.db')));
-      return comparisons;
-    };
+    copy = openImage(store, image, { fs: nodeFileSystem, clock: systemClock, comparer });
+  });
+  afterEach(() => copy.closeDatabases());
+
+  /** How often the database was compared. */
+  const catchUp = async ({
+    fenced = [],
+    others = [],
+  }: { readonly fenced?: readonly string[]; readonly others?: readonly string[] } = {}): Promise<number> => {
+    comparisons = 0;
+    const files = ['a.db', ...others].map((path) => statFileNow(store, path));
+    expect(
+      await copy.catchUp(
+        files.filter((file) => file !== undefined),
+        fenced,
+      ),
+    ).toBe(true);
+    await copy.finish();
+    expect(rowsOf(join(image, 'a.db'))).toEqual(rowsOf(join(store, 'a.db')));
+    return comparisons;
+  };
+
+  it('is not compared while its database has the version that was copied', async () => {
     await copy.openDatabases(['a.db']);
     expect(await catchUp()).toBe(0);
     makeDatabase('a.db', 'second');
@@ -410,6 +429,29 @@ describe('a copy of a database', () => {
     expect(await catchUp()).toBe(0);
     await copy.openDatabases(['a.db']);
     expect(comparisons).toBe(0);
+  });
+
+  it('is compared once while its writers are held back', async () => {
+    await copy.openDatabases(['a.db']);
+    makeDatabase('a.db', 'second');
+    const fenced = ['a.db'];
+    expect(await catchUp({ fenced })).toBe(1);
+    expect(await catchUp({ fenced })).toBe(0);
+    // Nobody has let them go. It is another version all the same.
+    makeDatabase('a.db', 'third');
+    expect(await catchUp({ fenced })).toBe(1);
     copy.closeDatabases();
+    await copy.openDatabases(['a.db']);
+    makeDatabase('a.db', 'fourth');
+    expect(await catchUp()).toBe(1);
+    expect(await catchUp({ fenced })).toBe(1);
+  });
+
+  it('is compared again while a log may be moved to it, by whatever name', async () => {
+    await copy.openDatabases(['a.db']);
+    makeDatabase('a.db', 'second');
+    writeFileSync(join(store, 'other-wal'), 'frames');
+    for (let round = 0; round < 3; round += 1)
+      expect(await catchUp({ fenced: ['a.db'], others: ['other-wal'] })).toBe(1);
   });
 });

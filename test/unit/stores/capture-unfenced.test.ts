@@ -108,8 +108,8 @@ describe('a fenced database', () => {
     let rounds = 0;
     const busy: typeof image = {
       ...image,
-      catchUp: async (files) => {
-        const isSame = await image.catchUp(files);
+      catchUp: async (...args) => {
+        const isSame = await image.catchUp(...args);
         if ((rounds += 1) === 1) write();
         return isSame;
       },
@@ -133,6 +133,7 @@ describe('a fenced database', () => {
       });
       expect(rounds).toBe(2);
       expect(files).toHaveLength(1);
+      await image.finish();
       expect(await readFile(join(root, 'image/a.db'))).toEqual(await readFile(join(dir, 'a.db')));
     } finally {
       image.closeDatabases();

@@ -7,12 +7,14 @@ import { readRange } from './compare-chunks.ts';
 import type { Range } from './compare-chunks.ts';
 import type { Comparer } from './comparer.ts';
 
+/** So much is kept in memory until writers go on. */
+const mostBytesLater = 16 * 1024 * 1024;
 /** Most calls are quick, and made one after the other. Where they are not, they wait together. */
 const writesAtOnce = 8;
 
 /**
- * A copy of a database that is made while its source changes, and corrected later. `catchUp` reads both sides and writes only
- * what differs, which keeps the time short for which writers are held back.
+ * A copy of a database that is made while its source changes, and corrected later. `catchUp` reads both sides and only what differs is
+ * written, afterwards: that keeps the time short for which writers are held back. A write may have to wait for the file system's journal.
  *
  * Keeps the source open until `close`: see the danger in `raiseFence`. No other descriptor stays open, since a store may have
  * hundreds of databases.
@@ -22,8 +24,12 @@ export interface DeltaCopy {
   look(): FileEntry;
   /** Copies all of it. Not under the fence: this opens the source again, and closes it. */
   copyAll(): Promise<void>;
-  /** Makes the copy equal to the source, provided nobody writes the source meanwhile. Blocks the event loop. */
+  /**
+   * Reads what differs, provided nobody writes the source meanwhile. The copy equals it as soon as `finish` is done. Blocks the event
+   * loop.
+   */
   catchUp(): Promise<void>;
+  finish(): Promise<void>;
   close(): void;
 }
 
@@ -40,14 +46,24 @@ export function openDeltaCopy(
   { fs, comparer, path }: DeltaCopyOptions,
 ): DeltaCopy {
   const from = openSync(source, 'r');
+  let correction: Correction | undefined;
+  const finish = async (): Promise<void> => {
+    if (correction !== undefined) await write(fs, target, correction);
+    correction = undefined;
+  };
   return {
     look: () => entryOf(path, fstatSync(from, { bigint: true })),
     copyAll: () => fs.copy(source, target),
     catchUp: async () => {
+      await finish();
       const { size } = fstatSync(from);
       const { present, stale } = await compare(comparer, { from, target, size });
-      if (stale.length > 0 || present !== size) await write(fs, { from, target, size, present, stale });
+      if (stale.length === 0 && present === size) return;
+      const pages = readPages(from, stale);
+      if (bytesOf(stale) > mostBytesLater) await write(fs, target, { size, present, pages });
+      else correction = { size, present, pages: [...pages] };
     },
+    finish,
     close: () => closeSync(from),
   };
 }
@@ -76,18 +92,34 @@ async function compare(comparer: Comparer, { from, target, size }: Sides): Promi
   }
 }
 
-async function write(
-  fs: FileSystem,
-  { from, target, size, present, stale }: Sides & Difference,
-): Promise<void> {
+/** What makes the copy equal. */
+interface Correction extends Pick<Difference, 'present'> {
+  readonly size: number;
+  readonly pages: Iterable<Page>;
+}
+
+interface Page {
+  readonly start: number;
+  readonly bytes: Buffer;
+}
+
+const bytesOf = (ranges: readonly Range[]): number =>
+  ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+
+function* readPages(from: number, ranges: readonly Range[]): Generator<Page> {
+  for (const range of ranges) {
+    const buffer = Buffer.allocUnsafe(range.end - range.start);
+    yield { start: range.start, bytes: buffer.subarray(0, readRange(from, buffer, range)) };
+  }
+}
+
+async function write(fs: FileSystem, target: string, { size, present, pages }: Correction): Promise<void> {
   const writer = await fs.openForWrite(target);
   try {
     if (present > size) await writer.truncate(size);
-    await concurrently(stale, { concurrency: writesAtOnce }, async (range) => {
-      const buffer = Buffer.allocUnsafe(range.end - range.start);
-      const read = readRange(from, buffer, range);
-      await writer.write(buffer.subarray(0, read), range.start);
-    });
+    await concurrently(pages, { concurrency: writesAtOnce }, ({ bytes, start }) =>
+      writer.write(bytes, start),
+    );
   } finally {
     await writer.close();
   }
