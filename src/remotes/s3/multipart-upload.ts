@@ -62,7 +62,7 @@ export class MultipartUpload {
   readonly #size: number;
   readonly #failure = new AbortController();
   readonly #either: EitherSignal;
-  #id: string | undefined;
+  #created: Promise<string | undefined> | undefined;
   #announcesCrc32 = false;
 
   /** `size`: bytes of the whole object. */
@@ -73,11 +73,14 @@ export class MultipartUpload {
     this.#either = eitherSignal(this.#failure.signal, options.signal);
   }
 
+  /** Other requests may be asked for at once: they wait for this one, and fail as it does. */
   async create(announced: { readonly ChecksumAlgorithm?: 'CRC32' } = {}): Promise<void> {
     this.#announcesCrc32 = announced.ChecksumAlgorithm !== undefined;
     const command = new CreateMultipartUploadCommand({ ...this.#target, ...announced });
-    const { UploadId } = (await this.#retry(command)) as CreateMultipartUploadCommandOutput;
-    this.#id = UploadId;
+    this.#created = this.#retry(command).then(
+      (answer) => (answer as CreateMultipartUploadCommandOutput).UploadId,
+    );
+    await this.#created;
   }
 
   /** What names this version of an object to copy parts from. Undefined if it is not there, or not as long as its parts are. Does not fail. */
@@ -96,7 +99,7 @@ export class MultipartUpload {
   /** `number`: from 1. */
   async sendPart(number: number, payload: Payload): Promise<CompletedPart> {
     const { bytes } = payload;
-    const command = new UploadPartCommand({ ...this.#place(), PartNumber: number, Body: bytes });
+    const command = new UploadPartCommand({ ...(await this.#place()), PartNumber: number, Body: bytes });
     const answer = await this.#part<UploadPartCommandOutput>(
       withPayloadHash(command, payload),
       bytes.byteLength,
@@ -107,7 +110,7 @@ export class MultipartUpload {
   }
 
   async copyPart(number: number, part: CopiedPart): Promise<CompletedPart> {
-    const command = new UploadPartCopyCommand({ ...this.#place(), PartNumber: number, ...part });
+    const command = new UploadPartCopyCommand({ ...(await this.#place()), PartNumber: number, ...part });
     const { CopyPartResult } = await this.#part<UploadPartCopyCommandOutput>(command);
     return { PartNumber: number, ETag: this.#etagOf(CopyPartResult) };
   }
@@ -117,7 +120,7 @@ export class MultipartUpload {
    * an abort: its bytes can be sent as well, with all patience.
    */
   async tryToCopyPart(number: number, part: CopiedPart): Promise<CompletedPart | undefined> {
-    const command = new UploadPartCopyCommand({ ...this.#place(), PartNumber: number, ...part });
+    const command = new UploadPartCopyCommand({ ...(await this.#place()), PartNumber: number, ...part });
     const { signal } = this.#either;
     try {
       const { CopyPartResult } = (await this.#send(command, {
@@ -138,7 +141,7 @@ export class MultipartUpload {
     let ambiguous = false;
     try {
       const command = new CompleteMultipartUploadCommand({
-        ...this.#place(),
+        ...(await this.#place()),
         MultipartUpload: { Parts: parts },
       });
       return await this.#retry(command, {
@@ -165,7 +168,7 @@ export class MultipartUpload {
     const ms = isHurried ? Math.min(hurriedAbortMs, answerMs()) : answerMs();
     for (let attempt = 1; attempt <= (isHurried ? 1 : 2); attempt += 1) {
       try {
-        const command = new AbortMultipartUploadCommand(this.#place());
+        const command = new AbortMultipartUploadCommand(await this.#place());
         await withDeadline((options) => client.send(command, options), { action, ms });
         return;
       } catch (error) {
@@ -178,9 +181,11 @@ export class MultipartUpload {
     this.#either.release();
   }
 
-  #place(): { readonly Bucket: string; readonly Key: string; readonly UploadId: string | undefined } {
+  async #place(): Promise<
+    Pick<MultipartTarget, 'Bucket' | 'Key'> & { readonly UploadId: string | undefined }
+  > {
     const { Bucket, Key } = this.#target;
-    return { Bucket, Key, UploadId: this.#id };
+    return { Bucket, Key, UploadId: await this.#created };
   }
 
   async #part<T extends object>(command: object, bytes?: number): Promise<T> {

@@ -154,20 +154,26 @@ export async function copyInParts(
   });
 }
 
-/** Begins the upload, completes it with the parts that `act` adds in any order, or aborts it. */
+/**
+ * Begins the upload, completes it with the parts that `act` adds in any order, or aborts it. `act` is called at once: the first parts
+ * are read while the server is asked.
+ */
 async function carryOut(
   upload: MultipartUpload,
   options: MultipartOptions,
   act: (done: CompletedPart[]) => Promise<void>,
 ): Promise<object> {
   try {
-    await upload.create(options.announcesChecksums ? { ChecksumAlgorithm: 'CRC32' } : {});
+    const created = upload.create(options.announcesChecksums ? { ChecksumAlgorithm: 'CRC32' } : {});
+    // Told below.
+    created.catch(() => undefined);
     const done: CompletedPart[] = [];
     try {
       await act(done);
       await options.after;
       return await upload.complete(done);
     } catch (error) {
+      await created;
       await upload.abort();
       throw error;
     }

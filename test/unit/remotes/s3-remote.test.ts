@@ -579,6 +579,71 @@ describe('the S3 remote', () => {
     expect(most).toBe(2);
   });
 
+  it('reads the first parts while the upload begins', async () => {
+    const bytes = randomBytes(11 * MiB);
+    let wasRead = (): void => undefined;
+    const read = new Promise<void>((resolve) => (wasRead = resolve));
+    // Not answered before a whole part was read.
+    server.setFault(async ({ operation }) => {
+      if (operation === 'CreateMultipartUpload') await read;
+      return undefined;
+    });
+    const remote = storeWith();
+    const body: Body = {
+      size: bytes.byteLength,
+      open: async function* () {
+        yield bytes.subarray(0, 6 * MiB);
+        wasRead();
+        yield bytes.subarray(6 * MiB);
+      },
+    };
+    await remote.put('early', body);
+    expect((await contentOf(remote, 'early')).equals(bytes)).toBe(true);
+  });
+
+  it('sends and aborts nothing if the upload cannot begin, and leaves its source', async () => {
+    faultOn(({ operation }) => operation === 'CreateMultipartUpload', {
+      type: 'status',
+      status: 403,
+      code: 'AccessDenied',
+    });
+    let isLeft = false;
+    const body: Body = {
+      size: 64 * MiB,
+      open: async function* () {
+        try {
+          for (;;) yield Buffer.alloc(MiB);
+        } finally {
+          isLeft = true;
+        }
+      },
+    };
+    const requests = await requestsDuring(async () => {
+      await expect(storeWith().put('denied', body)).rejects.toMatchObject({ code: 'DENIED' });
+    });
+    expect(requests.map(({ operation }) => operation)).toEqual(['CreateMultipartUpload']);
+    expect(isLeft).toBe(true);
+  });
+
+  it('aborts an upload that began when its source had failed already', async () => {
+    let hasFailed = (): void => undefined;
+    const failed = new Promise<void>((resolve) => (hasFailed = resolve));
+    server.setFault(async ({ operation }) => {
+      if (operation === 'CreateMultipartUpload') await failed;
+      return undefined;
+    });
+    const body: Body = {
+      size: 64 * MiB,
+      open: async function* () {
+        yield Buffer.alloc(MiB);
+        setImmediate(hasFailed);
+        throw new Error('gone');
+      },
+    };
+    await expect(storeWith().put('gone', body)).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(server.unfinishedUploads()).toBe(0);
+  });
+
   it('leaves the source of an upload that fails', async () => {
     const remote = storeWith();
     faultOn(({ operation }) => operation === 'UploadPart', {
