@@ -86,3 +86,23 @@ export function begin<T>(
     },
   };
 }
+
+/**
+ * Calls work at once, but for what is asked for while the first work is under way: that waits for its end. So the first is done as soon
+ * as can be.
+ */
+export type FirstAlone = <T>(work: () => Promise<T>) => Promise<T>;
+
+export function firstAlone(): FirstAlone {
+  let first: Promise<unknown> | undefined;
+  return async (work) => {
+    if (first !== undefined) {
+      await first;
+      return work();
+    }
+    const running = work();
+    // Whoever asked for it is told of its failure.
+    first = running.catch(() => undefined);
+    return running;
+  };
+}

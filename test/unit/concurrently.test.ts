@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { both, concurrently } from '../../src/platform/concurrently.ts';
+import { both, concurrently, firstAlone } from '../../src/platform/concurrently.ts';
 
 /** A call that ends when it is told to. */
 function pending<T>() {
@@ -94,5 +94,31 @@ describe('both', () => {
     expect(told).toBe(true);
     slow.reject(new Error('the first was told to stop'));
     await expect(two).rejects.toThrow('the second failed');
+  });
+});
+
+describe('the first alone', () => {
+  it.each(['ends', 'fails'])('begins what is asked for meanwhile when the first %s', async (how) => {
+    const inTurn = firstAlone();
+    const first = pending<string>();
+    const begun: string[] = [];
+    const work = (name: string, end: Promise<string>) => () => {
+      begun.push(name);
+      return end;
+    };
+    const one = inTurn(work('one', first.promise));
+    const endless = pending<string>();
+    const others = ['two', 'three'].map((name) => inTurn(work(name, endless.promise)));
+    expect(await isOpen(Promise.race(others))).toBe(true);
+    expect(begun).toEqual(['one']);
+    if (how === 'ends') first.resolve('done');
+    else first.reject(new Error('lost'));
+    expect(await one.catch((error: Error) => error.message)).toBe(how === 'ends' ? 'done' : 'lost');
+    // Those do not wait for each other.
+    expect(await isOpen(Promise.race(others))).toBe(true);
+    expect(begun).toEqual(['one', 'two', 'three']);
+    expect(await inTurn(async () => 'four')).toBe('four');
+    endless.resolve('');
+    await Promise.all(others);
   });
 });

@@ -21,7 +21,9 @@ export async function publishCurrentFiles(
   const { remote, settings, signal } = context;
   const durableLater = new DurableLater();
   const copy = async (stale: readonly ManifestFile[], asked: AbortSignal | undefined): Promise<void> => {
-    await concurrently(stale, { concurrency: settings.concurrency, signal: asked }, (file, whileAll) =>
+    // The largest takes longest, so nothing comes before it.
+    const files = stale.toSorted((a, b) => b.size - a.size);
+    await concurrently(files, { concurrency: settings.concurrency, signal: asked }, (file, whileAll) =>
       remote.copy(keyOf(manifest, file), currentKey(file.path), {
         signal: whileAll,
         bytes: file.size,

@@ -1,6 +1,6 @@
 import type { CompletedPart } from '@aws-sdk/client-s3';
 import type { LimitFunction } from 'p-limit';
-import { concurrently } from '../../platform/concurrently.ts';
+import { concurrently, type FirstAlone } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { readParts } from '../read-body.ts';
 import type { Part } from '../read-body.ts';
@@ -18,6 +18,8 @@ export interface UploadSource {
   readonly partSizeBytes: number;
   /** Each part takes a turn, from its first byte in memory to its answer: this bounds memory. */
   readonly turns: LimitFunction;
+  /** To read and hash the first part of several bodies at once keeps the network waiting. */
+  readonly firstAlone: FirstAlone;
   readonly memory: PartMemory;
   /** An object whose parts may be those of the body. `source`: URL-encoded `bucket/key`. */
   readonly base?: { readonly key: string; readonly source: string; readonly parts: Parts } | undefined;
@@ -35,7 +37,7 @@ export interface UploadedParts {
  */
 export async function uploadInParts(
   target: MultipartTarget,
-  { body, partSizeBytes, turns, memory, base }: UploadSource,
+  { body, partSizeBytes, turns, firstAlone, memory, base }: UploadSource,
   options: MultipartOptions,
 ): Promise<UploadedParts> {
   const { size } = body;
@@ -75,7 +77,7 @@ export async function uploadInParts(
     };
     /** False at the end. What a server copies by itself takes neither memory nor a turn. */
     const next = async (): Promise<false | (() => Promise<void>)> => {
-      const { value: part } = await parts.next();
+      const { value: part } = await firstAlone(() => parts.next());
       if (part === undefined) return false;
       const { number, sha256 } = part;
       hashes[number - 1] = sha256;

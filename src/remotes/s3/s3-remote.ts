@@ -7,6 +7,7 @@ import {
   PutObjectCommand,
   type GetObjectCommandOutput,
 } from '@aws-sdk/client-s3';
+import { firstAlone } from '../../platform/concurrently.ts';
 import { SyncAgentError, isSyncAgentError } from '../../platform/errors.ts';
 import { stretchBytes } from '../wrappers/deadline.ts';
 import { assertKey, assertRange } from '../key.ts';
@@ -59,6 +60,7 @@ class S3Remote implements Remote {
   readonly #partSizeBytes: number;
   /** Memory is bounded by turns: so many bodies or parts of bodies are held at a time. */
   readonly #turns: LimitFunction;
+  readonly #firstAlone = firstAlone();
   readonly #memory: PartMemory;
 
   constructor(settings: S3Settings) {
@@ -87,6 +89,7 @@ class S3Remote implements Remote {
         body,
         partSizeBytes: this.#partSizeBytes,
         turns: this.#turns,
+        firstAlone: this.#firstAlone,
         memory: this.#memory,
         base: base && { ...base, source: this.#copySource(base.key) },
       };

@@ -72,6 +72,23 @@ describe('the plain format', () => {
     expect((await readManifest(logOf(remote), 'manifest.json', {})).id).toBe(id);
   });
 
+  it('publishes the largest file first', async () => {
+    const published: string[] = [];
+    const a = await host({
+      remote: {
+        ...passThrough(remote),
+        copy: async (from, to, options) => {
+          published.push(to);
+          await remote.copy(from, to, options);
+        },
+      },
+      settings: { concurrency: 1 },
+    });
+    await a.write({ a: '1', b: '4444', c: '22' });
+    await committed(a);
+    expect(published).toEqual(['b', 'c', 'a']);
+  });
+
   it.each([
     ['once where the server cannot', 'REMOTE_UNREACHABLE', 0, 1],
     ['each where one vanished', 'NOT_FOUND', 0, 4],

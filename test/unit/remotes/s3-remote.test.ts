@@ -601,6 +601,25 @@ describe('the S3 remote', () => {
     expect((await contentOf(remote, 'early')).equals(bytes)).toBe(true);
   });
 
+  it('has read the first part of one body before it reads another', async () => {
+    const read: string[] = [];
+    const bodyOf = (name: string): Body => ({
+      size: 11 * MiB,
+      open: async function* () {
+        for (let index = 0; index < 11; index += 1) {
+          read.push(name);
+          await new Promise(setImmediate);
+          yield Buffer.alloc(MiB);
+        }
+      },
+    });
+    const remote = storeWith();
+    await Promise.all(['a', 'b'].map((name) => remote.put(name, bodyOf(name))));
+    // The sixth MiB begins the second part, so that the first is known to be whole.
+    expect(read.slice(0, 6)).toEqual(Array<string>(6).fill('a'));
+    expect(read.slice(6)).toContain('b');
+  });
+
   it('sends and aborts nothing if the upload cannot begin, and leaves its source', async () => {
     faultOn(({ operation }) => operation === 'CreateMultipartUpload', {
       type: 'status',
