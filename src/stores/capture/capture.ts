@@ -86,9 +86,9 @@ export async function capture(
         }
       } finally {
         held.push(fence?.release() ?? 0);
-        await image.finish();
-        image.closeDatabases();
       }
+      await image.finish();
+      image.closeDatabases();
       if (unconfirmed !== undefined) {
         before = await lookAt(dir, options);
         caughtUp = await unconfirmed.confirm(before);

@@ -9,7 +9,7 @@ import { sameVersion } from '../content/scan.ts';
 import type { FileEntry } from '../content/scan.ts';
 import type { Comparer } from './delta/comparer.ts';
 import { openDeltaCopy } from './delta/delta-copy.ts';
-import type { DeltaCopy } from './delta/delta-copy.ts';
+import type { DeltaCopy, LaterMemory } from './delta/delta-copy.ts';
 
 /**
  * A copy of a changing store that knows which version of each file it *holds*: the copy equals the file as long as the file
@@ -43,12 +43,16 @@ export interface ImageOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** So much is kept in memory until writers go on. */
+const laterBytes = 16 * 1024 * 1024;
+
 /** A database that was written in this time will likely be written while it is copied, and be compared afterwards. */
 const livelyMs = 60_000;
 
 export function openImage(dir: string, target: string, { fs, clock, comparer, signal }: ImageOptions): Image {
   const held = new Map<string, FileEntry>();
   const deltas = new Map<string, DeltaCopy>();
+  const memory: LaterMemory = { leftBytes: laterBytes };
   /** Of open databases that nobody can write: the version that was read. */
   const read = new Map<string, FileEntry>();
   const directories = new Set<string>();
@@ -108,16 +112,16 @@ export function openImage(dir: string, target: string, { fs, clock, comparer, si
       for (const path of paths) {
         throwIfAborted(signal, 'Capture');
         const isCopied = copies.has(path);
-        const delta = openDeltaCopy(join(dir, path), await targetOf(path), { fs, comparer, path });
+        const delta = openDeltaCopy(join(dir, path), await targetOf(path), { fs, comparer, memory, path });
         deltas.set(path, delta);
         const file = delta.look();
         const wasWritten = clock.now() - Number(file.mtimeNs / 1_000_000n) < livelyMs;
         if (wasWritten) comparer.prepare(file.size);
         if (!holds(file))
           await holding(file, clock.now(), () => (isCopied ? delta.catchUp() : delta.copyAll()));
+        await delta.finish();
         if (!wasWritten && !holds(delta.look())) comparer.prepare(file.size);
       }
-      await finish();
     },
     catchUp: async (files, fenced) => {
       await copy(files);

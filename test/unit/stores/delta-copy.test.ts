@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { blockBytes } from '../../../src/stores/capture/delta/compare-chunks.ts';
 import { openComparer } from '../../../src/stores/capture/delta/comparer.ts';
 import { openDeltaCopy } from '../../../src/stores/capture/delta/delta-copy.ts';
-import type { DeltaCopy } from '../../../src/stores/capture/delta/delta-copy.ts';
+import type { DeltaCopy, LaterMemory } from '../../../src/stores/capture/delta/delta-copy.ts';
 
 const MiB = 1024 * 1024;
 
@@ -14,11 +15,13 @@ let dir: string;
 let source: string;
 let target: string;
 let copy: DeltaCopy;
+let memory: LaterMemory;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'sync-agent-delta-'));
   [source, target] = [join(dir, 'source'), join(dir, 'target')];
   writeFileSync(source, Buffer.alloc(3 * MiB + 5, 'a'));
-  copy = openDeltaCopy(source, target, { fs: nodeFileSystem, comparer: openComparer(), path: 'source' });
+  memory = { leftBytes: MiB };
+  copy = open();
   await copy.copyAll();
 });
 afterEach(async () => {
@@ -26,6 +29,8 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
+const open = (): DeltaCopy =>
+  openDeltaCopy(source, target, { fs: nodeFileSystem, comparer: openComparer(), memory, path: 'source' });
 const change = (bytes: string, position: number): void => {
   const content = readFileSync(source);
   content.write(bytes, position);
@@ -69,13 +74,28 @@ describe('a copy that is corrected', () => {
   });
 
   it('is written at once if that is too much to keep in memory', async () => {
-    appendFileSync(source, Buffer.alloc(17 * MiB, 'b'));
+    appendFileSync(source, Buffer.alloc(2 * MiB, 'b'));
     await copy.catchUp();
     expect(areEqual()).toBe(true);
     change('one', 5000);
     await copy.catchUp();
     expect(areEqual()).toBe(false);
     await copy.finish();
+    memory.leftBytes = blockBytes - 1;
+    change('two', 5000);
+    await copy.catchUp();
     expect(areEqual()).toBe(true);
+  });
+
+  it('gives the memory back when it is written, compared again, or closed', async () => {
+    const acts = { one: () => copy.finish(), two: () => copy.catchUp(), six: () => copy.close() };
+    for (const [text, act] of Object.entries(acts)) {
+      change(text, 5000);
+      await copy.catchUp();
+      expect(memory.leftBytes).toBe(MiB - blockBytes);
+      await act();
+      expect(memory.leftBytes).toBe(MiB);
+    }
+    copy = open();
   });
 });

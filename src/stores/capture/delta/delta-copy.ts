@@ -7,8 +7,6 @@ import { readRange } from './compare-chunks.ts';
 import type { Range } from './compare-chunks.ts';
 import type { Comparer } from './comparer.ts';
 
-/** So much is kept in memory until writers go on. */
-const mostBytesLater = 16 * 1024 * 1024;
 /** Most calls are quick, and made one after the other. Where they are not, they wait together. */
 const writesAtOnce = 8;
 
@@ -33,9 +31,17 @@ export interface DeltaCopy {
   close(): void;
 }
 
+/** For what is read under the fence and written after it. */
+export interface LaterMemory {
+  /** What does not fit is written at once. */
+  leftBytes: number;
+}
+
 export interface DeltaCopyOptions {
   readonly fs: FileSystem;
   readonly comparer: Comparer;
+  /** Of all copies together. */
+  readonly memory: LaterMemory;
   /** Of the source, relative to the store. */
   readonly path: string;
 }
@@ -43,13 +49,17 @@ export interface DeltaCopyOptions {
 export function openDeltaCopy(
   source: string,
   target: string,
-  { fs, comparer, path }: DeltaCopyOptions,
+  { fs, comparer, memory, path }: DeltaCopyOptions,
 ): DeltaCopy {
   const from = openSync(source, 'r');
-  let correction: Correction | undefined;
+  let later: { readonly correction: Correction; readonly bytes: number } | undefined;
+  const forget = (): void => {
+    memory.leftBytes += later?.bytes ?? 0;
+    later = undefined;
+  };
   const finish = async (): Promise<void> => {
-    if (correction !== undefined) await write(fs, target, correction);
-    correction = undefined;
+    if (later !== undefined) await write(fs, target, later.correction);
+    forget();
   };
   return {
     look: () => entryOf(path, fstatSync(from, { bigint: true })),
@@ -60,11 +70,19 @@ export function openDeltaCopy(
       const { present, stale } = await compare(comparer, { from, target, size });
       if (stale.length === 0 && present === size) return;
       const pages = readPages(from, stale);
-      if (bytesOf(stale) > mostBytesLater) await write(fs, target, { size, present, pages });
-      else correction = { size, present, pages: [...pages] };
+      const bytes = bytesOf(stale);
+      if (bytes > memory.leftBytes) {
+        await write(fs, target, { size, present, pages });
+        return;
+      }
+      later = { correction: { size, present, pages: [...pages] }, bytes };
+      memory.leftBytes -= bytes;
     },
     finish,
-    close: () => closeSync(from),
+    close: () => {
+      forget();
+      closeSync(from);
+    },
   };
 }
 
