@@ -387,7 +387,9 @@ describe('a write that is not finished', () => {
 describe('a copy of a database', () => {
   let comparisons = 0;
   let copy: Image;
+  let now: () => number;
   beforeEach(() => {
+    now = systemClock.now;
     const comparer: Comparer = {
       ...openComparer(),
       differingRanges: async (comparison) => {
@@ -395,7 +397,7 @@ describe('a copy of a database', () => {
         return openComparer().differingRanges(comparison);
       },
     };
-    copy = openImage(store, image, { fs: nodeFileSystem, clock: systemClock, comparer });
+    copy = openImage(store, image, { fs: nodeFileSystem, clock: { now: () => now() }, comparer });
   });
   afterEach(() => copy.closeDatabases());
 
@@ -445,6 +447,17 @@ describe('a copy of a database', () => {
     makeDatabase('a.db', 'fourth');
     expect(await catchUp()).toBe(1);
     expect(await catchUp({ fenced })).toBe(1);
+  });
+
+  it('is compared again once they were let go, though it seems to be the same version', async () => {
+    // No version is so old that a later write would show.
+    now = () => statSync(join(store, 'a.db')).ctimeMs;
+    await copy.openDatabases(['a.db']);
+    expect(await catchUp({ fenced: ['a.db'] })).toBe(1);
+    expect(await catchUp({ fenced: ['a.db'] })).toBe(0);
+    copy.closeDatabases();
+    await copy.openDatabases(['a.db']);
+    expect(await catchUp({ fenced: ['a.db'] })).toBe(1);
   });
 
   it('is compared again while a log may be moved to it, by whatever name', async () => {
