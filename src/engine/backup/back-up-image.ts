@@ -74,8 +74,6 @@ export async function backUpImage(context: Context, given: ImageWork): Promise<B
   }
 }
 
-const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
-
 const noLog: HandedOver = { position: undefined, continues: null };
 
 /** Where this fails, no commit will follow, whatever the reason: what was uploaded is discarded. */
@@ -91,15 +89,12 @@ async function stageSound(
     const [judged, staged] = await whileAtRest(context.signal, atRest, (whole) =>
       both(
         whole,
-        async (signal) => {
-          // The first requests leave before: to start a thread takes some milliseconds.
-          await nextTurn();
-          return judgeImage({ ...context, signal }, image, {
+        (signal) =>
+          judgeImage({ ...context, signal }, image, {
             view,
             base: () => manifestBefore(context, view, lineage),
             acceptsDamage: tries === captureTries && options.acceptDamage === true,
-          });
-        },
+          }),
         (signal) =>
           stageContent(
             { ...context, signal },

@@ -41,6 +41,8 @@ export interface JudgeOptions {
   readonly acceptsDamage: boolean;
 }
 
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
 /** Rejects with UnsoundImage. */
 export async function judgeImage(
   context: Context,
@@ -53,6 +55,8 @@ export async function judgeImage(
     const databases = databasesOf(context, image.known);
     const fullText = clock.now() < dueMs ? { fullText: 'if-small' as const } : {};
     const options = { level: settings.validation, databases, signal, ...fullText };
+    // The first requests of the upload leave before: to start a thread takes some milliseconds.
+    await nextTurn();
     const found = await image.store.inspect(image.dir, options).catch(async (error: unknown) => {
       throw await stagingFailure(context, error);
     });
