@@ -25,19 +25,23 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 /**
- * Leaves 20 orphans that end after it: `setsid --fork` ends at once, and its child is PID 1's. Then prints how many processes of PID 1
- * are zombies, once none is or after two seconds.
+ * Leaves 20 orphans: `setsid --fork` ends at once, and its child, which waits for the end of the gate, is PID 1's. Then it opens the gate,
+ * and prints how many processes of PID 1 are zombies, once none of them is left or after three seconds.
  */
 const leavesOrphans = `
-  for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do setsid --fork sleep 0.3; done
+  gate=$(mktemp -u)
+  mkfifo "$gate"
+  exec 3<>"$gate"
+  for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do setsid --fork cat <"$gate" 3>&-; done
+  rm "$gate"
   echo "orphans $(grep -l '^PPid:.1$' /proc/[0-9]*/status | wc -l)"
-  sleep 0.6
-  zombies() { cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z 1 '; }
-  for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    [ "$(zombies)" = 0 ] && break
+  exec 3>&-
+  count() { cat /proc/[0-9]*/stat 2>/dev/null | grep -c "$1"; }
+  for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    [ "$(count '(cat) . 1 ')" = 0 ] && break
     sleep 0.1
   done
-  echo "zombies $(zombies)"
+  echo "zombies $(count ') Z 1 ')"
   exit 9`;
 
 describe.skipIf(!isPossible)('sync-agent run as process 1', () => {
