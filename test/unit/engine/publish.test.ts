@@ -36,6 +36,33 @@ async function shown() {
   return { f: await textOf('f'), isNewest: id === newest };
 }
 
+/** The remote, as a host sees it whose look at the log after its commit waits for `beforeLook`, and its copy of the file for `beforeCopy`. */
+function watched({
+  beforeLook,
+  beforeCopy = async () => undefined,
+}: {
+  readonly beforeLook: () => Promise<unknown>;
+  readonly beforeCopy?: (from: string) => Promise<unknown>;
+}): Remote {
+  let isCommitted = false;
+  return {
+    ...passThrough(remote),
+    put: async (key, body, options) => {
+      const answer = await remote.put(key, body, options);
+      isCommitted ||= key.startsWith('commits/');
+      return answer;
+    },
+    copy: async (from, to, options) => {
+      if (to === 'f') await beforeCopy(from);
+      await remote.copy(from, to, options);
+    },
+    list: async function* (prefix, options) {
+      if (isCommitted && prefix === 'commits/') await beforeLook();
+      yield* remote.list(prefix, options);
+    },
+  };
+}
+
 it('begins with the commit, and ends only once the log has the snapshot as the newest', async () => {
   const order: string[] = [];
   const host = await hostWith('one', {
@@ -63,25 +90,10 @@ it('begins with the commit, and ends only once the log has the snapshot as the n
 
 it('leaves what another host shows that commits before the log is read again', async () => {
   const other = await hostWith('of the other');
-  let isCommitted = false;
   let others: Promise<unknown> | undefined;
-  const host = await hostWith('of the first', {
-    ...passThrough(remote),
-    put: async (key, body, options) => {
-      const answer = await remote.put(key, body, options);
-      isCommitted ||= key.startsWith('commits/');
-      return answer;
-    },
-    copy: async (from, to, options) => {
-      // The copy takes so long that the other host has shown its own before.
-      if (to === 'f') await (others ??= other.agent.backup());
-      await remote.copy(from, to, options);
-    },
-    list: async function* (prefix, options) {
-      if (isCommitted && prefix === 'commits/') await (others ??= other.agent.backup());
-      yield* remote.list(prefix, options);
-    },
-  });
+  const commits = (): Promise<unknown> => (others ??= other.agent.backup());
+  // The copy takes so long that the other host has shown its own before.
+  const host = await hostWith('of the first', watched({ beforeLook: commits, beforeCopy: commits }));
   expect(await host.agent.backup()).toMatchObject({ type: 'committed' });
   expect(await others).toMatchObject({ type: 'committed', generation: 2 });
   expect(await shown()).toEqual({ f: 'of the other', isNewest: true });
@@ -116,27 +128,20 @@ it('leaves what another host shows if the commit is void, and writes no copy of 
 
 it('shows a third host that commits while the second one is shown again', async () => {
   const [second, third] = [await hostWith('of the second'), await hostWith('of the third')];
-  let isCommitted = false;
   let seconds: Promise<unknown> | undefined;
   let thirds: Promise<unknown> | undefined;
-  const host = await hostWith('of the first', {
-    ...passThrough(remote),
-    put: async (key, body, options) => {
-      const answer = await remote.put(key, body, options);
-      isCommitted ||= key.startsWith('commits/');
-      return answer;
-    },
-    copy: async (from, to, options) => {
-      if (to === 'f') await (seconds ??= second.agent.backup());
-      // What is copied now is the second's.
-      if (to === 'f' && !from.includes(await firstId())) await (thirds ??= third.agent.backup());
-      await remote.copy(from, to, options);
-    },
-    list: async function* (prefix, options) {
-      if (isCommitted && prefix === 'commits/') await (seconds ??= second.agent.backup());
-      yield* remote.list(prefix, options);
-    },
-  });
+  const secondCommits = (): Promise<unknown> => (seconds ??= second.agent.backup());
+  const host = await hostWith(
+    'of the first',
+    watched({
+      beforeLook: secondCommits,
+      beforeCopy: async (from) => {
+        await secondCommits();
+        // What is copied now is the second's.
+        if (!from.includes(await firstId())) await (thirds ??= third.agent.backup());
+      },
+    }),
+  );
   const firstId = async (): Promise<string> =>
     (await readLog(logOf(remote))).head?.log.find(({ generation }) => generation === 1)?.id ?? 'none';
   await host.agent.backup();
@@ -149,23 +154,13 @@ it('goes on if the log cannot be read after the commit, and nothing is deleted t
   await other.agent.backup();
   await remote.put('history/2020-01-01T00-00-00.000Z-00000000/f', textBody('garbage'));
   clock.forward(2 * graceMs);
-  let isCommitted = false;
-  const host = await hostWith('', {
-    ...passThrough(remote),
-    put: async (key, body, options) => {
-      const answer = await remote.put(key, body, options);
-      isCommitted ||= key.startsWith('commits/');
-      return answer;
-    },
-    list: async function* (prefix, options) {
-      // The first look after the commit fails, and no other.
-      if (isCommitted && prefix === 'commits/') {
-        isCommitted = false;
-        throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot list: the connection was reset');
-      }
-      yield* remote.list(prefix, options);
-    },
-  });
+  let looks = 0;
+  const beforeLook = async (): Promise<void> => {
+    // The first look after the commit fails, and no other.
+    if ((looks += 1) === 1)
+      throw new SyncAgentError('REMOTE_UNREACHABLE', 'Cannot list: the connection was reset');
+  };
+  const host = await hostWith('', watched({ beforeLook }));
   await host.agent.restore({ force: true });
   await host.write({ f: 'second' });
   expect(await host.agent.backup()).toMatchObject({ type: 'committed', generation: 2 });

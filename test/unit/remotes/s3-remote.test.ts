@@ -59,6 +59,19 @@ describe('the S3 remote', () => {
   };
   const contentOf = async (remote: Remote, key: string): Promise<Buffer> =>
     collect((await remote.get(key)).body, 64 * MiB);
+  /** Its source tells whether it was left. */
+  const longBody = (): { readonly body: Body; readonly isLeft: () => boolean } => {
+    let isLeft = false;
+    const open = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield Buffer.alloc(MiB);
+      } finally {
+        isLeft = true;
+      }
+    };
+    return { body: { size: 64 * MiB, open }, isLeft: () => isLeft };
+  };
+  const denied: Fault = { type: 'status', status: 403, code: 'AccessDenied' };
   const busy: Fault = { type: 'status', status: 503, code: 'SlowDown' };
 
   it('repeats one lost part without the others', async () => {
@@ -94,10 +107,9 @@ describe('the S3 remote', () => {
   });
 
   it('ends the other parts of an upload at once when one fails for good', async () => {
-    const forbidden: Fault = { type: 'status', status: 403, code: 'AccessDenied' };
     const faults = new Map<string | null, Fault>([
       ['1', { type: 'hang', when: 'before' }],
-      ['2', forbidden],
+      ['2', denied],
     ]);
     server.setFault(({ query }) => faults.get(query.get('partNumber')));
     const remote = storeWith({ stallTimeoutMs: 600_000 });
@@ -621,27 +633,13 @@ describe('the S3 remote', () => {
   });
 
   it('sends and aborts nothing if the upload cannot begin, and leaves its source', async () => {
-    faultOn(({ operation }) => operation === 'CreateMultipartUpload', {
-      type: 'status',
-      status: 403,
-      code: 'AccessDenied',
-    });
-    let isLeft = false;
-    const body: Body = {
-      size: 64 * MiB,
-      open: async function* () {
-        try {
-          for (;;) yield Buffer.alloc(MiB);
-        } finally {
-          isLeft = true;
-        }
-      },
-    };
+    faultOn(({ operation }) => operation === 'CreateMultipartUpload', denied);
+    const { body, isLeft } = longBody();
     const requests = await requestsDuring(async () => {
       await expect(storeWith().put('denied', body)).rejects.toMatchObject({ code: 'DENIED' });
     });
     expect(requests.map(({ operation }) => operation)).toEqual(['CreateMultipartUpload']);
-    expect(isLeft).toBe(true);
+    expect(isLeft()).toBe(true);
   });
 
   it('aborts an upload that began when its source had failed already', async () => {
@@ -665,24 +663,10 @@ describe('the S3 remote', () => {
 
   it('leaves the source of an upload that fails', async () => {
     const remote = storeWith();
-    faultOn(({ operation }) => operation === 'UploadPart', {
-      type: 'status',
-      status: 403,
-      code: 'AccessDenied',
-    });
-    let isLeft = false;
-    const body: Body = {
-      size: 64 * MiB,
-      open: async function* () {
-        try {
-          for (;;) yield Buffer.alloc(MiB);
-        } finally {
-          isLeft = true;
-        }
-      },
-    };
+    faultOn(({ operation }) => operation === 'UploadPart', denied);
+    const { body, isLeft } = longBody();
     await expect(remote.put('denied', body)).rejects.toMatchObject({ code: 'DENIED' });
-    expect(isLeft).toBe(true);
+    expect(isLeft()).toBe(true);
   });
 
   it('needs one request for each small operation', async () => {

@@ -7,6 +7,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { nodeFileSystem } from '../../../src/platform/file-system.ts';
+import { catchUp } from '../../../src/stores/capture/catch-up.ts';
 import { catchUpAround } from '../../../src/stores/capture/catch-up-around.ts';
 import { catchUpFiles } from '../../../src/stores/capture/catch-up-files.ts';
 import { ChangeTally } from '../../../src/stores/capture/change-tally.ts';
@@ -98,6 +99,42 @@ describe('a database whose writers cannot be held back', () => {
     ],
   ])('is not captured if a transaction %s', async (_, events) => {
     expect(await captureUnfenced(events)).toBeUndefined();
+  });
+});
+
+describe('a look at all files under the fence', () => {
+  it.each([
+    ['leaves a fenced database out that was read', [], ['a.db']],
+    ['does so with no other', [{ path: 'a.db', reason: 'denied' as const }], []],
+  ])('%s', async (_, unfenced, expected) => {
+    const image = newImage();
+    await image.openDatabases(['a.db']);
+    const told: (readonly string[])[] = [];
+    const watched: typeof image = {
+      ...image,
+      catchUp: (files, fenced) => {
+        told.push(fenced);
+        return image.catchUp(files, fenced);
+      },
+    };
+    const kind = { findDatabases: sqliteFiles, unfinishedWrites: () => ({ active: [], stalled: [] }) };
+    const fence = { unfenced, release: () => 0 };
+    try {
+      await catchUp(
+        { dir, kind, image: watched, databases: ['a.db'], fence, tally: new ChangeTally() },
+        {
+          clock: systemClock,
+          fs: nodeFileSystem,
+          timeoutMs: 5000,
+          unfinishedMs: 0,
+          patienceMs: 0,
+          budgetBytes: 1e6,
+        },
+      );
+    } finally {
+      image.closeDatabases();
+    }
+    expect(told).toEqual([expected]);
   });
 });
 

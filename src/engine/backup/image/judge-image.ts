@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { LogView } from '../../../log/commit-log.ts';
 import { totalBytes } from '../../../log/manifest.ts';
 import type { Manifest } from '../../../log/manifest.ts';
@@ -41,8 +42,6 @@ export interface JudgeOptions {
   readonly acceptsDamage: boolean;
 }
 
-const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
-
 /** Rejects with UnsoundImage. */
 export async function judgeImage(
   context: Context,
@@ -56,7 +55,7 @@ export async function judgeImage(
     const fullText = clock.now() < dueMs ? { fullText: 'if-small' as const } : {};
     const options = { level: settings.validation, databases, signal, ...fullText };
     // The first requests of the upload leave before: to start a thread takes some milliseconds.
-    await nextTurn();
+    await setImmediate();
     const found = await image.store.inspect(image.dir, options).catch(async (error: unknown) => {
       throw await stagingFailure(context, error);
     });
