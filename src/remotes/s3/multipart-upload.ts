@@ -160,7 +160,7 @@ export class MultipartUpload {
 
   /**
    * Best effort and in spite of an aborted signal, but then in a hurry: the failure that led here is the one to report,
-   * and somebody waits for it.
+   * and somebody waits for it. An upload that did not begin needs no request.
    */
   async abort(): Promise<void> {
     const { client, action, signal, answerMs } = this.#options;

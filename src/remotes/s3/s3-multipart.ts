@@ -166,16 +166,14 @@ async function carryOut(
   act: (done: CompletedPart[]) => Promise<void>,
 ): Promise<object> {
   try {
-    const created = upload.create(options.announcesChecksums ? { ChecksumAlgorithm: 'CRC32' } : {});
-    // Told below.
-    created.catch(() => undefined);
+    // Whoever sends a part waits for it, and is told.
+    upload.create(options.announcesChecksums ? { ChecksumAlgorithm: 'CRC32' } : {}).catch(() => undefined);
     const done: CompletedPart[] = [];
     try {
       await act(done);
       await options.after;
       return await upload.complete(done);
     } catch (error) {
-      await created;
       await upload.abort();
       throw error;
     }
