@@ -8,7 +8,7 @@ import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { bundleOptions, programOptions } from './bundle-options.mjs';
+import { bundleOptions, programOptions, scriptOptions, seldomEntries } from './bundle-options.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outdir = process.argv[2] ?? join(root, 'dist');
@@ -19,16 +19,19 @@ execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '-
   stdio: 'inherit',
 });
 
-const shared = { ...bundleOptions, absWorkingDir: root, outdir };
+const place = { absWorkingDir: root, outdir };
+const shared = { ...bundleOptions, ...place };
 // The compiled modules that a bundle replaces.
-const bundles = { ...shared, allowOverwrite: true };
-await build({ ...bundles, ...programOptions, entryPoints: { program: 'src/program.ts' } });
+const replacing = { ...place, allowOverwrite: true };
+await build({ ...programOptions, ...replacing, entryPoints: { program: 'src/program.ts' } });
+await build({ ...scriptOptions, ...place, entryPoints: seldomEntries });
 const program = readFileSync(join(outdir, 'program.cjs'));
 if (program.some((byte) => byte > 0x7f))
   throw new Error('program.cjs is not ASCII, as start/kept-code.ts reads it');
 const programId = createHash('sha256').update(program).digest('hex').slice(0, 16);
 await build({
-  ...bundles,
+  ...bundleOptions,
+  ...replacing,
   splitting: false,
   define: { programId: JSON.stringify(programId) },
   entryPoints: { bin: 'src/bin.ts', 'operation-child': 'src/start/operation-child.ts' },

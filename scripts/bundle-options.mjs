@@ -1,8 +1,45 @@
+/** Where the native code of better-sqlite3 lies: to look for it, and to read seven small files, takes a start 5 ms. */
+const nativeSqlite = 'better-sqlite3/build/Release/better_sqlite3.node';
+const sqliteBinding = {
+  name: 'sqlite-binding',
+  setup(bundling) {
+    bundling.onResolve({ filter: /^bindings$/ }, ({ path }) => ({ path, namespace: 'sqlite-binding' }));
+    bundling.onLoad({ filter: /^/, namespace: 'sqlite-binding' }, () => ({
+      contents: `module.exports = () => require('${nativeSqlite}');`,
+    }));
+  },
+};
+
+/** Libraries that few starts use. Each is a file of its own beside the program, so that the other starts do not read it. */
+export const seldomUsed = [
+  '@clack/prompts',
+  '@zip.js/zip.js',
+  'chokidar',
+  'croner',
+  'jsonc-parser',
+  'pino',
+  'prom-client',
+];
+const seldomName = (library) => library.replaceAll(/[^\w-]+/g, '-').replace(/^-/, '');
+const apart = {
+  name: 'apart',
+  setup(bundling) {
+    const filter = new RegExp(`^(${seldomUsed.join('|')})$`);
+    bundling.onResolve({ filter }, ({ path }) => ({
+      path: `./seldom/${seldomName(path)}.cjs`,
+      external: true,
+    }));
+  },
+};
+/** Entry points of `seldomUsed`. */
+export const seldomEntries = Object.fromEntries(
+  seldomUsed.map((library) => [`seldom/${seldomName(library)}`, library]),
+);
+
 /** How programs are bundled. */
 export const bundleOptions = {
   bundle: true,
-  minifyWhitespace: true,
-  minifySyntax: true,
+  minify: true,
   splitting: true,
   platform: 'node',
   // Modules before main files: of the SDK only what is used is kept, a quarter. It saves a seventh of the time of a start that asks S3.
@@ -10,7 +47,8 @@ export const bundleOptions = {
   format: 'esm',
   target: 'node20',
   // Native code stays outside.
-  external: ['better-sqlite3', 'koffi'],
+  external: [nativeSqlite, 'koffi'],
+  plugins: [sqliteBinding],
   // Its main file hides from bundlers what it requires.
   alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   banner: {
@@ -23,11 +61,17 @@ export const bundleOptions = {
  * The command line is one script, since only of a script can V8's code be kept. What `import()` loads is in it, and runs when it is
  * asked for.
  */
-export const programOptions = {
+export const scriptOptions = {
+  ...bundleOptions,
   format: 'cjs',
   splitting: false,
   outExtension: { '.js': '.cjs' },
   supported: { 'dynamic-import': false },
+  banner: {},
+};
+export const programOptions = {
+  ...scriptOptions,
+  plugins: [...bundleOptions.plugins, apart],
   define: { 'import.meta.url': 'programUrl' },
   // As Node wraps a module, so that it can be compiled as it is read. What was bundled of modules expects to be strict.
   banner: {

@@ -14,9 +14,9 @@ it('the command line is one script, with what it uses of the SDK and no more', (
     expect([...text.matchAll(/from"(?!node:)/g)]).toEqual([]);
   }
   const { size } = statSync(program);
-  expect(size).toBeGreaterThan(2_000_000);
-  // With the whole SDK it has 0.5 MB more.
-  expect(size).toBeLessThan(3_600_000);
+  expect(size).toBeGreaterThan(1_200_000);
+  // With what few starts use it has 0.5 MB more.
+  expect(size).toBeLessThan(1_650_000);
 });
 
 it('its code is kept for the next process', () => {
