@@ -38,7 +38,7 @@ async function planWithLog(context: Context, view: LogView, lineage: Lineage): P
   const newest = snapshots.at(-1);
   const plan = planSync(snapshots, lineage);
   if (plan !== 'backup' || newest?.logged !== true || lineage.parent === undefined) return plan;
-  if (lineage.state.settled.includes(newest.id) || lineage.isParentLost) return plan;
+  if (lineage.state.settled.includes(newest.id)) return plan;
   const local = knownFacts(lineage, lineage.parent);
   const relation = await relateToCandidate(context, view, { candidate: newest, local });
   return relation === 'behind' ? 'restore' : relation === 'diverged' ? 'diverged' : plan;
