@@ -160,7 +160,8 @@ async function takeLock(
     host: hostname(),
     since: new Date().toISOString(),
   });
-  await writeFileAtomic(fs, `${path}.json`, text).catch((error: unknown) => {
+  // After a crash of the machine nobody holds the lock. To flush it would keep a start waiting for all that others have written.
+  await writeFileAtomic(fs, `${path}.json`, text, { isDurable: false }).catch((error: unknown) => {
     database.close();
     throw isDiskFull(error) ? error : fromFileSystem(error, action);
   });

@@ -238,23 +238,38 @@ async function setOwner(path: string, { uid, gid }: Owner): Promise<void> {
   }
 }
 
+export interface WriteOptions {
+  /** False: after a crash of the machine it may be without its bytes. Default: true. */
+  readonly isDurable?: boolean;
+}
+
 /**
  * Replaces the content of `path`, atomically and durably: after a crash it is the old or the new one. A crash can
  * leave `<path>.tmp` behind, which the next call removes. The caller must hold the store's lock.
  */
-export async function writeFileAtomic(fs: FileSystem, path: string, content: FileContent): Promise<void> {
+export async function writeFileAtomic(
+  fs: FileSystem,
+  path: string,
+  content: FileContent,
+  { isDurable = true }: WriteOptions = {},
+): Promise<void> {
   const temporary = `${path}.tmp`;
   await fs.remove(temporary);
-  await writeNewFile(fs, temporary, content);
+  await writeNewFile(fs, temporary, content, { isDurable });
   await fs.rename(temporary, path);
-  await fs.sync(dirname(path));
+  if (isDurable) await fs.sync(dirname(path));
 }
 
 /** Text, or bytes in pieces. */
 export type FileContent = string | AsyncIterable<Uint8Array>;
 
 /** Creates `path` with `content`, durably. EEXIST if it exists. */
-export async function writeNewFile(fs: FileSystem, path: string, content: FileContent): Promise<void> {
+export async function writeNewFile(
+  fs: FileSystem,
+  path: string,
+  content: FileContent,
+  { isDurable = true }: WriteOptions = {},
+): Promise<void> {
   const file = await fs.openForWrite(path, { exclusive: true });
   try {
     let position = 0;
@@ -262,7 +277,7 @@ export async function writeNewFile(fs: FileSystem, path: string, content: FileCo
       await file.write(chunk, position);
       position += chunk.byteLength;
     }
-    await file.sync();
+    if (isDurable) await file.sync();
   } finally {
     await file.close();
   }

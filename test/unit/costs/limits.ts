@@ -38,7 +38,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     open                       6           1           4           4         207           1
     write                      6           1           6           6         207           1
     setAttributes              1           0           0           0         202           0
-    sync                      11           2          10          10         225           2
+    sync                       9           0           8           8         223           0
     bytesRead          4_240_000      50_600   4_460_000   8_780_000      20_600      50_900
     bytesWritten          42_700       1_020      44_100   4_220_000   4_210_000       1_500
     bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600
@@ -63,7 +63,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     open                     212           1          17           7         207           1
     write                    212           1          19           9         207           1
     setAttributes              1           0           0           0         202           0
-    sync                     280           2          54          54         225           2
+    sync                     278           0          52          52         223           0
     bytesRead          4_170_000      50_600   4_500_000   8_460_000   4_100_000      50_900
     bytesWritten       4_230_000       1_050     373_000   4_340_000   4_210_000       1_500
     bytesHashed        4_340_000      70_500   4_470_000   4_370_000   4_280_000      67_600
@@ -87,7 +87,7 @@ export const limits: Readonly<Record<StoreKind, Readonly<Record<Operation, Cost>
     open                       6           1           4           4          32           1
     write                      6           1           6           6          35           1
     setAttributes              1           0           0           0          27           0
-    sync                      11           2          10          10          45           2
+    sync                       9           0           8           8          43           0
     bytesRead          1_210_000      11_000   1_340_000   1_710_000     15_600       15_600
     bytesWritten          10_200       1_010      10_500     433_000     458_000       1_500
     bytesHashed          455_000      15_300     496_000     448_000     470_000      15_600
