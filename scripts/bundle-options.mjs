@@ -5,13 +5,20 @@ const sqliteBinding = {
   setup(bundling) {
     bundling.onResolve({ filter: /^bindings$/ }, ({ path }) => ({ path, namespace: 'sqlite-binding' }));
     bundling.onLoad({ filter: /^/, namespace: 'sqlite-binding' }, () => ({
-      contents: `module.exports = () => require('${nativeSqlite}');`,
+      contents: `module.exports = () => {
+        try {
+          return require('${nativeSqlite}');
+        } catch (cause) {
+          const message = 'the native code of better-sqlite3 cannot be loaded; run "npm rebuild better-sqlite3": ';
+          throw new Error(message + cause.message, { cause });
+        }
+      };`,
     }));
   },
 };
 
 /** Libraries that few starts use. Each is a file of its own beside the program, so that the other starts do not read it. */
-export const seldomUsed = [
+const seldomUsed = [
   '@clack/prompts',
   '@zip.js/zip.js',
   'chokidar',
@@ -57,10 +64,7 @@ export const bundleOptions = {
   logLevel: 'warning',
 };
 
-/**
- * The command line is one script, since only of a script can V8's code be kept. What `import()` loads is in it, and runs when it is
- * asked for.
- */
+/** How what is not a module is bundled. */
 export const scriptOptions = {
   ...bundleOptions,
   format: 'cjs',
@@ -69,6 +73,11 @@ export const scriptOptions = {
   supported: { 'dynamic-import': false },
   banner: {},
 };
+
+/**
+ * The command line is one script, since only of a script can V8's code be kept. What `import()` loads is in it, and runs when it is
+ * asked for, but for what few starts use.
+ */
 export const programOptions = {
   ...scriptOptions,
   plugins: [...bundleOptions.plugins, apart],

@@ -244,7 +244,7 @@ export interface WriteOptions {
 }
 
 /**
- * Replaces the content of `path`, atomically and durably: after a crash it is the old or the new one. A crash can
+ * Replaces the content of `path`, atomically and, by default, durably: after a crash it is the old or the new one. A crash can
  * leave `<path>.tmp` behind, which the next call removes. The caller must hold the store's lock.
  */
 export async function writeFileAtomic(
@@ -263,7 +263,7 @@ export async function writeFileAtomic(
 /** Text, or bytes in pieces. */
 export type FileContent = string | AsyncIterable<Uint8Array>;
 
-/** Creates `path` with `content`, durably. EEXIST if it exists. */
+/** Creates `path` with `content`, by default durably. EEXIST if it exists. */
 export async function writeNewFile(
   fs: FileSystem,
   path: string,

@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { buildCli } from '../support/built-cli.ts';
@@ -25,4 +26,23 @@ it('its code is kept for the next process', () => {
   // Other tests start it, too, and the last one to end has written it.
   expect((JSON.parse(line) as { uses: unknown }).uses).not.toEqual([]);
   expect(execFileSync(process.execPath, [bin, '--version'], { encoding: 'utf8' })).toBe(text);
+});
+
+it('says what to do where the native code of better-sqlite3 was not built', () => {
+  const app = mkdtempSync(join(tmpdir(), 'sync-agent-unbuilt-'));
+  try {
+    mkdirSync(join(app, 'dist'));
+    for (const path of ['package.json', 'dist/bin.js', 'dist/program.cjs'])
+      cpSync(join(dirname(bin), '..', path), join(app, path));
+    mkdirSync(join(app, 'store'));
+    writeFileSync(join(app, 'store/a.txt'), 'a');
+    const args = ['backup', '--store', join(app, 'store'), '--remote', `file://${app}/remote`];
+    const { status, stderr } = spawnSync(process.execPath, [join(app, 'dist/bin.js'), ...args], {
+      encoding: 'utf8',
+    });
+    expect(stderr).toContain('run "npm rebuild better-sqlite3"');
+    expect(status).toBe(1);
+  } finally {
+    rmSync(app, { recursive: true, force: true });
+  }
 });
