@@ -1,6 +1,6 @@
 import type { BackupOptions, BackupResult } from '../engine/backup/backup.ts';
 import type { SnapshotSummary } from '../engine/history/history.ts';
-import { eitherSignal } from '../platform/abort-signals.ts';
+import { eitherSignal, raceAbort } from '../platform/abort-signals.ts';
 import type { Clock } from '../platform/clock.ts';
 import { SyncAgentError } from '../platform/errors.ts';
 import type { BackupReason } from '../platform/events.ts';
@@ -16,6 +16,8 @@ export interface BackupsOptions {
   readonly intervalMs: number;
   /** The epoch of the lease that this host has, or had. */
   readonly epoch: () => number | undefined;
+  /** Resolves when a backup may hand over the log of the store's writes. */
+  readonly logThere: () => Promise<void>;
   /** Whether the log of the store's writes needs a snapshot to go on from. */
   readonly isLogDue: () => boolean;
 }
@@ -39,6 +41,7 @@ export function createBackups({
   stopping,
   intervalMs,
   epoch,
+  logThere,
   isLogDue,
 }: BackupsOptions): Backups {
   const backUp = async (
@@ -52,6 +55,7 @@ export function createBackups({
         operation: 'backup',
         reason,
         work: async (operations) => {
+          await raceAbort(logThere(), signal);
           const ranked = { ...withEpoch(epoch()), ...options, signal };
           const { result, history } = await operations.backUpAndList(ranked);
           if (history !== undefined) onHistory(history);

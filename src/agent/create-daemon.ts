@@ -85,6 +85,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
     stopping: stopping.signal,
     intervalMs,
     epoch: () => keeper?.epoch(),
+    logThere: async () => following?.there(),
     isLogDue: () => scheduler.state().logDueSinceMs !== null,
   });
   const scheduler = createScheduler({
@@ -142,6 +143,7 @@ export function createDaemon(options: DaemonOptions): Daemon {
   };
   const followLog = (continuousMs: number): Following =>
     follow({
+      home,
       intervalMs: continuousMs,
       operationsFor,
       clock,
@@ -170,10 +172,10 @@ export function createDaemon(options: DaemonOptions): Daemon {
       const from = await findStartPoint(signal);
       goOn();
       emit({ type: 'started', intervalMs, cron });
-      scheduler.start(from);
-      readingHistory = readHistory();
       const { continuousMs } = settings;
       if (continuousMs !== null) following = followLog(continuousMs);
+      scheduler.start(from);
+      readingHistory = readHistory();
       const { checkIntervalMs, checkServer: server } = settings;
       const exclusively = scheduler.exclusively.bind(scheduler);
       if (checkIntervalMs > 0) {

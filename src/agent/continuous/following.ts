@@ -1,10 +1,13 @@
 import type { OperationsFor } from '../../api/operations.ts';
+import type { Home } from '../../home/home.ts';
+import { isLogFollowed } from '../../home/lock.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { SyncAgentError, isSyncAgentError, messageOf } from '../../platform/errors.ts';
 import type { AgentEvent } from '../../platform/events.ts';
 import { noRequests } from '../../platform/events.ts';
 
 export interface FollowingOptions {
+  readonly home: Home;
   /** Time between a write and the segment that has it, milliseconds. */
   readonly intervalMs: number;
   readonly operationsFor: OperationsFor;
@@ -20,10 +23,15 @@ export interface FollowingOptions {
 
 /** Has the log of the store's own writes saved, by a process of its own, and says when a snapshot is due for it. */
 export interface Following {
+  /** Resolves when the process is there to which a backup hands the log over, or when it does not come. */
+  there(): Promise<void>;
   /** Saves the rest, and resolves to whether all that was written is in the remote. `untilMs`: of the monotonic clock. */
   stop(untilMs: number): Promise<boolean>;
 }
 
+/** How long a backup waits for a process that starts. Without it, its snapshot has no log, and needs another one behind it. */
+const startMs = 15_000;
+const lookMs = 20;
 /** After a failure: 1 s, 2 s … at most. */
 const mostPauseMs = 60_000;
 /** A longer log takes a restore longer than a newer snapshot would. */
@@ -31,10 +39,11 @@ const mostSegments = 5000;
 const leastBytes = 16 * 1024 * 1024;
 
 export function follow(options: FollowingOptions): Following {
-  const { intervalMs, operationsFor, clock, emit } = options;
+  const { home, intervalMs, operationsFor, clock, emit } = options;
   const stopping = new AbortController();
   let isDue = false;
   let isSaved = false;
+  let isRunning = true;
   let log = { bytes: 0, segments: 0 };
 
   const become = (due: boolean): void => {
@@ -62,7 +71,8 @@ export function follow(options: FollowingOptions): Following {
   };
   const keep = async (): Promise<void> => {
     for (let pauseMs = 1000; !stopping.signal.aborted; pauseMs = Math.min(pauseMs * 2, mostPauseMs)) {
-      const startMs = clock.monotonic();
+      const beganMs = clock.monotonic();
+      isRunning = true;
       try {
         await run();
       } catch (error) {
@@ -76,14 +86,23 @@ export function follow(options: FollowingOptions): Following {
           requests: noRequests,
         });
         if (code === 'UNSUPPORTED') return;
+      } finally {
+        isRunning = false;
       }
-      if (clock.monotonic() - startMs > mostPauseMs) pauseMs = 1000;
+      if (clock.monotonic() - beganMs > mostPauseMs) pauseMs = 1000;
       await clock.sleep(pauseMs, { signal: stopping.signal }).catch(() => undefined);
     }
   };
   const kept = keep();
 
   return {
+    there: async () => {
+      const { signal } = stopping;
+      const untilMs = clock.monotonic() + startMs;
+      const isAwaited = (): boolean => isRunning && !signal.aborted && clock.monotonic() < untilMs;
+      while (isAwaited() && !(await isLogFollowed(home)))
+        await clock.sleep(lookMs, { signal }).catch(() => undefined);
+    },
     stop: async (untilMs) => {
       stopping.abort(
         new SyncAgentError(

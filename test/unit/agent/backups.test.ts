@@ -15,6 +15,7 @@ let recorded: string[];
 /** What the backup was asked for, and how it goes. */
 let asked: Asked[];
 let go: (options: Asked, begin: () => void) => Promise<BackupResult>;
+let logThere: Promise<void>;
 let backups: Backups;
 
 beforeEach(() => {
@@ -22,6 +23,7 @@ beforeEach(() => {
   recorded = [];
   asked = [];
   go = async () => ({ type: 'unchanged', id });
+  logThere = Promise.resolve();
   const operationsFor: OperationsFor = ({ emit }) => {
     const backUpAndList: Operations['backUpAndList'] = async (options) => {
       asked.push(options);
@@ -42,6 +44,7 @@ beforeEach(() => {
     stopping: stopping.signal,
     intervalMs: 1000,
     epoch: () => 7,
+    logThere: () => logThere,
     isLogDue: () => false,
   });
 });
@@ -113,5 +116,24 @@ describe('a backup of the daemon', () => {
     await backups.scheduled('change', turn());
     stopping.abort();
     expect(asked[0]?.signal?.aborted).toBe(false);
+  });
+
+  it('begins when the log of the writes can be handed over, and not while nobody is there', async () => {
+    let come = (): void => undefined;
+    logThere = new Promise((resolve) => (come = resolve));
+    const made = backups.scheduled('change', turn());
+    await clock.advance(0);
+    expect(asked).toEqual([]);
+    come();
+    expect(await made).toEqual({ type: 'unchanged', id });
+    expect(asked).toHaveLength(1);
+  });
+
+  it('waits for the log no longer than the agent goes on', async () => {
+    logThere = new Promise(() => undefined);
+    const made = backups.scheduled('change', turn());
+    stopping.abort();
+    await made;
+    expect(asked[0]?.signal?.aborted).toBe(true);
   });
 });
