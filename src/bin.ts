@@ -15,3 +15,5 @@ process.on('uncaughtException', (error) => {
 const args = process.argv.slice(2);
 const { main } = await loadProgram(args[0] ?? '');
 process.exitCode = await main(args);
+// Nothing is left to be done or written: what Node would take down bit by bit goes with the process.
+process.once('beforeExit', () => process.exit());

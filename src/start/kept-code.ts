@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { cachedDataVersionTag } from 'node:v8';
@@ -10,6 +10,8 @@ export interface KeptOptions {
   readonly id: string;
   /** What this process does with the program, in a word: `restore`. */
   readonly use: string;
+  /** The file of the code. */
+  readonly place: string;
 }
 
 interface Kept {
@@ -31,13 +33,12 @@ const headerBytes = 4096;
  * the time of a short command away. The code lies beside the module: whoever can change it can change the module. It is written when
  * a process ends well whose use is new to it. Whatever is wrong with it, or with its place, means that V8 compiles once more.
  */
-export function loadKept(path: string, { id, use: given }: KeptOptions): unknown {
+export function loadKept(path: string, { id, use: given, place }: KeptOptions): unknown {
   const use = plainWord.test(given) ? given : 'other';
-  const place = `${path}.kept`;
   const tag = cachedDataVersionTag();
   const key = `${id} ${process.version} ${process.arch} ${tag}`;
   const isOff = process.env['NODE_DISABLE_COMPILE_CACHE'] !== undefined;
-  const { script, uses } = compile(path, isOff ? undefined : readKept(place, key));
+  const { script, uses } = compile(path, isOff ? undefined : place, key);
   if (!isOff && !uses.includes(use) && uses.length < mostUses) {
     process.once('exit', (code) => {
       // Options that were set meanwhile, as for a large store, make code that the next process refuses.
@@ -51,18 +52,40 @@ export function loadKept(path: string, { id, use: given }: KeptOptions): unknown
   return loaded.exports;
 }
 
-/** Nothing holds the bytes of `kept` when this returns: they are megabytes. */
+/** Nothing holds the bytes of the two files when this returns: they are megabytes. */
 function compile(
   path: string,
-  kept: Kept | undefined,
+  place: string | undefined,
+  key: string,
 ): { readonly script: Script; readonly uses: readonly string[] } {
-  const script = new Script(readFileSync(path, 'latin1'), { filename: path, cachedData: kept?.code });
+  // For both, one after the other: pages of memory that are new to a process cost it more than the reading does.
+  const memory = Buffer.allocUnsafeSlow(Math.max(sizeOf(path), sizeOf(place)));
+  const source = readInto(memory, path).toString('latin1');
+  const kept = place === undefined ? undefined : readKept(memory, place, key);
+  const script = new Script(source, { filename: path, cachedData: kept?.code });
   return { script, uses: script.cachedDataRejected === true ? [] : (kept?.uses ?? []) };
 }
 
-function readKept(place: string, key: string): Kept | undefined {
+function sizeOf(path: string | undefined): number {
+  return path === undefined ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0);
+}
+
+/** As much of a file as the memory holds. */
+function readInto(memory: Buffer, path: string): Buffer {
+  const file = openSync(path, 'r');
   try {
-    const bytes = readFileSync(place);
+    let length = 0;
+    for (let read = -1; read !== 0; length += read)
+      read = readSync(file, memory, length, memory.byteLength - length, null);
+    return memory.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readKept(memory: Buffer, place: string, key: string): Kept | undefined {
+  try {
+    const bytes = readInto(memory, place);
     const end = bytes.subarray(0, headerBytes).indexOf('\n');
     const header = JSON.parse(bytes.toString('utf8', 0, end)) as Record<'key' | 'sha256', string> & Kept;
     const code = bytes.subarray(end + 1);

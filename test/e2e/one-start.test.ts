@@ -28,6 +28,12 @@ it('its code is kept for the next process', () => {
   expect(execFileSync(process.execPath, [bin, '--version'], { encoding: 'utf8' })).toBe(text);
 });
 
+it('what hooks run has its code in a file of its own', () => {
+  execFileSync(process.execPath, [bin, 'restore', '--help']);
+  const line = readFileSync(`${program}.restore.kept`, 'latin1').split('\n')[0] ?? '';
+  expect(JSON.parse(line)).toMatchObject({ uses: ['restore'] });
+});
+
 it('says what to do where the native code of better-sqlite3 was not built', () => {
   const app = mkdtempSync(join(tmpdir(), 'sync-agent-unbuilt-'));
   try {
