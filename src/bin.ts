@@ -13,7 +13,8 @@ process.on('uncaughtException', (error) => {
 });
 
 const args = process.argv.slice(2);
-const { main } = await loadProgram(args[0] ?? '');
+const isHelp = args.some((arg) => arg === '--help' || arg === '-h');
+const { main } = await loadProgram(isHelp ? 'help' : (args[0] ?? ''));
 process.exitCode = await main(args);
 // Nothing is left to be done or written: what Node would take down bit by bit goes with the process.
 process.once('beforeExit', () => process.exit());

@@ -1,8 +1,19 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import type { SpawnSyncReturns } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { buildCli } from '../support/built-cli.ts';
 
 const bin = buildCli();
@@ -28,27 +39,37 @@ it('its code is kept for the next process', () => {
   expect(execFileSync(process.execPath, [bin, '--version'], { encoding: 'utf8' })).toBe(text);
 });
 
-it('what hooks run has its code in a file of its own', () => {
-  execFileSync(process.execPath, [bin, 'restore', '--help']);
-  const line = readFileSync(`${program}.restore.kept`, 'latin1').split('\n')[0] ?? '';
-  expect(JSON.parse(line)).toMatchObject({ uses: ['restore'] });
+/** A copy of the program that nobody else starts, and a store beside it. */
+function ownCopy(): string {
+  const app = mkdtempSync(join(tmpdir(), 'sync-agent-own-'));
+  onTestFinished(() => rmSync(app, { recursive: true, force: true }));
+  mkdirSync(join(app, 'dist'));
+  for (const path of ['package.json', 'dist/bin.js', 'dist/program.cjs'])
+    cpSync(join(dirname(bin), '..', path), join(app, path));
+  mkdirSync(join(app, 'store'));
+  writeFileSync(join(app, 'store/a.txt'), 'a');
+  return app;
+}
+const runIn = (app: string, ...args: readonly string[]): SpawnSyncReturns<string> =>
+  spawnSync(
+    process.execPath,
+    [join(app, 'dist/bin.js'), ...args, '--store', join(app, 'store'), '--remote', `file://${app}/remote`],
+    { encoding: 'utf8' },
+  );
+
+it('what hooks run has its code in a file of its own, and to ask for help does not count', () => {
+  const app = ownCopy();
+  symlinkSync(join(dirname(bin), '../node_modules'), join(app, 'node_modules'));
+  const kept = join(app, 'dist/program.cjs.backup.kept');
+  expect(runIn(app, 'backup', '--help').status).toBe(0);
+  expect(existsSync(kept)).toBe(false);
+  expect(runIn(app, 'backup').status).toBe(0);
+  const line = readFileSync(kept, 'latin1').split('\n')[0] ?? '';
+  expect(JSON.parse(line)).toMatchObject({ uses: ['backup'] });
 });
 
 it('says what to do where the native code of better-sqlite3 was not built', () => {
-  const app = mkdtempSync(join(tmpdir(), 'sync-agent-unbuilt-'));
-  try {
-    mkdirSync(join(app, 'dist'));
-    for (const path of ['package.json', 'dist/bin.js', 'dist/program.cjs'])
-      cpSync(join(dirname(bin), '..', path), join(app, path));
-    mkdirSync(join(app, 'store'));
-    writeFileSync(join(app, 'store/a.txt'), 'a');
-    const args = ['backup', '--store', join(app, 'store'), '--remote', `file://${app}/remote`];
-    const { status, stderr } = spawnSync(process.execPath, [join(app, 'dist/bin.js'), ...args], {
-      encoding: 'utf8',
-    });
-    expect(stderr).toContain('run "npm rebuild better-sqlite3"');
-    expect(status).toBe(1);
-  } finally {
-    rmSync(app, { recursive: true, force: true });
-  }
+  const { status, stderr } = runIn(ownCopy(), 'backup');
+  expect(stderr).toContain('run "npm rebuild better-sqlite3"');
+  expect(status).toBe(1);
 });
