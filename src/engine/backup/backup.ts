@@ -42,7 +42,7 @@ export type { BackupOptions, BackupResult } from './backup-result.ts';
  *     7 current files, manifest.json   crash: nothing depends on them; the next backup mends them
  *     8 rotation                       crash: the next rotation goes on
  *
- * Steps 5 to 8 are taken side by side.
+ * Steps 2 and 3 are taken side by side, and so are 5 to 8.
  */
 export async function backup(
   context: Context,

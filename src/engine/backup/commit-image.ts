@@ -33,16 +33,12 @@ export interface CommitImageWork {
   readonly left: readonly LeftBehind[];
 }
 
-/** Commits an image whose content is in the remote: steps 3 to 8 of a backup, as `backup` lists them. */
+/** Commits an image whose content is in the remote: steps 4 to 8 of a backup, as `backup` lists them. */
 export async function commitImage(context: Context, work: CommitImageWork): Promise<BackupResult> {
-  const { id, view, lineage, image, staged } = work;
+  const { id, view, lineage, staged } = work;
   const { state } = lineage;
   const { createOnly, copies } = staged;
-  const { fingerprint } = image;
-  const created = await inPhase(context, 'commit', async () => {
-    await recordRemoteState(context, { ...state, createOnly, pending: { id, fingerprint } });
-    return commit(context, work);
-  });
+  const created = await inPhase(context, 'commit', () => commit(context, work));
   const committed = await finishCommit(context, created, {
     view,
     copies,

@@ -11,6 +11,7 @@ import { allOf } from '../../platform/concurrently.ts';
 import { SyncAgentError } from '../../platform/errors.ts';
 import { textBody } from '../../remotes/body.ts';
 import type { Context } from '../context.ts';
+import { recordRemoteState } from '../lineage.ts';
 import type { Lineage } from '../lineage.ts';
 import { newestManifest } from '../remote-log.ts';
 import { isAnew } from './nothing-to-do.ts';
@@ -117,7 +118,7 @@ export function shrunk({ home }: Pick<Context, 'home'>, reason: string): SyncAge
   });
 }
 
-/** The requests that a commit needs besides are made while bytes are under way. */
+/** What a commit needs besides is done while bytes are under way. */
 async function upload(
   context: Context,
   work: StageWork,
@@ -141,6 +142,12 @@ async function upload(
       createOnly: await knownCreateOnly({ ...context, signal }, lineage),
     }),
     async () => marked,
+    // Before the commit, and so early that no commit waits for the disk.
+    (signal) =>
+      recordRemoteState(
+        { ...context, signal },
+        { ...lineage.state, pending: { id, fingerprint: image.fingerprint } },
+      ),
   ]);
   return { ...uploaded, ...checked };
 }
