@@ -20,8 +20,8 @@ interface Kept {
   readonly code: Buffer;
 }
 
-/** A process that runs longer has nothing to gain, and V8 has dropped part of its code. */
-const mostSeconds = 60;
+/** A process that runs longer does not keep its code at its end: after a few collections V8 has dropped what began it. */
+const shortMs = 1000;
 const mostUses = 50;
 /** What else a command line begins with may be a secret, and is not written down. */
 const plainWord = /^[a-z-]{1,30}$/;
@@ -30,8 +30,9 @@ const headerBytes = 4096;
 
 /**
  * Loads a CommonJS module, wrapped in its function, with the code that V8 made of it in earlier processes, which takes a third of
- * the time of a short command away. The code lies beside the module: whoever can change it can change the module. It is written when
- * a process ends well whose use is new to it. Whatever is wrong with it, or with its place, means that V8 compiles once more.
+ * the time of a short command away. The code lies beside the module: whoever can change it can change the module. It is written by a
+ * process whose use is new to it: when that ends well, or after a second. Whatever is wrong with it, or with its place, means that V8
+ * compiles once more.
  */
 export function loadKept(path: string, { id, use: given, place }: KeptOptions): unknown {
   const use = plainWord.test(given) ? given : 'other';
@@ -40,11 +41,18 @@ export function loadKept(path: string, { id, use: given, place }: KeptOptions): 
   const isOff = process.env['NODE_DISABLE_COMPILE_CACHE'] !== undefined;
   const { script, uses } = compile(path, isOff ? undefined : place, key);
   if (!isOff && !uses.includes(use) && uses.length < mostUses) {
-    process.once('exit', (code) => {
+    const keepOnce = (): void => {
+      clearTimeout(timer);
+      process.removeListener('exit', atExit);
       // Options that were set meanwhile, as for a large store, make code that the next process refuses.
-      if (code !== 0 || process.uptime() > mostSeconds || cachedDataVersionTag() !== tag) return;
-      keep(place, key, { uses: [...uses, use], code: script.createCachedData() });
-    });
+      if (cachedDataVersionTag() === tag)
+        keep(place, key, { uses: [...uses, use], code: script.createCachedData() });
+    };
+    const atExit = (code: number): void => {
+      if (code === 0) keepOnce();
+    };
+    const timer = setTimeout(keepOnce, shortMs).unref();
+    process.once('exit', atExit);
   }
   const loaded = { exports: {} };
   const call = script.runInThisContext() as (...args: readonly unknown[]) => void;

@@ -98,6 +98,13 @@ describe('kept code', () => {
     }
   });
 
+  it('is written after a second by a process that goes on', async () => {
+    expect(await run('a', 'x', { how: 'stay' })).toBe('one');
+    expect(uses()).toEqual(['x']);
+    writeModule('two');
+    expect(await run('a', 'x')).toBe('one');
+  });
+
   it('is not needed where nothing can be written, or nobody wants it', async () => {
     mkdirSync(`${place}.new`);
     expect(await run('a', 'x')).toBe('one');
