@@ -56,7 +56,10 @@ const partsSchema = z.object({
 const plainFileSchema = fileSchema.extend({
   /** The older snapshot whose history directory holds the bytes. Absent if it is this snapshot's own. */
   in: snapshotId.optional(),
-  /** For the next backup, which need not send a part that is still the same. Absent if nobody has looked at parts. */
+  /**
+   * For the next backup, which need not send a part that is still the same, and for a restore, which checks each part as it comes. Absent
+   * if nobody has looked at parts.
+   */
   parts: partsSchema.optional(),
 });
 

@@ -9,6 +9,7 @@ import { emptyScan, scanStore } from '../../stores/content/scan.ts';
 import { swapIn } from '../../home/swap.ts';
 import type { SwapRequest } from '../../home/swap.ts';
 import { usersText } from '../../stores/capture/in-use.ts';
+import type { StoreUser } from '../../stores/capture/in-use.ts';
 import { inPhase, newAttempt } from '../context.ts';
 import type { Context } from '../context.ts';
 import { cacheManifest } from '../known-manifests.ts';
@@ -93,8 +94,13 @@ export async function restorableContent(
   return snapshotContent(manifest, home.exclude, leftAlone);
 }
 
-export async function assertUnused(context: Context, force: boolean): Promise<void> {
-  const users = await context.findStoreUsers(context.home.store);
+/** `users`: who has the store open, if somebody has looked just now. */
+export async function assertUnused(
+  context: Context,
+  force: boolean,
+  users?: readonly StoreUser[],
+): Promise<void> {
+  users ??= await context.findStoreUsers(context.home.store);
   if (users.length === 0) return;
   const names = usersText(users);
   if (!force) {

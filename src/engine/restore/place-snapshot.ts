@@ -4,6 +4,7 @@ import { spareHeap } from '../../platform/memory/spare-heap.ts';
 import type { Manifest } from '../../log/manifest.ts';
 import { isAncestor } from '../../log/retention.ts';
 import type { PhaseTime } from '../../platform/events.ts';
+import type { StoreUser } from '../../stores/capture/in-use.ts';
 import { isDiskFull } from '../../platform/disk-space.ts';
 import { stagingRoot } from '../../home/home.ts';
 import { readJournal } from '../../home/journal.ts';
@@ -38,8 +39,21 @@ export interface PlaceOptions {
   readonly interrupted?: ReplaceJournal | undefined;
 }
 
+/** What this host says of the place of a store. */
+export interface HostFacts {
+  readonly users: readonly StoreUser[];
+  readonly freeBytes: number;
+}
+
+export async function lookAtHost({ home, findStoreUsers, diskSpace }: Context): Promise<HostFacts> {
+  const [users, { freeBytes }] = await Promise.all([findStoreUsers(home.store), diskSpace(home.store)]);
+  return { users, freeBytes };
+}
+
 /** What `restore` decided. */
 export interface Placement {
+  /** If it was asked for meanwhile. */
+  readonly host: Promise<HostFacts> | undefined;
   readonly view: LogView;
   readonly lineage: Lineage;
   readonly manifest: Manifest;
@@ -97,7 +111,8 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
     manifest: await restorableContent(context, given.manifest, given.lineage.exists),
   };
   const { manifest, options, lineage } = work;
-  await assertUnused(context, options.force ?? false);
+  const { users, freeBytes } = await (work.host ?? lookAtHost(context));
+  await assertUnused(context, options.force ?? false, users);
   const isIncomplete = options.interrupted !== undefined;
   const mayReplace = isRollbackDeclined(work) || isIncomplete || isInRemote(work);
   const state = stateAfter(work);
@@ -106,7 +121,6 @@ export async function placeSnapshot(context: Context, given: Placement): Promise
   const done = { why: work.why, skipped: work.skipped, tips, ...(lost === undefined ? {} : { lost }) };
 
   const needed = totalBytes(manifest.files);
-  const { freeBytes } = await context.diskSpace(home.store);
   const inPlace =
     lineage.exists && work.damage === undefined
       ? { instead: 'use --skip-backup to replace the store in place without a rollback copy' }

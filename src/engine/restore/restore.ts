@@ -17,8 +17,8 @@ import { knownFacts, readLineage } from '../lineage.ts';
 import { findLostNewest, manifestOf, readRemote } from '../remote-log.ts';
 import type { Lineage } from '../lineage.ts';
 import type { GivenView } from '../remote-log.ts';
-import { placeSnapshot } from './place-snapshot.ts';
-import type { PlaceOptions, Restored } from './place-snapshot.ts';
+import { lookAtHost, placeSnapshot } from './place-snapshot.ts';
+import type { HostFacts, PlaceOptions, Restored } from './place-snapshot.ts';
 import { planRestore } from './plan-restore.ts';
 import type { RestoreFacts, RestorePlan } from './plan-restore.ts';
 import type { DamagedStore } from '../soundness/judge-store.ts';
@@ -65,27 +65,40 @@ export async function restore(
   context: Context,
   { view, ...options }: RestoreOptions & GivenView = {},
 ): Promise<RestoreResult> {
-  // Without a store there will be a restore: what it asks besides the log is asked at the same time.
-  const copies = (await storeExists(context.home))
-    ? undefined
-    : begin(context.signal, (signal) => listCommitCopies(context.remote, { signal }));
+  const early = (await storeExists(context.home)) ? undefined : beginEarly(context);
   try {
     return await decide(context, options, {
       view: view ?? (await readLogForStart(context, options)),
-      copies: copies?.result,
+      copies: early?.copies.result,
+      host: early?.host,
     });
   } catch (error) {
     if (isSyncAgentError(error) && error.outOfReach) await assertSoundStore(context, error.message);
     throw error;
   } finally {
-    await copies?.cancel();
+    await early?.copies.cancel();
   }
+}
+
+/** Without a store there will be a restore: what it asks besides the log is asked at the same time. */
+function beginEarly(context: Context) {
+  const copies = begin(context.signal, (signal) => listCommitCopies(context.remote, { signal }));
+  const host = lookAtHost(context);
+  // Whoever waits for it is told.
+  host.catch(() => undefined);
+  return { copies, host };
+}
+
+interface Asked {
+  readonly view: LogView;
+  readonly copies: Promise<readonly CommitCopy[]> | undefined;
+  readonly host: Promise<HostFacts> | undefined;
 }
 
 async function decide(
   context: Context,
   options: RestoreOptions,
-  { view, copies }: { readonly view: LogView; readonly copies: Promise<readonly CommitCopy[]> | undefined },
+  { view, copies, host }: Asked,
 ): Promise<RestoreResult> {
   const skipped = view.damaged.filter(({ isCopied }) => !isCopied).map(({ error }) => error.message);
   if (view.snapshots.length === 0) {
@@ -155,6 +168,7 @@ async function decide(
       const manifest = await manifestOf(context, view, candidate);
       if (options.dryRun === true) return { ...planned(manifest, why), ...passedOverBy(skipped) };
       return await placeSnapshot(context, {
+        host,
         view,
         lineage,
         manifest,

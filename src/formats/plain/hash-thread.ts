@@ -3,12 +3,12 @@ import { SyncAgentError } from '../../platform/errors.ts';
 import { startWorker } from '../../platform/start-worker.ts';
 import type { HashAnswer, HashRequest } from './hash-worker.ts';
 
-/** The SHA-256 of a file that grows from its beginning, as it is in the file. */
+/** The SHA-256 of a file that grows, as it is in the file: from its beginning, or from several places. */
 export interface FollowingHash {
-  /** All bytes before `end` were written. */
-  upTo(end: number): void;
-  /** The hash up to the last `end`, lower-case hexadecimal. Call it once. */
-  digest(): Promise<string>;
+  /** All bytes from `from`, by default 0, to `end` were written. */
+  upTo(end: number, from?: number): void;
+  /** The hash from `from` to the last `end`, lower-case hexadecimal. Then nothing is known of it any more. */
+  digest(from?: number): Promise<string>;
   /** Must be called at the end, in any case. */
   close(): void;
 }
@@ -24,6 +24,8 @@ export function followFile(path: string): FollowingHash {
   return shared.follow(path);
 }
 
+const nameOf = ({ id, from }: { readonly id: number; readonly from: number }): string => `${id} ${from}`;
+
 interface Waiting {
   resolve(sha256: string): void;
   reject(error: Error): void;
@@ -33,7 +35,8 @@ class HashThread {
   readonly #worker: Worker;
   readonly #onEnd: () => void;
   readonly #open = new Set<number>();
-  readonly #waiting = new Map<number, Waiting>();
+  /** By file and place. */
+  readonly #waiting = new Map<string, Waiting>();
   #death: Error | undefined;
   #lastId = 0;
 
@@ -41,8 +44,8 @@ class HashThread {
     this.#onEnd = onEnd;
     this.#worker = startWorker('hash-worker', import.meta.url);
     this.#worker.on('message', (answer: HashAnswer) => {
-      const waiting = this.#waiting.get(answer.id);
-      this.#waiting.delete(answer.id);
+      const waiting = this.#waiting.get(nameOf(answer));
+      this.#waiting.delete(nameOf(answer));
       if (answer.type === 'hash') waiting?.resolve(answer.sha256);
       else waiting?.reject(Object.assign(new Error(answer.message), { code: answer.errno }));
     });
@@ -54,12 +57,12 @@ class HashThread {
     const id = (this.#lastId += 1);
     this.#open.add(id);
     return {
-      upTo: (end) => this.#ask({ type: 'upTo', id, path, end }),
-      digest: () =>
+      upTo: (end, from = 0) => this.#ask({ type: 'upTo', id, path, from, end }),
+      digest: (from = 0) =>
         new Promise((resolve, reject) => {
           if (this.#death !== undefined) throw this.#death;
-          this.#waiting.set(id, { resolve, reject });
-          this.#ask({ type: 'digest', id });
+          this.#waiting.set(nameOf({ id, from }), { resolve, reject });
+          this.#ask({ type: 'digest', id, from });
         }),
       close: () => {
         if (!this.#open.delete(id)) return;

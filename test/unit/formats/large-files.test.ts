@@ -34,8 +34,8 @@ async function host(remote = memory, fs: FileSystem = nodeFileSystem): Promise<H
   return made;
 }
 
-async function backUp(): Promise<string> {
-  const a = await host();
+async function backUp(remote = memory): Promise<string> {
+  const a = await host(remote);
   await a.write({ small: 'small' });
   await writeFile(join(a.store, 'large'), large);
   await writeFile(join(a.store, 'larger'), larger);
@@ -43,6 +43,24 @@ async function backUp(): Promise<string> {
   if (result.type !== 'committed') throw new Error(`expected a commit, got ${JSON.stringify(result)}`);
   return result.id;
 }
+
+const partBytes = 6 * MiB;
+/** As a remote that takes large files in parts: what they hold goes into the manifest. `broken`: the number of a part of which it tells another hash. */
+const inParts = (broken?: number): Remote => ({
+  ...memory,
+  location: memory.location,
+  put: async (key, body, options) => {
+    const done = await memory.put(key, body, options);
+    const bytes = { large, larger }[key.split('/').at(-1) ?? ''];
+    if (bytes === undefined) return done;
+    const sha256 = Array.from({ length: Math.ceil(bytes.byteLength / partBytes) }, (_, number) =>
+      createHash('sha256')
+        .update(number === broken ? 'else' : bytes.subarray(number * partBytes, (number + 1) * partBytes))
+        .digest('hex'),
+    );
+    return { ...done, parts: { bytes: partBytes, sha256 } };
+  },
+});
 
 const reading = (get: Remote['get']): Remote => ({ ...memory, location: memory.location, get });
 
@@ -69,6 +87,38 @@ describe('large files', () => {
       code: 'SNAPSHOT_CORRUPT',
       message: expect.stringContaining(`"history/${id}/large" is damaged, expected sha256`) as string,
     });
+  });
+
+  it('are checked part by part if the manifest knows the parts', async () => {
+    await backUp(inParts());
+    const b = await host();
+    expect(await b.agent.restore()).toMatchObject({ type: 'restored' });
+    expect((await readFile(join(b.store, 'large'))).equals(large)).toBe(true);
+    expect((await readFile(join(b.store, 'larger'))).equals(larger)).toBe(true);
+  });
+
+  it.each([0, 18 * MiB, 40 * MiB - 1])(
+    'are damaged, and it is said what they are, if the byte at %i of a part is another one',
+    async (position) => {
+      const id = await backUp(inParts());
+      const other = Buffer.from(large);
+      other[position] = 0;
+      for (const key of [`history/${id}/large`, 'large']) await memory.put(key, bytesBody(other));
+      const [expected, found] = [large, other].map((bytes) =>
+        createHash('sha256').update(bytes).digest('hex'),
+      );
+      await expect((await host()).agent.restore()).rejects.toMatchObject({
+        code: 'SNAPSHOT_CORRUPT',
+        message: expect.stringContaining(`is damaged, expected sha256 ${expected}, found ${found}`) as string,
+      });
+    },
+  );
+
+  it('are whole if only what the manifest says of a part is wrong', async () => {
+    await backUp(inParts(2));
+    const b = await host();
+    expect(await b.agent.restore()).toMatchObject({ type: 'restored' });
+    expect((await readFile(join(b.store, 'larger'))).equals(larger)).toBe(true);
   });
 
   it('come before small ones, the largest first', async () => {
@@ -150,6 +200,21 @@ describe('the hash that follows a file', () => {
     await writeFile(join(a.store, 'x'), 'one TWO three');
     hash.upTo(7);
     expect(await hash.digest()).toBe(createHash('sha256').update('one TWO').digest('hex'));
+    hash.close();
+  });
+
+  it('is that of each place from which bytes follow each other', async () => {
+    const a = await host();
+    await a.write({ x: 'one two three' });
+    const hash = followFile(join(a.store, 'x'));
+    hash.upTo(5, 4);
+    hash.upTo(3);
+    hash.upTo(7, 4);
+    const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+    expect(await Promise.all([hash.digest(4), hash.digest()])).toEqual([hashOf('two'), hashOf('one')]);
+    hash.upTo(13);
+    expect(await hash.digest()).toBe(hashOf('one two three'));
+    await expect(hash.digest()).rejects.toThrow(/from byte 0/);
     hash.close();
   });
 
