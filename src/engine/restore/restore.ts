@@ -168,7 +168,8 @@ async function decide(
       const manifest = await manifestOf(context, view, candidate);
       if (options.dryRun === true) return { ...planned(manifest, why), ...passedOverBy(skipped) };
       return await placeSnapshot(context, {
-        host,
+        // A store may have come while the log was awaited, and somebody with it.
+        host: lineage.exists ? undefined : host,
         view,
         lineage,
         manifest,

@@ -10,6 +10,7 @@ import type { Formats } from '../../../src/formats/registry.ts';
 import { formatCases, loseFile, objectOf } from '../../support/format-cases.ts';
 import { fastTmp, makeHost, shiftableClock } from '../../support/host.ts';
 import type { Host, HostOptions } from '../../support/host.ts';
+import type { StoreUser } from '../../../src/stores/capture/in-use.ts';
 import { passThrough } from '../../support/race.ts';
 
 const hour = 3_600_000;
@@ -500,6 +501,35 @@ describe.each(formatCases)('with %s content', (_, format) => {
       await a.write({ x: 'three' });
       await expect(a.agent.restore({ snapshot: second })).rejects.toMatchObject({ code: 'SNAPSHOT_CORRUPT' });
       expect(await a.agent.restore({ snapshot: 'latest' })).toMatchObject({ type: 'restored', id: first });
+    });
+  });
+
+  describe('a store that comes while a restore waits for the log', () => {
+    it('is seen with its server before anything is downloaded', async () => {
+      const a = await host();
+      await a.write({ x: 'one' });
+      await committed(a);
+      clock.forward(hour);
+      await a.write({ x: 'two' });
+      await committed(a);
+      let users: StoreUser[] = [];
+      const asked: string[] = [];
+      const watched: Remote = {
+        ...passThrough(remote),
+        get: (key, options) => (asked.push(key), remote.get(key, options)),
+        list: async function* (prefix, options) {
+          yield* remote.list(prefix, options);
+          // As of the first snapshot: without a server it would be replaced.
+          if (users.length > 0 || prefix !== 'commits/') return;
+          users = [{ pid: 41, command: 'server', executable: '/bin/server', mayWrite: true }];
+          await b.write({ x: 'one' });
+        },
+      };
+      const b = await host({ remote: watched, ports: { findStoreUsers: async () => users } });
+      await expect(b.agent.restore()).rejects.toMatchObject({ code: 'BUSY' });
+      expect(users).toHaveLength(1);
+      expect(asked.filter((key) => !key.includes('commits/') && !key.endsWith('manifest.json'))).toEqual([]);
+      expect(await b.read()).toEqual({ x: 'one' });
     });
   });
 
