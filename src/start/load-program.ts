@@ -7,7 +7,7 @@ type Program = typeof program;
 /** Names the bytes of program.cjs. The build defines it; from sources there is none. */
 declare const programId: string;
 
-/** What hooks run, and often has nothing to do. Code that is kept for these alone is half as much as for all. */
+/** What hooks run, and often has nothing to do: none of these reads the code of others. */
 const shortUses: ReadonlySet<string> = new Set(['backup', 'restore', 'sync']);
 
 /** `use`: what this process does with it, in a word. */

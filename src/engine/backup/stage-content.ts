@@ -143,11 +143,7 @@ async function upload(
     }),
     async () => marked,
     // Before the commit, and so early that no commit waits for the disk.
-    (signal) =>
-      recordRemoteState(
-        { ...context, signal },
-        { ...lineage.state, pending: { id, fingerprint: image.fingerprint } },
-      ),
+    () => recordRemoteState(context, { ...lineage.state, pending: { id, fingerprint: image.fingerprint } }),
   ]);
   return { ...uploaded, ...checked };
 }

@@ -122,8 +122,9 @@ class PartsArrival {
 
   /** Where a part differs, that of the whole file. */
   async sha256(): Promise<string> {
-    const { size, sha256 } = this.#file;
-    if ((await Promise.all(this.#areRight)).every(Boolean)) return sha256;
+    const { size, sha256, parts } = this.#file;
+    const areRight = await Promise.all(this.#areRight);
+    if (areRight.length === parts.sha256.length && areRight.every(Boolean)) return sha256;
     this.#follow().upTo(size);
     return this.#follow().digest();
   }

@@ -84,7 +84,9 @@ const followers = new Map<number, Follower>();
 
 function answerTo({ id, from }: Extract<HashRequest, { type: 'digest' }>): HashAnswer {
   try {
-    return { type: 'hash', id, from, sha256: followers.get(id)?.digest(from) ?? '' };
+    const follower = followers.get(id);
+    if (follower === undefined) throw new Error('nothing of the file was read');
+    return { type: 'hash', id, from, sha256: follower.digest(from) };
   } catch (error) {
     return { type: 'error', id, from, message: messageOf(error), errno: errnoOf(error) };
   }
